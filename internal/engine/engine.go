@@ -1,0 +1,111 @@
+// Package engine is the storage contract: where sealed files of a store live.
+//
+// A store is a set of named, sealed, immutable files: segments (the ledger), packs (the bytes), keyrings.
+// An engine creates them once, reads ranges of them, lists them and (packs only) removes them. It knows nothing
+// of entries, chunks or keys, and it cannot change a file. A primary needs files that grow as well; an engine
+// that can give it those implements [Appender].
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Folders of a store. A file's name is folder/base; base holds only [a-z0-9.-].
+const (
+	Segments = "segments/" // sealed ledger segments, never removed
+	Packs    = "packs/"    // sealed packs, removed by the keeper alone
+	Keyrings = "keyring/"  // wrapped keyrings, 000001, 000002, …; the newest counts
+	Meta     = "meta/"     // store.format and the like: create once
+)
+
+var (
+	// ErrExist: Create found the name taken; what is there was not touched.
+	ErrExist = errors.New("engine: file exists")
+	// ErrNotExist: no such file.
+	ErrNotExist = errors.New("engine: no such file")
+	// ErrFull: the medium has no room. Nothing was created; reads go on.
+	ErrFull = errors.New("engine: no space left")
+	// ErrName: the name is not one that an engine stores.
+	ErrName = errors.New("engine: bad file name")
+	// ErrFailed: an earlier write or fsync failed; this engine or file takes no more writes until the process is started anew
+	// (DESIGN invariant 6: failed stays failed).
+	ErrFailed = errors.New("engine: failed earlier, no more writes")
+)
+
+// Engine stores sealed files. All methods may be called concurrently. Nothing retries inside; the caller does.
+type Engine interface {
+	// Create stores r's whole content under name if no file has that name, else ErrExist. When it returns nil the
+	// file, its name and its folder are durable. When it returns an error no file of that name was made by
+	// this call, or (an error that does not say ErrExist after a lost reply) the caller must look.
+	// size is r's length in bytes; a reader that yields more or fewer makes Create fail and leave nothing.
+	Create(ctx context.Context, name string, size int64, r io.Reader) error
+	// Open returns a sealed file for reading by range; ErrNotExist if there is none. The caller closes it.
+	Open(ctx context.Context, name string) (File, error)
+	// List calls fn for each sealed file whose name starts with prefix (a folder constant, with or without more), in
+	// ascending order of name, and stops at fn's first error, which it returns. Strongly consistent: what was created before the call is listed.
+	List(ctx context.Context, prefix string, fn func(Info) error) error
+	// Remove removes a pack, durably; ErrNotExist if there is none, ErrName if it is not a pack.
+	Remove(ctx context.Context, name string) error
+}
+
+// File is a sealed file opened for reading. ReadAt may be called concurrently.
+type File interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Info is what a listing says of a file.
+type Info struct {
+	Name      string
+	SizeBytes int64
+}
+
+// Appender is what a primary needs besides: files that grow, are made durable step by step and become sealed files.
+// Only one process at a time holds an Appender over a store.
+type Appender interface {
+	Engine
+	// Append starts a growing file that Publish will store under name. It lives under a private name, which a crash
+	// leaves behind as a tail (Tails). Its directory entry is durable before Append returns.
+	Append(ctx context.Context, name string, opt AppendOptions) (Growing, error)
+	// Tails lists growing files left by a crash or by a failed process, by the sealed name that they were meant for.
+	Tails(ctx context.Context) ([]Tail, error)
+	// RemoveTail removes a tail, durably, once what was valid in it is held by sealed files.
+	RemoveTail(ctx context.Context, t Tail) error
+}
+
+// AppendOptions tell how a growing file will be used.
+type AppendOptions struct {
+	// PreallocateBytes reserves room, so that an fsync need not grow the file; 0 for none. What is not used is given back by Publish.
+	PreallocateBytes int64
+	// Stream asks for direct I/O where the system has it: for files written in large pieces. Sync then pads nothing: the caller
+	// writes in multiples of Growing.Align() between Syncs.
+	Stream bool
+}
+
+// Tail is a growing file that was never published.
+type Tail struct {
+	Name      string // the sealed name it was meant for
+	Private   string // the engine's own name for it
+	SizeBytes int64  // may include preallocated zeros
+	Open      func() (File, error)
+}
+
+// Growing is a file being written. One goroutine writes at a time; ReadAt may run beside it for offsets below what a returned Sync covers.
+// After any error from Write, Sync or Publish every later call returns ErrFailed: the file stays failed.
+type Growing interface {
+	io.Writer
+	io.ReaderAt
+	// Align is the multiple in bytes to which the total written must be brought before Sync or Publish; 1 means any. The last write before Publish may end anywhere.
+	Align() int
+	// Sync returns when every byte written before the call is durable (fdatasync). It may run concurrently with Write:
+	// it then covers at least what was written before it began.
+	Sync() error
+	// Publish makes all bytes durable, cuts the file to what was written, and stores it under its sealed name, durably;
+	// ErrExist if that is taken. ReadAt still works after it; Close ends it.
+	Publish() error
+	// Close closes the file. Not published, it stays as a tail.
+	Close() error
+}
