@@ -1,0 +1,258 @@
+// Package durable holds every fsync, rename and link of the project, so that what a crash can leave is read in one
+// place. All of it runs on a [vfs.FS]: on the operating system's files and on Pebble's crashable memory alike.
+//
+// What each function asks of the system, in order (Linux; golden in trace_test.go):
+//
+//	MkdirAll    fsync(parent of the deepest folder there); for each missing level: mkdir, fsync(parent)
+//	SyncDir     open(dir), fsync, close
+//	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
+//	Replace     open(tmp, O_CREAT|O_EXCL), write, fsync, close, rename(tmp, path), open(dir), fsync, close
+//	Publish     link(private, path), open(dir), fsync, close, unlink(private)
+//	Remove      unlink(path), open(dir), fsync, close
+//	Grow        open(path, O_CREAT|O_EXCL[|O_DIRECT]), fallocate, open(dir), fsync, close
+//	File.Write  pwrite
+//	File.Sync   fdatasync
+//	File.Finish ftruncate, fsync
+//
+// An unlink of a temporary or private name is not fsynced: a crash brings back a name that means nothing more.
+//
+// Nothing here retries an fsync. After a failed one the kernel may have dropped the dirty pages and call the next one a
+// success, so the error is marked [ErrSync] and whoever sees it stops writing for good (DESIGN, invariant 6).
+package durable
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"unsafe"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+var (
+	// ErrSync marks a failed fsync: what it was to make durable may be lost although reads still show it.
+	ErrSync = errors.New("durable: fsync failed")
+	// ErrExist: the name is taken; what is there was not touched, and its name is durable.
+	ErrExist = errors.New("durable: file exists")
+	// ErrLength: a reader yielded more or fewer bytes than were announced.
+	ErrLength = errors.New("durable: length differs from what was announced")
+)
+
+// BlockBytes is what direct I/O is aligned to: in memory, in offset and in length.
+const BlockBytes = 4096
+
+const copyBytes = 1 << 20
+
+// SyncDir makes the names in dir durable.
+func SyncDir(fsys vfs.FS, dir string) error {
+	d, err := fsys.OpenDir(dir)
+	if err != nil {
+		return fmt.Errorf("couldn't open folder %s to fsync it: %w", dir, err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return syncError("folder "+dir, err)
+	}
+	return nil
+}
+
+// MkdirAll makes dir and its missing parents (mode 0700), each of them durable before the next one is made.
+func MkdirAll(fsys vfs.FS, dir string) error {
+	var missing []string
+	for {
+		info, err := fsys.Stat(dir)
+		if err == nil {
+			if !info.IsDir() {
+				return fmt.Errorf("couldn't make folder %s: a file has that name", dir)
+			}
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("couldn't look at folder %s: %w", dir, err)
+		}
+		missing = append(missing, dir)
+		parent := fsys.PathDir(dir)
+		if parent == dir {
+			return fmt.Errorf("couldn't make folder %s: %w", dir, err)
+		}
+		dir = parent
+	}
+	// A process killed between mkdir and fsync leaves a folder that is there but not durable. It can only be the deepest
+	// one. A parent that may not be read was not made by us.
+	if err := SyncDir(fsys, fsys.PathDir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	for i := len(missing) - 1; i >= 0; i-- {
+		if err := fsys.MkdirAll(missing[i], 0o700); err != nil {
+			return fmt.Errorf("couldn't make folder %s: %w", missing[i], err)
+		}
+		if err := SyncDir(fsys, fsys.PathDir(missing[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create stores size bytes of r as path if no file has that name, else ErrExist. It writes to tmp, which must be on the
+// same file system, be nobody else's, and may be left behind by a crash. The file becomes visible at the link; after it
+// a crash leaves the whole file or none. A reader of another length gives ErrLength and leaves nothing.
+func Create(fsys vfs.FS, tmp, path string, size int64, r io.Reader, perm os.FileMode) error {
+	if _, err := fsys.Stat(path); err == nil {
+		return taken(fsys, path)
+	}
+	if err := writeTemp(fsys, tmp, size, r, perm); err != nil {
+		return err
+	}
+	return Publish(fsys, tmp, path)
+}
+
+// WriteFile stores data as path, durably, if no file has that name, else ErrExist. A crash may leave path.<random>.tmp.
+func WriteFile(fsys vfs.FS, path string, data []byte, perm os.FileMode) error {
+	return Create(fsys, tempName(path), path, int64(len(data)), &sliceReader{data}, perm)
+}
+
+// Replace stores data as path, durably, in place of what had that name: a crash leaves the old file or the new one.
+func Replace(fsys vfs.FS, path string, data []byte, perm os.FileMode) error {
+	tmp := tempName(path)
+	if err := writeTemp(fsys, tmp, int64(len(data)), &sliceReader{data}, perm); err != nil {
+		return err
+	}
+	if err := fsys.Rename(tmp, path); err != nil {
+		_ = fsys.Remove(tmp)
+		return fmt.Errorf("couldn't rename %s to %s: %w", tmp, path, err)
+	}
+	return SyncDir(fsys, fsys.PathDir(path))
+}
+
+// Publish gives a fsynced file its final name, durably, and takes its private one away; ErrExist if the final name is
+// taken, and then the private one stays. A crash after the link may leave both names, with the same bytes.
+func Publish(fsys vfs.FS, private, path string) error {
+	if err := fsys.Link(private, path); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return taken(fsys, path)
+		}
+		return fmt.Errorf("couldn't link %s to %s: %w", private, path, err)
+	}
+	if err := SyncDir(fsys, fsys.PathDir(path)); err != nil {
+		return err
+	}
+	// Durable from here on: what fails below loses nothing, the name is swept later.
+	_ = fsys.Remove(private)
+	return nil
+}
+
+// Remove removes path durably.
+func Remove(fsys vfs.FS, path string) error {
+	if err := fsys.Remove(path); err != nil {
+		return fmt.Errorf("couldn't remove %s: %w", path, err)
+	}
+	return SyncDir(fsys, fsys.PathDir(path))
+}
+
+// taken answers ErrExist only when the name that is in the way is durable: who made it may not have fsynced the
+// folder yet, and whoever hears ErrExist builds on the file.
+func taken(fsys vfs.FS, path string) error {
+	if err := SyncDir(fsys, fsys.PathDir(path)); err != nil {
+		return err
+	}
+	return fmt.Errorf("couldn't create %s: %w", path, ErrExist)
+}
+
+// writeTemp writes and fsyncs a new file; on an error it leaves none.
+func writeTemp(fsys vfs.FS, tmp string, size int64, r io.Reader, perm os.FileMode) (err error) {
+	f, err := fsys.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("couldn't create %s: %w", tmp, err)
+	}
+	defer func() {
+		if f != nil {
+			_ = f.Close()
+		}
+		if err != nil {
+			_ = fsys.Remove(tmp)
+		}
+	}()
+	if err := chmod(f, perm); err != nil {
+		return fmt.Errorf("couldn't set the mode of %s: %w", tmp, err)
+	}
+	if err := copyExactly(f, r, size); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", tmp, err)
+	}
+	if err := f.Sync(); err != nil {
+		return syncError(tmp, err)
+	}
+	err = f.Close()
+	f = nil
+	if err != nil {
+		return fmt.Errorf("couldn't close %s: %w", tmp, err)
+	}
+	return nil
+}
+
+// copyExactly copies size bytes and makes sure that r has no more.
+func copyExactly(w io.Writer, r io.Reader, size int64) error {
+	buf := make([]byte, min(size+1, copyBytes))
+	var n int64
+	for {
+		m, err := r.Read(buf)
+		if n += int64(m); n > size {
+			return fmt.Errorf("%w: more than %d bytes", ErrLength, size)
+		}
+		if m > 0 {
+			if _, werr := w.Write(buf[:m]); werr != nil {
+				return werr
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("couldn't read the source: %w", err)
+		}
+	}
+	if n < size {
+		return fmt.Errorf("%w: %d bytes of %d", ErrLength, n, size)
+	}
+	return nil
+}
+
+// sliceReader hands out copies only, since a vfs.File may scribble on what it is given.
+type sliceReader struct{ rest []byte }
+
+func (s *sliceReader) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+func syncError(what string, err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrSync, what, err)
+}
+
+func tempName(path string) string { return path + "." + Random() + ".tmp" }
+
+// Random returns 16 hex digits for a name that nobody else uses.
+func Random() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails, per its documentation
+	return hex.EncodeToString(b[:])
+}
+
+// AlignedBuffer returns n bytes whose first is aligned for direct I/O, so that a File in direct mode writes them without
+// copying.
+func AlignedBuffer(n int) []byte {
+	b := make([]byte, n+BlockBytes)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (BlockBytes - 1)
+	return b[skip : skip+n : skip+n]
+}
+
+func aligned(p []byte) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(p)))&(BlockBytes-1) == 0
+}

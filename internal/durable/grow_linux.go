@@ -1,0 +1,109 @@
+package durable
+
+import (
+	"errors"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// osMedium grows one of the system's own files.
+type osMedium struct {
+	w *os.File
+	r *os.File // w, or with direct I/O a descriptor of its own, which may read into any memory
+}
+
+func openMedium(fsys vfs.FS, path string, opt GrowOptions) (medium, bool, error) {
+	if fsys != vfs.Default {
+		m, err := openVFS(fsys, path)
+		return m, false, err
+	}
+	w, direct, err := openOS(path, opt.Direct)
+	if err != nil {
+		return nil, false, err
+	}
+	m := &osMedium{w: w, r: w}
+	if err := m.prepare(path, direct, opt.PreallocateBytes); err != nil {
+		_ = m.close()
+		_ = os.Remove(path) // nothing was written; a crash may bring it back as an empty tail
+		return nil, false, err
+	}
+	return m, direct, nil
+}
+
+// openOS falls back to buffered I/O where the file system refuses O_DIRECT.
+func openOS(path string, direct bool) (*os.File, bool, error) {
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	if direct {
+		f, err := os.OpenFile(path, flags|unix.O_DIRECT, 0o600)
+		if !errors.Is(err, unix.EINVAL) {
+			return f, true, err
+		}
+		// The kernel makes the file before it looks at the flag.
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, false, err
+		}
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
+	return f, false, err
+}
+
+func (m *osMedium) prepare(path string, direct bool, preallocate int64) error {
+	if direct {
+		r, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		m.r = r
+	}
+	if preallocate <= 0 {
+		return nil
+	}
+	// Mode 0 moves the end of the file as well, so that fdatasync has no new size to journal; cut takes it back.
+	err := ignoringEINTR(func() error { return unix.Fallocate(int(m.w.Fd()), 0, 0, preallocate) })
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil // slower, not wrong
+	}
+	return err
+}
+
+func (m *osMedium) writeAt(p []byte, off int64) error {
+	_, err := m.w.WriteAt(p, off)
+	if m.r != m.w && errors.Is(err, unix.EINVAL) {
+		// O_DIRECT was taken at open and is refused now (an odd block size, some FUSE): go on through the page cache.
+		if _, err := unix.FcntlInt(m.w.Fd(), unix.F_SETFL, 0); err != nil {
+			return err
+		}
+		_, err = m.w.WriteAt(p, off)
+	}
+	return err
+}
+
+func (m *osMedium) readAt(p []byte, off int64) (int, error) { return m.r.ReadAt(p, off) }
+
+func (m *osMedium) syncData() error {
+	return ignoringEINTR(func() error { return unix.Fdatasync(int(m.w.Fd())) })
+}
+
+func (m *osMedium) cut(size int64) error {
+	if err := m.w.Truncate(size); err != nil {
+		return err
+	}
+	return m.w.Sync()
+}
+
+func (m *osMedium) close() error {
+	if m.r != m.w {
+		return errors.Join(m.w.Close(), m.r.Close())
+	}
+	return m.w.Close()
+}
+
+func ignoringEINTR(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}

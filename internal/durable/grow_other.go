@@ -1,0 +1,10 @@
+//go:build !linux
+
+package durable
+
+import "github.com/cockroachdb/pebble/v2/vfs"
+
+func openMedium(fsys vfs.FS, path string, _ GrowOptions) (medium, bool, error) {
+	m, err := openVFS(fsys, path)
+	return m, false, err
+}
