@@ -1,0 +1,165 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"stele/internal/frame"
+)
+
+// Keys gives the sealer of a file: the keyring's. A nil Keys reads leaves only.
+type Keys func(keyID uint32, file frame.FileID) (*frame.Sealer, error)
+
+func (k Keys) sealer(h *frame.Header) (*frame.Sealer, error) {
+	if k == nil {
+		return nil, nil
+	}
+	s, err := k(h.KeyID, h.FileID)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't get the key of the segment of entry %d: %w", h.First, err)
+	}
+	return s, nil
+}
+
+// ReadFooter reads header and footer of a sealed segment: two or three reads, whatever its size. It checks their checksums; edge, groups and
+// signature are the caller's to verify.
+func ReadFooter(r io.ReaderAt, sizeBytes int64) (frame.Header, *Footer, error) {
+	h, err := readHeader(r, sizeBytes)
+	if err != nil {
+		return frame.Header{}, nil, err
+	}
+	if sizeBytes < frame.HeaderSize+frame.FrameHeaderSize+trailerSize {
+		return h, nil, fmt.Errorf("a file of %d bytes holds no footer: %w", sizeBytes, frame.ErrCorrupt)
+	}
+	tail := make([]byte, min(sizeBytes, 16<<10)) // most footers are shorter
+	if err := readAt(r, tail, sizeBytes-int64(len(tail))); err != nil {
+		return h, nil, fmt.Errorf("couldn't read a footer: %w", err)
+	}
+	off, err := parseTrailer(tail[len(tail)-trailerSize:], sizeBytes)
+	if err != nil {
+		return h, nil, err
+	}
+	if need := sizeBytes - off; need > frame.MaxBody+frame.FrameHeaderSize+trailerSize {
+		return h, nil, fmt.Errorf("footer of %d bytes: %w", need, frame.ErrCorrupt)
+	} else if need > int64(len(tail)) {
+		tail = make([]byte, need)
+		if err := readAt(r, tail, off); err != nil {
+			return h, nil, fmt.Errorf("couldn't read a footer: %w", err)
+		}
+	} else {
+		tail = tail[int64(len(tail))-need:]
+	}
+	fr, n, err := frame.Parse(tail)
+	if err != nil {
+		return h, nil, fmt.Errorf("footer: %w", notTorn(err))
+	}
+	if n != len(tail)-trailerSize {
+		return h, nil, fmt.Errorf("footer of %d bytes where %d are: %w", n, len(tail)-trailerSize, frame.ErrCorrupt)
+	}
+	f, err := parseFooter(fr)
+	if err == nil && f.Commit.First < h.First {
+		err = fmt.Errorf("footer of another segment: %w", frame.ErrCorrupt)
+	}
+	return h, f, err
+}
+
+func readHeader(r io.ReaderAt, sizeBytes int64) (frame.Header, error) {
+	if sizeBytes < frame.HeaderSize {
+		return frame.Header{}, fmt.Errorf("a file of %d bytes has no header: %w", sizeBytes, frame.ErrCorrupt)
+	}
+	b := make([]byte, frame.HeaderSize)
+	if err := readAt(r, b, 0); err != nil {
+		return frame.Header{}, fmt.Errorf("couldn't read a header: %w", err)
+	}
+	return frame.ParseHeader(b, frame.MagicSegment)
+}
+
+func readAt(r io.ReaderAt, b []byte, off int64) error {
+	n, err := r.ReadAt(b, off)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF // shorter than its directory entry says
+	}
+	return err
+}
+
+// notTorn turns "torn" and "end" into "corrupt": inside a sealed file nothing may be either.
+func notTorn(err error) error {
+	if errors.Is(err, frame.ErrTorn) || errors.Is(err, frame.ErrEnd) {
+		return fmt.Errorf("%v: %w", err, frame.ErrCorrupt)
+	}
+	return err
+}
+
+// Reader reads pairs by index. Safe for concurrent use.
+type Reader struct {
+	Header frame.Header
+	r      io.ReaderAt
+	sealer *frame.Sealer
+	rows   []Row
+}
+
+// NewReader reads the pairs of a sealed segment, whose header and footer ReadFooter gave.
+func NewReader(r io.ReaderAt, h frame.Header, f *Footer, keys Keys) (*Reader, error) {
+	rows, err := f.Rows(h.First)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the footer of segment %s: %w", Name(h.Epoch, h.First), err)
+	}
+	s, err := keys.sealer(&h)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{Header: h, r: r, sealer: s, rows: rows}, nil
+}
+
+// Rows tells where the pairs are. Not to be changed.
+func (r *Reader) Rows() []Row { return r.rows }
+
+// Find returns the number of the pair that holds entry index; false if none does.
+func (r *Reader) Find(index uint64) (int, bool) {
+	i := sort.Search(len(r.rows), func(i int) bool { return r.rows[i].First > index }) - 1
+	return i, i >= 0 && index < r.rows[i].First+uint64(r.rows[i].Count)
+}
+
+// FindTime returns the number of the first pair whose last entry is later than t, len(Rows()) if none is.
+func (r *Reader) FindTime(t int64) int {
+	return sort.Search(len(r.rows), func(i int) bool { return r.rows[i].LastTime > t })
+}
+
+// Pair reads pair i and authenticates it.
+func (r *Reader) Pair(i int) (Pair, error) {
+	p, err := r.pair(r.rows[i])
+	if err != nil {
+		return Pair{}, fmt.Errorf("couldn't read entries %d to %d of segment %s: %w", r.rows[i].First,
+			r.rows[i].First+uint64(r.rows[i].Count)-1, Name(r.Header.Epoch, r.Header.First), err)
+	}
+	return p, nil
+}
+
+func (r *Reader) pair(row Row) (Pair, error) {
+	buf := make([]byte, row.Len)
+	if err := readAt(r.r, buf, row.Off); err != nil {
+		return Pair{}, err
+	}
+	e, n, err := frame.Parse(buf)
+	if err != nil {
+		return Pair{}, notTorn(err)
+	}
+	v, m, err := frame.Parse(buf[n:])
+	if err != nil {
+		return Pair{}, notTorn(err)
+	}
+	p, err := parsePair(e, v, r.sealer)
+	if err != nil {
+		return Pair{}, err
+	}
+	if n+m != len(buf) || p.First != row.First || p.Count != int(row.Count) {
+		return Pair{}, fmt.Errorf("another pair is where the table says: %w", frame.ErrCorrupt)
+	}
+	p.LastTime = row.LastTime
+	return p, nil
+}
