@@ -1,0 +1,59 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Sentinels that callers act on. What a user sees wraps them with the verb that failed and a next step.
+var (
+	ErrNoBucket        = errors.New("no such bucket")
+	ErrNoKey           = errors.New("no such key")
+	ErrNoVersion       = errors.New("no such version")
+	ErrNoUpload        = errors.New("no such upload")
+	ErrBucketExists    = errors.New("bucket exists")
+	ErrBucketNotEmpty  = errors.New("bucket is not empty")
+	ErrMarker          = errors.New("the version is a delete marker") // a read named it by version id
+	ErrPrecondition    = errors.New("precondition failed")            // If-Match, If-None-Match, decided at the commit
+	ErrNotModified     = errors.New("not modified")
+	ErrBusy            = errors.New("a conflicting write of the same key is under way")
+	ErrOverwriteDenied = errors.New("this access key may add but not overwrite")
+	ErrKeyRevoked      = errors.New("the access key was revoked")
+	ErrNoAccessKey     = errors.New("no such access key")
+	ErrIncomplete      = errors.New("the body ended before its declared length")
+	ErrTooLong         = errors.New("the body is longer than its declared length")
+	ErrInvalidPart     = errors.New("a part is missing or is not the one that was named")
+	ErrPartOrder       = errors.New("parts are not in ascending order")
+	ErrPartTooSmall    = errors.New("a part other than the last is smaller than 5 MiB")
+	ErrBadName         = errors.New("bad name")
+	ErrBadRange        = errors.New("range cannot be satisfied")
+	ErrBadState        = errors.New("not possible in the bucket's present state") // versioning cannot be suspended under object lock, …
+	ErrTooLarge        = errors.New("too large")
+	ErrErased          = errors.New("the bytes were erased")
+	ErrFuture          = errors.New("that moment is in the future")
+	ErrCorrupt         = errors.New("damaged") // bytes are not what was written; never served
+	ErrReadOnly        = errors.New("store is open for reading only")
+	ErrFull            = errors.New("no space left for writes")
+	ErrFailed          = errors.New("storage failed; the store takes no more writes until it is started anew")
+	ErrLocked          = errors.New("the store is in use by another process")
+	ErrWrongKey        = errors.New("this key does not open the store")
+	ErrNotStore        = errors.New("not a Stele store")
+	ErrVersion         = errors.New("written by a newer Stele")
+	ErrBehind          = errors.New("the ledger is behind what was seen of it")
+)
+
+// RetentionError refuses what Object Lock forbids (S3: AccessDenied). Errors.As tells a caller until when.
+type RetentionError struct {
+	Bucket, Key, VersionID string
+	Mode                   string    // GOVERNANCE or COMPLIANCE; empty: a legal hold
+	Until                  time.Time // zero for a legal hold
+	Hold                   bool
+}
+
+func (e *RetentionError) Error() string {
+	if e.Hold && e.Mode == "" {
+		return fmt.Sprintf("%s/%s version %s is under a legal hold", e.Bucket, e.Key, e.VersionID)
+	}
+	return fmt.Sprintf("%s/%s version %s is locked (%s) until %s", e.Bucket, e.Key, e.VersionID, e.Mode, e.Until.UTC().Format(time.RFC3339))
+}

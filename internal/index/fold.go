@@ -1,0 +1,323 @@
+package index
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"stele/entry"
+)
+
+// mutation is one change of a row; val nil deletes. end set: every row in [key, end) is deleted, from the database only
+// (such rows are reachable only through a row that the same entry deletes).
+type mutation struct {
+	key, val, end []byte
+}
+
+// change is what one entry does to the rows.
+type change struct {
+	entry     uint64
+	mutations []mutation
+	inc       uint64
+	totals    Totals // to be added to the incarnation's counters
+}
+
+func (c *change) set(key, val []byte) {
+	c.mutations = append(c.mutations, mutation{key: key, val: val})
+}
+func (c *change) del(key []byte) { c.mutations = append(c.mutations, mutation{key: key}) }
+func (c *change) delPrefix(prefix []byte) {
+	c.mutations = append(c.mutations, mutation{key: prefix, end: after(prefix)})
+}
+func (c *change) count(inc uint64, d Totals) { c.inc = inc; c.totals.add(d) }
+
+// fold computes what an entry does to the rows that r shows. It is the one place where the ledger becomes the S3 view: the sequencer
+// folds an entry as it decides it, recovery and rebuild fold the entries that the index has not seen, and the result is the same bit for bit. It is a
+// function of the entry and the rows alone; it never refuses, since what it folds is committed.
+func fold(e *entry.Entry, r Reader) (change, error) {
+	c := change{entry: e.Index}
+	var err error
+	p := &e.Private
+	switch e.Type {
+	case entry.ObjectPut:
+		err = c.put(e, r)
+	case entry.ObjectHide:
+		if p.Marker {
+			err = c.marker(e, r)
+		} else {
+			err = c.hide(e, r)
+		}
+	case entry.ObjectRetention, entry.ObjectHold, entry.ObjectTags:
+		err = c.attrs(e, r)
+	case entry.BucketCreate, entry.BucketDelete, entry.BucketConfig:
+		err = c.bucket(e, r)
+	case entry.UploadCreate:
+		c.set(uploadKey(p.Inc, p.Key, p.Upload), appendJSON(Upload{Entry: e.Index, Started: e.Time, By: p.Actor,
+			Headers: p.Headers, Meta: p.Meta, Tags: p.Tags, Lock: p.Lock, Checksum: p.Checksum}))
+		c.touched(p.Upload, e.Index)
+	case entry.UploadPart:
+		c.set(partKey(p.Upload, p.Part), appendJSON(Part{Entry: e.Index, Time: e.Time, ETag: etagOf(p), Body: *p.Body, Checksum: p.Checksum}))
+		c.touched(p.Upload, e.Index)
+	case entry.UploadAbort:
+		c.endUpload(p.Inc, p.Key, p.Upload)
+	case entry.KeyCreate:
+		c.set(named(famAccess, p.Access.ID), appendJSON(Access{AccessKey: *p.Access, Created: e.Time, CreatedBy: p.Actor}))
+	case entry.KeyRevoke:
+		err = c.revoke(p, r)
+	case entry.ViewPin:
+		c.set(named(famPin, p.Name), appendJSON(Pin{Name: p.Name, Size: p.Target, Created: e.Time}))
+	case entry.ViewUnpin:
+		c.del(named(famPin, p.Name))
+	case entry.ConfigSet:
+		c.set(named(famConfig, p.Name), appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
+	}
+	if err != nil {
+		return c, fmt.Errorf("couldn't fold entry %d (%s): %w", e.Index, e.Type, err)
+	}
+	return c, nil
+}
+
+func etagOf(p *entry.Private) string {
+	if p.ETag != "" {
+		return p.ETag
+	}
+	return fmt.Sprintf("%x", p.Body.MD5)
+}
+
+// put: the new version is current; what was current is noncurrent, or hidden if the new one takes its id ("null").
+func (c *change) put(e *entry.Entry, r Reader) error {
+	p := &e.Private
+	rec := Record{Entry: e.Index, Time: e.Time, Type: entry.ObjectPut, Null: p.Null, Size: p.Body.Size, ETag: etagOf(p), Body: *p.Body,
+		Parts: p.Part, Checksum: p.Checksum, Headers: p.Headers, Meta: p.Meta, Tags: p.Tags}
+	if p.Lock != nil {
+		rec.Lock = *p.Lock
+	}
+	cur := Current{Entry: e.Index, Time: e.Time, Size: p.Body.Size, ETag: rec.ETag, Null: p.Null}
+	if p.Checksum != nil {
+		cur.Checksum, cur.Kind = p.Checksum.Algorithm, p.Checksum.Kind
+	}
+	if err := c.displace(p, r); err != nil {
+		return err
+	}
+	c.set(currentKey(p.Inc, p.Key), cur.append(nil))
+	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	c.count(p.Inc, Totals{Objects: 1, Bytes: p.Body.Size, Versions: 1, PutBytes: p.Body.Size})
+	if p.Upload != "" {
+		c.endUpload(p.Inc, p.Key, p.Upload)
+	}
+	return nil
+}
+
+// marker: a delete marker is the latest version, so that the key has no current row.
+func (c *change) marker(e *entry.Entry, r Reader) error {
+	p := &e.Private
+	if err := c.displace(p, r); err != nil {
+		return err
+	}
+	row := Current{Entry: e.Index, Time: e.Time, Null: p.Null, Marker: true}
+	rec := Record{Time: e.Time, Type: entry.ObjectHide, Marker: true, Null: p.Null}
+	c.del(currentKey(p.Inc, p.Key))
+	c.set(entryKey(famVersion, p.Inc, p.Key, e.Index), row.append(nil))
+	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	if p.Null {
+		c.set(objectPrefix(famNull, p.Inc, p.Key), putUint(e.Index))
+	}
+	return nil
+}
+
+// displace makes room for a new latest version: the current one becomes noncurrent, and if the new version's id is "null", the version that had that id is hidden.
+// The caller writes or deletes the current row.
+func (c *change) displace(p *entry.Private, r Reader) error {
+	cur, ok, err := r.Current(p.Inc, p.Key)
+	if err != nil {
+		return err
+	}
+	if ok {
+		c.count(p.Inc, Totals{Objects: -1, Bytes: -cur.Size})
+	}
+	if p.Null && ok && cur.Null {
+		c.count(p.Inc, Totals{HiddenBytes: cur.Size})
+		return nil // replaced: the row is overwritten, nothing else was null
+	}
+	if p.Null {
+		if err := c.hideNull(p, r); err != nil {
+			return err
+		}
+	}
+	if ok {
+		c.set(entryKey(famVersion, p.Inc, p.Key, cur.Entry), cur.append(nil))
+		if cur.Null {
+			c.set(objectPrefix(famNull, p.Inc, p.Key), putUint(cur.Entry))
+		}
+	}
+	return nil
+}
+
+// hideNull hides the null version where it is not current. An unversioned bucket has none, and asks no row: the sequencer's put costs one look-up there.
+func (c *change) hideNull(p *entry.Private, r Reader) error {
+	b, ok, err := r.Bucket(p.Bucket)
+	if err != nil || ok && b.Inc == p.Inc && b.Versioning == "" {
+		return err
+	}
+	at, ok, err := r.null(p.Inc, p.Key)
+	if err != nil || !ok {
+		return err
+	}
+	old, ok, err := r.version(p.Inc, p.Key, at)
+	if err != nil {
+		return err
+	}
+	if ok {
+		c.count(p.Inc, Totals{HiddenBytes: old.Size})
+	}
+	c.del(entryKey(famVersion, p.Inc, p.Key, at))
+	c.del(objectPrefix(famNull, p.Inc, p.Key))
+	return nil
+}
+
+// hide takes version Target out of the S3 view. If it was the latest, the next one becomes the latest.
+func (c *change) hide(e *entry.Entry, r Reader) error {
+	p := &e.Private
+	rec := Record{Time: e.Time, Type: entry.ObjectHide, Target: p.Target, Null: p.Null}
+	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	cur, live, err := r.Current(p.Inc, p.Key)
+	if err != nil {
+		return err
+	}
+	if live && cur.Entry == p.Target {
+		c.del(currentKey(p.Inc, p.Key))
+		c.count(p.Inc, Totals{Objects: -1, Bytes: -cur.Size, HiddenBytes: cur.Size})
+	} else {
+		old, ok, err := r.version(p.Inc, p.Key, p.Target)
+		if err != nil || !ok {
+			return err
+		}
+		c.count(p.Inc, Totals{HiddenBytes: old.Size})
+		c.del(entryKey(famVersion, p.Inc, p.Key, p.Target))
+		if old.Null {
+			c.del(objectPrefix(famNull, p.Inc, p.Key))
+		}
+		if live {
+			return nil
+		}
+	}
+	return c.promote(p, r)
+}
+
+// promote makes the newest remaining version of a key that has no current row the current one, unless it is a marker.
+func (c *change) promote(p *entry.Private, r Reader) error {
+	prefix := objectPrefix(famVersion, p.Inc, p.Key)
+	k, v, err := r.src.first(prefix, after(prefix))
+	if err == nil && k != nil && bytes.Equal(k, entryKey(famVersion, p.Inc, p.Key, p.Target)) {
+		k, v, err = r.src.first(next(k), after(prefix))
+	}
+	if err != nil || k == nil {
+		return err
+	}
+	row, err := parseCurrent(v)
+	if err != nil || row.Marker {
+		return err
+	}
+	c.del(k)
+	if row.Null {
+		c.del(objectPrefix(famNull, p.Inc, p.Key))
+	}
+	c.set(currentKey(p.Inc, p.Key), row.append(nil))
+	c.count(p.Inc, Totals{Objects: 1, Bytes: row.Size})
+	return nil
+}
+
+// attrs: lock or tags of version Target are changed. The rows say that family a has to be asked from now on.
+func (c *change) attrs(e *entry.Entry, r Reader) error {
+	p := &e.Private
+	a, err := r.Attrs(p.Inc, p.Key, p.Target)
+	if err != nil {
+		return err
+	}
+	a.Type = e.Type
+	switch e.Type {
+	case entry.ObjectRetention:
+		a.Lock.Mode, a.Lock.Until = "", time.Time{}
+		if p.Lock != nil {
+			a.Lock.Mode, a.Lock.Until = p.Lock.Mode, p.Lock.Until
+		}
+	case entry.ObjectHold:
+		a.Lock.Hold = p.Lock != nil && p.Lock.Hold
+	case entry.ObjectTags:
+		a.Tags = p.Tags
+	}
+	c.set(append(attrPrefix(p.Inc, p.Key, p.Target), complement(e.Index)...), a.append(nil))
+	if cur, ok, err := r.Current(p.Inc, p.Key); err != nil {
+		return err
+	} else if ok && cur.Entry == p.Target {
+		cur.Attrs = true
+		c.set(currentKey(p.Inc, p.Key), cur.append(nil))
+		return nil
+	}
+	old, ok, err := r.version(p.Inc, p.Key, p.Target)
+	if err == nil && ok {
+		old.Attrs = true
+		c.set(entryKey(famVersion, p.Inc, p.Key, p.Target), old.append(nil))
+	}
+	return err
+}
+
+func (c *change) bucket(e *entry.Entry, r Reader) error {
+	p := &e.Private
+	b := Bucket{Name: p.Bucket, Inc: e.Index, Created: e.Time, Owner: p.Actor, ObjectLock: p.Value == "object-lock"}
+	if b.ObjectLock {
+		b.Versioning = "Enabled"
+	}
+	if e.Type != entry.BucketCreate {
+		old, ok, err := r.Bucket(p.Bucket)
+		if err != nil || !ok {
+			return err
+		}
+		b = old.clone()
+	}
+	switch e.Type {
+	case entry.BucketConfig:
+		switch p.Name {
+		case "versioning":
+			b.Versioning = p.Value
+		case "object-lock":
+			b.ObjectLock, b.Versioning = true, "Enabled"
+			fallthrough
+		default:
+			if p.Value == "" && p.Doc == nil {
+				delete(b.Settings, p.Name)
+			} else {
+				b.Settings[p.Name] = Setting{Value: p.Value, Doc: p.Doc}
+			}
+		}
+	case entry.BucketDelete:
+		b.Deleted = true
+		c.del(bucketKey(p.Bucket))
+	}
+	row := appendJSON(b)
+	if !b.Deleted {
+		c.set(bucketKey(p.Bucket), row)
+	}
+	c.set(bucketsKey(p.Bucket, e.Index), row)
+	return nil
+}
+
+func (c *change) touched(upload string, at uint64) {
+	c.set(named(famTouched, upload), putUint(at))
+}
+
+func (c *change) endUpload(inc uint64, key, upload string) {
+	c.del(uploadKey(inc, key, upload))
+	c.del(named(famTouched, upload))
+	c.delPrefix(partPrefix(upload))
+}
+
+func (c *change) revoke(p *entry.Private, r Reader) error {
+	a, ok, err := r.Access(p.Access.ID)
+	if err != nil || !ok {
+		return err
+	}
+	a.Revoked = true
+	c.set(named(famAccess, p.Access.ID), appendJSON(a))
+	return nil
+}

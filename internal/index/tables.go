@@ -1,0 +1,100 @@
+package index
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"stele/entry"
+)
+
+// Rows that are few and change seldom are JSON.
+
+// Setting is a bucket's or the store's setting: its text, or the document that holds it.
+type Setting struct {
+	Value string      `json:"value,omitempty"`
+	Doc   *entry.Body `json:"doc,omitempty"`
+}
+
+// Bucket is the state of one incarnation.
+type Bucket struct {
+	Name       string             `json:"name"`
+	Inc        uint64             `json:"inc"`
+	Created    time.Time          `json:"created"`
+	Owner      string             `json:"owner,omitempty"`
+	Deleted    bool               `json:"deleted,omitempty"`
+	Versioning string             `json:"versioning,omitempty"` // "", Enabled, Suspended
+	ObjectLock bool               `json:"lock,omitempty"`
+	Settings   map[string]Setting `json:"settings,omitempty"`
+}
+
+// Totals are the counters of an incarnation.
+type Totals struct {
+	Objects     int64 `json:"o"` // current versions
+	Bytes       int64 `json:"b"` // their bytes
+	Versions    int64 `json:"v"` // versions ever put
+	PutBytes    int64 `json:"p"` // their bytes
+	HiddenBytes int64 `json:"h"` // bytes of versions that were hidden
+}
+
+func (t *Totals) add(d Totals) {
+	t.Objects += d.Objects
+	t.Bytes += d.Bytes
+	t.Versions += d.Versions
+	t.PutBytes += d.PutBytes
+	t.HiddenBytes += d.HiddenBytes
+}
+
+// Upload is an open upload.
+type Upload struct {
+	Key      string            `json:"-"`
+	ID       string            `json:"-"`
+	Entry    uint64            `json:"e"`
+	Started  time.Time         `json:"t"`
+	By       string            `json:"by,omitempty"`
+	Headers  map[string]string `json:"h,omitempty"`
+	Meta     map[string]string `json:"m,omitempty"`
+	Tags     map[string]string `json:"g,omitempty"`
+	Lock     *entry.Lock       `json:"l,omitempty"`
+	Checksum *entry.Checksum   `json:"c,omitempty"`
+}
+
+// Part is a part of an open upload.
+type Part struct {
+	Number   int             `json:"-"`
+	Entry    uint64          `json:"e"`
+	Time     time.Time       `json:"t"`
+	ETag     string          `json:"g"`
+	Body     entry.Body      `json:"b"`
+	Checksum *entry.Checksum `json:"c,omitempty"`
+}
+
+// Access is an access key.
+type Access struct {
+	entry.AccessKey
+	Created   time.Time `json:"created"`
+	CreatedBy string    `json:"by,omitempty"`
+	Revoked   bool      `json:"revoked,omitempty"`
+}
+
+// Pin is a pinned view.
+type Pin struct {
+	Name    string    `json:"name"`
+	Size    uint64    `json:"size"`
+	Created time.Time `json:"created"`
+}
+
+func appendJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("index: a row that cannot be encoded: " + err.Error())
+	}
+	return b
+}
+
+func parseJSON[T any](b []byte) (v T, err error) {
+	if err = json.Unmarshal(b, &v); err != nil {
+		err = fmt.Errorf("%w: %v", errRow, err)
+	}
+	return v, err
+}
