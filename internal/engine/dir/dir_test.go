@@ -20,9 +20,19 @@ func open(t testing.TB, fsys vfs.FS, root string) *dir.Dir {
 }
 
 func TestConformanceOS(t *testing.T) {
-	enginetest.Run(t, func(t testing.TB) engine.Engine { return open(t, vfs.Default, t.TempDir()) })
+	enginetest.RunAppender(t, func(t testing.TB) enginetest.Rig {
+		return enginetest.Rig{Engine: open(t, vfs.Default, t.TempDir())}
+	})
 }
 
 func TestConformanceMem(t *testing.T) {
-	enginetest.Run(t, func(t testing.TB) engine.Engine { return open(t, vfs.NewCrashableMem(), "data/store") })
+	enginetest.RunAppender(t, func(t testing.TB) enginetest.Rig {
+		m := vfs.NewCrashableMem()
+		return enginetest.Rig{
+			Engine: open(t, m, "data/store"),
+			PowerCut: func() engine.Appender {
+				return open(t, m.CrashClone(vfs.CrashCloneCfg{}), "data/store")
+			},
+		}
+	})
 }
