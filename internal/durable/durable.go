@@ -10,7 +10,7 @@
 //	Publish     link(private, path), open(dir), fsync, close, unlink(private)
 //	Remove      unlink(path), open(dir), fsync, close
 //	Grow        open(path, O_CREAT|O_EXCL[|O_DIRECT]), fallocate, open(dir), fsync, close
-//	File.Write  pwrite
+//	File.Write  pwrite; once a MiB, if buffered, preallocated and in small pieces, a pwrite of zeros after it
 //	File.Sync   fdatasync
 //	File.Finish ftruncate, fsync
 //

@@ -12,7 +12,22 @@ import (
 type osMedium struct {
 	w *os.File
 	r *os.File // w, or with direct I/O a descriptor of its own, which may read into any memory
+
+	// Buffered and preallocated only; Write's goroutine alone uses them.
+	zeroedTo   int64 // up to here the blocks were written before, if only with zeros
+	reservedTo int64
 }
+
+// Writing into a block that was only reserved makes fdatasync journal that it is in use now, which costs as much as a file that
+// grows: 4 KiB and an fdatasync took 0.21 ms either way, and 0.145 ms into blocks that were written before (ext4). So
+// pieces up to smallBytes get zeros written aheadBytes ahead of them: one journalled fdatasync a MiB.
+// The price is that each byte is written twice, which large pieces don't pay.
+const (
+	smallBytes = 256 << 10
+	aheadBytes = 1 << 20
+)
+
+var zeros [aheadBytes]byte
 
 func openMedium(fsys vfs.FS, path string, opt GrowOptions) (medium, bool, error) {
 	if fsys != vfs.Default {
@@ -65,6 +80,27 @@ func (m *osMedium) prepare(path string, direct bool, preallocate int64) error {
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		return nil // slower, not wrong
 	}
+	if !direct && !m.copiesOnWrite() {
+		m.reservedTo = preallocate
+	}
+	return err
+}
+
+// copiesOnWrite is true where no block is ever written in place, so that zeros ahead help nobody.
+func (m *osMedium) copiesOnWrite() bool {
+	var st unix.Statfs_t
+	err := ignoringEINTR(func() error { return unix.Fstatfs(int(m.w.Fd()), &st) })
+	return err != nil || st.Type == unix.BTRFS_SUPER_MAGIC
+}
+
+// zeroAhead writes zeros after end, where the next pieces go. A crash leaves them as it leaves reserved blocks: as zeros.
+func (m *osMedium) zeroAhead(end int64) error {
+	n := min(aheadBytes, m.reservedTo-end)
+	if n <= 0 || end <= m.zeroedTo {
+		return nil
+	}
+	m.zeroedTo = end + n
+	_, err := m.w.WriteAt(zeros[:n], end)
 	return err
 }
 
@@ -76,6 +112,9 @@ func (m *osMedium) writeAt(p []byte, off int64) error {
 			return err
 		}
 		_, err = m.w.WriteAt(p, off)
+	}
+	if err == nil && len(p) <= smallBytes {
+		err = m.zeroAhead(off + int64(len(p)))
 	}
 	return err
 }

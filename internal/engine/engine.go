@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	// ErrExist: Create found the name taken; what is there was not touched.
+	// ErrExist: Create or Publish found the name taken; what is there was not touched, and it is durable.
 	ErrExist = errors.New("engine: file exists")
 	// ErrNotExist: no such file.
 	ErrNotExist = errors.New("engine: no such file")
@@ -70,7 +70,8 @@ type Appender interface {
 	// Append starts a growing file that Publish will store under name. It lives under a private name, which a crash
 	// leaves behind as a tail (Tails). Its directory entry is durable before Append returns.
 	Append(ctx context.Context, name string, opt AppendOptions) (Growing, error)
-	// Tails lists growing files left by a crash or by a failed process, by the sealed name that they were meant for.
+	// Tails lists growing files left by a crash or by a failed process, and those closed here without Publish, by the sealed
+	// name that they were meant for; several may have one. It removes what an interrupted Create left.
 	Tails(ctx context.Context) ([]Tail, error)
 	// RemoveTail removes a tail, durably, once what was valid in it is held by sealed files.
 	RemoveTail(ctx context.Context, t Tail) error
@@ -78,10 +79,11 @@ type Appender interface {
 
 // AppendOptions tell how a growing file will be used.
 type AppendOptions struct {
-	// PreallocateBytes reserves room, so that an fsync need not grow the file; 0 for none. What is not used is given back by Publish.
+	// PreallocateBytes reserves room, so that an fsync need not grow the file and a full disk does not stop it; 0 for none.
+	// Up to there a tail may end in zeros. What is not used is given back by Publish.
 	PreallocateBytes int64
-	// Stream asks for direct I/O where the system has it: for files written in large pieces. Sync then pads nothing: the caller
-	// writes in multiples of Growing.Align() between Syncs.
+	// Stream asks for direct I/O where the system has it: for files written in large pieces, best from an AlignedBuffer and in
+	// multiples of Growing.Align() between Syncs.
 	Stream bool
 }
 
@@ -98,7 +100,8 @@ type Tail struct {
 type Growing interface {
 	io.Writer
 	io.ReaderAt
-	// Align is the multiple in bytes to which the total written must be brought before Sync or Publish; 1 means any. The last write before Publish may end anywhere.
+	// Align is the multiple in bytes to which the total written is best brought before a Sync; 1 means any. A Sync of another
+	// total is as durable and writes its last block twice. The last write before Publish may end anywhere.
 	Align() int
 	// Sync returns when every byte written before the call is durable (fdatasync). It may run concurrently with Write:
 	// it then covers at least what was written before it began.
@@ -106,6 +109,6 @@ type Growing interface {
 	// Publish makes all bytes durable, cuts the file to what was written, and stores it under its sealed name, durably;
 	// ErrExist if that is taken. ReadAt still works after it; Close ends it.
 	Publish() error
-	// Close closes the file. Not published, it stays as a tail.
+	// Close closes the file. Not published, it stays as a tail. It makes nothing durable.
 	Close() error
 }
