@@ -1,0 +1,329 @@
+package s3api
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"hash/crc32"
+	"net/http"
+	"strings"
+
+	"github.com/minio/crc64nvme"
+)
+
+// Algorithm is an S3 checksum algorithm.
+type Algorithm uint8
+
+const (
+	NoChecksum Algorithm = iota
+	CRC32
+	CRC32C
+	CRC64NVME
+	SHA1
+	SHA256
+)
+
+// Algorithms lists them all.
+var Algorithms = [...]Algorithm{CRC32, CRC32C, CRC64NVME, SHA1, SHA256}
+
+// FullObject and Composite are the values of x-amz-checksum-type.
+const (
+	FullObject = "FULL_OBJECT"
+	Composite  = "COMPOSITE"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (a Algorithm) String() string {
+	return [...]string{"", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"}[a]
+}
+
+// Header is the algorithm's header: x-amz-checksum-….
+func (a Algorithm) Header() string {
+	return [...]string{"", "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme", "x-amz-checksum-sha1", "x-amz-checksum-sha256"}[a]
+}
+
+func (a Algorithm) canonicalHeader() string {
+	return [...]string{"", "X-Amz-Checksum-Crc32", "X-Amz-Checksum-Crc32c", "X-Amz-Checksum-Crc64nvme", "X-Amz-Checksum-Sha1", "X-Amz-Checksum-Sha256"}[a]
+}
+
+// Size is the checksum's length in bytes.
+func (a Algorithm) Size() int { return [...]int{0, 4, 4, 8, 20, 32}[a] }
+
+// New returns a hash; its Sum is what S3 encodes in base64.
+func (a Algorithm) New() hash.Hash {
+	switch a {
+	case CRC32:
+		return crc32.NewIEEE()
+	case CRC32C:
+		return crc32.New(castagnoli)
+	case CRC64NVME:
+		return crc64nvme.New()
+	case SHA1:
+		return sha1.New()
+	case SHA256:
+		return sha256.New()
+	}
+	panic("s3api: hash of no algorithm")
+}
+
+// ParseAlgorithm reads a value of x-amz-checksum-algorithm or x-amz-sdk-checksum-algorithm.
+func ParseAlgorithm(s string) (Algorithm, error) {
+	for _, a := range Algorithms {
+		if strings.EqualFold(a.String(), s) {
+			return a, nil
+		}
+	}
+	return NoChecksum, ErrChecksumAlgorithm
+}
+
+func algorithmOfHeader(name string) Algorithm {
+	for _, a := range Algorithms {
+		if a.Header() == name {
+			return a
+		}
+	}
+	return NoChecksum
+}
+
+// DefaultType is the checksum type of a multipart object where the client names none.
+func (a Algorithm) DefaultType() string {
+	if a == CRC64NVME {
+		return FullObject
+	}
+	return Composite
+}
+
+// CheckType tells whether the algorithm can be of that type, in any case of letters, and returns the type in capitals: only CRCs can be of
+// the full object, since only they can be combined from parts; CRC64NVME cannot be composite.
+func (a Algorithm) CheckType(typ string) (string, error) {
+	typ = strings.ToUpper(typ)
+	switch {
+	case typ != FullObject && typ != Composite:
+		return "", ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
+	case typ == FullObject && (a == SHA1 || a == SHA256), typ == Composite && a == CRC64NVME:
+		return "", ErrInvalidRequest.Msg("The %s checksum type cannot be used with the %s checksum algorithm.", typ, strings.ToLower(a.String()))
+	}
+	return typ, nil
+}
+
+// Declared is every digest that a client declared for a body. The zero value declares nothing.
+type Declared struct {
+	MD5       []byte // Content-MD5; nil: not declared
+	SHA256    []byte // x-amz-content-sha256 where the payload is signed as one; nil: not declared
+	Algorithm Algorithm
+	Checksum  []byte // of Algorithm; nil: it comes in the trailer, or only the algorithm was named
+	Trailer   bool   // the checksum follows the body
+}
+
+// ParseDeclared reads the digests of a request that was authenticated as a.
+func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
+	var d Declared
+	if v, ok := h["Content-Md5"]; ok {
+		sum, err := base64.StdEncoding.DecodeString(v[0])
+		if err != nil || len(sum) != md5.Size {
+			return d, ErrInvalidDigest.With("Content-MD5", v[0])
+		}
+		d.MD5 = sum
+	}
+	if a.Payload == PayloadHash {
+		d.SHA256, _ = hex.DecodeString(a.SHA256) // setPayload has seen that it is hex
+	}
+	return d, d.parseChecksum(h, a)
+}
+
+// parseChecksum reads the one checksum that a request may declare, from its headers or as an announced trailer.
+func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
+	for _, alg := range Algorithms {
+		v, ok := h[alg.canonicalHeader()]
+		if !ok {
+			continue
+		}
+		if d.Algorithm != NoChecksum || len(v) > 1 {
+			return ErrMultipleChecksums
+		}
+		sum, ok := alg.Decode(v[0])
+		if !ok {
+			return ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
+		}
+		d.Algorithm, d.Checksum = alg, sum
+	}
+	if d.Algorithm == NoChecksum {
+		if err := checkUnknownChecksum(h); err != nil {
+			return err
+		}
+	}
+	if t := firstOf(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
+		alg := algorithmOfHeader(strings.ToLower(strings.TrimSpace(t)))
+		switch {
+		case alg == NoChecksum:
+			return ErrTrailerHeader
+		case d.Algorithm != NoChecksum:
+			return ErrMultipleChecksums
+		}
+		d.Algorithm, d.Trailer = alg, true
+	}
+	return d.checkSDKAlgorithm(h)
+}
+
+// checkSDKAlgorithm holds x-amz-sdk-checksum-algorithm to the checksum that came.
+func (d *Declared) checkSDKAlgorithm(h http.Header) error {
+	s := firstOf(h, "X-Amz-Sdk-Checksum-Algorithm")
+	if s == "" {
+		return nil
+	}
+	alg, err := ParseAlgorithm(s)
+	switch {
+	case err != nil:
+		return ErrInvalidRequest.Msg("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+	case d.Algorithm == NoChecksum && d.MD5 == nil:
+		return ErrChecksumSDK
+	case d.Algorithm != NoChecksum && d.Algorithm != alg:
+		return ErrInvalidRequest.Msg("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+	}
+	return nil
+}
+
+// checkUnknownChecksum refuses x-amz-checksum-NAME of an algorithm that we do not know: ignoring it would be a promise broken.
+func checkUnknownChecksum(h http.Header) error {
+	for name := range h {
+		rest, ok := strings.CutPrefix(name, "X-Amz-Checksum-")
+		if ok && rest != "Algorithm" && rest != "Mode" && rest != "Type" {
+			return ErrChecksumHeader
+		}
+	}
+	return nil
+}
+
+// Decode reads a checksum's base64.
+func (a Algorithm) Decode(s string) ([]byte, bool) {
+	sum, err := base64.StdEncoding.Strict().DecodeString(s)
+	return sum, err == nil && len(sum) == a.Size()
+}
+
+// Encode is the base64 of a checksum.
+func (a Algorithm) Encode(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
+
+// Sums are digests that were computed over a body; nil: not computed.
+type Sums struct {
+	MD5, SHA256, Checksum []byte
+}
+
+// Compare tells whether what arrived is what was declared. trailer is the checksum's value from the trailer, used where
+// Trailer is set. A digest that was declared but not computed is a bug of the caller and an internal error.
+func (d *Declared) Compare(got Sums, trailer string) error {
+	if d.MD5 != nil && !same(d.MD5, got.MD5) {
+		return ErrBadDigest.With("ExpectedDigest", hex.EncodeToString(d.MD5)).With("CalculatedDigest", base64.StdEncoding.EncodeToString(got.MD5))
+	}
+	if d.SHA256 != nil && !same(d.SHA256, got.SHA256) {
+		return ErrContentSHA256Mismatch.With("ClientComputedContentSHA256", hex.EncodeToString(d.SHA256)).
+			With("S3ComputedContentSHA256", hex.EncodeToString(got.SHA256))
+	}
+	want := d.Checksum
+	if d.Trailer {
+		var ok bool
+		if want, ok = d.Algorithm.Decode(trailer); !ok {
+			return ErrInvalidRequest.Msg("Value for %s trailing header is invalid.", d.Algorithm.Header())
+		}
+	}
+	if want != nil && !same(want, got.Checksum) {
+		return ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", d.Algorithm)
+	}
+	return nil
+}
+
+func same(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// PartSum is one part's checksum and size in bytes, for Combine.
+type PartSum struct {
+	Sum  []byte
+	Size int64
+}
+
+// CompositeSum is the checksum of a multipart object of type COMPOSITE: the algorithm over the parts' checksums. S3 writes
+// it with "-N", the number of parts.
+func (a Algorithm) CompositeSum(parts []PartSum) []byte {
+	h := a.New()
+	for _, p := range parts {
+		h.Write(p.Sum)
+	}
+	return h.Sum(nil)
+}
+
+// Combine computes the checksum of the whole object from those of its parts in order; only CRCs can.
+func (a Algorithm) Combine(parts []PartSum) []byte {
+	var crc uint64
+	var power uint64
+	size := int64(-1) // that power is for; most parts have the same
+	poly, width := a.polynomial()
+	for i, p := range parts {
+		if i == 0 {
+			crc = a.uint(p.Sum)
+			continue
+		}
+		if p.Size != size {
+			size, power = p.Size, powerMod(poly, width, uint64(p.Size))
+		}
+		// crc(A‖B) is crc(A) moved over B's zeros, that is times x^(8·len(B)) modulo the polynomial, plus crc(B). The
+		// complements at both ends of a CRC cancel out.
+		crc = multiplyMod(poly, width, power, crc) ^ a.uint(p.Sum)
+	}
+	if width == 32 {
+		return binary.BigEndian.AppendUint32(nil, uint32(crc))
+	}
+	return binary.BigEndian.AppendUint64(nil, crc)
+}
+
+func (a Algorithm) uint(sum []byte) uint64 {
+	if len(sum) == 4 {
+		return uint64(binary.BigEndian.Uint32(sum))
+	}
+	return binary.BigEndian.Uint64(sum)
+}
+
+// polynomial is reversed (the lowest bit is the highest power).
+func (a Algorithm) polynomial() (poly uint64, width int) {
+	switch a {
+	case CRC32:
+		return crc32.IEEE, 32
+	case CRC32C:
+		return crc32.Castagnoli, 32
+	case CRC64NVME:
+		return 0x9a6c9329ac4bc9b5, 64
+	}
+	panic("s3api: " + a.String() + " cannot be combined")
+}
+
+// powerMod is x^(8n) mod poly, by squaring.
+func powerMod(poly uint64, width int, n uint64) uint64 {
+	one := uint64(1) << (width - 1)
+	result, square := one, one>>8 // x^0, x^8
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			result = multiplyMod(poly, width, result, square)
+		}
+		square = multiplyMod(poly, width, square, square)
+	}
+	return result
+}
+
+// multiplyMod is a·b mod poly over GF(2), bits reflected.
+func multiplyMod(poly uint64, width int, a, b uint64) uint64 {
+	var product uint64
+	for bit := uint64(1) << (width - 1); bit != 0; bit >>= 1 {
+		if a&bit != 0 {
+			product ^= b
+		}
+		carry := b & 1
+		b >>= 1
+		if carry == 1 {
+			b ^= poly
+		}
+	}
+	return product
+}

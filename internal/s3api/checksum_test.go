@@ -1,0 +1,163 @@
+package s3api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// The values of "123456789" are each algorithm's published check value.
+func TestAlgorithms(t *testing.T) {
+	for alg, want := range map[Algorithm]string{
+		CRC32: "cbf43926", CRC32C: "e3069283", CRC64NVME: "ae8b14860a799888",
+		SHA1:   "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
+		SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+	} {
+		h := alg.New()
+		h.Write([]byte("123456789"))
+		if got := fmt.Sprintf("%x", h.Sum(nil)); got != want {
+			t.Errorf("%s: %s, want %s", alg, got, want)
+		}
+		if h.Size() != alg.Size() {
+			t.Errorf("%s: size %d", alg, alg.Size())
+		}
+		if http.CanonicalHeaderKey(alg.Header()) != alg.canonicalHeader() {
+			t.Errorf("%s: header %s", alg, alg.canonicalHeader())
+		}
+	}
+}
+
+func TestCombine(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, alg := range []Algorithm{CRC32, CRC32C, CRC64NVME} {
+		for round := range 200 {
+			var parts []PartSum
+			whole := alg.New()
+			for range rng.IntN(6) + 1 {
+				b := make([]byte, rng.IntN(2)*rng.IntN(5000))
+				for i := range b {
+					b[i] = byte(rng.Uint32())
+				}
+				h := alg.New()
+				h.Write(b)
+				whole.Write(b)
+				parts = append(parts, PartSum{h.Sum(nil), int64(len(b))})
+			}
+			if got, want := alg.Combine(parts), whole.Sum(nil); !bytes.Equal(got, want) {
+				t.Fatalf("%s round %d: %x, want %x", alg, round, got, want)
+			}
+		}
+	}
+}
+
+// A composite checksum as the User Guide describes it: the checksum of the parts' checksums.
+func TestComposite(t *testing.T) {
+	for _, alg := range Algorithms {
+		a, b := alg.New(), alg.New()
+		a.Write([]byte("one"))
+		b.Write([]byte("two"))
+		want := alg.New()
+		want.Write(append(a.Sum(nil), b.Sum(nil)...))
+		if got := alg.CompositeSum([]PartSum{{a.Sum(nil), 3}, {b.Sum(nil), 3}}); !bytes.Equal(got, want.Sum(nil)) {
+			t.Errorf("%s: %x", alg, got)
+		}
+	}
+}
+
+func TestCheckType(t *testing.T) {
+	for _, c := range []struct {
+		alg Algorithm
+		typ string
+		ok  bool
+	}{
+		{CRC32, "composite", true}, {CRC32, FullObject, true}, {CRC32C, FullObject, true}, {CRC64NVME, FullObject, true},
+		{CRC64NVME, Composite, false}, {SHA1, FullObject, false}, {SHA256, FullObject, false}, {SHA256, Composite, true}, {SHA1, "x", false},
+	} {
+		if _, err := c.alg.CheckType(c.typ); (err == nil) != c.ok {
+			t.Errorf("%s %s: %v", c.alg, c.typ, err)
+		}
+	}
+}
+
+func TestDeclared(t *testing.T) {
+	hello := func(alg Algorithm) string {
+		h := alg.New()
+		h.Write([]byte("hello"))
+		return alg.Encode(h.Sum(nil))
+	}
+	for _, c := range []struct {
+		header        string
+		code, message string // of ParseDeclared
+		bad           string // of Compare, for the body "hello"
+	}{
+		{"", "", "", ""},
+		{"Content-MD5: XUFAKrxLKna5cZ2REBfFkg==", "", "", ""},
+		{"Content-MD5: YUFAKrxLKna5cZ2REBfFkg==", "", "", "BadDigest"},
+		{"Content-MD5: nonsense", "InvalidDigest", "", ""},
+		{"Content-MD5: ", "InvalidDigest", "", ""},
+		{"x-amz-checksum-crc32: " + hello(CRC32), "", "", ""},
+		{"x-amz-checksum-crc32c: " + hello(CRC32C), "", "", ""},
+		{"x-amz-checksum-crc64nvme: M3eFcAZSQlc=", "", "", ""},
+		{"x-amz-checksum-sha1: " + hello(SHA1), "", "", ""},
+		{"x-amz-checksum-sha256: " + hello(SHA256), "", "", ""},
+		{"x-amz-checksum-sha256: " + base64.StdEncoding.EncodeToString(make([]byte, 32)), "", "", "BadDigest"},
+		{"x-amz-checksum-sha256: AAAA", "InvalidRequest", "Value for x-amz-checksum-sha256 header is invalid.", ""},
+		{"x-amz-checksum-sha512: AAAA", "InvalidRequest", "algorithm type you specified", ""},
+		{"x-amz-checksum-crc32: " + hello(CRC32) + "|x-amz-checksum-crc32c: " + hello(CRC32C), "InvalidRequest", "Multiple checksum", ""},
+		{"x-amz-sdk-checksum-algorithm: CRC32", "InvalidRequest", "no corresponding", ""},
+		{"x-amz-sdk-checksum-algorithm: CRC32|x-amz-checksum-crc32c: " + hello(CRC32C), "InvalidRequest", "x-amz-sdk-checksum-algorithm header", ""},
+		{"x-amz-sdk-checksum-algorithm: crc32c|x-amz-checksum-crc32c: " + hello(CRC32C), "", "", ""},
+		{"x-amz-sdk-checksum-algorithm: XYZ", "InvalidRequest", "x-amz-sdk-checksum-algorithm header", ""},
+	} {
+		h := http.Header{}
+		for _, line := range strings.Split(c.header, "|") {
+			if k, v, ok := strings.Cut(line, ": "); ok {
+				h.Add(k, v)
+			}
+		}
+		d, err := ParseDeclared(h, &Auth{})
+		if c.code != "" {
+			wantError(t, c.header, err, c.code, c.message)
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.header, err)
+			continue
+		}
+		ch := NewChecked(strings.NewReader("hello"), d, nil)
+		_, err = ch.WriteTo(new(bytes.Buffer))
+		if c.bad != "" {
+			wantError(t, c.header, err, c.bad, "")
+		} else if err != nil {
+			t.Errorf("%s: %v", c.header, err)
+		}
+	}
+}
+
+func TestContentSHA256(t *testing.T) {
+	a := &Auth{Payload: PayloadHash, SHA256: emptySHA256}
+	d, err := ParseDeclared(http.Header{}, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewChecked(strings.NewReader(""), d, nil).WriteTo(new(bytes.Buffer)); err != nil {
+		t.Error(err)
+	}
+	_, err = NewChecked(strings.NewReader("x"), d, nil).WriteTo(new(bytes.Buffer))
+	wantError(t, "sha256", err, "XAmzContentSHA256Mismatch", "")
+}
+
+func BenchmarkCombine10000(b *testing.B) {
+	parts := make([]PartSum, 10000)
+	for i := range parts {
+		parts[i] = PartSum{[]byte{1, 2, 3, 4, 5, 6, 7, byte(i)}, 8 << 20}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		CRC64NVME.Combine(parts)
+	}
+}

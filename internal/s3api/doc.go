@@ -1,0 +1,17 @@
+// Package s3api is the S3 protocol on net/http: what a request says, whether it may be believed, and how a reply is
+// written. Nothing here stores anything.
+//
+// The way of a request:
+//
+//	Parse          method, host, path and sub-resource become an Op, a bucket and a key   route.go
+//	Verifier       the signature becomes an Auth: who, and how the body is protected      sigv4.go, post.go
+//	Auth.Body      aws-chunked framing is taken off and checked                           chunked.go
+//	Declared       every digest the client declared is compared with what arrived        checksum.go
+//	Allowed, Evaluate   the key's role, then the bucket's policy                          role.go, policy.go
+//	Decode…, Append…    XML in and out, bounded                                           xml*.go
+//
+// Errors are *Error: AWS's code, message and HTTP status. Keys are the bytes that were sent, percent-decoded once and
+// never cleaned: "a//b", "../a" and "a\x00" are three ordinary keys.
+//
+// Source of the semantics: the Amazon S3 API Reference (API version 2006-03-01) and the User Guide.
+package s3api

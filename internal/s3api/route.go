@@ -1,0 +1,211 @@
+package s3api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Request is what a request line says: the operation and what it is about. Nothing in it is trusted yet.
+type Request struct {
+	Op          Op
+	Bucket      string // as sent
+	Key         string // percent-decoded once, else as sent: 1 to 1,024 bytes of UTF-8
+	VersionID   string // "": none was given (an empty one is refused)
+	Query       Query
+	VirtualHost bool   // the bucket came from the Host header
+	rawPath     string // as sent; the signature is over it
+}
+
+const maxKeyBytes = 1024
+
+// Parse finds out what r asks for. domain is the suffix of virtual-host style names (empty: path style only): with domain
+// "s3.example.com", Host photos.s3.example.com is bucket photos. The Request is usable for authentication even when err
+// names an unknown sub-resource; errors are *Error.
+func Parse(r *http.Request, domain string) (Request, error) {
+	path, rawQuery := target(r)
+	req := Request{rawPath: path}
+	var err error
+	if req.Query, err = parseQuery(rawQuery); err != nil {
+		return req, err
+	}
+	if err := req.setNames(r.Host, path, domain); err != nil {
+		return req, err
+	}
+	if v, ok := req.Query.Lookup("versionId"); ok {
+		if v == "" {
+			return req, InvalidArgument("versionId", "", "Version id cannot be the empty string")
+		}
+		req.VersionID = v
+	}
+	if req.Op, err = findOp(r, &req); err != nil {
+		return req, err
+	}
+	if req.Op == OpPutObject && req.Query.Has("partNumber") {
+		return req, InvalidArgument("partNumber", req.Query.Get("partNumber"), "This operation does not accept partNumber without uploadId")
+	}
+	return req, nil
+}
+
+// keyTooLong is the error for a key of n bytes.
+func keyTooLong(n int) error {
+	return ErrKeyTooLong.With("Size", strconv.Itoa(n)).With("MaxSizeAllowed", strconv.Itoa(maxKeyBytes))
+}
+
+// setNames takes bucket and key from host and path.
+func (q *Request) setNames(host, path, domain string) error {
+	rest := strings.TrimPrefix(path, "/")
+	if b := hostBucket(host, domain); b != "" {
+		q.VirtualHost, q.Bucket = true, b
+	} else {
+		if rest == "" && path != "//" {
+			return nil
+		}
+		q.Bucket, rest, _ = strings.Cut(rest, "/")
+		b, ok := unescape(q.Bucket, false)
+		if !ok {
+			return ErrInvalidURI
+		}
+		q.Bucket = b
+	}
+	if !plausibleBucketName(q.Bucket) {
+		return ErrInvalidBucketName.With("BucketName", q.Bucket)
+	}
+	key, ok := unescape(rest, false)
+	if !ok {
+		return ErrInvalidURI
+	}
+	q.Key = key
+	if len(key) > maxKeyBytes {
+		return keyTooLong(len(key))
+	}
+	return nil
+}
+
+// hostBucket returns the bucket that a Host header names under domain, or "".
+func hostBucket(host, domain string) string {
+	if domain == "" {
+		return ""
+	}
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	n := len(host) - len(domain) - 1
+	if n < 1 || host[n] != '.' || !strings.EqualFold(host[n+1:], domain) {
+		return ""
+	}
+	return strings.ToLower(host[:n])
+}
+
+// findOp looks the request up in the table of optable.go.
+func findOp(r *http.Request, q *Request) (Op, error) {
+	if r.Method == http.MethodOptions {
+		return OpPreflight, nil
+	}
+	level := q.level()
+	sub, err := q.subresource()
+	if err != nil {
+		return opUnknown, err
+	}
+	at := routesAt[place{r.Method, level}]
+	for i := range at {
+		if at[i].sub == sub && at[i].when.holds(r, q) {
+			return at[i].op, nil
+		}
+	}
+	return opUnknown, noRoute(r, q, level, sub)
+}
+
+// noRoute says why no operation fits.
+func noRoute(r *http.Request, q *Request, l level, sub string) error {
+	switch {
+	case l == onKey && sub == "versions":
+		return ErrVersionsOfKey
+	case l == onKey && sub == "uploads" && r.Method == http.MethodGet:
+		return ErrUploadsOfKey
+	case l == onBucket && sub == "" && r.Method == http.MethodPost:
+		return PreconditionFailed("Bucket POST must be of the enclosure-type multipart/form-data")
+	case sub != "":
+		return MethodNotAllowed(r.Method, strings.ToUpper(sub))
+	}
+	return MethodNotAllowed(r.Method, [...]string{"SERVICE", "BUCKET", "OBJECT"}[l])
+}
+
+func (q *Request) level() level {
+	switch {
+	case q.Bucket == "":
+		return onService
+	case q.Key == "":
+		return onBucket
+	}
+	return onKey
+}
+
+// subresource returns the one sub-resource that the query names, or "". Two at once are refused: which is meant is a guess.
+func (q *Request) subresource() (string, error) {
+	first := ""
+	for _, p := range q.Query {
+		if !subresources[p.Name] || p.Name == first {
+			continue
+		}
+		if first != "" {
+			return "", ErrInvalidArgument.Msg("Conflicting query string parameters: %s, %s", first, p.Name).
+				With("ArgumentName", "ResourceType").With("ArgumentValue", first)
+		}
+		first = p.Name
+	}
+	return first, nil
+}
+
+// ValidBucketName tells whether a bucket may be created under name: AWS's rules for general purpose buckets.
+func ValidBucketName(name string) bool {
+	if !plausibleBucketName(name) || isIPv4(name) {
+		return false
+	}
+	for _, p := range [...]string{"xn--", "sthree-", "amzn-s3-demo-"} {
+		if strings.HasPrefix(name, p) {
+			return false
+		}
+	}
+	for _, s := range [...]string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
+		if strings.HasSuffix(name, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// plausibleBucketName is the part of the rules that every request is held to: 3 to 63 of a-z, 0-9, '-' and '.', a letter
+// or digit at both ends and beside every dot's other dot.
+func plausibleBucketName(name string) bool {
+	if len(name) < 3 || len(name) > 63 {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		alnum := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if !alnum && c != '-' && c != '.' {
+			return false
+		}
+		if !alnum && (i == 0 || i == len(name)-1) {
+			return false
+		}
+		if c == '.' && name[i-1] == '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func isIPv4(s string) bool {
+	parts := strings.Split(s, ".")
+	if len(parts) != 4 {
+		return false
+	}
+	for _, p := range parts {
+		if p == "" || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
