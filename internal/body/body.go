@@ -1,0 +1,236 @@
+// Package body is the way of an object's bytes into packs and out of them: cut, deduplicate, compress, seal, make durable,
+// lease; find, authenticate, open.
+//
+// In. Write cuts a stream into chunks by content, names each by a keyed digest, and appends those the store does not hold yet
+// to an open pack. Nothing is promised by that. Sync returns once every chunk that the body names is durable, in one fsync shared by
+// all who wait; the caller may then commit the entry. Release ends the leases that kept the body's chunks from
+// being erased meanwhile.
+//
+// Out. Read follows a body (a chunk, a manifest of chunks, a parts document of bodies) and opens each chunk's frame under
+// GCM. What does not open is an error, and so is what is missing: never a shorter object.
+//
+// A chunk is a source for deduplication only once its pack's fsync has returned (DESIGN, invariant 12), or within the one
+// body that wrote it, whose Sync waits for it.
+//
+// A failed write or fsync makes the whole store refuse to write until it is opened anew (invariant 6); a full medium
+// fails only the pack that met it.
+package body
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/pack"
+)
+
+var (
+	// ErrErased: a chunk of the body is in no pack any more.
+	ErrErased = errors.New("erased")
+	// ErrLength: the reader yielded more or fewer bytes than it was said to.
+	ErrLength = errors.New("length differs from what was declared")
+	// ErrFailed: an earlier write or fsync failed; nothing is written until the store is opened anew.
+	ErrFailed = errors.New("body store failed earlier")
+	// ErrReadOnly: the store was opened for reading.
+	ErrReadOnly = errors.New("body store is read-only")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("body store is closed")
+	// ErrUnrecovered: the chunk may be in a tail, which only opening for writing recovers.
+	ErrUnrecovered = errors.New("not found, and a crash left files that are recovered by opening the store for writing")
+)
+
+// Place is where a chunk's frame is.
+type Place struct {
+	Pack   [16]byte
+	Offset int64
+	Length uint32 // of the whole frame
+}
+
+// Placed is a chunk and its place.
+type Placed struct {
+	ID    entry.ID
+	Place Place
+}
+
+// Places is the index's map of chunks. Safe for concurrent use. It may lose what was added last in a crash, not something
+// earlier: what was added or known after it is lost as well.
+type Places interface {
+	// Lookup finds a chunk. It answers for all that Add was given.
+	Lookup(id entry.ID) (Place, bool, error)
+	// Add records where durable chunks are; a later place replaces an earlier one.
+	Add(placed []Placed) error
+	// KnowPack records that all chunks of a sealed pack were added.
+	KnowPack(pack [16]byte) error
+	// KnowsPack reports whether KnowPack was called, in this life or an earlier one, and not lost.
+	KnowsPack(pack [16]byte) (bool, error)
+	// ForEach calls fn for every chunk, in any order, until fn fails. Add may run meanwhile.
+	ForEach(fn func(id entry.ID, p Place) error) error
+}
+
+// Keys gives the keys of the store's files.
+type Keys interface {
+	// Current is the data key for new packs.
+	Current() (keyID uint32)
+	// Sealer makes the sealer of a file.
+	Sealer(keyID uint32, file frame.FileID) (*frame.Sealer, error)
+	// DedupKey keys chunk ids.
+	DedupKey(keyID uint32) [32]byte
+}
+
+// Options say what a store stands on. Engine, Keys and Places are required.
+type Options struct {
+	Engine  engine.Appender
+	Keys    Keys
+	Places  Places
+	StoreID [16]byte
+	Epoch   uint32
+	// PackBytes is the size of a pack; 0 is 64 MiB.
+	PackBytes int64
+	// Sealed, if set, is told of each pack that was sealed, once it is durable under its name. It is called without locks, from several
+	// goroutines, during Open (recovered tails) and Close too. A crash can lose the call: PackInfo makes up for it.
+	Sealed func(entry.Pack)
+	// ReadOnly writes nothing: no recovery of tails, and places of unknown packs are kept in memory.
+	ReadOnly bool
+
+	faults faults
+}
+
+// faults are deliberate bugs, for the tests that must catch them.
+type faults struct {
+	skipPackSync  bool // Sync returns without an fsync
+	dedupUnsynced bool // a chunk is a source before its pack is durable
+	skipAuth      bool // what GCM refuses is served
+	reuseNonce    bool // recovery seals under the tail's own file id again
+}
+
+// Store is where bodies are. Safe for concurrent use.
+type Store struct {
+	opt     Options
+	filter  *filter
+	files   *fileCache
+	lists   *listCache
+	lanes   lanes
+	keys    atomic.Pointer[keyState]
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	work    sync.WaitGroup // background: seals, preparation of packs, filter
+	failure atomic.Pointer[error]
+	closed  atomic.Bool
+	stats   stats
+
+	recovered recovered // what Open found; not changed after it
+
+	mu      sync.Mutex
+	packs   map[[16]byte]*packState
+	extra   map[entry.ID]Place // read-only: chunks of packs that Places does not know
+	pending map[entry.ID]Place // faults.dedupUnsynced only
+}
+
+// packState is a pack that is there, sealed or growing.
+type packState struct {
+	leases  int
+	retired bool      // no source for deduplication any more
+	open    *openPack // while it grows
+}
+
+type stats struct {
+	written, stored, dupBytes            atomic.Int64
+	chunks, dups, packsSealed, packSyncs atomic.Int64
+	filterFalse                          atomic.Int64
+}
+
+// Stats are counters since Open, in bytes where the name says so, and gauges.
+type Stats struct {
+	WrittenBytes     int64 // of bodies written
+	StoredBytes      int64 // of frames appended for them
+	DuplicateBytes   int64 // of bodies, found to be there already
+	Chunks           int64 // appended
+	DuplicateChunks  int64
+	PackSyncs        int64 // fsyncs of growing packs
+	PacksSealed      int64
+	Packs            int   // there now
+	FilterBytes      int64 // memory of the filter
+	FilterReady      bool
+	FilterFalse      int64 // looks into the index that the filter should have spared
+	DamagedPacks     int   // sealed packs whose index could not be read at Open
+	UnrecoveredTails int   // tails that Open left where they are, because something in them did not open
+}
+
+// Stats returns them.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	packs := len(s.packs)
+	s.mu.Unlock()
+	return Stats{
+		WrittenBytes: s.stats.written.Load(), StoredBytes: s.stats.stored.Load(), DuplicateBytes: s.stats.dupBytes.Load(),
+		Chunks: s.stats.chunks.Load(), DuplicateChunks: s.stats.dups.Load(), PackSyncs: s.stats.packSyncs.Load(),
+		PacksSealed: s.stats.packsSealed.Load(), Packs: packs, FilterBytes: s.filter.bytes(), FilterReady: s.filter.ready.Load(),
+		FilterFalse: s.stats.filterFalse.Load(), DamagedPacks: s.recovered.damaged, UnrecoveredTails: s.recovered.tailsLeft,
+	}
+}
+
+// writable says why nothing may be written now.
+func (s *Store) writable() error {
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.failure.Load(); err != nil {
+		return fmt.Errorf("%w: %w", ErrFailed, *err)
+	}
+	return nil
+}
+
+// fail notes an error of the medium. All but a full one end writing (invariant 6).
+func (s *Store) fail(err error) {
+	if !errors.Is(err, engine.ErrFull) {
+		s.failure.CompareAndSwap(nil, &err)
+	}
+}
+
+// Failed returns what made the store refuse to write, or nil.
+func (s *Store) Failed() error {
+	if err := s.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// lookup finds a chunk's place.
+func (s *Store) lookup(id *entry.ID) (Place, bool, error) {
+	p, ok, err := s.opt.Places.Lookup(*id)
+	if err != nil {
+		return Place{}, false, fmt.Errorf("couldn't look up chunk %x: %w", id[:8], err)
+	}
+	if !ok && s.extra != nil {
+		s.mu.Lock()
+		p, ok = s.extra[*id]
+		s.mu.Unlock()
+	}
+	return p, ok, nil
+}
+
+// addPlaces makes durable chunks known: to the index, then as sources for deduplication.
+func (s *Store) addPlaces(name pack.Name16, chunks []pack.Chunk) error {
+	if len(chunks) == 0 {
+		return nil
+	}
+	placed := make([]Placed, len(chunks))
+	for i, c := range chunks {
+		placed[i] = Placed{c.ID, Place{name, c.Offset, c.Length}}
+	}
+	if err := s.opt.Places.Add(placed); err != nil {
+		return fmt.Errorf("couldn't index the chunks of pack %x: %w", name, err)
+	}
+	for i := range placed {
+		s.filter.add(&placed[i].ID)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package body
+
+import (
+	"encoding/binary"
+
+	"github.com/zeebo/blake3"
+)
+
+// class is a range of chunk sizes. All numbers are part of no format: a reader follows the manifest. Changing them
+// costs deduplication against what was written before, once.
+type class struct {
+	min, avg, max int
+	cut, jump     uint64 // thresholds: below cut ends a chunk, below jump (twice cut) skips ahead
+	skip          int    // by so many bytes
+}
+
+func newClass(bits int) class {
+	// JC (Jin and others, "Accelerating Content-Defined Chunking for Data Deduplication Based on Speculative Jump", IEEE TPDS 2023):
+	// 2^-(bits-1) per byte to cut, twice that to jump avg/2 ahead. The hash is compared as a number, that is by its leading
+	// bits, so that a cut of a class is one of each smaller class: the masks are nested.
+	return class{
+		min: 1 << (bits - 2), avg: 1 << bits, max: 1 << (bits + 2),
+		cut: 1 << (64 - (bits - 1)), jump: 1 << (64 - (bits - 2)), skip: 1 << (bits - 1),
+	}
+}
+
+var (
+	small  = newClass(14) // 16 KiB on average
+	medium = newClass(16) // 64 KiB
+	large  = newClass(18) // 256 KiB
+)
+
+const (
+	oneChunk   = 16 << 10 // an object up to here is one chunk
+	mediumFrom = 4 << 20
+	largeFrom  = 1 << 30
+)
+
+// classAt is the class of the chunk that begins at offset at, of an object of size bytes (-1: not known yet, so that it
+// grows with what has passed).
+func classAt(at, size int64) *class {
+	if size < 0 {
+		size = at
+	}
+	switch {
+	case size >= largeFrom:
+		return &large
+	case size > mediumFrom:
+		return &medium
+	default:
+		return &small
+	}
+}
+
+// gear is the table of the rolling hash. It comes from the dedup key, so that sizes of chunks give no known content away.
+type gear [256]uint64
+
+func newGear(dedupKey [32]byte) *gear {
+	var raw [8 * len(gear{})]byte
+	blake3.DeriveKey("stele 2026-11 gear table v0", dedupKey[:], raw[:])
+	g := new(gear)
+	for i := range g {
+		g[i] = binary.LittleEndian.Uint64(raw[8*i:])
+	}
+	return g
+}
+
+// cut returns the length of the first chunk of data. All of data is the chunk if it is not longer than the smallest one;
+// unless data is the object's end, it must hold at least c.max bytes.
+func (g *gear) cut(c *class, data []byte) int {
+	if len(data) <= c.min {
+		return len(data)
+	}
+	data = data[:min(len(data), c.max)]
+	h := uint64(0)
+	for i := c.min; i < len(data); i++ {
+		h = h<<1 + g[data[i]]
+		if h >= c.jump {
+			continue
+		}
+		if h < c.cut {
+			return i + 1
+		}
+		h = 0
+		i += c.skip - 1
+	}
+	return len(data)
+}

@@ -1,0 +1,328 @@
+package body
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/pack"
+)
+
+// streamLanes is how many large objects are written side by side before two share a pack.
+const streamLanes = 4
+
+// lanes are the open packs: one for small objects, which share its fsync, and some for streams.
+type lanes struct {
+	small  *lane
+	stream [streamLanes]*lane
+	mu     sync.Mutex // guards users of stream lanes
+}
+
+func (s *Store) newLanes() {
+	s.lanes.small = &lane{s: s}
+	for i := range s.lanes.stream {
+		s.lanes.stream[i] = &lane{s: s, stream: true}
+	}
+}
+
+// take picks the stream lane with the fewest users.
+func (l *lanes) take() *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	best := l.stream[0]
+	for _, c := range l.stream[1:] {
+		if c.users < best.users {
+			best = c
+		}
+	}
+	best.users++
+	return best
+}
+
+func (l *lanes) give(c *lane) {
+	l.mu.Lock()
+	c.users--
+	l.mu.Unlock()
+}
+
+// lane is a sequence of packs, one open at a time.
+type lane struct {
+	s      *Store
+	stream bool
+	users  int // guarded by lanes.mu
+
+	mu  sync.Mutex
+	cur *openPack
+}
+
+// append seals data into the lane's open pack.
+func (l *lane) append(ctx context.Context, id *entry.ID, flags uint8, data []byte) (*openPack, pack.Chunk, error) {
+	for {
+		p, err := l.open(ctx)
+		if err != nil {
+			return nil, pack.Chunk{}, err
+		}
+		c, err := p.w.Append(id, flags, data, l.s.opt.PackBytes)
+		switch {
+		case err == nil:
+			return p, c, nil
+		case errors.Is(err, pack.ErrNoRoom), errors.Is(err, pack.ErrSealed):
+			l.roll(p)
+		default:
+			l.abandon(p)
+			l.s.fail(err)
+			return nil, pack.Chunk{}, fmt.Errorf("couldn't append to pack %x: %w", p.name, err)
+		}
+	}
+}
+
+// open returns the lane's open pack, a new one if there is none.
+func (l *lane) open(ctx context.Context) (*openPack, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cur != nil {
+		return l.cur, nil
+	}
+	if err := l.s.writable(); err != nil {
+		return nil, err
+	}
+	p, err := l.s.newPack(ctx, l.stream, frame.NewFileID(), l.s.opt.Keys.Current())
+	if err != nil {
+		return nil, err
+	}
+	l.cur = p
+	return p, nil
+}
+
+// roll lets the next append begin a new pack, and seals this one in the background.
+func (l *lane) roll(p *openPack) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cur != p {
+		return // another append was first
+	}
+	l.cur = nil
+	l.s.work.Add(1)
+	go func() {
+		defer l.s.work.Done()
+		_ = p.seal() // who waits for the pack gets the error; the store has noted it
+	}()
+}
+
+// abandon lets go of a pack that failed. What was synced in it stays readable; the next Open makes a pack of it.
+func (l *lane) abandon(p *openPack) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cur == p {
+		l.cur = nil
+	}
+}
+
+// openPack is a pack that grows.
+type openPack struct {
+	s      *Store
+	name   pack.Name16
+	keyID  uint32
+	grow   engine.Growing
+	sealer *frame.Sealer
+	w      *pack.Writer
+
+	io sync.Mutex // held by who syncs or seals
+
+	mu      sync.Mutex
+	durable int64  // chunks that end here are durable and in Places
+	next    *group // gathers who waits for the next fsync
+	leading bool   // somebody runs groups
+	sealed  bool
+	err     error // sticky
+
+	refs    int  // readers; guarded by s.mu
+	closing bool // sealed: the last reader closes the file; guarded by s.mu
+}
+
+// newPack starts a growing file and registers it.
+func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID uint32) (*openPack, error) {
+	name := pack.Short(id)
+	sealer, err := s.opt.Keys.Sealer(keyID, id)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't get the key of a new pack: %w", err)
+	}
+	// The file outlives the request that happens to begin it.
+	g, err := s.opt.Engine.Append(context.WithoutCancel(ctx), pack.Name(name), engine.AppendOptions{PreallocateBytes: s.opt.PackBytes, Stream: stream})
+	if err != nil {
+		s.fail(err)
+		return nil, fmt.Errorf("couldn't begin a pack: %w", err)
+	}
+	p := &openPack{s: s, name: name, keyID: keyID, grow: g, sealer: sealer}
+	file := g
+	if s.opt.faults.skipPackSync {
+		file = unsynced{g}
+	}
+	p.w = pack.NewWriter(file, frame.Header{KeyID: keyID, FileID: id, Epoch: s.opt.Epoch, StoreID: s.opt.StoreID}, sealer)
+	s.mu.Lock()
+	s.packs[name] = &packState{open: p}
+	s.mu.Unlock()
+	return p, nil
+}
+
+// unsynced is faults.skipPackSync.
+type unsynced struct{ engine.Growing }
+
+func (unsynced) Sync() error { return nil }
+
+// group is those who wait for one fsync.
+type group struct {
+	done chan struct{} // closed when it was run
+	lead chan struct{} // holds a token when one of the group should run it
+	err  error
+}
+
+// syncTo returns when what ends at end is durable and in Places. All who come while one fsync runs share the next one; one of them
+// runs it.
+func (p *openPack) syncTo(ctx context.Context, end int64) error {
+	p.mu.Lock()
+	if p.durable >= end || p.err != nil {
+		defer p.mu.Unlock()
+		if p.durable >= end {
+			return nil
+		}
+		return p.err
+	}
+	if p.next == nil {
+		p.next = &group{done: make(chan struct{}), lead: make(chan struct{}, 1)}
+	}
+	g := p.next
+	lead := !p.leading
+	p.leading = true
+	p.mu.Unlock()
+	if !lead {
+		select {
+		case <-g.done:
+			return g.err
+		case <-g.lead:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	p.run()
+	return g.err
+}
+
+// run runs the group that gathers, and hands the lead on.
+func (p *openPack) run() {
+	p.io.Lock()
+	p.mu.Lock()
+	g := p.next
+	p.next = nil // from here on a new group gathers
+	p.mu.Unlock()
+	g.err = p.sync()
+	p.io.Unlock()
+	close(g.done)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next != nil {
+		p.next.lead <- struct{}{} // kept in the channel until one of the group takes it
+	} else {
+		p.leading = false
+	}
+}
+
+// sync makes durable what was appended so far. p.io is held.
+func (p *openPack) sync() error {
+	p.mu.Lock()
+	sealed, err := p.sealed, p.err
+	p.mu.Unlock()
+	if sealed || err != nil {
+		return err
+	}
+	chunks, err := p.w.Sync()
+	p.s.stats.packSyncs.Add(1)
+	return p.settle(chunks, err)
+}
+
+// settle notes the outcome of an fsync. A crash before the places are written leaves a tail, or a sealed pack that the
+// index does not know: Open reads either.
+func (p *openPack) settle(chunks []pack.Chunk, err error) error {
+	if err == nil {
+		err = p.s.addPlaces(p.name, chunks)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.s.fail(err)
+		p.err = fmt.Errorf("couldn't make pack %x durable: %w", p.name, err)
+		return p.err
+	}
+	if n := len(chunks); n > 0 {
+		p.durable = chunks[n-1].Offset + int64(chunks[n-1].Length)
+	}
+	return nil
+}
+
+// seal closes the pack for good.
+func (p *openPack) seal() error {
+	p.io.Lock()
+	chunks, info, err := p.w.Seal()
+	if errors.Is(err, pack.ErrSealed) {
+		p.io.Unlock()
+		return nil
+	}
+	if err = p.settle(chunks, err); err == nil {
+		err = p.s.opt.Places.KnowPack(p.name)
+	}
+	if err != nil {
+		p.s.fail(err)
+		p.io.Unlock()
+		return err
+	}
+	p.mu.Lock()
+	p.sealed = true
+	p.mu.Unlock()
+	p.io.Unlock()
+	p.s.stats.packsSealed.Add(1)
+	if p.s.opt.Sealed != nil {
+		p.s.opt.Sealed(info)
+	}
+	p.s.publish(p)
+	return nil
+}
+
+// publish lets readers find the sealed file instead of the growing one.
+func (s *Store) publish(p *openPack) {
+	s.mu.Lock()
+	if st := s.packs[p.name]; st != nil && st.open == p {
+		st.open = nil
+	}
+	last := p.refs == 0
+	p.closing = true
+	s.mu.Unlock()
+	if last {
+		_ = p.grow.Close() // all is durable; nothing depends on the descriptor
+	}
+}
+
+// hold returns the growing pack of that name for reading, or nil.
+func (s *Store) hold(name [16]byte) *openPack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.packs[name]
+	if st == nil || st.open == nil {
+		return nil
+	}
+	st.open.refs++
+	return st.open
+}
+
+func (s *Store) unhold(p *openPack) {
+	s.mu.Lock()
+	p.refs--
+	last := p.refs == 0 && p.closing
+	s.mu.Unlock()
+	if last {
+		_ = p.grow.Close()
+	}
+}

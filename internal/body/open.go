@@ -1,0 +1,318 @@
+package body
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/pack"
+)
+
+// recovered is what Open found.
+type recovered struct {
+	unknown   int // sealed packs whose index was read
+	damaged   int // of them, those whose index was gone
+	tails     int
+	tailsLeft int // tails that hold something that did not open
+	chunks    int // copied out of tails
+}
+
+// Open opens the bodies of a store: it makes known what sealed packs the index does not know, and makes sealed packs of
+// what a crash left. Errors: frame.ErrVersion (a pack of a newer program), the engine's, those of Places.
+func Open(ctx context.Context, opt Options) (*Store, error) {
+	if opt.PackBytes <= 0 {
+		opt.PackBytes = 64 << 20
+	}
+	s := &Store{opt: opt, filter: newFilter(), lists: newListCache(), packs: map[[16]byte]*packState{}}
+	s.files = newFileCache(s)
+	s.newLanes()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if opt.ReadOnly {
+		s.extra = map[entry.ID]Place{}
+	}
+	if opt.faults.dedupUnsynced {
+		s.pending = map[entry.ID]Place{}
+	}
+	if err := s.learnPacks(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.recoverTails(ctx); err != nil {
+		return nil, err
+	}
+	if !opt.ReadOnly {
+		s.work.Add(1)
+		go s.fillFilter()
+	}
+	return s, nil
+}
+
+// learnPacks lists the sealed packs and reads the index of each that Places does not know. A crash in between leaves less
+// to do for the next Open.
+func (s *Store) learnPacks(ctx context.Context) error {
+	var unknown [][16]byte
+	err := s.opt.Engine.List(ctx, engine.Packs, func(i engine.Info) error {
+		name, ok := pack.ParseName(i.Name)
+		if !ok {
+			return nil // not ours to judge
+		}
+		s.packs[name] = &packState{}
+		known, err := s.opt.Places.KnowsPack(name)
+		if err == nil && !known {
+			unknown = append(unknown, name)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("couldn't list the packs: %w", err)
+	}
+	for _, name := range unknown {
+		if err := s.learn(ctx, name); err != nil {
+			return fmt.Errorf("couldn't read the index of pack %x: %w", name, err)
+		}
+	}
+	s.recovered.unknown = len(unknown)
+	return nil
+}
+
+// learn makes the chunks of a sealed pack known.
+func (s *Store) learn(ctx context.Context, name [16]byte) error {
+	f, err := s.opt.Engine.Open(ctx, pack.Name(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	chunks, err := pack.ReadIndex(f, f.Size())
+	whole := err == nil
+	if errors.Is(err, frame.ErrCorrupt) {
+		// What its frames still say is better than nothing; a place is but a claim, which GCM judges at each read. The pack is not marked known.
+		s.recovered.damaged++
+		chunks, err = scanChunks(f)
+	}
+	if err != nil {
+		return err
+	}
+	if s.opt.ReadOnly {
+		for _, c := range chunks {
+			s.extra[c.ID] = Place{name, c.Offset, c.Length}
+		}
+		return nil
+	}
+	if err := s.addPlaces(name, chunks); err != nil || !whole {
+		return err
+	}
+	return s.opt.Places.KnowPack(name)
+}
+
+func scanChunks(f engine.File) (chunks []pack.Chunk, err error) {
+	_, _, why := pack.Scan(f, f.Size(), func(c pack.Scanned) error {
+		chunks = append(chunks, c.Chunk)
+		return nil
+	})
+	if why != nil && !errors.Is(why, frame.ErrCorrupt) && !errors.Is(why, frame.ErrTorn) && !errors.Is(why, frame.ErrEnd) {
+		return nil, why
+	}
+	return chunks, nil
+}
+
+// recoverTails copies what is valid of each tail into a sealed pack, then removes the tail. A crash in between leaves the
+// tail, and perhaps some of its chunks twice, which costs room only.
+func (s *Store) recoverTails(ctx context.Context) error {
+	tails, err := s.opt.Engine.Tails(ctx)
+	if err != nil {
+		return fmt.Errorf("couldn't list the tails: %w", err)
+	}
+	for _, t := range tails {
+		name, ok := pack.ParseName(t.Name)
+		if !ok {
+			continue // a segment's
+		}
+		s.recovered.tails++
+		if s.opt.ReadOnly {
+			continue
+		}
+		whole, err := s.recoverTail(ctx, t, name)
+		if err != nil {
+			return fmt.Errorf("couldn't recover tail %s: %w", t.Private, err)
+		}
+		if !whole {
+			s.recovered.tailsLeft++ // evidence, and perhaps curable by a key or a copy
+			continue
+		}
+		if err := s.opt.Engine.RemoveTail(ctx, t); err != nil {
+			return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
+		}
+	}
+	return nil
+}
+
+// recoverTail returns true if all that was ever synced in the tail is held by sealed packs now.
+func (s *Store) recoverTail(ctx context.Context, t engine.Tail, name [16]byte) (bool, error) {
+	f, err := t.Open()
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	h, err := pack.ReadHeader(f, name)
+	switch {
+	case errors.Is(err, frame.ErrTorn):
+		return true, nil // the header goes out with the first frames: nothing was ever synced
+	case errors.Is(err, frame.ErrCorrupt):
+		return blank(f)
+	case err != nil:
+		return false, err
+	case h.StoreID != s.opt.StoreID:
+		return false, nil
+	}
+	sealer, err := s.opt.Keys.Sealer(h.KeyID, h.FileID)
+	if err != nil {
+		return false, err
+	}
+	c := &copier{s: s, ctx: ctx, from: sealer, header: h, whole: true}
+	_, _, why := pack.Scan(f, f.Size(), c.copy)
+	switch {
+	case c.err != nil:
+		return false, c.err
+	case errors.Is(why, frame.ErrVersion):
+		return false, why
+	case why != nil && !errors.Is(why, frame.ErrEnd) && !errors.Is(why, frame.ErrTorn) && !errors.Is(why, frame.ErrCorrupt):
+		return false, why
+	}
+	return c.whole, c.end()
+}
+
+// blank says whether a file's header was never written.
+func blank(f engine.File) (bool, error) {
+	var b [frame.HeaderSize]byte
+	if err := readFull(f, b[:], 0); err != nil {
+		return false, err
+	}
+	return b == [frame.HeaderSize]byte{}, nil
+}
+
+// copier moves a tail's chunks into fresh packs, under their own key and numbers.
+type copier struct {
+	s      *Store
+	ctx    context.Context
+	from   *frame.Sealer
+	header frame.Header
+	to     *openPack
+	whole  bool
+	err    error
+}
+
+func (c *copier) copy(in pack.Scanned) error {
+	data, flags, err := pack.OpenChunk(c.from, in.Frame, &in.ID)
+	if err != nil {
+		// The CRC holds and the seal does not: no torn write. It is not copied, and not thrown away.
+		c.whole = false
+		return nil
+	}
+	if p, ok, err := c.s.lookup(&in.ID); err == nil && ok && c.s.sealedThere(p.Pack) {
+		return nil // an earlier Open was cut short after it had sealed a copy
+	}
+	c.err = c.append(&in.ID, flags, data)
+	return c.err
+}
+
+func (c *copier) append(id *entry.ID, flags uint8, data []byte) (err error) {
+	for {
+		if c.to == nil {
+			file := frame.NewFileID()
+			if c.s.opt.faults.reuseNonce {
+				file = c.header.FileID
+			}
+			if c.to, err = c.s.newPack(c.ctx, false, file, c.header.KeyID); err != nil {
+				return err
+			}
+		}
+		_, err := c.to.w.Append(id, flags, data, c.s.opt.PackBytes)
+		if !errors.Is(err, pack.ErrNoRoom) {
+			return err
+		}
+		if err := c.end(); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *copier) end() error {
+	if c.to == nil {
+		return nil
+	}
+	p := c.to
+	c.to = nil
+	c.s.recovered.chunks += p.w.Chunks()
+	return p.seal()
+}
+
+// sealedThere says whether a sealed pack of that name is there.
+func (s *Store) sealedThere(name [16]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.packs[name]
+	return st != nil && st.open == nil
+}
+
+// fillFilter puts every durable chunk into the filter. Those that become durable meanwhile put themselves in.
+func (s *Store) fillFilter() {
+	defer s.work.Done()
+	n := 0
+	err := s.opt.Places.ForEach(func(id entry.ID, _ Place) error {
+		s.filter.add(&id)
+		if n++; n%4096 == 0 {
+			return s.ctx.Err()
+		}
+		return nil
+	})
+	if err == nil { // else the index is asked for every chunk, as until now
+		s.filter.ready.Store(true)
+	}
+}
+
+// Flush seals all open packs, so that they can be copied. Writers go on in new ones.
+func (s *Store) Flush(ctx context.Context) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.sealAll()
+}
+
+func (s *Store) sealAll() error {
+	var errs []error
+	for _, l := range append([]*lane{s.lanes.small}, s.lanes.stream[:]...) {
+		l.mu.Lock()
+		p := l.cur
+		l.cur = nil
+		l.mu.Unlock()
+		if p != nil {
+			errs = append(errs, p.seal())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close seals the open packs and ends all work. Nobody may be in Write, Sync or a Reader any more.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.cancel()
+	var err error
+	if !s.opt.ReadOnly && s.failure.Load() == nil {
+		err = s.sealAll()
+	}
+	s.work.Wait()
+	s.files.clear()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.packs {
+		if st.open != nil { // failed: it stays as a tail
+			_ = st.open.grow.Close()
+			st.open = nil
+		}
+	}
+	return err
+}

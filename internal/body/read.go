@@ -1,0 +1,385 @@
+package body
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/pack"
+)
+
+// ErrRange: the range is not within the body.
+var ErrRange = errors.New("range is not within the body")
+
+// Reader yields a range of a body. WriteTo is the cheaper way.
+type Reader interface {
+	io.ReadCloser
+	io.WriterTo
+}
+
+// aheadFrom is from how many bytes on a reader fetches ahead on a goroutine of its own; runBytes is how much it fetches at once.
+const (
+	aheadFrom = 512 << 10
+	runBytes  = 1 << 20
+)
+
+// Read returns a reader of n bytes from off. What it yields was authenticated. It ends in io.EOF only after all n bytes; a
+// chunk that is gone is ErrErased, one that is not what was written frame.ErrCorrupt, a range outside the body ErrRange. It must be closed. ctx governs
+// the whole reading.
+func (s *Store) Read(ctx context.Context, b entry.Body, off, n int64) (Reader, error) {
+	w, err := s.walk(ctx, &b, off, n)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{s: s, ctx: ctx, walk: w, size: n}, nil
+}
+
+type reader struct {
+	s    *Store
+	ctx  context.Context
+	walk *walker
+	size int64
+	// verify names each chunk again.
+	verify bool
+
+	run  *run
+	peek *placedPiece // looked up already, not in run's file range
+	err  error        // after run is used up
+
+	ahead  chan *run
+	cancel context.CancelFunc
+}
+
+type placedPiece struct {
+	piece
+	place Place
+}
+
+// run is some pieces that were fetched at once, opened.
+type run struct {
+	mem    *memory
+	plain  [][]byte
+	parsed []placedPiece
+	err    error // what came after them; io.EOF at the end of the range
+}
+
+var runMemory = sync.Pool{New: func() any { return &memory{make([]byte, runBytes+64<<10)} }}
+
+// getMemory returns memory for a run of n bytes.
+func getMemory(n int) *memory {
+	switch {
+	case n <= oneChunk+1:
+		return smallMemory.Get().(*memory)
+	case n <= runBytes+64<<10:
+		return runMemory.Get().(*memory)
+	default:
+		return &memory{make([]byte, n)}
+	}
+}
+
+func putMemory(m *memory) {
+	switch {
+	case m == nil:
+	case len(m.b) == oneChunk+1:
+		smallMemory.Put(m)
+	case len(m.b) == runBytes+64<<10:
+		runMemory.Put(m)
+	}
+}
+
+func (r *run) free() {
+	if r != nil {
+		putMemory(r.mem)
+		r.mem, r.plain = nil, nil
+	}
+}
+
+// more makes r.run hold bytes, or returns why there are none.
+func (r *reader) more() error {
+	for r.run == nil || len(r.run.plain) == 0 {
+		if r.err == nil && r.run != nil {
+			r.err = r.run.err
+		}
+		r.run.free()
+		if r.err != nil {
+			r.run = nil
+			return r.err
+		}
+		if r.size < aheadFrom {
+			r.run = r.fetch(r.ctx)
+			continue
+		}
+		if r.ahead == nil {
+			r.start()
+		}
+		run, ok := <-r.ahead
+		if !ok { // only after Close
+			r.run, r.err = nil, ErrClosed
+			return r.err
+		}
+		r.run = run
+	}
+	return nil
+}
+
+// start begins to fetch ahead. At most three runs are in memory: one being read, one waiting, one being fetched.
+func (r *reader) start() {
+	ctx, cancel := context.WithCancel(r.ctx)
+	r.cancel = cancel
+	ahead := make(chan *run, 1)
+	r.ahead = ahead
+	go func() {
+		defer close(ahead)
+		for {
+			run := r.fetch(ctx)
+			end := run.err != nil // run belongs to the reader once it is sent
+			select {
+			case ahead <- run:
+			case <-ctx.Done():
+				run.free()
+				return
+			}
+			if end {
+				return
+			}
+		}
+	}()
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := r.more(); err != nil {
+		return 0, err
+	}
+	n := copy(p, r.run.plain[0])
+	if r.run.plain[0] = r.run.plain[0][n:]; len(r.run.plain[0]) == 0 {
+		r.run.plain = r.run.plain[1:]
+	}
+	return n, nil
+}
+
+func (r *reader) WriteTo(w io.Writer) (total int64, err error) {
+	for {
+		if err := r.more(); err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return total, err
+		}
+		n, err := w.Write(r.run.plain[0])
+		total += int64(n)
+		if err == nil && n < len(r.run.plain[0]) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			r.run.plain[0] = r.run.plain[0][n:]
+			return total, err
+		}
+		r.run.plain = r.run.plain[1:]
+	}
+}
+
+func (r *reader) Close() error {
+	if r.ahead != nil {
+		r.cancel()
+		for run := range r.ahead {
+			run.free()
+		}
+	}
+	r.run.free()
+	r.run, r.err = nil, ErrClosed
+	return nil
+}
+
+// fetch reads the next pieces: as many as lie one after the other in one pack, up to runBytes.
+func (r *reader) fetch(ctx context.Context) *run {
+	out := &run{}
+	total := 0
+	for {
+		p, err := r.nextPlaced(ctx)
+		if err != nil {
+			out.err = err
+			break
+		}
+		if n := len(out.parsed); n > 0 {
+			last := &out.parsed[n-1].place
+			if p.place.Pack != last.Pack || p.place.Offset != last.Offset+int64(last.Length) || total+int(p.place.Length) > runBytes {
+				r.peek = p
+				break
+			}
+		}
+		out.parsed = append(out.parsed, *p)
+		total += int(p.place.Length)
+	}
+	if len(out.parsed) == 0 {
+		return out
+	}
+	if err := r.s.load(ctx, out, total, r.verify); err != nil {
+		out.err = err
+	}
+	return out
+}
+
+// nextPlaced returns the next piece with its place; io.EOF at the end of the range.
+func (r *reader) nextPlaced(ctx context.Context) (*placedPiece, error) {
+	if p := r.peek; p != nil {
+		r.peek = nil
+		return p, nil
+	}
+	p, ok, err := r.walk.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, io.EOF
+	}
+	place, err := r.s.place(&p.id)
+	if err != nil {
+		return nil, err
+	}
+	return &placedPiece{p, place}, nil
+}
+
+// place finds a chunk that should be there.
+func (s *Store) place(id *entry.ID) (Place, error) {
+	p, ok, err := s.lookup(id)
+	switch {
+	case err != nil:
+		return p, err
+	case ok && p.Length < uint32(pack.Overhead):
+		return p, fmt.Errorf("chunk %x: the index gives it a frame of %d bytes: %w", id[:8], p.Length, frame.ErrCorrupt)
+	case ok:
+		return p, nil
+	case s.opt.ReadOnly && s.recovered.tails > 0:
+		return p, fmt.Errorf("chunk %x: %w", id[:8], ErrUnrecovered)
+	default:
+		return p, fmt.Errorf("chunk %x: %w", id[:8], ErrErased)
+	}
+}
+
+// load reads the frames of a run in one piece and opens them in place.
+func (s *Store) load(ctx context.Context, r *run, total int, verify bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mem = getMemory(total)
+	b := r.mem.b[:total]
+	first := &r.parsed[0]
+	a, err := s.access(ctx, first.place.Pack)
+	if err == nil {
+		defer a.end(s)
+		err = readFull(a.r, b, first.place.Offset)
+	}
+	if err != nil {
+		return s.reload(ctx, r, err)
+	}
+	for i := range r.parsed {
+		p := &r.parsed[i]
+		data, err := s.open(a.sealer, b[:p.place.Length], &p.id, p.length)
+		if err != nil {
+			return err
+		}
+		if verify && !(&idKeys{s: s, first: a.keyID}).names(data, p.id) {
+			return fmt.Errorf("chunk %x: its bytes have another name: %w", p.id[:8], frame.ErrCorrupt)
+		}
+		r.plain = append(r.plain, data[p.from:p.to])
+		b = b[p.place.Length:]
+	}
+	return nil
+}
+
+// reload reads a run chunk by chunk, where its pack went away after it was looked up: the chunks may have been copied into another pack.
+func (s *Store) reload(ctx context.Context, r *run, cause error) error {
+	if !errors.Is(cause, engine.ErrNotExist) {
+		return cause
+	}
+	for i := range r.parsed {
+		p := &r.parsed[i]
+		place, err := s.place(&p.id)
+		if err != nil {
+			return err
+		}
+		if place.Pack == p.place.Pack {
+			return fmt.Errorf("chunk %x: %w: %w", p.id[:8], cause, frame.ErrCorrupt)
+		}
+		data, err := s.plain(ctx, p.id, p.length)
+		if err != nil {
+			return err
+		}
+		r.plain = append(r.plain, data[p.from:p.to])
+	}
+	return nil
+}
+
+func readFull(r io.ReaderAt, b []byte, off int64) error {
+	n, err := r.ReadAt(b, off)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return fmt.Errorf("a pack ends before byte %d: %w: %w", off+int64(len(b)), frame.ErrCorrupt, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("couldn't read a pack: %w", err)
+}
+
+// open opens one frame in place; length -1: any.
+func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64) ([]byte, error) {
+	data, flags, err := pack.OpenChunk(sealer, b, id)
+	if err != nil && s.opt.faults.skipAuth {
+		data, flags, err = b[pack.Overhead:], 0, nil
+		return data[:min(int64(len(data)), max(length, 0))], nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if flags&frame.FlagZstd != 0 {
+		room := length
+		if room < 0 {
+			room = int64(4 * len(data))
+		}
+		if data, err = decompress(make([]byte, 0, room), data); err != nil {
+			return nil, fmt.Errorf("chunk %x: %w", id[:8], err)
+		}
+	}
+	if length >= 0 && int64(len(data)) != length {
+		return nil, fmt.Errorf("chunk %x: %d bytes, should be %d: %w", id[:8], len(data), length, frame.ErrCorrupt)
+	}
+	return data, nil
+}
+
+// plain reads one whole chunk into memory of its own; length -1: any.
+func (s *Store) plain(ctx context.Context, id entry.ID, length int64) ([]byte, error) {
+	place, err := s.place(&id)
+	if err != nil {
+		return nil, err
+	}
+	for range 3 { // its pack may go away between two looks, not for ever
+		var a access
+		if a, err = s.access(ctx, place.Pack); err == nil {
+			b := make([]byte, place.Length)
+			if err = readFull(a.r, b, place.Offset); err == nil {
+				b, err = s.open(a.sealer, b, &id, length)
+			}
+			a.end(s)
+			return b, err
+		}
+		before := place
+		if !errors.Is(err, engine.ErrNotExist) {
+			return nil, err
+		}
+		if place, err = s.place(&id); err != nil {
+			return nil, err
+		}
+		if place.Pack == before.Pack {
+			break
+		}
+	}
+	return nil, fmt.Errorf("chunk %x: its pack %x is gone: %w", id[:8], place.Pack, frame.ErrCorrupt)
+}
