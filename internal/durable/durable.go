@@ -8,6 +8,7 @@
 //	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
 //	Replace     open(tmp, O_CREAT|O_EXCL), write, fsync, close, rename(tmp, path), open(dir), fsync, close
 //	Publish     link(private, path), open(dir), fsync, close, unlink(private)
+//	            (no hard links there, as on FAT and some network folders: renameat2(RENAME_NOREPLACE) for the link)
 //	Remove      unlink(path), open(dir), fsync, close
 //	Grow        open(path, O_CREAT|O_EXCL[|O_DIRECT]), fallocate, open(dir), fsync, close
 //	File.Write  pwrite; once a MiB, if buffered, preallocated and in small pieces, a pwrite of zeros after it
@@ -131,10 +132,14 @@ func Replace(fsys vfs.FS, path string, data []byte, perm os.FileMode) error {
 // Publish gives a fsynced file its final name, durably, and takes its private one away; ErrExist if the final name is
 // taken, and then the private one stays. A crash after the link may leave both names, with the same bytes.
 func Publish(fsys vfs.FS, private, path string) error {
-	if err := fsys.Link(private, path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return taken(fsys, path)
-		}
+	err := fsys.Link(private, path)
+	if err != nil && fsys == vfs.Default {
+		err = withoutLinks(private, path, err)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return taken(fsys, path)
+	}
+	if err != nil {
 		return fmt.Errorf("couldn't link %s to %s: %w", private, path, err)
 	}
 	if err := SyncDir(fsys, fsys.PathDir(path)); err != nil {
