@@ -101,6 +101,7 @@ type Reader struct {
 	r      io.ReaderAt
 	sealer *frame.Sealer
 	rows   []Row
+	first  int64
 }
 
 // NewReader reads the pairs of a sealed segment, whose header and footer ReadFooter gave.
@@ -113,8 +114,11 @@ func NewReader(r io.ReaderAt, h frame.Header, f *Footer, keys Keys) (*Reader, er
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{Header: h, r: r, sealer: s, rows: rows}, nil
+	return &Reader{Header: h, r: r, sealer: s, rows: rows, first: f.FirstTime}, nil
 }
+
+// FirstTime is the time of the first entry, microseconds since 1970.
+func (r *Reader) FirstTime() int64 { return r.first }
 
 // Rows tells where the pairs are. Not to be changed.
 func (r *Reader) Rows() []Row { return r.rows }
@@ -132,32 +136,47 @@ func (r *Reader) FindTime(t int64) int {
 
 // Pair reads pair i and authenticates it.
 func (r *Reader) Pair(i int) (Pair, error) {
-	p, err := r.pair(r.rows[i])
+	p, err := r.Pairs(i, i+1)
 	if err != nil {
-		return Pair{}, fmt.Errorf("couldn't read entries %d to %d of segment %s: %w", r.rows[i].First,
-			r.rows[i].First+uint64(r.rows[i].Count)-1, Name(r.Header.Epoch, r.Header.First), err)
+		return Pair{}, err
 	}
-	return p, nil
+	return p[0], nil
 }
 
-func (r *Reader) pair(row Row) (Pair, error) {
-	buf := make([]byte, row.Len)
-	if err := readAt(r.r, buf, row.Off); err != nil {
-		return Pair{}, err
+// Pairs reads pairs from to to-1, which lie behind one another, in one read, and authenticates them.
+func (r *Reader) Pairs(from, to int) ([]Pair, error) {
+	start, last := r.rows[from].Off, r.rows[to-1]
+	buf := make([]byte, last.Off+int64(last.Len)-start)
+	err := readAt(r.r, buf, start)
+	pairs := make([]Pair, 0, to-from)
+	for i := from; i < to && err == nil; i++ {
+		row := &r.rows[i]
+		var p Pair
+		if p, err = parseRow(buf[row.Off-start:][:row.Len], row, r.sealer); err == nil {
+			pairs = append(pairs, p)
+		}
 	}
-	e, n, err := frame.Parse(buf)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read entries %d to %d of segment %s: %w", r.rows[from].First, last.First+uint64(last.Count)-1,
+			Name(r.Header.Epoch, r.Header.First), err)
+	}
+	return pairs, nil
+}
+
+func parseRow(b []byte, row *Row, s *frame.Sealer) (Pair, error) {
+	e, n, err := frame.Parse(b)
 	if err != nil {
 		return Pair{}, notTorn(err)
 	}
-	v, m, err := frame.Parse(buf[n:])
+	v, m, err := frame.Parse(b[n:])
 	if err != nil {
 		return Pair{}, notTorn(err)
 	}
-	p, err := parsePair(e, v, r.sealer)
+	p, err := parsePair(e, v, s)
 	if err != nil {
 		return Pair{}, err
 	}
-	if n+m != len(buf) || p.First != row.First || p.Count != int(row.Count) {
+	if n+m != len(b) || p.First != row.First || p.Count != int(row.Count) {
 		return Pair{}, fmt.Errorf("another pair is where the table says: %w", frame.ErrCorrupt)
 	}
 	p.LastTime = row.LastTime

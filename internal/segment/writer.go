@@ -65,6 +65,9 @@ func (w *Writer) First() uint64 { return w.opt.First }
 // Next is the index that the next batch must begin with.
 func (w *Writer) Next() uint64 { return max(w.last.Size, w.opt.First) }
 
+// FirstTime is the time of the first entry, microseconds since 1970.
+func (w *Writer) FirstTime() int64 { return w.first }
+
 // SizeBytes is the length of what was written.
 func (w *Writer) SizeBytes() int64 { return w.off }
 
@@ -204,7 +207,7 @@ func (w *Writer) parseFooter(buf []byte) error {
 
 // View reads the batches written so far. The caller sees to it that they are durable before it reads them.
 func (w *Writer) View() *Reader {
-	return &Reader{Header: w.header, r: w.g, sealer: w.opt.Sealer, rows: w.rows[:len(w.rows):len(w.rows)]}
+	return &Reader{Header: w.header, r: w.g, sealer: w.opt.Sealer, rows: w.rows[:len(w.rows):len(w.rows)], first: w.first}
 }
 
 // Close closes the file. What was not sealed stays as a tail.

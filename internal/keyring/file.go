@@ -1,0 +1,133 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"filippo.io/age"
+
+	"stele/internal/engine"
+	"stele/internal/frame"
+)
+
+const maxFile = 1 << 20
+
+// Save wraps k to the recipients and stores it as the newest keyring. It notes them in k.Recipients. When it returns nil the file is
+// durable; engine.ErrExist says that another process saved one at the same time.
+func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Recipient) error {
+	if len(recipients) == 0 {
+		return errors.New("couldn't save the keyring: nobody to wrap it to")
+	}
+	named := *k
+	named.Recipients = nil
+	for _, r := range recipients {
+		if s, ok := r.(fmt.Stringer); ok {
+			named.Recipients = append(named.Recipients, s.String())
+		}
+	}
+	plain, err := named.Append(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := Parse(plain); err != nil { // never store what would not open again
+		return fmt.Errorf("couldn't save the keyring: %w", err)
+	}
+	newest, err := newest(ctx, e)
+	if err != nil {
+		return err
+	}
+	var file bytes.Buffer
+	w, err := age.Encrypt(&file, recipients...)
+	if err == nil {
+		_, err = w.Write(plain)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't wrap the keyring: %w", err)
+	}
+	name := fmt.Sprintf("%s%06d", engine.Keyrings, newest+1)
+	if err := e.Create(ctx, name, int64(file.Len()), &file); err != nil {
+		return fmt.Errorf("couldn't save the keyring: %w", err)
+	}
+	k.Recipients = named.Recipients
+	return nil
+}
+
+// Load opens the newest keyring with one of the identities. ErrNone: there is no keyring. ErrWrongKey: no identity opens it.
+func Load(ctx context.Context, e engine.Engine, identities ...age.Identity) (*Keyring, error) {
+	n, err := newest(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, fmt.Errorf("%w: there is nothing in %s. If this is a store's folder, copy its %s back from a backup", ErrNone, engine.Keyrings, engine.Keyrings)
+	}
+	name := fmt.Sprintf("%s%06d", engine.Keyrings, n)
+	file, err := read(ctx, e, name)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read %s: %w", name, err)
+	}
+	k, err := open(file, identities)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open %s: %w", name, err)
+	}
+	return k, nil
+}
+
+func open(file []byte, identities []age.Identity) (*Keyring, error) {
+	if len(identities) == 0 {
+		return nil, fmt.Errorf("%w: no key was given. Give the store's identity file, or the recovery kit with --recovery-key", ErrWrongKey)
+	}
+	r, err := age.Decrypt(bytes.NewReader(file), identities...)
+	var none *age.NoIdentityMatchError
+	if errors.As(err, &none) {
+		return nil, fmt.Errorf("%w: it is wrapped to other keys than the one given. Give the identity file of this store, or its recovery kit with --recovery-key", ErrWrongKey)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w. Copy the file back from a backup", err, frame.ErrCorrupt)
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxFile))
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w. Copy the file back from a backup", err, frame.ErrCorrupt)
+	}
+	return Parse(plain)
+}
+
+// newest returns the number of the newest keyring, 0 if there is none.
+func newest(ctx context.Context, e engine.Engine) (int, error) {
+	n := 0
+	err := e.List(ctx, engine.Keyrings, func(i engine.Info) error {
+		if v, err := strconv.Atoi(strings.TrimPrefix(i.Name, engine.Keyrings)); err == nil && i.Name == fmt.Sprintf("%s%06d", engine.Keyrings, v) {
+			n = max(n, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("couldn't look for keyrings: %w", err)
+	}
+	return n, nil
+}
+
+func read(ctx context.Context, e engine.Engine, name string) ([]byte, error) {
+	f, err := e.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.Size() > maxFile {
+		return nil, fmt.Errorf("%d bytes: %w", f.Size(), frame.ErrCorrupt)
+	}
+	b := make([]byte, f.Size())
+	n, err := f.ReadAt(b, 0)
+	if n == len(b) {
+		return b, nil
+	}
+	return nil, fmt.Errorf("couldn't read it whole: %w", errors.Join(err, io.ErrUnexpectedEOF))
+}

@@ -1,0 +1,279 @@
+// Package ledger is the log: the one place where a change becomes true.
+//
+// One goroutine, the sequencer, takes what was proposed while the last fsync ran, decides each proposal in order, encodes, hashes, signs, writes
+// the batch with its signed tree head to the active segment and syncs it: the commit point. A second goroutine
+// applies the batch to whatever is derived (Options.Apply) and wakes who waits; meanwhile the next batch is on its way.
+// docs/COMMIT.md has the steps, and what a crash after each leaves.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/keyring"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+var (
+	// ErrFailed: a write or an fsync failed, or a batch could not be applied. Nothing is written any more until the ledger is opened again
+	// (DESIGN invariant 6). Whether an entry that was under way is there, only the next Open knows.
+	ErrFailed = errors.New("the ledger failed and takes no more entries until it is opened again")
+	// ErrClosed: the ledger was closed, or opened read-only.
+	ErrClosed = errors.New("the ledger is closed for writing")
+	// ErrExist: Create found a ledger.
+	ErrExist = errors.New("there is a ledger already")
+	// ErrNone: Open found no ledger.
+	ErrNone = errors.New("there is no ledger")
+	// ErrBehind: somebody has seen more of this ledger than is left of it (DESIGN invariant 5). See BehindError.
+	ErrBehind = errors.New("the ledger is behind what was seen of it")
+	// ErrForked: somebody has seen another ledger under the same name: history was rewritten.
+	ErrForked = errors.New("the ledger is not the one that was seen before")
+	// ErrTail: entries stand in a tail that a crash left; opening the store for writing once recovers them.
+	ErrTail = errors.New("the ledger was not closed")
+	// ErrRange: no such entry, or no such size.
+	ErrRange = errors.New("beyond the ledger")
+)
+
+// BehindError says who saw what. errors.Is(err, ErrBehind).
+type BehindError struct {
+	By        string
+	Saw, Have uint64
+}
+
+// Error implements error.
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("%s has seen %d entries of this ledger, but it holds only %d: it was rolled back, or files are missing. Copy the missing segments back, or open read-only", e.By, e.Saw, e.Have)
+}
+
+// Unwrap returns ErrBehind.
+func (e *BehindError) Unwrap() error { return ErrBehind }
+
+// Slot is the place that a proposal will have if it is accepted.
+type Slot struct {
+	Index uint64
+	Time  time.Time
+}
+
+// Draft is what a proposal wants recorded.
+type Draft struct {
+	Type    entry.Type
+	Private entry.Private
+}
+
+// Decide decides a proposal. It runs on the sequencer's goroutine, in commit order, and must not block. An error is a refusal: no entry
+// is made, and the refusal reaches the caller only after everything decided before it is durable and applied.
+type Decide func(at Slot) (Draft, error)
+
+// Seen is how much of the ledger someone has seen.
+type Seen struct {
+	By   string // "the index", "target nas"
+	Size uint64
+}
+
+// Published keeps the newest published checkpoint in a small file. Store replaces it, durably.
+type Published interface {
+	Load() ([]byte, error) // nil, nil if there is none
+	Store(note []byte) error
+}
+
+// Options say what ledger to open, and who wants to know.
+type Options struct {
+	Engine engine.Engine // an engine.Appender, unless opened read-only
+	Keys   *keyring.Keyring
+	Epoch  uint32 // 0: that of Keys
+	Clock  Clock  // nil: SystemClock
+
+	// Apply derives what is derived from entries: one batch at a time, in order, on a goroutine of its own. After its error the
+	// ledger has failed. nil: nothing is derived.
+	Apply func(batch []entry.Entry) error
+	// Decided, if set, is told of each entry as soon as it is decided and encoded, on the sequencer's goroutine before the next Decide: for
+	// the overlay of entries not yet applied. The entry isn't durable yet; if that fails, the ledger has failed.
+	Decided func(e *entry.Entry)
+	// Rotated is called after a segment was sealed, on a goroutine of its own.
+	Rotated func()
+
+	SegmentBytes int64         // about where a segment is sealed and the next begun; 0: 16 MiB
+	PublishEvery time.Duration // the least time between two published checkpoints; 0: 1 s
+	Published    Published     // nil: not kept
+	Seen         []Seen        // Open compares the ledger with them
+}
+
+const (
+	defaultSegmentBytes = 16 << 20
+	defaultPublishEvery = time.Second
+	applyQueue          = 4 // batches that may be durable and not applied yet
+)
+
+// Ledger is the ordered entries and their tree. Its methods may be called concurrently.
+type Ledger struct {
+	opt      Options
+	signer   *tree.Signer
+	former   map[uint32]*tree.Verifier // every key that may have signed commits of this epoch, by its hash
+	readOnly bool
+	faults   faults
+
+	queue   queue
+	seq     sequencer // owned by the sequencer's goroutine
+	apply   chan applied
+	sealing chan sealing
+	publish publisher
+	workers sync.WaitGroup
+	failure atomic.Pointer[error]
+	closing sync.Once
+	closed  error
+
+	mu       sync.RWMutex // guards the rest: what readers see
+	head     head
+	groups   []tree.Hash // of the 256-leaf groups complete at head.size
+	blocks   []tree.Hash // see tree.Reader
+	newest   []tree.Hash // leaf hashes from newestAt on: of entries appended since Open in the last two groups
+	newestAt uint64
+	segments []*file // ascending, without gaps
+	open     openFiles
+	drifting bool
+	leaves   leafCache
+}
+
+// head is the newest durable tree head.
+type head struct {
+	size   uint64
+	root   tree.Hash
+	commit segment.Commit // zero in an empty ledger
+	signer *tree.Verifier // by whom commit is signed; nil if this epoch's keyring doesn't know
+}
+
+// faults are deliberate bugs, which the crash tests must notice. Set by tests only.
+type faults struct {
+	skipSync            bool // acknowledge without an fsync
+	ackBeforeSync       bool // acknowledge, then fsync
+	refuseBeforeDurable bool // a refusal overtakes the entries that it rests on
+	retryFsync          bool // an fsync that failed is tried again
+	reuseFileID         bool // recovery writes under the file key of the tail
+	trustTail           bool // recovery publishes before it has synced what it copied
+}
+
+// Append proposes an entry and waits until it is durable and applied, or refused. ctx withdraws a proposal that is not decided yet; later it has no effect.
+// The errors: decide's own; ErrFailed; ErrClosed; ctx's; entry.ErrTooLarge and the like for a draft that can't be an entry.
+func (l *Ledger) Append(ctx context.Context, decide Decide) (entry.Entry, error) {
+	if l.readOnly {
+		return entry.Entry{}, fmt.Errorf("%w: it was opened read-only", ErrClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return entry.Entry{}, err
+	}
+	p := &proposal{decide: decide, done: make(chan struct{})}
+	if err := l.queue.add(p); err != nil {
+		return entry.Entry{}, l.failedOr(err)
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		if p.withdraw() {
+			return entry.Entry{}, ctx.Err()
+		}
+		<-p.done // decided: only its end tells what became of it
+	}
+	return p.entry, p.err
+}
+
+// fail makes the ledger fail for good, and returns the error for the callers.
+func (l *Ledger) fail(cause error) error {
+	err := fmt.Errorf("%w: %w", ErrFailed, cause)
+	l.failure.CompareAndSwap(nil, &err)
+	return *l.failure.Load()
+}
+
+// failed returns the error after which nothing is written.
+func (l *Ledger) failed() error {
+	if err := l.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (l *Ledger) failedOr(err error) error {
+	if failed := l.failed(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Err returns nil while the ledger takes entries, or what Append would say.
+func (l *Ledger) Err() error {
+	if l.readOnly {
+		return ErrClosed
+	}
+	return l.failed()
+}
+
+// Size is the number of durable entries.
+func (l *Ledger) Size() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.head.size
+}
+
+// Head is the size and the root of the durable ledger.
+func (l *Ledger) Head() (uint64, tree.Hash) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.head.size, l.head.root
+}
+
+// Root is the root of the tree when the ledger had this size.
+func (l *Ledger) Root(ctx context.Context, size uint64) (tree.Hash, error) {
+	return l.reader(ctx).Root(size)
+}
+
+// Checkpoint is the signed note of the newest durable size.
+func (l *Ledger) Checkpoint() []byte {
+	l.mu.RLock()
+	h := l.head
+	l.mu.RUnlock()
+	return l.note(h)
+}
+
+func (l *Ledger) note(h head) []byte {
+	if h.signer == nil {
+		return nil
+	}
+	return h.signer.Note(h.size, h.root, tree.Signature(h.commit.Signature))
+}
+
+// VKey is the verifier key of the ledger's signer.
+func (l *Ledger) VKey() string { return l.signer.String() }
+
+// Origin is the ledger's name in its checkpoints.
+func (l *Ledger) Origin() string { return l.signer.Origin() }
+
+// Drifting says whether the ledger's clock has parted from the wall clock (DESIGN invariant 9): erasing must wait.
+func (l *Ledger) Drifting() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.drifting
+}
+
+// Close commits what was proposed before, seals the active segment, publishes the last checkpoint and closes the files. After a failure it
+// closes them only, leaves the tail to the next Open, and returns the failure.
+func (l *Ledger) Close() error {
+	l.closing.Do(func() { l.closed = l.close() })
+	return l.closed
+}
+
+func (l *Ledger) close() error {
+	var errs []error
+	if !l.readOnly {
+		l.queue.close()
+		l.workers.Wait()
+		errs = append(errs, l.seq.finish(l), l.failed())
+		l.publish.stop(l)
+	}
+	return errors.Join(append(errs, l.open.close())...)
+}

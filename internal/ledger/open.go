@@ -1,0 +1,290 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+// Create makes a new ledger whose first entry is init, a store.init. ErrExist if there is one.
+func Create(ctx context.Context, opt Options, init Draft) (*Ledger, error) {
+	l, err := open(ctx, opt, false)
+	if err != nil {
+		return nil, err
+	}
+	if l.head.size > 0 {
+		return nil, errors.Join(fmt.Errorf("couldn't create a ledger: %w, of %d entries", ErrExist, l.head.size), l.open.close())
+	}
+	l.start()
+	if _, err := l.Append(ctx, func(Slot) (Draft, error) { return init, nil }); err != nil {
+		return nil, errors.Join(fmt.Errorf("couldn't create a ledger: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Open opens a ledger for reading and writing. It reads the footers of the sealed segments; if a crash left a tail, it copies what was committed
+// there into a fresh segment, seals that, and only then removes the tail.
+//
+// Errors: ErrNone; ErrBehind (BehindError), ErrForked; frame.ErrCorrupt, frame.ErrVersion; keyring.ErrWrongKey.
+func Open(ctx context.Context, opt Options) (*Ledger, error) {
+	l, err := open(ctx, opt, false)
+	if err != nil {
+		return nil, err
+	}
+	if l.head.size == 0 {
+		err = fmt.Errorf("couldn't open the ledger: %w", ErrNone)
+	} else {
+		err = l.compare()
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.open.close())
+	}
+	l.start()
+	l.seq.next = l.begin(l.head.size)
+	return l, nil
+}
+
+// OpenReadOnly opens a ledger for reading: any engine will do, nothing is written, and several processes may. ErrTail if a crash left a tail with entries that no sealed
+// segment holds. It does not look at Options.Seen: it is what is left when Open says ErrBehind.
+func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
+	l, err := open(ctx, opt, true)
+	if err == nil && l.head.size == 0 {
+		err = fmt.Errorf("couldn't open the ledger: %w", ErrNone)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.publish.newest = l.Checkpoint()
+	return l, nil
+}
+
+func open(ctx context.Context, opt Options, readOnly bool) (*Ledger, error) {
+	l, err := makeLedger(opt, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.loadSealed(ctx); err != nil {
+		return nil, err
+	}
+	recover := l.recoverTails
+	if readOnly {
+		recover = l.refuseTails
+	}
+	if err := recover(ctx); err != nil {
+		return nil, err
+	}
+	l.newestAt = l.head.size
+	return l, nil
+}
+
+func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
+	if opt.Clock == nil {
+		opt.Clock = SystemClock{}
+	}
+	if opt.SegmentBytes <= 0 {
+		opt.SegmentBytes = defaultSegmentBytes
+	}
+	if opt.PublishEvery <= 0 {
+		opt.PublishEvery = defaultPublishEvery
+	}
+	if opt.Epoch == 0 {
+		opt.Epoch = opt.Keys.Epoch
+	}
+	key, err := opt.Keys.SigningKey()
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
+	}
+	signer, err := tree.NewSigner(opt.Keys.Origin(), key)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
+	}
+	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults,
+		former: map[uint32]*tree.Verifier{signer.KeyHash(): signer.Verifier},
+		apply:  make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
+	for _, vkey := range opt.Keys.Former {
+		v, err := tree.NewVerifier(vkey)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't read a former verifier key: %w", err)
+		}
+		l.former[v.KeyHash()] = v
+	}
+	l.head.root = l.seq.frontier.Root()
+	l.queue.init()
+	l.publish.init()
+	return l, nil
+}
+
+// testFaults are the faults of every ledger opened from now on; see export_test.go.
+var testFaults faults
+
+// start begins to take entries.
+func (l *Ledger) start() {
+	var last time.Time
+	if l.head.size > 0 {
+		last = time.UnixMicro(l.head.commit.Time).UTC()
+	}
+	l.seq.time.start(l.opt.Clock, last)
+	l.workers.Add(3)
+	go l.run()
+	go l.runApply()
+	go l.runSeal()
+	l.publish.start(l)
+}
+
+// loadSealed reads the footers of the sealed segments and checks that they are one ledger.
+func (l *Ledger) loadSealed(ctx context.Context) error {
+	var groups tree.Frontier // by whole groups
+	err := l.opt.Engine.List(ctx, engine.Segments, func(i engine.Info) error {
+		epoch, first, ok := segment.ParseName(i.Name)
+		if !ok {
+			return fmt.Errorf("%s is not the name of a segment: move the file away", i.Name)
+		}
+		h, f, err := l.readFooter(ctx, i)
+		if err != nil {
+			return fmt.Errorf("segment %s: %w", i.Name, err)
+		}
+		if h.StoreID != l.opt.Keys.StoreID || h.Epoch != epoch || h.First != first {
+			return fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", i.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)
+		}
+		if first != l.head.size {
+			return fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(first)-1, frame.ErrCorrupt)
+		}
+		if err := l.take(epoch, f, &groups); err != nil {
+			return fmt.Errorf("segment %s: %w", i.Name, err)
+		}
+		l.segments = append(l.segments, &file{name: i.Name, first: first, end: f.Commit.Size, firstTime: f.FirstTime, lastTime: f.LastTime, sealed: true})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("couldn't open the ledger: %w", err)
+	}
+	return nil
+}
+
+func (l *Ledger) readFooter(ctx context.Context, i engine.Info) (frame.Header, *segment.Footer, error) {
+	f, err := l.opt.Engine.Open(ctx, i.Name)
+	if err != nil {
+		return frame.Header{}, nil, err
+	}
+	h, foot, err := segment.ReadFooter(f, f.Size())
+	return h, foot, errors.Join(err, f.Close())
+}
+
+// take moves the head on to the end of a sealed segment. The footer proves itself: its groups and its edge must make the same
+// tree, and that the root that is signed.
+func (l *Ledger) take(epoch uint32, f *segment.Footer, groups *tree.Frontier) error {
+	bad := fmt.Errorf("the footer's hashes are not those of the tree: %w", frame.ErrCorrupt)
+	c := f.Commit
+	if f.Group != uint64(len(l.groups)) || c.Size/tree.GroupSize != f.Group+uint64(len(f.Groups)) || f.FirstTime < l.head.commit.Time && l.head.size > 0 {
+		return bad
+	}
+	for _, g := range f.Groups {
+		if err := groups.AppendGroup(g); err != nil {
+			return err
+		}
+		l.groups = append(l.groups, g)
+	}
+	edge := appendSize(nil, c.Size)
+	for i := range f.Edge {
+		edge = append(edge, f.Edge[i][:]...)
+	}
+	var frontier tree.Frontier
+	if err := frontier.UnmarshalBinary(edge); err != nil {
+		return bad
+	}
+	whole, err := groups.MarshalBinary()
+	if err != nil || len(edge) < len(whole) || string(edge[8:len(whole)]) != string(whole[8:]) || frontier.Root() != c.Root {
+		return bad
+	}
+	signer, err := l.verify(epoch, c)
+	if err != nil {
+		return err
+	}
+	l.blocks = tree.BlockHashes(l.blocks, l.groups)
+	l.seq.frontier = frontier
+	l.head = head{c.Size, c.Root, c, signer}
+	return nil
+}
+
+// verify checks a commit's signature and returns by whom it is. Commits of other epochs have other keys; their root is covered by
+// the signatures of ours.
+func (l *Ledger) verify(epoch uint32, c segment.Commit) (*tree.Verifier, error) {
+	if epoch != l.opt.Epoch {
+		return nil, nil
+	}
+	v := l.former[c.KeyHash]
+	if v == nil {
+		return nil, fmt.Errorf("size %d is signed by key %08x, which the keyring doesn't know: is the keyring of another store, or older than the ledger?: %w", c.Size, c.KeyHash, frame.ErrCorrupt)
+	}
+	if err := v.Verify(c.Size, c.Root, tree.Signature(c.Signature)); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, frame.ErrCorrupt)
+	}
+	return v, nil
+}
+
+// compare compares the ledger with what was seen of it (DESIGN invariant 5).
+func (l *Ledger) compare() error {
+	for _, s := range l.opt.Seen {
+		if s.Size > l.head.size {
+			return fmt.Errorf("couldn't open the ledger: %w", &BehindError{s.By, s.Size, l.head.size})
+		}
+	}
+	if l.opt.Published == nil {
+		return nil
+	}
+	note, err := l.opt.Published.Load()
+	if err != nil {
+		return fmt.Errorf("couldn't read the published checkpoint: %w", err)
+	}
+	for _, v := range l.former {
+		c, err := v.Open(note)
+		if err != nil {
+			continue // none yet, of another epoch, or damaged: it proves nothing
+		}
+		if c.Size > l.head.size {
+			return fmt.Errorf("couldn't open the ledger: %w", &BehindError{"the published checkpoint", c.Size, l.head.size})
+		}
+		if root, err := l.Root(context.Background(), c.Size); err != nil {
+			return fmt.Errorf("couldn't compare with the published checkpoint: %w", err)
+		} else if root != c.Root {
+			return fmt.Errorf("couldn't open the ledger: %w: the published checkpoint of size %d has another root", ErrForked, c.Size)
+		}
+		if c.Size == l.head.size {
+			l.publish.newest, l.publish.size = note, c.Size // nothing to publish again
+		}
+	}
+	return nil
+}
+
+func appendSize(dst []byte, n uint64) []byte {
+	return append(dst, byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+}
+
+// decode makes an entry of an item, and checks it against its leaf.
+func decode(it *segment.Item, index uint64) (entry.Entry, error) {
+	leaf, err := entry.ParseLeaf(it.Leaf)
+	if err != nil {
+		return entry.Entry{}, fmt.Errorf("entry %d: %v: %w", index, err, frame.ErrCorrupt)
+	}
+	if leaf.Index != index {
+		return entry.Entry{}, fmt.Errorf("leaf of entry %d where %d should be: %w", leaf.Index, index, frame.ErrCorrupt)
+	}
+	e := entry.Entry{Index: index, Time: leaf.Time, Type: leaf.Type, Salt: it.Salt}
+	if it.Erased {
+		return e, nil
+	}
+	if entry.Commitment(it.Salt, it.Private) != leaf.C {
+		return entry.Entry{}, fmt.Errorf("entry %d: the private part is not the one that the leaf commits to: %w", index, frame.ErrCorrupt)
+	}
+	if e.Private, err = entry.ParsePrivate(it.Private); err != nil {
+		return entry.Entry{}, fmt.Errorf("entry %d: %v: %w", index, err, frame.ErrCorrupt)
+	}
+	return e, nil
+}

@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// publisher moves the published checkpoint along, at most once every Options.PublishEvery: who watches the ledger from outside sees
+// few heads, each consistent with the last. What was published is kept in a file first, so that a ledger which was rolled
+// back behind it is noticed at Open.
+type publisher struct {
+	kicked chan struct{} // holds a token when the ledger has grown
+	quit   chan struct{}
+	done   chan struct{}
+
+	mu     sync.Mutex
+	newest []byte
+	size   uint64
+}
+
+func (p *publisher) init() {
+	p.kicked, p.quit, p.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+}
+
+func (p *publisher) kick() {
+	select {
+	case p.kicked <- struct{}{}:
+	default:
+	}
+}
+
+func (p *publisher) start(l *Ledger) {
+	p.publish(l)
+	go func() {
+		defer close(p.done)
+		pause := time.NewTimer(0)
+		defer pause.Stop()
+		for {
+			select {
+			case <-p.kicked:
+			case <-p.quit:
+				return
+			}
+			select {
+			case <-pause.C:
+			case <-p.quit:
+				return
+			}
+			p.publish(l)
+			pause.Reset(l.opt.PublishEvery)
+		}
+	}()
+}
+
+// stop publishes what is newest and ends the goroutine, if start began it.
+func (p *publisher) stop(l *Ledger) {
+	close(p.quit)
+	<-p.done
+	p.publish(l)
+}
+
+// publish publishes the newest durable head. If it can't be kept, it isn't published: the one before stays.
+func (p *publisher) publish(l *Ledger) {
+	l.mu.RLock()
+	h := l.head
+	l.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h.size <= p.size || h.signer == nil {
+		return
+	}
+	note := l.note(h)
+	if l.opt.Published != nil {
+		if err := l.opt.Published.Store(note); err != nil {
+			l.fail(fmt.Errorf("couldn't keep the published checkpoint: %w", err))
+			return
+		}
+	}
+	p.newest, p.size = note, h.size
+}
+
+// Published is the newest published checkpoint, a signed note: it moves at most once every Options.PublishEvery, and on Close.
+func (l *Ledger) Published() []byte {
+	l.publish.mu.Lock()
+	defer l.publish.mu.Unlock()
+	return l.publish.newest
+}

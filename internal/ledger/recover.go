@@ -1,0 +1,261 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+// recovery copies what was committed in tails into a fresh segment: after an I/O error the page cache can show what the disk does not hold, so
+// no tail is trusted, and none is written to again (DESIGN invariant 6). The copy is an ordinary segment, written and sealed by the calls that write and seal
+// every day.
+type recovery struct {
+	l    *Ledger
+	keep []engine.Tail   // to remove when the copy is published
+	w    *segment.Writer // nil until there is something to copy
+	last segment.Commit
+	saw  uint64 // the largest size that any tail proves
+	why  error  // what stood between
+}
+
+// recoverTails brings the ledger up to what its tails hold. A crash anywhere in it is harmless: until the copy is published the tails are there, and
+// then they hold nothing that it has not.
+func (l *Ledger) recoverTails(ctx context.Context) error {
+	app, ok := l.opt.Engine.(engine.Appender)
+	if !ok {
+		return errors.New("couldn't open the ledger: the engine can't append, open it read-only")
+	}
+	tails, err := segmentTails(ctx, app)
+	if err != nil {
+		return err
+	}
+	r := recovery{l: l}
+	for _, t := range tails {
+		if err := r.tail(t); err != nil {
+			return errors.Join(fmt.Errorf("couldn't recover tail %s: %w", t.Private, err), r.close())
+		}
+	}
+	if size := l.seq.frontier.Size(); r.saw > size {
+		return errors.Join(fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w",
+			size, r.why, r.saw, frame.ErrCorrupt), r.close())
+	}
+	if err := r.publish(); err != nil {
+		return errors.Join(fmt.Errorf("couldn't recover: %w", err), r.close())
+	}
+	if err := r.close(); err != nil {
+		return fmt.Errorf("couldn't recover: %w", err)
+	}
+	for _, t := range tails {
+		if err := app.RemoveTail(ctx, t); err != nil {
+			return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
+		}
+	}
+	return nil
+}
+
+// segmentTails lists the tails of segments in the order of their entries.
+func segmentTails(ctx context.Context, e interface {
+	Tails(context.Context) ([]engine.Tail, error)
+}) ([]engine.Tail, error) {
+	all, err := e.Tails(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't look for tails: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(t engine.Tail) bool { _, _, ok := segment.ParseName(t.Name); return !ok })
+	slices.SortFunc(all, func(a, b engine.Tail) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Private, b.Private))
+	})
+	return all, nil
+}
+
+// tail copies the batches of one tail that the ledger has not.
+func (r *recovery) tail(t engine.Tail) error {
+	epoch, first, _ := segment.ParseName(t.Name)
+	if epoch != r.l.opt.Epoch {
+		return fmt.Errorf("it is of epoch %d, the ledger is at %d", epoch, r.l.opt.Epoch)
+	}
+	f, err := t.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s := segment.NewScanner(f, f.Size(), first, r.l.opt.Keys.Sealer)
+	for {
+		b, err := s.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.batch(b, s.Header); err != nil {
+			return err
+		}
+	}
+	why, saw, err := s.Broken()
+	if err != nil {
+		return err
+	}
+	if saw > r.saw {
+		r.saw, r.why = saw, why
+	}
+	return nil
+}
+
+// batch copies one batch, once it is verified, if it is the next.
+func (r *recovery) batch(b segment.Batch, h frame.Header) error {
+	l, c := r.l, b.Commit
+	if h.StoreID != l.opt.Keys.StoreID {
+		return fmt.Errorf("it is of store %x: move it away", h.StoreID)
+	}
+	size := l.seq.frontier.Size()
+	if c.Size <= size { // a sealed segment has it, or another tail: an earlier recovery was cut short
+		if root := l.seq.frontier.Root(); c.Size == size && c.Root != root {
+			return fmt.Errorf("at size %d its root differs from the ledger's: %w", size, frame.ErrCorrupt)
+		}
+		return nil
+	}
+	if c.First != size {
+		return fmt.Errorf("it goes on at entry %d where %d is missing: %w", c.First, size, frame.ErrCorrupt)
+	}
+	if r.w == nil {
+		id := frame.NewFileID()
+		if l.faults.reuseFileID {
+			id = h.FileID
+		}
+		w, err := l.create(size, id)
+		if err != nil {
+			return err
+		}
+		r.w = w
+	}
+	firstTime, err := r.check(&b)
+	if err != nil {
+		return err
+	}
+	if err := r.w.Append(b, firstTime); err != nil {
+		return err
+	}
+	r.last = c
+	return nil
+}
+
+// check verifies a batch against its root, and fills in the times of its pairs. The signature is verified once, at the end: the last root covers all.
+func (r *recovery) check(b *segment.Batch) (firstTime int64, err error) {
+	l := r.l
+	last := l.head.commit.Time
+	if r.last.Size > 0 {
+		last = r.last.Time
+	}
+	for i := range b.Pairs {
+		p := &b.Pairs[i]
+		items, err := p.Items()
+		if err != nil {
+			return 0, err
+		}
+		for j := range items {
+			index := p.First + uint64(j)
+			e, err := decode(&items[j], index)
+			if err != nil {
+				return 0, err
+			}
+			t := micros(e.Time)
+			if t < last && index > 0 {
+				return 0, fmt.Errorf("entry %d is older than the one before: %w", index, frame.ErrCorrupt)
+			}
+			if last = t; i == 0 && j == 0 {
+				firstTime = t
+			}
+			if g, ok := l.seq.frontier.Append(entry.LeafHash(items[j].Leaf)); ok {
+				l.groups = append(l.groups, g)
+			}
+		}
+		p.LastTime = last
+	}
+	if root := l.seq.frontier.Root(); root != b.Commit.Root {
+		return 0, fmt.Errorf("the entries up to %d have the root %s, not the one that is signed: %w", b.Commit.Size, root, frame.ErrCorrupt)
+	}
+	return firstTime, nil
+}
+
+// publish seals the copy: from here on it is the ledger.
+func (r *recovery) publish() error {
+	if r.w == nil {
+		return nil
+	}
+	l := r.l
+	signer, err := l.verify(l.opt.Epoch, r.last)
+	if err != nil {
+		return err
+	}
+	w := r.w
+	if err := sealWriter(w, &l.seq.frontier, l.groups[w.First()/tree.GroupSize:]); err != nil {
+		return err
+	}
+	l.blocks = tree.BlockHashes(l.blocks, l.groups)
+	l.head = head{r.last.Size, r.last.Root, r.last, signer}
+	l.segments = append(l.segments, &file{name: w.Name(), first: w.First(), end: r.last.Size, firstTime: w.FirstTime(), lastTime: r.last.Time, sealed: true})
+	return nil
+}
+
+func (r *recovery) close() error {
+	if r.w == nil {
+		return nil
+	}
+	return r.w.Close()
+}
+
+// refuseTails is for a ledger opened read-only.
+func (l *Ledger) refuseTails(ctx context.Context) error {
+	e, ok := l.opt.Engine.(interface {
+		Tails(context.Context) ([]engine.Tail, error)
+	})
+	if !ok {
+		return nil
+	}
+	tails, err := segmentTails(ctx, e)
+	if err != nil {
+		return err
+	}
+	for _, t := range tails {
+		_, first, _ := segment.ParseName(t.Name)
+		end, err := tailEnd(t, first)
+		if err != nil {
+			return fmt.Errorf("couldn't read tail %s: %w", t.Private, err)
+		}
+		if end > l.head.size {
+			return fmt.Errorf("couldn't open the ledger read-only: %w: entries %d to %d stand in a tail. Run a verb that writes, or serve, once", ErrTail, l.head.size, end-1)
+		}
+	}
+	return nil
+}
+
+// tailEnd returns the size that the last committed batch of a tail gives the ledger.
+func tailEnd(t engine.Tail, first uint64) (uint64, error) {
+	f, err := t.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	s, end := segment.NewScanner(f, f.Size(), first, nil), first
+	for {
+		b, err := s.Next()
+		if err == io.EOF {
+			_, saw, err := s.Broken()
+			return max(end, saw), err
+		}
+		if err != nil {
+			return 0, err
+		}
+		end = b.Commit.Size
+	}
+}

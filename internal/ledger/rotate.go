@@ -1,0 +1,192 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+// upcoming is the next segment, made ahead of need so that no put waits for it.
+type upcoming struct {
+	done chan struct{}
+	w    *segment.Writer
+	err  error
+}
+
+func (u *upcoming) wait() (*segment.Writer, error) {
+	<-u.done
+	return u.w, u.err
+}
+
+// begin starts making the segment that begins with entry first.
+func (l *Ledger) begin(first uint64) *upcoming {
+	u := &upcoming{done: make(chan struct{})}
+	go func() {
+		defer close(u.done)
+		u.w, u.err = l.create(first, frame.NewFileID())
+	}()
+	return u
+}
+
+func (l *Ledger) create(first uint64, id frame.FileID) (*segment.Writer, error) {
+	app, ok := l.opt.Engine.(engine.Appender)
+	if !ok {
+		return nil, errors.New("the engine can't append: open the ledger read-only")
+	}
+	key := l.opt.Keys.Current()
+	s, err := l.opt.Keys.Sealer(key.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	return segment.Create(context.Background(), app, segment.Options{
+		StoreID: l.opt.Keys.StoreID, KeyID: key.ID, Epoch: l.opt.Epoch, First: first, FileID: id, Sealer: s,
+		PreallocateBytes: l.opt.SegmentBytes + l.opt.SegmentBytes/4,
+	})
+}
+
+// prepare sees to it that there is an active segment. engine.ErrFull is not for ever: the next proposal tries again.
+func (s *sequencer) prepare(l *Ledger) error {
+	if s.active != nil {
+		return nil
+	}
+	if s.next == nil {
+		s.next = l.begin(s.frontier.Size())
+	}
+	w, err := s.next.wait()
+	s.next = nil
+	if errors.Is(err, engine.ErrFull) {
+		return err
+	}
+	if err != nil {
+		return l.fail(err)
+	}
+	s.active = w
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segments = append(l.segments, &file{name: w.Name(), first: w.First(), end: w.First()})
+	return nil
+}
+
+// rotate ends the active segment at its size. The place is fixed ahead, at three quarters, because the next segment is
+// named by its first entry and is made before it is needed.
+func (s *sequencer) rotate(l *Ledger) error {
+	if s.active == nil {
+		return nil
+	}
+	size, bytes, full := s.frontier.Size(), s.active.SizeBytes(), l.opt.SegmentBytes
+	if s.rotateAt == 0 && size > s.active.First() && bytes >= full/4*3 {
+		each := bytes/int64(size-s.active.First()) + 1
+		s.rotateAt = size + uint64(max(1, (full-bytes)/each))
+		s.next = l.begin(s.rotateAt)
+	}
+	if s.rotateAt > 0 && size == s.rotateAt {
+		l.sealing <- sealing{s.active, l.segments[len(l.segments)-1], s.frontier}
+		s.active, s.rotateAt = nil, 0
+	}
+	return l.failed()
+}
+
+// sealing is a segment that takes no more entries: all of them are durable, so that a crash before it is sealed costs a recovery
+// and no entry.
+type sealing struct {
+	w        *segment.Writer
+	file     *file
+	frontier tree.Frontier // at its end
+}
+
+// runSeal is the goroutine that seals.
+func (l *Ledger) runSeal() {
+	defer l.workers.Done()
+	for s := range l.sealing {
+		if l.failed() != nil {
+			continue // stays a tail
+		}
+		if err := l.seal(s); err != nil {
+			l.fail(err)
+			continue
+		}
+		if l.opt.Rotated != nil {
+			l.opt.Rotated()
+		}
+	}
+}
+
+func (l *Ledger) seal(s sealing) error {
+	first, end := s.w.First(), s.w.Next()
+	l.mu.RLock()
+	groups := l.groups[first/tree.GroupSize : end/tree.GroupSize]
+	l.mu.RUnlock()
+	if err := sealWriter(s.w, &s.frontier, groups); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	s.file.view, s.file.sealed = nil, true
+	l.mu.Unlock()
+	s.file.users.Wait() // nobody new comes: view is gone
+	if err := s.w.Close(); err != nil {
+		return fmt.Errorf("couldn't close segment %s: %w", s.file.name, err)
+	}
+	return nil
+}
+
+func sealWriter(w *segment.Writer, f *tree.Frontier, groups []tree.Hash) error {
+	edge, err := f.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	var hashes [][32]byte
+	for b := edge[8:]; len(b) > 0; b = b[32:] {
+		hashes = append(hashes, [32]byte(b[:32]))
+	}
+	out := make([][32]byte, len(groups))
+	for i := range groups {
+		out[i] = groups[i]
+	}
+	return w.Seal(hashes, w.First()/tree.GroupSize, out)
+}
+
+// abandon closes a segment that is not to be sealed. If it holds no entry, and nothing has failed, it is removed as well.
+func (l *Ledger) abandon(ctx context.Context, w *segment.Writer) error {
+	if f := l.lastFile(); f != nil && f.name == w.Name() {
+		l.mu.Lock()
+		f.view = nil
+		l.mu.Unlock()
+		f.users.Wait()
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("couldn't close segment %s: %w", w.Name(), err)
+	}
+	if w.Next() > w.First() || l.failed() != nil {
+		return nil
+	}
+	return l.removeTail(ctx, w.Name())
+}
+
+// lastFile is for the goroutine that appends to l.segments.
+func (l *Ledger) lastFile() *file {
+	if n := len(l.segments); n > 0 {
+		return l.segments[n-1]
+	}
+	return nil
+}
+
+func (l *Ledger) removeTail(ctx context.Context, name string) error {
+	app := l.opt.Engine.(engine.Appender) // create has asked
+	tails, err := app.Tails(ctx)
+	if err != nil {
+		return fmt.Errorf("couldn't look for tails: %w", err)
+	}
+	for _, t := range tails {
+		if t.Name == name {
+			if err := app.RemoveTail(ctx, t); err != nil {
+				return fmt.Errorf("couldn't remove an empty segment: %w", err)
+			}
+		}
+	}
+	return nil
+}
