@@ -8,6 +8,9 @@
 //		Check: func(fs vfs.FS, o *oracle) error { … },
 //	})
 //
+// The workload must end after the fault. Pebble by itself retries background work for ever and calls Logger.Fatalf; package
+// index sees to that.
+//
 // What it shows: an operation that is not followed by the right fsync, an acknowledgement before it, a retried fsync, a
 // recovery that trusts what is only in memory, a recovery that itself can't be cut short. What it can't: torn sectors
 // below the 4 KiB block except in the write at which the power goes, and what the system's own file system does.
