@@ -118,6 +118,7 @@ type Bucket struct {
 	Name       string
 	Inc        uint64
 	Created    time.Time
+	Owner      string // access key id that made it
 	Deleted    bool
 	Versioning Versioning
 	ObjectLock bool

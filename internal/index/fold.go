@@ -2,7 +2,9 @@ package index
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"stele/entry"
@@ -33,11 +35,14 @@ func (c *change) count(inc uint64, d Totals) { c.inc = inc; c.totals.add(d) }
 
 // fold computes what an entry does to the rows that r shows. It is the one place where the ledger becomes the S3 view: the sequencer
 // folds an entry as it decides it, recovery and rebuild fold the entries that the index has not seen, and the result is the same bit for bit. It is a
-// function of the entry and the rows alone; it never refuses, since what it folds is committed.
+// function of the entry and the rows alone, and refuses only what no decision lets through: errEntry.
 func fold(e *entry.Entry, r Reader) (change, error) {
 	c := change{entry: e.Index}
 	var err error
 	p := &e.Private
+	if err := complete(e); err != nil {
+		return c, fmt.Errorf("couldn't fold entry %d (%s): %w", e.Index, e.Type, err)
+	}
 	switch e.Type {
 	case entry.ObjectPut:
 		err = c.put(e, r)
@@ -52,22 +57,24 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 	case entry.BucketCreate, entry.BucketDelete, entry.BucketConfig:
 		err = c.bucket(e, r)
 	case entry.UploadCreate:
-		c.set(uploadKey(p.Inc, p.Key, p.Upload), appendJSON(Upload{Entry: e.Index, Started: e.Time, By: p.Actor,
+		c.set(uploadKey(p.Inc, p.Key, p.Upload), appendJSON(Upload{Entry: e.Index, Started: e.Time.UTC(), By: p.Actor,
 			Headers: p.Headers, Meta: p.Meta, Tags: p.Tags, Lock: p.Lock, Checksum: p.Checksum}))
 		c.touched(p.Upload, e.Index)
 	case entry.UploadPart:
-		c.set(partKey(p.Upload, p.Part), appendJSON(Part{Entry: e.Index, Time: e.Time, ETag: etagOf(p), Body: *p.Body, Checksum: p.Checksum}))
+		c.set(partKey(p.Upload, p.Part), (&Part{Entry: e.Index, Time: e.Time, ETag: etagOf(p), Body: *p.Body, Checksum: p.Checksum}).append(nil))
 		c.touched(p.Upload, e.Index)
 	case entry.UploadAbort:
 		c.endUpload(p.Inc, p.Key, p.Upload)
 	case entry.KeyCreate:
-		c.set(named(famAccess, p.Access.ID), appendJSON(Access{AccessKey: *p.Access, Created: e.Time, CreatedBy: p.Actor}))
+		c.set(named(famAccess, p.Access.ID), appendJSON(Access{AccessKey: *p.Access, Created: e.Time.UTC(), CreatedBy: p.Actor}))
 	case entry.KeyRevoke:
 		err = c.revoke(p, r)
 	case entry.ViewPin:
-		c.set(named(famPin, p.Name), appendJSON(Pin{Name: p.Name, Size: p.Target, Created: e.Time}))
+		c.set(named(famPin, p.Name), appendJSON(Pin{Name: p.Name, Size: p.Target, Created: e.Time.UTC()}))
 	case entry.ViewUnpin:
 		c.del(named(famPin, p.Name))
+	case entry.PackSeal:
+		c.set(named(famSealed, p.Pack.Name), putUint(e.Index))
 	case entry.ConfigSet:
 		c.set(named(famConfig, p.Name), appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
 	}
@@ -75,6 +82,24 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 		return c, fmt.Errorf("couldn't fold entry %d (%s): %w", e.Index, e.Type, err)
 	}
 	return c, nil
+}
+
+// errEntry: an entry lacks what its type needs.
+var errEntry = errors.New("the entry lacks what its type needs")
+
+func complete(e *entry.Entry) error {
+	p := &e.Private
+	ok := true
+	switch e.Type {
+	case entry.ObjectPut, entry.UploadPart:
+		ok = p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
+	case entry.KeyCreate, entry.KeyRevoke:
+		ok = p.Access != nil
+	}
+	if !ok {
+		return errEntry
+	}
+	return nil
 }
 
 func etagOf(p *entry.Private) string {
@@ -175,25 +200,29 @@ func (c *change) hideNull(p *entry.Private, r Reader) error {
 	return nil
 }
 
-// hide takes version Target out of the S3 view. If it was the latest, the next one becomes the latest.
+// hide takes version Target (0: the current one) out of the S3 view. If it was the latest, the next one becomes the latest.
 func (c *change) hide(e *entry.Entry, r Reader) error {
 	p := &e.Private
-	rec := Record{Time: e.Time, Type: entry.ObjectHide, Target: p.Target, Null: p.Null}
-	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
 	cur, live, err := r.Current(p.Inc, p.Key)
 	if err != nil {
 		return err
 	}
-	if live && cur.Entry == p.Target {
+	target := p.Target
+	if target == 0 && live {
+		target = cur.Entry
+	}
+	rec := Record{Time: e.Time, Type: entry.ObjectHide, Target: target, Null: p.Null}
+	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	if live && cur.Entry == target {
 		c.del(currentKey(p.Inc, p.Key))
 		c.count(p.Inc, Totals{Objects: -1, Bytes: -cur.Size, HiddenBytes: cur.Size})
 	} else {
-		old, ok, err := r.version(p.Inc, p.Key, p.Target)
+		old, ok, err := r.version(p.Inc, p.Key, target)
 		if err != nil || !ok {
 			return err
 		}
 		c.count(p.Inc, Totals{HiddenBytes: old.Size})
-		c.del(entryKey(famVersion, p.Inc, p.Key, p.Target))
+		c.del(entryKey(famVersion, p.Inc, p.Key, target))
 		if old.Null {
 			c.del(objectPrefix(famNull, p.Inc, p.Key))
 		}
@@ -201,14 +230,14 @@ func (c *change) hide(e *entry.Entry, r Reader) error {
 			return nil
 		}
 	}
-	return c.promote(p, r)
+	return c.promote(p, target, r)
 }
 
 // promote makes the newest remaining version of a key that has no current row the current one, unless it is a marker.
-func (c *change) promote(p *entry.Private, r Reader) error {
+func (c *change) promote(p *entry.Private, hidden uint64, r Reader) error {
 	prefix := objectPrefix(famVersion, p.Inc, p.Key)
 	k, v, err := r.src.first(prefix, after(prefix))
-	if err == nil && k != nil && bytes.Equal(k, entryKey(famVersion, p.Inc, p.Key, p.Target)) {
+	if err == nil && k != nil && bytes.Equal(k, entryKey(famVersion, p.Inc, p.Key, hidden)) {
 		k, v, err = r.src.first(next(k), after(prefix))
 	}
 	if err != nil || k == nil {
@@ -264,7 +293,7 @@ func (c *change) attrs(e *entry.Entry, r Reader) error {
 
 func (c *change) bucket(e *entry.Entry, r Reader) error {
 	p := &e.Private
-	b := Bucket{Name: p.Bucket, Inc: e.Index, Created: e.Time, Owner: p.Actor, ObjectLock: p.Value == "object-lock"}
+	b := Bucket{Name: p.Bucket, Inc: e.Index, Created: e.Time.UTC(), Owner: p.Actor, ObjectLock: p.Value == "object-lock"}
 	if b.ObjectLock {
 		b.Versioning = "Enabled"
 	}

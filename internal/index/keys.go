@@ -20,6 +20,7 @@ import (
 //	p upload^ part                 a part
 //	k id   w name   s name         access key, pinned view, store setting
 //	P chunk   K pack               places
+//	S name                         the entry that sealed a pack
 //	m name                         meta: applied size, format
 //
 // inc, entry and version are 8 bytes big-endian, ¬ is the complement (newest first), ^ marks an escaped, terminated string:
@@ -42,6 +43,7 @@ const (
 	famPlace   = 'P'
 	famPack    = 'K'
 	famMeta    = 'm'
+	famSealed  = 'S'
 )
 
 func appendEscaped(dst []byte, s string) []byte {

@@ -1,0 +1,271 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"stele/entry"
+	"stele/internal/index"
+)
+
+// History returns every change of a key in every incarnation of its bucket, newest first. ErrNoKey if there was never one.
+func (s *Store) History(ctx context.Context, bucket, key string) ([]Change, error) {
+	lives, err := s.index.Incarnations(bucket)
+	if err != nil {
+		return nil, err
+	}
+	if len(lives) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoBucket, bucket)
+	}
+	var out []Change
+	for _, b := range lives {
+		changes, err := s.historyOf(ctx, b.Inc, key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, changes...)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: %s/%s has never been written", ErrNoKey, bucket, key)
+	}
+	return out, nil
+}
+
+func (s *Store) historyOf(ctx context.Context, inc uint64, key string) (out []Change, err error) {
+	var records []index.Record
+	if err := s.index.History(inc, key, func(r index.Record) error { records = append(records, r); return nil }); err != nil {
+		return nil, err
+	}
+	type attr struct {
+		version, at uint64
+		a           index.Attrs
+	}
+	var attrs []attr
+	if err := s.index.AttrHistory(inc, key, func(v, at uint64, a index.Attrs) error { attrs = append(attrs, attr{v, at, a}); return nil }); err != nil {
+		return nil, err
+	}
+	null := map[uint64]bool{}
+	hidden := map[uint64]bool{}
+	nullSeen := false
+	for _, r := range records {
+		null[r.Entry] = r.Null
+		if r.Type == entry.ObjectHide && !r.Marker {
+			hidden[r.Target] = true
+			continue
+		}
+		if r.Null {
+			hidden[r.Entry] = hidden[r.Entry] || nullSeen
+			nullSeen = true
+		}
+	}
+	for _, r := range records {
+		c := Change{Entry: r.Entry, Time: r.Time, Type: r.Type, Marker: r.Marker, Size: r.Size, ETag: r.ETag, Version: s.versionID(r.Entry, r.Null), Hidden: hidden[r.Entry]}
+		if r.Type == entry.ObjectHide && !r.Marker {
+			c.Version, c.Detail = s.versionID(r.Target, null[r.Target]), "hidden"
+		}
+		out = append(out, c)
+	}
+	for _, a := range attrs {
+		out = append(out, Change{Entry: a.at, Type: a.a.Type, Version: s.versionID(a.version, null[a.version]), Detail: describe(a.a)})
+	}
+	slices.SortFunc(out, func(a, b Change) int { return -compare(a.Entry, b.Entry) })
+	for i := range out {
+		if err := s.fillChange(ctx, &out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func compare(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// fillChange adds what only the entry knows.
+func (s *Store) fillChange(ctx context.Context, c *Change) error {
+	e, _, _, err := s.led().Entry(ctx, c.Entry)
+	if err != nil {
+		return translate(err)
+	}
+	c.Time, c.Actor, c.Address, c.Request = e.Time, e.Private.Actor, e.Private.Address, e.Private.Request
+	if b := e.Private.Body; b != nil {
+		c.SHA256 = b.SHA256.String()
+	}
+	return nil
+}
+
+func describe(a index.Attrs) string {
+	switch a.Type {
+	case entry.ObjectTags:
+		return fmt.Sprintf("%d tags", len(a.Tags))
+	case entry.ObjectHold:
+		if a.Lock.Hold {
+			return "legal hold on"
+		}
+		return "legal hold off"
+	}
+	if a.Lock.Mode == "" {
+		return "retention removed"
+	}
+	return a.Lock.Mode + " until " + a.Lock.Until.Format(time.RFC3339)
+}
+
+// Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey.
+func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
+	e, _, _, err := s.led().Entry(ctx, at)
+	if err != nil {
+		return nil, translate(err)
+	}
+	var parts []byte
+	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {
+		list, err := s.body.PartsOf(ctx, *b)
+		if err != nil {
+			return nil, translate(err)
+		}
+		parts = entry.AppendParts(nil, list)
+	}
+	r, err := s.led().ReceiptParts(ctx, at, parts)
+	return r, translate(err)
+}
+
+// Prove returns the receipt of the entry that wrote a version, and that version with its digests.
+func (s *Store) Prove(ctx context.Context, at Place) ([]byte, Version, error) {
+	v, err := s.Head(ctx, at)
+	if err != nil {
+		return nil, v, err
+	}
+	if err := s.Describe(ctx, &v); err != nil {
+		return nil, v, err
+	}
+	r, err := s.Receipt(ctx, v.Entry)
+	return r, v, err
+}
+
+// VKey returns the verifier key for checkpoints and receipts.
+func (s *Store) VKey() string { return s.led().VKey() }
+
+// Origin returns the ledger's name in its checkpoints.
+func (s *Store) Origin() string { return s.led().Origin() }
+
+// Entry returns one entry.
+func (s *Store) Entry(ctx context.Context, at uint64) (*entry.Entry, error) {
+	e, _, _, err := s.led().Entry(ctx, at)
+	return &e, translate(err)
+}
+
+// LogQuery selects entries; zero fields select all.
+type LogQuery struct {
+	Types          []entry.Type // exact types, or a family such as "object.*"
+	Bucket, Prefix string
+	Actor          string
+	Since, Until   time.Time // Until is not included
+	From, To       uint64    // entry indexes, To not included; 0: to the end
+}
+
+// Log calls fn for each selected entry, in order. Secrets of access keys are left out.
+func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error) error {
+	from, to := q.From, s.Size()
+	if q.To != 0 {
+		to = min(to, q.To)
+	}
+	if !q.Since.IsZero() {
+		n, err := s.led().SizeAt(ctx, q.Since.Add(-time.Microsecond))
+		if err != nil {
+			return translate(err)
+		}
+		from = max(from, n)
+	}
+	if !q.Until.IsZero() {
+		n, err := s.led().SizeAt(ctx, q.Until.Add(-time.Microsecond))
+		if err != nil {
+			return translate(err)
+		}
+		to = min(to, n)
+	}
+	if from >= to {
+		return nil
+	}
+	err := s.led().Entries(ctx, from, to, func(e *entry.Entry) error {
+		if !q.selects(e) {
+			return nil
+		}
+		if a := e.Private.Access; a != nil {
+			shown := *a
+			shown.Secret = ""
+			e.Private.Access = &shown
+		}
+		return fn(e)
+	})
+	return translate(err)
+}
+
+func (q *LogQuery) selects(e *entry.Entry) bool {
+	p := &e.Private
+	if len(q.Types) > 0 && !slices.ContainsFunc(q.Types, func(t entry.Type) bool {
+		family, wild := strings.CutSuffix(string(t), "*")
+		return t == e.Type || wild && strings.HasPrefix(string(e.Type), family)
+	}) {
+		return false
+	}
+	return (q.Bucket == "" || p.Bucket == q.Bucket) && (q.Prefix == "" || p.Key != "" && strings.HasPrefix(p.Key, q.Prefix)) && (q.Actor == "" || p.Actor == q.Actor)
+}
+
+// refused records what object lock refused, as an entry of its own while few come, else in the minute's sum.
+func (s *Store) refused(ctx context.Context, by Actor, bucket, key, version, what string, err error) {
+	var re *RetentionError
+	if !errors.As(err, &re) || s.opt.ReadOnly {
+		return
+	}
+	if !s.denials.alone(s.now()) {
+		s.Denied(by, "lock."+what)
+		return
+	}
+	_, aerr := s.commit(context.WithoutCancel(ctx), by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.DeniedLock, Private: entry.Private{Bucket: bucket, Key: key, Name: what, Value: version, Reason: re.Error()}}, nil
+	})
+	if aerr != nil {
+		s.log.Error("couldn't record a refused change", "bucket", bucket, "key", key, "err", aerr)
+	}
+}
+
+// Denied counts a refusal of another kind. A minute's counts become one entry.
+func (s *Store) Denied(by Actor, kind string) { s.denials.count(kind + " " + by.Key) }
+
+func (s *Store) appendDenials(ctx context.Context) error {
+	sums := s.denials.take()
+	if len(sums) == 0 {
+		return nil
+	}
+	_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.DeniedSum, Private: entry.Private{Data: sums}}, nil
+	})
+	return err
+}
+
+// maxDenialKinds bounds the kinds that one minute's sum tells apart; the rest are counted together.
+const maxDenialKinds = 64
+
+func (d *denials) take() map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.sums) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(d.sums))
+	for k, n := range d.sums {
+		out[k] = strconv.Itoa(n)
+	}
+	d.sums = nil
+	return out
+}

@@ -1,0 +1,138 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stele/entry"
+	"stele/internal/body"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/index"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+// Actors that are no access keys.
+const (
+	actorRoot  = "root"
+	actorLocal = "local"
+	actorStele = "stele"
+)
+
+// Local is the actor of the command line on the machine itself.
+func Local() Actor { return Actor{Key: actorLocal} }
+
+// errNoChange ends a decide function that found nothing to do: no entry, and no error for the caller, who has still waited for every entry that the answer depends on.
+var errNoChange = errors.New("no change")
+
+// decide judges a change in commit order. r shows every entry decided before it. It returns the entry's type and private part without actor, or a refusal.
+type decide func(r index.Reader, at ledger.Slot) (ledger.Draft, error)
+
+// commit is the one way by which anything changes. The ledger calls the function on the sequencer's goroutine, so that what it checks holds at the commit, and returns when
+// the entry, or whatever the refusal rests on, is durable and applied.
+func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, error) {
+	if s.opt.ReadOnly {
+		return Committed{}, ErrReadOnly
+	}
+	e, err := s.led().Append(ctx, func(at ledger.Slot) (ledger.Draft, error) {
+		r := s.index.Pending()
+		if err := s.stillValid(r, by); err != nil {
+			return ledger.Draft{}, err
+		}
+		d, err := fn(r, at)
+		if err != nil {
+			return ledger.Draft{}, err
+		}
+		p := &d.Private
+		p.Actor, p.Address, p.Request = by.Key, by.Address, by.Request
+		if err := p.Validate(); err != nil {
+			return ledger.Draft{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
+		}
+		e := entry.Entry{Index: at.Index, Time: at.Time, Type: d.Type, Private: *p}
+		return d, s.index.Fold(&e)
+	})
+	if err != nil {
+		return Committed{}, translate(err)
+	}
+	return Committed{Entry: e.Index, Time: e.Time}, nil
+}
+
+// stillValid refuses a key that was revoked while its request was under way.
+func (s *Store) stillValid(r index.Reader, by Actor) error {
+	switch by.Key {
+	case "", actorRoot, actorLocal, actorStele, s.root.ID:
+		return nil
+	}
+	a, ok, err := r.Access(by.Key)
+	if err != nil {
+		return err
+	}
+	if !ok || a.Revoked {
+		return fmt.Errorf("%w: %s", ErrKeyRevoked, by.Key)
+	}
+	return nil
+}
+
+// bucketFor returns the bucket of a change.
+func bucketFor(r index.Reader, name string) (*index.Bucket, error) {
+	b, ok, err := r.Bucket(name)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: %s", ErrNoBucket, name)
+	}
+	return b, err
+}
+
+// versionID is the id that S3 shows: the epoch and the entry, so that no id ever names two versions.
+func versionID(epoch uint32, at uint64, null bool) string {
+	if null {
+		return "null"
+	}
+	return fmt.Sprintf("%08x%016x", epoch, at)
+}
+
+// parseVersionID returns the entry in an id that is not "null".
+func parseVersionID(id string) (uint64, bool) {
+	if len(id) != 24 {
+		return 0, false
+	}
+	var epoch uint32
+	var at uint64
+	if _, err := fmt.Sscanf(id, "%08x%016x", &epoch, &at); err != nil || versionID(epoch, at, false) != id {
+		return 0, false
+	}
+	return at, true
+}
+
+func (s *Store) versionID(at uint64, null bool) string { return versionID(s.keys.Epoch, at, null) }
+
+// translate adds this package's sentinel to an error from below, so that callers need not know the packages there.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, t := range []struct{ below, above error }{
+		{engine.ErrFull, ErrFull}, {engine.ErrFailed, ErrFailed}, {ledger.ErrFailed, ErrFailed}, {ledger.ErrBehind, ErrBehind},
+		{frame.ErrVersion, ErrVersion}, {frame.ErrCorrupt, ErrCorrupt}, {keyring.ErrWrongKey, ErrWrongKey},
+		{durable.ErrLocked, ErrLocked}, {body.ErrErased, ErrErased},
+	} {
+		if errors.Is(err, t.below) && !errors.Is(err, t.above) {
+			return fmt.Errorf("%w: %w", t.above, err)
+		}
+	}
+	return err
+}
+
+// Failed returns what ended writing, or nil.
+func (s *Store) Failed() error { return translate(errors.Join(s.led().Err(), s.body.Failed())) }
+
+// now is the wall clock. What is compared with entry times at a commit uses the slot's time instead.
+func (s *Store) now() time.Time {
+	if s.opt.Clock != nil {
+		return s.opt.Clock.Now()
+	}
+	return time.Now()
+}

@@ -1,0 +1,219 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stele/entry"
+	"stele/internal/index"
+	"stele/internal/ledger"
+)
+
+// HideRequest is an S3 DeleteObject: it takes something out of the S3 view and erases nothing.
+type HideRequest struct {
+	By          Actor
+	Bucket, Key string
+	VersionID   string // empty: what DELETE without a version id does in the bucket's versioning state
+	If          Conditions
+}
+
+// HideResult says what was done.
+type HideResult struct {
+	VersionID string // of the marker made, or of the version hidden; empty: nothing had to be done
+	Marker    bool   // VersionID is a delete marker
+	Committed
+}
+
+// Hide hides a version, or adds a delete marker. Hiding what is not there succeeds and changes nothing, as at AWS. A *RetentionError if a lock forbids it; that refusal is an entry.
+func (s *Store) Hide(ctx context.Context, q HideRequest) (HideResult, error) {
+	if err := ValidKey(q.Key); err != nil {
+		return HideResult{}, err
+	}
+	var res HideResult
+	var mark *entry.Private
+	c, err := s.commit(ctx, q.By, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+		p := entry.Private{Bucket: q.Bucket, Key: q.Key}
+		mark = &p
+		b, err := bucketFor(r, q.Bucket)
+		if err != nil {
+			return ledger.Draft{}, err
+		}
+		p.Inc = b.Inc
+		if q.VersionID != "" {
+			err = s.hideVersion(r, b, q, at, &p, &res)
+		} else {
+			err = hideCurrent(r, b, q, &p)
+		}
+		return ledger.Draft{Type: entry.ObjectHide, Private: p}, err
+	})
+	if errors.Is(err, errNoChange) {
+		return HideResult{}, nil
+	}
+	if err != nil {
+		s.refused(ctx, q.By, q.Bucket, q.Key, q.VersionID, "hide", err)
+		return HideResult{}, err
+	}
+	res.Committed = c
+	if mark.Marker {
+		res.Marker, res.VersionID = true, s.versionID(c.Entry, mark.Null)
+	}
+	return res, nil
+}
+
+// hideCurrent drafts a DELETE without version id: a marker where versioning is or was on, else the current version is hidden.
+func hideCurrent(r index.Reader, b *index.Bucket, q HideRequest, p *entry.Private) error {
+	if b.Versioning != "" && q.If == (Conditions{}) {
+		p.Marker, p.Null = true, b.Versioning != string(Enabled)
+		return nil
+	}
+	cur, ok, err := r.Current(b.Inc, q.Key)
+	if err != nil {
+		return err
+	}
+	if err := q.If.check(cur, ok, q.Key); err != nil {
+		return err
+	}
+	if b.Versioning != "" {
+		p.Marker, p.Null = true, b.Versioning != string(Enabled)
+		return nil
+	}
+	if !ok {
+		return errNoChange
+	}
+	p.Target, p.Null = cur.Entry, cur.Null
+	return nil
+}
+
+// hideVersion drafts a DELETE of a version, which object lock may refuse.
+func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at ledger.Slot, p *entry.Private, res *HideResult) error {
+	cur, ok, err := s.find(r, b, Place{Bucket: q.Bucket, Key: q.Key, VersionID: q.VersionID})
+	if err != nil {
+		return err
+	}
+	if err := q.If.check(cur, ok && !cur.Marker, q.Key); err != nil {
+		return err
+	}
+	if !ok {
+		return errNoChange
+	}
+	if !cur.Marker && b.ObjectLock {
+		a, err := r.Attrs(b.Inc, q.Key, cur.Entry)
+		if err != nil {
+			return err
+		}
+		if re := locked(a.Lock, at.Time, q.By.Bypass); re != nil {
+			re.Bucket, re.Key, re.VersionID = q.Bucket, q.Key, q.VersionID
+			return re
+		}
+		p.Bypass = q.By.Bypass && a.Lock.Mode == governance && a.Lock.Until.After(at.Time)
+	}
+	p.Target, p.Null = cur.Entry, cur.Null
+	res.VersionID, res.Marker = q.VersionID, cur.Marker
+	return nil
+}
+
+const (
+	governance = "GOVERNANCE"
+	compliance = "COMPLIANCE"
+)
+
+// locked refuses what a lock forbids at a moment. The legal hold counts whatever the retention says.
+func locked(l entry.Lock, now time.Time, bypass bool) *RetentionError {
+	active := l.Mode != "" && l.Until.After(now)
+	switch {
+	case active && (l.Mode == compliance || !bypass):
+		return &RetentionError{Mode: l.Mode, Until: l.Until, Hold: l.Hold}
+	case l.Hold:
+		return &RetentionError{Hold: true}
+	}
+	return nil
+}
+
+// SetRetention sets the retention of a version; an empty mode removes it. COMPLIANCE is only ever lengthened, GOVERNANCE is shortened, removed or changed only with By.Bypass; each refusal is a *RetentionError.
+func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode string, until time.Time) (Version, error) {
+	return s.setAttr(ctx, by, at, "retention", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
+		if err := lockable(b); err != nil {
+			return "", err
+		}
+		old := a.Lock
+		if old.Mode != "" && old.Until.After(now) {
+			weaker := mode != old.Mode || until.Before(old.Until)
+			stronger := mode == compliance && !until.Before(old.Until) // GOVERNANCE made COMPLIANCE, and not shorter
+			if weaker && !(old.Mode == governance && (by.Bypass || stronger)) {
+				return "", &RetentionError{Mode: old.Mode, Until: old.Until, Hold: old.Hold}
+			}
+			p.Bypass = weaker && !stronger
+		}
+		if mode != "" {
+			p.Lock = &entry.Lock{Mode: mode, Until: until.UTC().Truncate(time.Microsecond)}
+		}
+		return entry.ObjectRetention, nil
+	})
+}
+
+// SetHold puts a version under legal hold or ends that.
+func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Version, error) {
+	return s.setAttr(ctx, by, at, "hold", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
+		if err := lockable(b); err != nil {
+			return "", err
+		}
+		if on {
+			p.Lock = &entry.Lock{Hold: true}
+		}
+		return entry.ObjectHold, nil
+	})
+}
+
+func lockable(b *index.Bucket) error {
+	if !b.ObjectLock {
+		return fmt.Errorf("%w: bucket %s has no object lock", ErrBadState, b.Name)
+	}
+	return nil
+}
+
+// SetTags replaces the tags of a version; nil removes them.
+func (s *Store) SetTags(ctx context.Context, by Actor, at Place, tags map[string]string) (Version, error) {
+	return s.setAttr(ctx, by, at, "tags", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
+		p.Tags = tags
+		return entry.ObjectTags, nil
+	})
+}
+
+// setAttr commits a change of a version's lock or tags.
+func (s *Store) setAttr(ctx context.Context, by Actor, at Place, what string, draft func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error)) (Version, error) {
+	var v Version
+	_, err := s.commit(ctx, by, func(r index.Reader, slot ledger.Slot) (ledger.Draft, error) {
+		b, err := bucketFor(r, at.Bucket)
+		if err != nil {
+			return ledger.Draft{}, err
+		}
+		cur, ok, err := s.find(r, b, at)
+		if err != nil {
+			return ledger.Draft{}, err
+		}
+		v = Version{Bucket: at.Bucket, Key: at.Key, ID: s.versionID(cur.Entry, cur.Null), Entry: cur.Entry, Marker: cur.Marker, Null: cur.Null, Size: cur.Size, ETag: cur.ETag}
+		switch {
+		case !ok:
+			return ledger.Draft{}, missing(at)
+		case cur.Marker:
+			return ledger.Draft{}, markerErr(at)
+		}
+		a, err := r.Attrs(b.Inc, at.Key, cur.Entry)
+		if err != nil {
+			return ledger.Draft{}, err
+		}
+		p := entry.Private{Bucket: at.Bucket, Key: at.Key, Inc: b.Inc, Target: cur.Entry}
+		typ, err := draft(b, a, slot.Time, &p)
+		var re *RetentionError
+		if errors.As(err, &re) {
+			re.Bucket, re.Key, re.VersionID = at.Bucket, at.Key, v.ID
+		}
+		return ledger.Draft{Type: typ, Private: p}, err
+	})
+	if err != nil {
+		s.refused(ctx, by, at.Bucket, at.Key, at.VersionID, what, err)
+	}
+	return v, err
+}

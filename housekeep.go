@@ -1,0 +1,238 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"stele/entry"
+	"stele/internal/body"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/index"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+type (
+	ledgerSlot  = ledger.Slot
+	ledgerDraft = ledger.Draft
+)
+
+// denials are refusals on their way into the ledger. They can't flood it: a burst of lock refusals stands alone, all others are one entry a minute.
+type denials struct {
+	mu     sync.Mutex
+	sums   map[string]int
+	tokens float64
+	last   time.Time
+}
+
+const (
+	denialBurst     = 100 // lock refusals that may stand alone at once
+	denialPerSecond = 1   // and how many more each second
+)
+
+func (d *denials) alone(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last.IsZero() {
+		d.tokens = denialBurst
+	} else if passed := now.Sub(d.last).Seconds(); passed > 0 {
+		d.tokens = min(denialBurst, d.tokens+passed*denialPerSecond)
+	}
+	d.last = now
+	if d.tokens < 1 {
+		return false
+	}
+	d.tokens--
+	return true
+}
+
+func (d *denials) count(kind string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sums == nil {
+		d.sums = map[string]int{}
+	}
+	if _, known := d.sums[kind]; !known && len(d.sums) >= maxDenialKinds {
+		kind = "other"
+	}
+	d.sums[kind]++
+}
+
+// seals are packs that were sealed and whose pack.seal entry is still to be written. A crash loses the queue, not the packs: unsealed finds them at the next start.
+type seals struct {
+	mu    sync.Mutex
+	queue []entry.Pack
+	wake  chan struct{}
+}
+
+func (s *Store) openBody(ctx context.Context) (err error) {
+	s.seals.wake = make(chan struct{}, 1)
+	s.body, err = body.Open(ctx, body.Options{
+		Engine: s.eng, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch,
+		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Sealed: s.sealed,
+	})
+	return err
+}
+
+// sealed takes note of a sealed pack. It is called on the goroutine that sealed it and doesn't wait for the ledger.
+func (s *Store) sealed(p entry.Pack) {
+	s.seals.mu.Lock()
+	s.seals.queue = append(s.seals.queue, p)
+	s.seals.mu.Unlock()
+	select {
+	case s.seals.wake <- struct{}{}:
+	default:
+	}
+}
+
+// appendSeals writes the pack.seal entries of all packs that were sealed.
+func (s *Store) appendSeals(ctx context.Context) error {
+	s.seals.mu.Lock()
+	queue := s.seals.queue
+	s.seals.queue = nil
+	s.seals.mu.Unlock()
+	for i, p := range queue {
+		if _, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+			return ledgerDraft{Type: entry.PackSeal, Private: entry.Private{Pack: &p}}, nil
+		}); err != nil {
+			s.seals.mu.Lock()
+			s.seals.queue = append(queue[i:len(queue):len(queue)], s.seals.queue...)
+			s.seals.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+// unsealed queues the sealed packs that have no pack.seal entry: a crash came between the two.
+func (s *Store) unsealed(ctx context.Context) error {
+	var names []string
+	if err := s.eng.List(ctx, engine.Packs, func(f engine.Info) error {
+		known, err := s.index.Sealed(f.Name)
+		if err == nil && !known {
+			names = append(names, f.Name)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if ctx.Err() != nil || s.queuedSeal(name) {
+			continue
+		}
+		p, err := s.body.PackInfo(ctx, name)
+		if err != nil {
+			s.log.Error("a pack without a seal entry cannot be read", "pack", name, "err", err)
+			continue
+		}
+		s.sealed(p)
+	}
+	return nil
+}
+
+func (s *Store) queuedSeal(name string) bool {
+	s.seals.mu.Lock()
+	defer s.seals.mu.Unlock()
+	for _, p := range s.seals.queue {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// housekeep writes what accrues beside requests: pack.seal entries, the minute's refusals.
+func (s *Store) housekeep() {
+	defer s.done.Done()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-s.stop
+		cancel()
+	}()
+	if err := s.unsealed(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("couldn't look for packs without a seal entry", "err", err)
+	}
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for {
+		var err error
+		select {
+		case <-s.stop:
+			s.report(s.appendDenials(context.Background()))
+			return
+		case <-s.seals.wake:
+			err = s.appendSeals(ctx)
+		case <-minute.C:
+			err = s.appendDenials(ctx)
+		}
+		if ctx.Err() == nil {
+			s.report(err)
+		}
+	}
+}
+
+func (s *Store) report(err error) {
+	if err != nil && !errors.Is(err, ErrFailed) {
+		s.log.Error("couldn't append a housekeeping entry", "err", err)
+	}
+}
+
+// bodyKeys gives the body the keys it needs.
+type bodyKeys struct{ ring *keyring.Keyring }
+
+func (k bodyKeys) Current() uint32 { return k.ring.Current().ID }
+
+func (k bodyKeys) Sealer(id uint32, file frame.FileID) (*frame.Sealer, error) {
+	return k.ring.Sealer(id, file)
+}
+
+func (k bodyKeys) DedupKey(id uint32) (key [32]byte) {
+	for _, d := range k.ring.DataKeys {
+		if d.ID == id {
+			return d.Dedup
+		}
+	}
+	return key
+}
+
+// bodyPlaces lets the body keep its places in the index.
+type bodyPlaces struct{ db *index.DB }
+
+func (p bodyPlaces) Lookup(id entry.ID) (body.Place, bool, error) {
+	at, ok, err := p.db.Place(id)
+	return body.Place(at), ok, err
+}
+
+func (p bodyPlaces) Add(placed []body.Placed) error {
+	ids, at := make([]entry.ID, len(placed)), make([]index.Place, len(placed))
+	for i := range placed {
+		ids[i], at[i] = placed[i].ID, index.Place(placed[i].Place)
+	}
+	return p.db.AddPlaces(ids, at)
+}
+
+func (p bodyPlaces) KnowPack(pack [16]byte) error          { p.db.KnowPack(pack); return nil }
+func (p bodyPlaces) KnowsPack(pack [16]byte) (bool, error) { return p.db.KnowsPack(pack), nil }
+func (p bodyPlaces) ForEach(fn func(entry.ID, body.Place) error) error {
+	return p.db.EachPlace(func(id entry.ID, at index.Place) error { return fn(id, body.Place(at)) })
+}
+
+// publishedFile keeps the newest published checkpoint beside the engine's folders.
+type publishedFile struct{ s *Store }
+
+func (p publishedFile) Load() ([]byte, error) {
+	b, err := readFile(p.s.fs, p.s.path(filePublished))
+	if isNotExist(err) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func (p publishedFile) Store(note []byte) error {
+	return durable.Replace(p.s.fs, p.s.path(filePublished), note, 0o644)
+}

@@ -1,0 +1,125 @@
+package stele
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"stele/entry"
+	"stele/internal/index"
+	"stele/internal/keyring"
+)
+
+// Roles of access keys. No role erases anything.
+const (
+	RoleAdmin     = "admin"     // everything, buckets and keys too
+	RoleReadWrite = "readwrite" // objects
+	RoleAppend    = "append"    // put and read; no delete, no overwrite
+	RoleReadOnly  = "readonly"
+	RoleAuditor   = "auditor" // reads, also the ledger and all incarnations
+)
+
+// KeyInfo is an access key without its secret.
+type KeyInfo struct {
+	ID        string
+	Role      string
+	Scope     []string
+	Created   time.Time
+	CreatedBy string
+	LastUsed  time.Time // since this process started; zero: not used
+	Revoked   bool
+}
+
+// CreateKey makes an access key. The secret is in the result and nowhere else in clear; the entry's private part is sealed.
+func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string) (entry.AccessKey, error) {
+	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
+		return entry.AccessKey{}, fmt.Errorf("%w: role %q is not one of admin, readwrite, append, readonly, auditor", ErrBadName, role)
+	}
+	for _, sc := range scope {
+		bucket, _, _ := strings.Cut(sc, "/")
+		if err := ValidBucketName(bucket); err != nil {
+			return entry.AccessKey{}, fmt.Errorf("scope %q is not BUCKET or BUCKET/PREFIX: %w", sc, err)
+		}
+	}
+	k := entry.AccessKey{ID: "STELE" + randomID(15), Role: role, Scope: scope, Secret: randomSecret()}
+	_, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.KeyCreate, Private: entry.Private{Access: &k}}, nil
+	})
+	return k, err
+}
+
+// RevokeKey ends an access key, for requests under way too. ErrNoAccessKey if there is none that lives.
+func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, error) {
+	if id == s.root.ID {
+		return Committed{}, fmt.Errorf("%w: the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", ErrBadState, fileRootKey)
+	}
+	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		a, ok, err := r.Access(id)
+		if err != nil || !ok || a.Revoked {
+			return ledgerDraft{}, orErr(err, fmt.Errorf("%w: %s", ErrNoAccessKey, id))
+		}
+		return ledgerDraft{Type: entry.KeyRevoke, Private: entry.Private{Access: &entry.AccessKey{ID: id, Role: a.Role}}}, nil
+	})
+}
+
+// Keys returns all access keys but the root key, revoked ones too.
+func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
+	rows, err := s.index.AccessKeys()
+	out := make([]KeyInfo, 0, len(rows))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range rows {
+		out = append(out, KeyInfo{ID: a.ID, Role: a.Role, Scope: a.Scope, Created: a.Created, CreatedBy: a.CreatedBy, LastUsed: s.lastUsed[a.ID], Revoked: a.Revoked})
+	}
+	return out, err
+}
+
+// AccessKey returns a key with its secret, the root key too. ErrNoAccessKey if there is none that lives.
+func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, error) {
+	if id == s.root.ID && id != "" {
+		return s.root, nil
+	}
+	a, ok, err := s.index.Reader().Access(id)
+	if err != nil {
+		return entry.AccessKey{}, err
+	}
+	if !ok || a.Revoked {
+		return entry.AccessKey{}, fmt.Errorf("%w: %s", ErrNoAccessKey, id)
+	}
+	return a.AccessKey, nil
+}
+
+// Used takes note that a key was used.
+func (s *Store) Used(id string) {
+	s.mu.Lock()
+	s.lastUsed[id] = time.Now()
+	s.mu.Unlock()
+}
+
+const configKit = "kit.confirmed"
+
+// ConfirmKit checks a recovery kit against the keyring and notes in the ledger that someone holds it.
+func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
+	kit, err := keyring.ParseKit(text)
+	if err != nil {
+		return translate(err)
+	}
+	if err := kit.Confirm(s.keys); err != nil {
+		return translate(err)
+	}
+	_, err = s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.ConfigSet, Private: entry.Private{Name: configKit, Value: at.Time.Format(time.RFC3339)}}, nil
+	})
+	return err
+}
+
+// KitConfirmed returns when the recovery kit was last read back; zero: never.
+func (s *Store) KitConfirmed() (time.Time, error) {
+	set, ok, err := s.index.Reader().Config(configKit)
+	if err != nil || !ok {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, set.Value)
+}

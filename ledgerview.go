@@ -1,0 +1,88 @@
+package stele
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"stele/tree"
+)
+
+// Checkpoint returns the signed note of the newest durable ledger size.
+func (s *Store) Checkpoint() []byte { return s.led().Checkpoint() }
+
+// Published returns the published checkpoint, which moves at most once a second.
+func (s *Store) Published() []byte { return s.led().Published() }
+
+// TreeHead returns size and root of the durable ledger.
+func (s *Store) TreeHead() (uint64, tree.Hash) { return s.led().Head() }
+
+// Tile returns a hash tile (C2SP tlog-tiles). Partial tiles are computed on request.
+func (s *Store) Tile(ctx context.Context, level int, n int64, width int) ([]byte, error) {
+	b, err := s.led().Tile(ctx, level, n, width)
+	return b, translate(err)
+}
+
+// Bundle returns an entry bundle (C2SP tlog-tiles): the leaves of a level 0 tile.
+func (s *Store) Bundle(ctx context.Context, n int64, width int) ([]byte, error) {
+	b, err := s.led().LeafBundle(ctx, n, width)
+	return b, translate(err)
+}
+
+// Inclusion returns the inclusion proof of an entry in the tree of a size.
+func (s *Store) Inclusion(ctx context.Context, index, size uint64) ([]tree.Hash, error) {
+	p, err := s.led().Inclusion(ctx, index, size)
+	return p, translate(err)
+}
+
+// Consistency returns the proof that the tree of size to contains the tree of size from.
+func (s *Store) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
+	p, err := s.led().Consistency(ctx, from, to)
+	return p, translate(err)
+}
+
+// CopyPart writes a part from a range of an existing version; n below 0: to its end.
+func (s *Store) CopyPart(ctx context.Context, q PartRequest, source Version, off, n int64) (Part, error) {
+	r, err := s.OpenBody(ctx, source, off, n)
+	if err != nil {
+		return Part{}, err
+	}
+	defer r.Close()
+	if n < 0 {
+		n = source.Size - off
+	}
+	q.Body, q.Size = io.Reader(r), n
+	part, err := s.PutPart(ctx, q)
+	if err != nil {
+		return Part{}, fmt.Errorf("couldn't copy into part %d: %w", q.Number, err)
+	}
+	return part, nil
+}
+
+// Stats are sizes of the store.
+type Stats struct {
+	Entries     uint64 // ledger size
+	Objects     int64  // current objects
+	Bytes       int64  // their bytes
+	Versions    int64  // versions ever put
+	PutBytes    int64  // bytes ever put
+	HiddenBytes int64  // bytes of versions that left the S3 view
+	Buckets     int
+	IndexBytes  int64 // on disk
+	StoredBytes int64 // segments and packs on disk
+	Packs       int
+	Segments    int
+}
+
+// Stats adds the store up.
+func (s *Store) Stats(ctx context.Context) (Stats, error) {
+	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes()}
+	rows, err := s.index.Buckets(0)
+	if err != nil {
+		return out, err
+	}
+	out.Buckets = len(rows)
+	t := s.index.AllTotals()
+	out.Objects, out.Bytes, out.Versions, out.PutBytes, out.HiddenBytes = t.Objects, t.Bytes, t.Versions, t.PutBytes, t.HiddenBytes
+	return out, s.storedBytes(ctx, &out)
+}

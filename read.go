@@ -1,0 +1,240 @@
+package stele
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"stele/entry"
+	"stele/internal/index"
+)
+
+// Head returns the version that a place names. Where the latest version is a delete marker the error is ErrNoKey and the Version says which marker; where
+// a version id names a marker it is ErrMarker. Body.SHA256 is not filled: Describe fills it.
+func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
+	b, err := s.bucketRow(at.Bucket, at.At)
+	if err != nil {
+		return Version{}, err
+	}
+	if !at.At.Now() {
+		return s.headPast(b, at)
+	}
+	r := s.index.Reader()
+	cur, ok, err := s.find(r, b, at)
+	if err != nil {
+		return Version{}, err
+	}
+	if !ok {
+		return Version{}, missing(at)
+	}
+	v := Version{Bucket: at.Bucket, Key: at.Key, ID: s.versionID(cur.Entry, cur.Null), Entry: cur.Entry, Inc: b.Inc, Time: cur.Time, Marker: cur.Marker, Null: cur.Null}
+	if cur.Marker {
+		return v, markerErr(at)
+	}
+	rec, ok, err := r.Record(b.Inc, at.Key, cur.Entry)
+	if err != nil {
+		return Version{}, err
+	}
+	if !ok {
+		return Version{}, fmt.Errorf("%w: the index has no record of %s/%s: delete the index folder, it will be rebuilt", ErrCorrupt, at.Bucket, at.Key)
+	}
+	v.fill(&rec)
+	v.Latest = at.VersionID == ""
+	if cur.Attrs {
+		a, err := r.Attrs(b.Inc, at.Key, cur.Entry)
+		if err != nil {
+			return Version{}, err
+		}
+		v.Lock, v.Tags = a.Lock, a.Tags
+	}
+	return v, nil
+}
+
+// find returns the row of the version that a place names now.
+func (s *Store) find(r index.Reader, b *index.Bucket, at Place) (index.Current, bool, error) {
+	switch at.VersionID {
+	case "":
+		return r.Latest(b.Inc, at.Key)
+	case "null":
+		return r.Null(b.Inc, at.Key)
+	}
+	e, ok := parseVersionID(at.VersionID)
+	if !ok {
+		return index.Current{}, false, nil
+	}
+	cur, ok, err := r.Shown(b.Inc, at.Key, e)
+	if ok && s.versionID(cur.Entry, cur.Null) != at.VersionID {
+		ok = false
+	}
+	return cur, ok, err
+}
+
+func (s *Store) headPast(b *index.Bucket, at Place) (Version, error) {
+	var match func(*index.Record) bool
+	if at.VersionID != "" {
+		match = func(r *index.Record) bool { return s.versionID(r.Entry, r.Null) == at.VersionID }
+	}
+	rec, latest, ok, err := s.index.At(b.Inc, at.Key, at.At.Size, match)
+	if err != nil {
+		return Version{}, err
+	}
+	if !ok {
+		return Version{}, missing(at)
+	}
+	v := Version{Bucket: at.Bucket, Key: at.Key, ID: s.versionID(rec.Entry, rec.Null), Entry: rec.Entry, Inc: b.Inc, Latest: latest}
+	v.fill(&rec)
+	if rec.Marker {
+		return v, markerErr(at)
+	}
+	a, err := s.index.Reader().AttrsAt(b.Inc, at.Key, rec.Entry, at.At.Size)
+	if err != nil {
+		return Version{}, err
+	}
+	v.Lock, v.Tags = a.Lock, a.Tags
+	return v, nil
+}
+
+func missing(at Place) error {
+	if at.VersionID != "" {
+		return fmt.Errorf("%w: %s/%s version %s", ErrNoVersion, at.Bucket, at.Key, at.VersionID)
+	}
+	return fmt.Errorf("%w: %s/%s", ErrNoKey, at.Bucket, at.Key)
+}
+
+func markerErr(at Place) error {
+	if at.VersionID != "" {
+		return fmt.Errorf("%w: %s/%s version %s", ErrMarker, at.Bucket, at.Key, at.VersionID)
+	}
+	return fmt.Errorf("%w: %s/%s", ErrNoKey, at.Bucket, at.Key)
+}
+
+func (v *Version) fill(r *index.Record) {
+	v.Time, v.Marker, v.Null, v.Size, v.ETag = r.Time, r.Marker, r.Null, r.Size, r.ETag
+	v.Headers, v.Meta, v.Tags, v.Lock, v.Checksum, v.Body, v.Parts = r.Headers, r.Meta, r.Tags, r.Lock, r.Checksum, r.Body, r.Parts
+}
+
+// Describe fills the digests of a version's body from its entry.
+func (s *Store) Describe(ctx context.Context, v *Version) error {
+	e, _, _, err := s.led().Entry(ctx, v.Entry)
+	if err != nil {
+		return translate(err)
+	}
+	if e.Private.Body != nil {
+		v.Body = *e.Private.Body
+	}
+	return nil
+}
+
+// OpenBody reads n bytes from off of a version's body; n below 0: to the end. What is read is authenticated; damage is an error
+// from Read and never other bytes. The reader is also an io.WriterTo.
+func (s *Store) OpenBody(ctx context.Context, v Version, off, n int64) (io.ReadCloser, error) {
+	if off < 0 || off > v.Size || n > v.Size-off {
+		return nil, ErrBadRange
+	}
+	if n < 0 {
+		n = v.Size - off
+	}
+	r, err := s.body.Read(ctx, v.Body, off, n)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return r, nil
+}
+
+func (s *Store) readAll(ctx context.Context, b entry.Body) ([]byte, error) {
+	r, err := s.body.Read(ctx, b, 0, b.Size)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer r.Close()
+	out, err := io.ReadAll(r)
+	return out, translate(err)
+}
+
+// PartList returns the parts of a multipart object, in order; nil for another.
+func (s *Store) PartList(ctx context.Context, v Version) (entry.Parts, error) {
+	if v.Body.Kind != entry.BodyParts {
+		return nil, nil
+	}
+	parts, err := s.body.PartsOf(ctx, v.Body)
+	return parts, translate(err)
+}
+
+// PartRange returns where part number part of a version lies, and how many parts there are. An object that was put whole has one. ErrInvalidPart: no such part.
+func (s *Store) PartRange(ctx context.Context, v Version, part int) (off, n int64, parts int, err error) {
+	list, err := s.PartList(ctx, v)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if list == nil {
+		if part != 1 {
+			return 0, 0, 1, fmt.Errorf("%w: part %d of an object with one part", ErrInvalidPart, part)
+		}
+		return 0, v.Size, 1, nil
+	}
+	if part < 1 || part > len(list) {
+		return 0, 0, len(list), fmt.Errorf("%w: part %d of an object with %d parts", ErrInvalidPart, part, len(list))
+	}
+	for _, p := range list[:part-1] {
+		off += p.Body.Size
+	}
+	return off, list[part-1].Body.Size, len(list), nil
+}
+
+// List returns a page of current objects.
+func (s *Store) List(ctx context.Context, q ListRequest) (Page, error) { return s.list(q, false) }
+
+// ListVersions returns a page of the versions and markers that S3 shows, newest first within a key.
+func (s *Store) ListVersions(ctx context.Context, q ListRequest) (Page, error) {
+	return s.list(q, true)
+}
+
+func (s *Store) list(q ListRequest, versions bool) (page Page, err error) {
+	b, err := s.bucketRow(q.Bucket, q.At)
+	if err != nil {
+		return Page{}, err
+	}
+	scan := index.Scan{Inc: b.Inc, Prefix: q.Prefix, Delimiter: q.Delimiter, After: q.After, Max: q.Max, Size: q.At.Size, Versions: versions}
+	if scan.AfterAt, err = s.afterVersion(b, q, versions); err != nil {
+		return Page{}, err
+	}
+	page.Truncated, err = s.index.List(scan, func(l index.Listed) error {
+		if l.Prefix != "" {
+			page.Prefixes = append(page.Prefixes, l.Prefix)
+			page.Next, page.NextID = l.Prefix, ""
+			return nil
+		}
+		v := Version{Bucket: q.Bucket, Key: l.Key, ID: s.versionID(l.Entry, l.Null), Entry: l.Entry, Inc: b.Inc, Time: l.Time, Marker: l.Marker, Latest: l.Latest, Null: l.Null,
+			Size: l.Size, ETag: l.ETag}
+		if l.Checksum != "" {
+			v.Checksum = &entry.Checksum{Algorithm: l.Checksum, Kind: l.Kind}
+		}
+		page.Versions = append(page.Versions, v)
+		page.Next, page.NextID = l.Key, v.ID
+		return nil
+	})
+	if !page.Truncated {
+		page.Next, page.NextID = "", ""
+	}
+	return page, err
+}
+
+// afterVersion returns the entry behind a version id marker. The id "null" is looked up.
+func (s *Store) afterVersion(b *index.Bucket, q ListRequest, versions bool) (uint64, error) {
+	if !versions || q.AfterID == "" {
+		return 0, nil
+	}
+	if q.AfterID != "null" {
+		at, ok := parseVersionID(q.AfterID)
+		if !ok {
+			return 0, fmt.Errorf("%w: version id marker %q", ErrBadName, q.AfterID)
+		}
+		return at, nil
+	}
+	if !q.At.Now() {
+		rec, _, _, err := s.index.At(b.Inc, q.After, q.At.Size, func(r *index.Record) bool { return r.Null })
+		return rec.Entry, err
+	}
+	cur, _, err := s.index.Reader().Null(b.Inc, q.After)
+	return cur.Entry, err
+}

@@ -1,0 +1,364 @@
+// Package stele is an immutable object store whose audit ledger is its commit log.
+//
+// A [Store] is a folder: ledger segments, packs of chunks, a wrapped keyring, and an index that can be deleted. Every change is
+// an entry in one Merkle tree and is acknowledged only when its entry is durable; what an S3 client sees is a function of the
+// entries so far. So a point in time is a ledger size ([View]), and a receipt ([Store.Receipt]) is a proof about one entry.
+//
+// The way of a write: Put → body (cut, dedup, seal, pack fsync) → ledger (decide, append, segment fsync) → index → reply.
+// docs/COMMIT.md has the steps and what a crash leaves after each.
+package stele
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"filippo.io/age"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/body"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/engine/dir"
+	"stele/internal/index"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+// Files of a data folder, beside the engine's own folders.
+const (
+	fileFormat    = engine.Meta + "store.format" // written last when a store is made: it says that the folder is one
+	fileIdentity  = "identity"                   // the server's age identity, 0600: opens the keyring
+	fileRootKey   = "root.key"                   // the root access key, 0600
+	filePublished = "published"                  // the newest published checkpoint
+	dirIndex      = "index"                      // derived; may be deleted while no process uses the store
+)
+
+// Clock is where time comes from. Monotonic never jumps.
+type Clock = ledger.Clock
+
+// Options say how to open a store.
+type Options struct {
+	FS       vfs.FS           // nil: the operating system's; another one is for tests and takes no lock on the folder
+	Kit      string           // where Create writes the recovery kit; empty: stele-recovery-kit.txt beside the folder
+	ReadOnly bool             // several readers may share a store that no process writes
+	Clock    Clock            // nil: the system's
+	Log      *slog.Logger     // nil: nothing is logged
+	Identity string           // AGE-SECRET-KEY-1…: opens the keyring in place of the folder's identity file (a recovery key)
+	Root     *entry.AccessKey // the root access key; nil: the one kept in the folder
+	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
+	SegmentBytes, PackBytes int64
+}
+
+// Store is an open store. Its methods may be called concurrently.
+type Store struct {
+	dir   string
+	opt   Options
+	fs    vfs.FS
+	log   *slog.Logger
+	lock  *durable.Lock
+	eng   *dir.Dir
+	keys  *keyring.Keyring
+	root  entry.AccessKey
+	index *index.DB
+	body  *body.Store
+	// ledger is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
+	ledger atomic.Pointer[ledger.Ledger]
+
+	denials denials
+	seals   seals
+
+	mu       sync.Mutex
+	lastUsed map[string]time.Time // access key → last request, in memory
+	docs     map[entry.ID]string  // setting documents that were read, by ref
+
+	closed sync.Once
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+// OpenOrCreate opens the store in folder, or makes one if the folder is missing or empty.
+func OpenOrCreate(ctx context.Context, folder string, opt Options) (s *Store, created bool, err error) {
+	if opt.FS == nil {
+		opt.FS = vfs.Default
+	}
+	empty, err := isEmpty(opt.FS, folder)
+	if err != nil {
+		return nil, false, err
+	}
+	if empty && !opt.ReadOnly {
+		s, err = Create(ctx, folder, opt)
+		return s, err == nil, err
+	}
+	s, err = Open(ctx, folder, opt)
+	return s, false, err
+}
+
+func isEmpty(fsys vfs.FS, folder string) (bool, error) {
+	names, err := fsys.List(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("couldn't read the folder %s: %w", folder, err)
+	}
+	for _, n := range names {
+		if n != "lost+found" && n != durable.LockFile {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Open opens the store in folder and recovers what a crash left. It waits for no one: ErrLocked if another process holds the store.
+func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error) {
+	s := newStore(folder, opt)
+	defer func() {
+		if err != nil {
+			s.closeFiles()
+			err = translate(err)
+		}
+	}()
+	if err := s.checkIsStore(); err != nil {
+		return nil, err
+	}
+	if err := s.lockFolder(); err != nil {
+		return nil, err
+	}
+	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{ReadOnly: s.opt.ReadOnly}); err != nil {
+		return nil, err
+	}
+	if err := s.openKeys(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.openParts(ctx, nil); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newStore(folder string, opt Options) *Store {
+	s := &Store{dir: filepath.Clean(folder), opt: opt, fs: opt.FS, log: opt.Log, stop: make(chan struct{}),
+		lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}}
+	if s.fs == nil {
+		s.fs = vfs.Default
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+func (s *Store) onDisk() bool { return s.fs == vfs.Default }
+
+func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
+
+func (s *Store) checkIsStore() error {
+	if _, err := s.fs.Stat(s.path(fileFormat)); err == nil {
+		return nil
+	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
+	}
+	names, err := s.fs.List(s.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s does not exist. `stele init --data %s` makes a store there", ErrNotStore, s.dir, s.dir)
+	case err != nil:
+		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
+	}
+	for _, n := range names {
+		if n == fileIdentity {
+			return fmt.Errorf("%w: making the store in %s was interrupted before it held anything. Remove that folder, and its recovery kit, and run init again", ErrNotStore, s.dir)
+		}
+	}
+	return fmt.Errorf("%w: %s holds other files. Name a store's folder with --data, or an empty one for a new store", ErrNotStore, s.dir)
+}
+
+func (s *Store) lockFolder() (err error) {
+	if !s.onDisk() {
+		return nil
+	}
+	if s.opt.ReadOnly {
+		s.lock, err = durable.LockShared(s.dir)
+	} else {
+		s.lock, err = durable.LockExclusive(s.dir)
+	}
+	if errors.Is(err, durable.ErrLocked) {
+		return fmt.Errorf("%w: %s", ErrLocked, s.dir)
+	}
+	return err
+}
+
+func (s *Store) openKeys(ctx context.Context) error {
+	identity := s.opt.Identity
+	if identity == "" {
+		b, err := readFile(s.fs, s.path(fileIdentity))
+		if err != nil {
+			return fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.path(fileIdentity), err)
+		}
+		identity = string(trimSpace(b))
+	}
+	id, err := age.ParseX25519Identity(identity)
+	if err != nil {
+		return fmt.Errorf("%w: not an age identity: %v", ErrWrongKey, err)
+	}
+	if s.keys, err = keyring.Load(ctx, s.eng, id); err != nil {
+		return err
+	}
+	if s.opt.Root != nil {
+		s.root = *s.opt.Root
+		return nil
+	}
+	return s.loadRoot()
+}
+
+// openParts opens index, ledger and body, in this order: the ledger applies to the index what it has not seen, and the body asks the index which packs it knows. init is the first
+// entry of a store that is being made, else nil.
+func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
+	if err := s.openIndex(); err != nil {
+		return err
+	}
+	if err := s.openLedger(ctx, init); err != nil {
+		return err
+	}
+	if err := s.openBody(ctx); err != nil {
+		return err
+	}
+	if !s.opt.ReadOnly {
+		s.done.Add(1)
+		go s.housekeep()
+	}
+	return nil
+}
+
+// openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
+func (s *Store) openIndex() (err error) {
+	at := s.path(dirIndex)
+	opt := index.Options{FS: s.fs, ReadOnly: s.opt.ReadOnly}
+	if s.index, err = index.Open(at, opt); err == nil {
+		return nil
+	}
+	if s.opt.ReadOnly {
+		return fmt.Errorf("the index cannot be read (%w): run `stele doctor` or any writing verb once, it will be rebuilt", err)
+	}
+	s.log.Warn("rebuilding the index", "reason", err)
+	if err := s.fs.RemoveAll(at); err != nil {
+		return fmt.Errorf("couldn't remove the damaged index %s: %w", at, err)
+	}
+	s.index, err = index.Open(at, opt)
+	return err
+}
+
+func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
+	opt := ledger.Options{
+		Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes,
+		Apply:     s.index.Apply,
+		Rotated:   func() { s.flushIndex() },
+		Published: publishedFile{s},
+		Seen:      []ledger.Seen{{By: "the index", Size: s.index.Size()}},
+	}
+	var l *ledger.Ledger
+	var err error
+	switch {
+	case init != nil:
+		l, err = ledger.Create(ctx, opt, *init)
+	case s.opt.ReadOnly:
+		l, err = ledger.OpenReadOnly(ctx, opt)
+	default:
+		l, err = ledger.Open(ctx, opt)
+	}
+	if err != nil {
+		return err
+	}
+	s.ledger.Store(l)
+	return s.replay(ctx, l)
+}
+
+// replayBatch is the number of entries that recovery applies at once.
+const replayBatch = 4096
+
+// replay applies to the index what it has not seen, by the same Apply that runs every day.
+func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
+	from, to := s.index.Size(), l.Size()
+	if from == to {
+		return nil
+	}
+	if s.opt.ReadOnly {
+		return fmt.Errorf("the index is %d entries behind the ledger: run any writing verb once (`stele doctor`), or start the server", to-from)
+	}
+	s.log.Info("bringing the index up to the ledger", "from", from, "to", to)
+	batch := make([]entry.Entry, 0, replayBatch)
+	flush := func() error {
+		err := s.index.Apply(batch)
+		batch = batch[:0]
+		return err
+	}
+	err := l.Entries(ctx, from, to, func(e *entry.Entry) error {
+		if batch = append(batch, *e); len(batch) == cap(batch) {
+			return flush()
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	return err
+}
+
+func (s *Store) flushIndex() {
+	if err := s.index.Flush(); err != nil {
+		s.log.Error("couldn't flush the index", "err", err)
+	}
+}
+
+func (s *Store) led() *ledger.Ledger { return s.ledger.Load() }
+
+// ID returns the store id, 32 hex digits.
+func (s *Store) ID() string { return hex.EncodeToString(s.keys.StoreID[:]) }
+
+// Dir returns the data folder.
+func (s *Store) Dir() string { return s.dir }
+
+// Size returns the ledger size: the number of durable, applied entries.
+func (s *Store) Size() uint64 { return s.index.Size() }
+
+// ReadOnly reports whether the store was opened for reading only.
+func (s *Store) ReadOnly() bool { return s.opt.ReadOnly }
+
+// Close seals what is open and gives the lock back. Work under way ends with an error or is complete.
+func (s *Store) Close() (err error) {
+	s.closed.Do(func() {
+		close(s.stop)
+		s.done.Wait()
+		err = s.closeFiles()
+	})
+	return err
+}
+
+func (s *Store) closeFiles() (err error) {
+	if s.body != nil {
+		err = errors.Join(err, s.body.Close()) // seals packs; their entries are appended below
+	}
+	if l := s.led(); l != nil {
+		if !s.opt.ReadOnly && s.body != nil {
+			err = errors.Join(err, s.appendSeals(context.Background()))
+		}
+		err = errors.Join(err, l.Close())
+	}
+	if s.index != nil {
+		err = errors.Join(err, s.index.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return translate(err)
+}

@@ -1,0 +1,49 @@
+package stele
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/index"
+	"stele/verify"
+)
+
+// VerifyOptions say how far a verification of the store goes.
+type VerifyOptions struct {
+	By       Actor
+	Deep     bool                    // read and hash every byte
+	Progress func(done, total int64) // bytes; may be nil
+	Problem  func(p verify.Problem)  // told as it is found; may be nil
+}
+
+// Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
+func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreReport, error) {
+	if opt.Deep && !s.opt.ReadOnly {
+		if err := s.body.Flush(ctx); err != nil { // growing packs are sealed, so that they are read too
+			return verify.StoreReport{}, translate(err)
+		}
+	}
+	r, err := verify.Store(ctx, verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress, Problem: opt.Problem})
+	if err != nil || s.opt.ReadOnly {
+		return r, translate(err)
+	}
+	facts := map[string]string{"deep": strconv.FormatBool(opt.Deep), "size": strconv.FormatUint(r.Size, 10), "root": r.Root.String(),
+		"bytes": strconv.FormatInt(r.Bytes, 10), "packs": strconv.Itoa(r.Packs), "bodies": strconv.FormatInt(r.Bodies, 10), "problems": strconv.Itoa(len(r.Problems))}
+	_, err = s.commit(ctx, opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.VerifyRun, Private: entry.Private{Data: facts}}, nil
+	})
+	return r, err
+}
+
+// storedBytes adds up segments and packs.
+func (s *Store) storedBytes(ctx context.Context, out *Stats) error {
+	for prefix, n := range map[string]*int{engine.Segments: &out.Segments, engine.Packs: &out.Packs} {
+		if err := s.eng.List(ctx, prefix, func(i engine.Info) error { *n++; out.StoredBytes += i.SizeBytes; return nil }); err != nil {
+			return fmt.Errorf("couldn't list %s: %w", prefix, err)
+		}
+	}
+	return nil
+}
