@@ -295,10 +295,12 @@ func (p *scanner) timeValue() time.Time {
 		return time.Time{}
 	}
 	for i := range len(timeForm) {
-		if c := timeForm[i]; c != rest[i] && (c != 'd' || rest[i]-'0' > 9) {
-			p.fail(p.i)
-			return time.Time{}
+		c, want := rest[i], timeForm[i]
+		if want == 'd' && c-'0' <= 9 || want != 'd' && c == want {
+			continue
 		}
+		p.fail(p.i)
+		return time.Time{}
 	}
 	num := func(i, n int) (v int) {
 		for _, c := range []byte(rest[i : i+n]) {
