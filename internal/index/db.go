@@ -1,148 +1,148 @@
-// Package index is rows and places in Pebble: what S3 shows of the ledger now (current keys, versions, buckets, uploads), the history of every key as of any size, and where each chunk
-// lies. All of it is derived from entries and from the packs' footers; the index decides nothing, and deleting its folder costs a rebuild.
+// Package index is rows and places in Pebble: what S3 shows of the ledger now (current keys, versions, buckets, uploads),
+// the history of every key as of any size, and where each chunk lies. All of it is derived from entries and from the packs'
+// footers; the index decides nothing, and deleting its folder costs a rebuild.
 //
-// No Pebble WAL: the ledger is the WAL. Each batch carries the ledger size that it brings the rows to, so that after a crash the rows are those of an exact prefix of the ledger, and Apply of the rest is what
-// recovery does.
+// No Pebble WAL: the ledger is the WAL. Each batch carries the ledger size that it brings the rows to, so that after a
+// crash the rows are those of an exact prefix of the ledger, and Apply of the rest is what recovery does.
 package index
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"stele/entry"
 )
 
 // indexFormat is the version of the rows. Another one found: the caller deletes the folder and rebuilds.
 const indexFormat = "0"
 
-// ErrFormat: the rows were written by another version of this package; delete the folder and open again.
-var ErrFormat = errors.New("index rows are of another format")
+// ErrFormat says that the rows can't be used: they are of another format, or damaged. What to do is always the same:
+// delete the folder and open again, and the ledger brings them back.
+var ErrFormat = errors.New("index rows are of another format or damaged")
 
 var (
 	metaApplied = named(famMeta, "applied")
 	metaFormat  = named(famMeta, "format")
 )
 
-// DB is the index. Reads are safe at any time. Fold and the pending Reader belong to the sequencer's goroutine, Apply to the applier's.
+// DB is the index. Reads are safe at any time. Fold and the pending Reader belong to the sequencer's goroutine, Apply to
+// the applier's.
 type DB struct {
 	peb     *pebble.DB
+	gate    *gate
 	cache   *pebble.Cache
 	overlay overlay
 	applied atomic.Uint64
 
+	readOnly bool // what is written stays in memory
+
+	writing sync.Mutex // one batch at a time, so that rows of places reach Pebble in the order they were queued
+	places  places
+
 	mu      sync.RWMutex
 	buckets map[string]*Bucket // current incarnations, decoded
-	totals  map[uint64]Totals
-
-	places places
+	totals  map[uint64]Totals  // all incarnations
 }
 
-// Options tune the index.
-type Options struct {
-	FS         vfs.FS // nil: the operating system's
-	ReadOnly   bool   // no lock is taken and nothing is written: the caller holds the store's shared lock
-	CacheBytes int64  // block cache; 0: 64 MiB
-}
-
-// unlocked is a file system whose Lock does nothing, for readers that share a store under its own lock.
-type unlocked struct{ vfs.FS }
-
-type noLock struct{}
-
-func (noLock) Close() error { return nil }
-
-func (unlocked) Lock(string) (io.Closer, error) { return noLock{}, nil }
-
-// Open opens the index in dir, making it if it is not there. ErrFormat if it is another version's.
+// Open opens the index in dir, making it if it is not there. ErrFormat says that the folder must be deleted first (a
+// reader opens it on a file system in memory instead). The caller then applies the entries from Size on.
 func Open(dir string, opt Options) (*DB, error) {
-	db := &DB{buckets: map[string]*Bucket{}, totals: map[uint64]Totals{}}
-	db.overlay.db = db
-	db.places.init(db)
-	db.cache = pebble.NewCache(max(opt.CacheBytes, 64<<20))
-	var err error
-	if db.peb, err = pebble.Open(dir, options(opt, db.cache)); err != nil {
-		db.cache.Unref()
-		return nil, fmt.Errorf("couldn't open the index: %w", err)
-	}
-	if err := db.load(opt.ReadOnly); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return db, nil
-}
-
-func options(opt Options, cache *pebble.Cache) *pebble.Options {
 	fs := opt.FS
 	if fs == nil {
 		fs = vfs.Default
 	}
 	if opt.ReadOnly {
-		fs = unlocked{fs}
+		above, err := newScratch(fs, dir)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't open the index: %w", err)
+		}
+		fs = above
 	}
-	o := &pebble.Options{
-		FS: fs, Cache: cache, DisableWAL: true, ReadOnly: opt.ReadOnly, Logger: quiet{},
-		MemTableSize: 16 << 20, MemTableStopWritesThreshold: 6, MaxOpenFiles: 500,
-		FormatMajorVersion:         pebble.FormatNewest,
-		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
+	if _, err := fs.Stat(fs.PathJoin(dir, damagedName)); err == nil {
+		return nil, fmt.Errorf("%w: %s is there", ErrFormat, damagedName)
 	}
-	for i := range o.Levels {
-		o.Levels[i].BlockSize = 16 << 10
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+	db := &DB{readOnly: opt.ReadOnly, gate: newGate(fs, dir), buckets: map[string]*Bucket{}, totals: map[uint64]Totals{}}
+	db.overlay.init(db)
+	db.places.init(db)
+	size := opt.CacheBytes
+	if size == 0 {
+		size = 64 << 20
 	}
-	return o
+	db.cache = pebble.NewCache(size)
+	var err error
+	if db.peb, err = pebble.Open(dir, options(opt, db.gate, db.cache)); err != nil {
+		db.cache.Unref()
+		return nil, openError(err)
+	}
+	if err := db.load(); err != nil {
+		return nil, errors.Join(openError(err), db.Close())
+	}
+	return db, nil
 }
 
-// quiet drops Pebble's progress lines; errors reach the caller as errors.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("index: "+format, args...))
+// openError tells what a rebuild mends from what it does not.
+func openError(err error) error {
+	if errors.Is(err, ErrFormat) {
+		return err
+	}
+	if errors.Is(err, errRow) || pebble.IsCorruptionError(err) || strings.Contains(err.Error(), "format major version") {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return fmt.Errorf("couldn't open the index: %w", err)
 }
 
-func (db *DB) load(readOnly bool) error {
+func (db *DB) load() error {
 	format, err := db.get(metaFormat)
 	if err != nil {
 		return err
 	}
 	switch {
 	case string(format) == indexFormat:
-	case format == nil && readOnly:
-		return ErrFormat
 	case format == nil:
 		if err := db.peb.Set(metaFormat, []byte(indexFormat), pebble.NoSync); err != nil {
 			return fmt.Errorf("couldn't write the index: %w", err)
 		}
 	default:
-		return ErrFormat
+		return fmt.Errorf("%w: %q", ErrFormat, format)
 	}
 	v, err := db.get(metaApplied)
 	if err != nil {
 		return err
 	}
-	if len(v) == 8 {
+	if v != nil {
+		if len(v) != 8 {
+			return errRow
+		}
 		db.applied.Store(binary.BigEndian.Uint64(v))
 	}
-	if err := db.each([]byte{famBucket}, func(k, v []byte) error {
-		b, err := parseJSON[Bucket](v)
-		db.buckets[b.Name] = &b
-		return err
-	}); err != nil {
+	if err := db.loadBuckets(); err != nil {
 		return err
 	}
 	return db.places.load()
+}
+
+func (db *DB) loadBuckets() error {
+	err := db.each([]byte{famBucket}, func(k, v []byte) error {
+		b, err := parseJSON[Bucket](v)
+		db.buckets[string(k[1:])] = &b
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return db.each([]byte{famTotals}, func(k, v []byte) error {
+		t, err := parseTotals(v)
+		if len(k) != 9 || err != nil {
+			return errRow
+		}
+		db.totals[binary.BigEndian.Uint64(k[1:])] = t
+		return nil
+	})
 }
 
 // Size returns the ledger size that the rows stand for.
@@ -154,114 +154,16 @@ func (db *DB) Reader() Reader { return Reader{db} }
 // Pending reads what is decided. Sequencer only.
 func (db *DB) Pending() Reader { return Reader{&db.overlay} }
 
-// Fold takes a decided entry into account for the decisions after it. Sequencer only, in ledger order.
-func (db *DB) Fold(e *entry.Entry) error {
-	c, err := fold(e, db.Pending())
-	if err != nil {
-		return err
-	}
-	db.overlay.add(c)
-	return nil
-}
-
-// Apply brings the rows from batch[0].Index to the size after batch, in one Pebble batch. The entries are durable in the ledger: what a crash takes away here is folded again at the next start.
-func (db *DB) Apply(batch []entry.Entry) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	if first := batch[0].Index; first != db.Size() {
-		return fmt.Errorf("couldn't apply entry %d to an index at size %d: entries must be applied in order", first, db.Size())
-	}
-	changes, err := db.overlay.take(batch)
-	if err != nil {
-		return err
-	}
-	b := db.peb.NewBatch()
-	defer b.Close()
-	placed := db.places.drain(b)
-	names := db.write(b, changes)
-	size := batch[len(batch)-1].Index + 1
-	b.Set(metaApplied, putUint(size), nil)
-	if err := db.peb.Apply(b, pebble.NoSync); err != nil {
-		return fmt.Errorf("couldn't write the index: %w", err)
-	}
-	if err := db.refresh(names); err != nil {
-		return err
-	}
-	db.applied.Store(size)
-	db.overlay.drop(changes)
-	db.places.settle(placed)
-	return nil
-}
-
-// write adds the changes' rows and new totals to b and returns the buckets that they touch.
-func (db *DB) write(b *pebble.Batch, changes []change) (buckets []string) {
-	deltas := map[uint64]Totals{}
-	for _, c := range changes {
-		for _, m := range c.mutations {
-			switch {
-			case m.end != nil:
-				b.DeleteRange(m.key, m.end, nil)
-			case m.val == nil:
-				b.Delete(m.key, nil)
-			default:
-				b.Set(m.key, m.val, nil)
-			}
-			if m.key[0] == famBucket {
-				buckets = append(buckets, string(m.key[1:]))
-			}
-		}
-		if c.totals != (Totals{}) {
-			t := deltas[c.inc]
-			t.add(c.totals)
-			deltas[c.inc] = t
-		}
-	}
-	for inc, d := range deltas {
-		t := db.Totals(inc)
-		t.add(d)
-		db.mu.Lock()
-		db.totals[inc] = t
-		db.mu.Unlock()
-		b.Set(incKey(famTotals, inc, 0), appendJSON(t), nil)
-	}
-	return buckets
-}
-
-func (db *DB) refresh(names []string) error {
-	for _, name := range names {
-		v, err := db.get(bucketKey(name))
-		if err != nil {
-			return err
-		}
-		db.mu.Lock()
-		if delete(db.buckets, name); v != nil {
-			var b Bucket
-			if err = json.Unmarshal(v, &b); err == nil {
-				db.buckets[name] = &b
-			}
-		}
-		db.mu.Unlock()
-		if err != nil {
-			return fmt.Errorf("bucket %s: %w", name, errRow)
-		}
-	}
-	return nil
-}
-
 // Totals returns an incarnation's counters.
 func (db *DB) Totals(inc uint64) Totals {
 	db.mu.RLock()
-	t, ok := db.totals[inc]
-	db.mu.RUnlock()
-	if ok {
-		return t
-	}
-	if v, err := db.get(incKey(famTotals, inc, 0)); err == nil && v != nil {
-		t, _ = parseJSON[Totals](v)
-	}
-	return t
+	defer db.mu.RUnlock()
+	return db.totals[inc]
 }
+
+// Failed returns why the index is not written to any more; nil while it is well. Reads go on, Apply refuses; a restart
+// folds again what was lost.
+func (db *DB) Failed() error { return db.gate.failed() }
 
 // Flush starts writing the memtable out, so that a crash leaves fewer entries to fold again. It does not wait.
 func (db *DB) Flush() error {
@@ -271,15 +173,17 @@ func (db *DB) Flush() error {
 	return nil
 }
 
-// Close writes everything out and closes the index.
+// Close writes everything out and closes the index. Nothing else may be under way.
 func (db *DB) Close() error {
-	err := db.places.flush()
-	if err == nil && db.applied.Load() > 0 {
-		if err = db.peb.Flush(); errors.Is(err, pebble.ErrReadOnly) {
-			err = nil
-		}
+	err := db.Failed()
+	if err == nil {
+		err = db.places.flush()
 	}
-	err = errors.Join(err, db.peb.Close())
+	if err == nil && !db.readOnly {
+		err = db.peb.Flush()
+	}
+	db.gate.open()
+	err = errors.Join(err, db.peb.Close(), db.gate.mark())
 	db.cache.Unref()
 	return err
 }
@@ -287,31 +191,9 @@ func (db *DB) Close() error {
 // DiskBytes returns what the index takes on disk.
 func (db *DB) DiskBytes() int64 { return int64(db.peb.Metrics().DiskSpaceUsage()) }
 
-func (db *DB) get(key []byte) ([]byte, error) {
-	v, closer, err := db.peb.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("couldn't read the index: %w", err)
-	}
-	out := append(make([]byte, 0, len(v)), v...)
-	return out, closer.Close()
-}
-
-func (db *DB) first(lo, hi []byte) (key, val []byte, err error) {
-	it, err := db.peb.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
-	if err != nil {
-		return nil, nil, fmt.Errorf("couldn't read the index: %w", err)
-	}
-	if it.First() {
-		key, val = append([]byte{}, it.Key()...), append([]byte{}, it.Value()...)
-	}
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return nil, nil, fmt.Errorf("couldn't read the index: %w", err)
-	}
-	return key, val, nil
-}
+func (db *DB) get(key []byte) ([]byte, error)                   { return get(db.peb, key) }
+func (db *DB) first(lo, hi []byte) (key, val []byte, err error) { return first(db.peb, lo, hi) }
+func (db *DB) iter(lo, hi []byte) (*pebble.Iterator, error)     { return iter(db.peb, lo, hi) }
 
 func (db *DB) bucket(name string) (*Bucket, error) {
 	db.mu.RLock()
@@ -319,20 +201,67 @@ func (db *DB) bucket(name string) (*Bucket, error) {
 	return db.buckets[name], nil
 }
 
+func (db *DB) stable() (source, func() error) {
+	s := snapshot{db.peb.NewSnapshot(), db}
+	return s, s.Close
+}
+
+// snapshot is the rows as they were at one moment.
+type snapshot struct {
+	*pebble.Snapshot
+	db *DB
+}
+
+func (s snapshot) get(key []byte) ([]byte, error)                   { return get(s, key) }
+func (s snapshot) first(lo, hi []byte) (key, val []byte, err error) { return first(s, lo, hi) }
+func (s snapshot) bucket(name string) (*Bucket, error)              { return s.db.bucket(name) }
+func (s snapshot) stable() (source, func() error)                   { return s, func() error { return nil } }
+
+func get(r pebble.Reader, key []byte) ([]byte, error) {
+	v, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, readError(err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	return out, closer.Close()
+}
+
+func readError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("couldn't read the index: %w", err)
+}
+
+func iter(r pebble.Reader, lo, hi []byte) (*pebble.Iterator, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	return it, readError(err)
+}
+
+func first(r pebble.Reader, lo, hi []byte) (key, val []byte, err error) {
+	it, err := iter(r, lo, hi)
+	if err != nil {
+		return nil, nil, err
+	}
+	if it.First() {
+		key, val = append([]byte{}, it.Key()...), append([]byte{}, it.Value()...)
+	}
+	return key, val, readError(it.Close())
+}
+
 // each calls fn for every row with a prefix, in order. The slices are good until fn returns.
 func (db *DB) each(prefix []byte, fn func(k, v []byte) error) error {
-	it, err := db.peb.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	it, err := db.iter(prefix, after(prefix))
 	if err != nil {
-		return fmt.Errorf("couldn't read the index: %w", err)
+		return err
 	}
 	for ok := it.First(); ok; ok = it.Next() {
 		if err := fn(it.Key(), it.Value()); err != nil {
-			it.Close()
-			return err
+			return errors.Join(err, it.Close())
 		}
 	}
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return fmt.Errorf("couldn't read the index: %w", err)
-	}
-	return nil
+	return readError(it.Close())
 }

@@ -23,6 +23,11 @@ type pending struct {
 	at  uint64
 }
 
+func (o *overlay) init(db *DB) { o.db = db }
+
+// stable: nobody but the sequencer changes what its Reader shows.
+func (o *overlay) stable() (source, func() error) { return o, func() error { return nil } }
+
 func (o *overlay) get(key []byte) ([]byte, error) {
 	o.mu.Lock()
 	p, ok := o.rows.Get(string(key))

@@ -2,7 +2,9 @@ package index
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,15 +19,16 @@ type Place struct {
 	Length uint32
 }
 
-// places are the chunk rows. A place may be looked up as soon as it is added; it is written with the next batch. Losing it in a crash costs nothing: a pack that is not marked known is
-// read again at the next start, and the mark is written after the places.
+// places are the chunk rows. A place may be looked up as soon as it is added; it is written with the next batch. Losing
+// it in a crash costs nothing: a pack that is not marked known is read again at the next start, and Pebble gets the mark
+// in the same batch as the places or in a later one (DB.writing), so that no crash keeps the mark alone.
 type places struct {
 	db *DB
 
 	mu      sync.RWMutex
-	fresh   map[entry.ID]Place // added, not yet in Pebble
-	queue   []mutation         // what the next batch writes
-	ids     []entry.ID         // chunks in the queue
+	fresh   map[entry.ID]Place // added, rows in queue
+	writing map[entry.ID]Place // in the batch that is being written
+	queue   *pebble.Batch      // what the next batch writes; nil: nothing
 	numbers map[[16]byte]packState
 	packs   [][16]byte // by number: a row names its pack by a small number
 }
@@ -43,40 +46,53 @@ func (p *places) init(db *DB) {
 }
 
 func (p *places) load() error {
-	return p.db.each([]byte{famPack}, func(k, v []byte) error {
-		n, size := binary.Uvarint(v)
-		if size <= 0 || len(k) != 17 || len(v) != size+1 {
+	err := p.db.each([]byte{famPack}, func(k, v []byte) error {
+		c := cursor{b: v}
+		n, known := c.uint(), c.byte()
+		if c.done() != nil || len(k) != 17 {
 			return errRow
 		}
-		var id [16]byte
-		copy(id[:], k[1:])
-		for uint64(len(p.packs)) <= n {
-			p.packs = append(p.packs, [16]byte{})
-		}
-		p.packs[n], p.numbers[id] = id, packState{n, v[size] == 1}
+		p.numbers[[16]byte(k[1:])] = packState{n, known == 1}
 		return nil
 	})
+	p.packs = make([][16]byte, len(p.numbers))
+	for id, st := range p.numbers { // numbers are given in order and never taken back
+		if st.number >= uint64(len(p.packs)) || p.packs[st.number] != ([16]byte{}) {
+			return errors.Join(err, errRow)
+		}
+		p.packs[st.number] = id
+	}
+	return err
 }
 
-// AddPlace records where durable chunks lie.
+// AddPlaces records where durable chunks lie.
 func (db *DB) AddPlaces(ids []entry.ID, at []Place) error {
 	p := &db.places
+	var row [3 * binary.MaxVarintLen64]byte
 	p.mu.Lock()
 	for i, id := range ids {
 		st := p.number(at[i].Pack)
-		row := binary.AppendUvarint(make([]byte, 0, 12), st.number)
-		row = binary.AppendUvarint(row, uint64(at[i].Offset))
-		row = binary.AppendUvarint(row, uint64(at[i].Length))
 		p.fresh[id] = at[i]
-		p.ids = append(p.ids, id)
-		p.queue = append(p.queue, mutation{key: placeKey(id), val: row})
+		p.enqueue(placeKey(id), appendPlace(row[:0], st.number, at[i]))
 	}
-	full := len(p.queue) > queueLimit
+	full := p.queue != nil && p.queue.Count() > queueLimit
 	p.mu.Unlock()
 	if full {
 		return p.flush()
 	}
 	return nil
+}
+
+func appendPlace(dst []byte, pack uint64, at Place) []byte {
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, pack), uint64(at.Offset))
+	return binary.AppendUvarint(dst, uint64(at.Length))
+}
+
+func (p *places) enqueue(key, val []byte) {
+	if p.queue == nil {
+		p.queue = p.db.peb.NewBatch()
+	}
+	p.queue.Set(key, val, nil)
 }
 
 func (p *places) number(pack [16]byte) packState {
@@ -85,17 +101,17 @@ func (p *places) number(pack [16]byte) packState {
 		st = packState{number: uint64(len(p.packs))}
 		p.packs = append(p.packs, pack)
 		p.numbers[pack] = st
-		p.queuePack(pack, st)
+		p.enqueuePack(pack, st)
 	}
 	return st
 }
 
-func (p *places) queuePack(pack [16]byte, st packState) {
+func (p *places) enqueuePack(pack [16]byte, st packState) {
 	row := append(binary.AppendUvarint(nil, st.number), 0)
 	if st.known {
 		row[len(row)-1] = 1
 	}
-	p.queue = append(p.queue, mutation{key: append([]byte{famPack}, pack[:]...), val: row})
+	p.enqueue(append([]byte{famPack}, pack[:]...), row)
 }
 
 // KnowPack marks a sealed pack: all its chunks were added.
@@ -106,7 +122,7 @@ func (db *DB) KnowPack(pack [16]byte) {
 	st := p.number(pack)
 	st.known = true
 	p.numbers[pack] = st
-	p.queuePack(pack, st)
+	p.enqueuePack(pack, st)
 }
 
 // KnowsPack reports whether KnowPack was called and has survived.
@@ -121,78 +137,101 @@ func (db *DB) Place(id entry.ID) (Place, bool, error) {
 	p := &db.places
 	p.mu.RLock()
 	at, ok := p.fresh[id]
+	if !ok {
+		at, ok = p.writing[id]
+	}
 	p.mu.RUnlock()
 	if ok {
 		return at, true, nil
 	}
 	v, closer, err := db.peb.Get(placeKey(id))
-	if err == pebble.ErrNotFound {
+	if errors.Is(err, pebble.ErrNotFound) {
 		return Place{}, false, nil
 	}
 	if err != nil {
-		return Place{}, false, fmt.Errorf("couldn't read the index: %w", err)
+		return Place{}, false, readError(err)
 	}
 	at, err = p.parse(v)
-	closer.Close()
-	return at, err == nil, err
+	return at, err == nil, errors.Join(err, closer.Close())
 }
 
 func (p *places) parse(v []byte) (at Place, err error) {
 	c := cursor{b: v}
 	n, off, length := c.uint(), c.uint(), c.uint()
+	if int64(off) < 0 || length != uint64(uint32(length)) {
+		return Place{}, errRow
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if n >= uint64(len(p.packs)) {
-		c.bad = true
-	} else {
-		at = Place{Pack: p.packs[n], Offset: int64(off), Length: uint32(length)}
+		return Place{}, errRow
 	}
-	return at, c.done()
+	return Place{Pack: p.packs[n], Offset: int64(off), Length: uint32(length)}, c.done()
 }
 
-// EachPlace calls fn for every chunk that Pebble has, in no meaningful order.
+// EachPlace calls fn for every chunk, in no meaningful order.
 func (db *DB) EachPlace(fn func(id entry.ID, at Place) error) error {
+	p := &db.places
+	p.mu.RLock()
+	waiting := maps.Clone(p.writing)
+	if waiting == nil {
+		waiting = map[entry.ID]Place{}
+	}
+	maps.Copy(waiting, p.fresh)
+	p.mu.RUnlock()
+	for id, at := range waiting {
+		if err := fn(id, at); err != nil {
+			return err
+		}
+	}
 	return db.each([]byte{famPlace}, func(k, v []byte) error {
-		at, err := db.places.parse(v)
+		at, err := p.parse(v)
 		if err != nil || len(k) != 33 {
 			return errRow
 		}
-		return fn(entry.ID(k[1:33]), at)
+		id := entry.ID(k[1:33])
+		if _, newer := waiting[id]; newer {
+			return nil
+		}
+		return fn(id, at)
 	})
 }
 
-// drain adds the queued rows to b and returns the chunks whose places are then in Pebble.
-func (p *places) drain(b *pebble.Batch) []entry.ID {
+// drain adds the queued rows to b. DB.writing is held until settle.
+func (p *places) drain(b *pebble.Batch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, m := range p.queue {
-		b.Set(m.key, m.val, nil)
+	if p.queue == nil {
+		return nil
 	}
-	ids := p.ids
-	p.queue, p.ids = p.queue[:0], nil
-	return ids
+	err := b.Apply(p.queue, nil)
+	p.queue.Close()
+	p.queue, p.writing, p.fresh = nil, p.fresh, map[entry.ID]Place{}
+	return err
 }
 
-// settle drops places from RAM that a written batch holds.
-func (p *places) settle(ids []entry.ID) {
+// settle drops from RAM the places that a written batch holds.
+func (p *places) settle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range ids {
-		delete(p.fresh, id)
-	}
+	p.writing = nil
 }
 
 // flush writes the queue in a batch of its own.
 func (p *places) flush() error {
+	p.db.writing.Lock()
+	defer p.db.writing.Unlock()
 	b := p.db.peb.NewBatch()
 	defer b.Close()
-	ids := p.drain(b)
+	if err := p.drain(b); err != nil {
+		return fmt.Errorf("couldn't write the index: %w", err)
+	}
 	if b.Empty() {
 		return nil
 	}
 	if err := p.db.peb.Apply(b, pebble.NoSync); err != nil {
 		return fmt.Errorf("couldn't write the index: %w", err)
 	}
-	p.settle(ids)
+	p.settle()
 	return nil
 }

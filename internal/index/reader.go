@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"errors"
 	"maps"
 
 	"stele/entry"
@@ -15,6 +16,8 @@ type source interface {
 	first(lo, hi []byte) (key, val []byte, err error)
 	// bucket returns the current incarnation of a name, decoded; it may be shared and is not changed.
 	bucket(name string) (*Bucket, error)
+	// stable returns the rows as they are at one moment, until the function is called.
+	stable() (source, func() error)
 }
 
 // Reader answers questions about single rows. A Reader from [DB.Reader] shows what is applied, so what is durable; the one that a decide function gets shows the entries decided before it as
@@ -52,38 +55,65 @@ func (r Reader) null(inc uint64, key string) (uint64, bool, error) {
 	return binary.BigEndian.Uint64(b), true, nil
 }
 
+// together runs fn on one moment's rows: what moves between row families meanwhile is seen once.
+func (r Reader) together(fn func(Reader) error) error {
+	src, done := r.src.stable()
+	return errors.Join(fn(Reader{src}), done())
+}
+
 // Latest returns the latest version of a key, delete marker or not.
-func (r Reader) Latest(inc uint64, key string) (Current, bool, error) {
-	if row, ok, err := r.Current(inc, key); ok || err != nil {
+func (r Reader) Latest(inc uint64, key string) (row Current, ok bool, err error) {
+	if row, ok, err = r.Current(inc, key); ok || err != nil {
 		return row, ok, err
 	}
-	prefix := objectPrefix(famVersion, inc, key)
-	k, v, err := r.src.first(prefix, after(prefix))
-	if k == nil || err != nil {
-		return Current{}, false, err
-	}
-	row, err := parseCurrent(v)
-	return row, err == nil, err
+	err = r.together(func(r Reader) error {
+		if row, ok, err = r.Current(inc, key); ok || err != nil {
+			return err
+		}
+		prefix := objectPrefix(famVersion, inc, key)
+		k, v, err := r.src.first(prefix, after(prefix))
+		if k == nil || err != nil {
+			return err
+		}
+		row, err = parseCurrent(v)
+		ok = err == nil
+		return err
+	})
+	return row, ok, err
 }
 
 // Shown returns the version written by entry at, if S3 still shows it.
-func (r Reader) Shown(inc uint64, key string, at uint64) (Current, bool, error) {
-	if row, ok, err := r.Current(inc, key); err != nil || ok && row.Entry == at {
+func (r Reader) Shown(inc uint64, key string, at uint64) (row Current, ok bool, err error) {
+	if row, ok, err = r.Current(inc, key); err != nil || ok && row.Entry == at {
 		return row, ok, err
 	}
-	return r.version(inc, key, at)
+	err = r.together(func(r Reader) error {
+		if row, ok, err = r.Current(inc, key); err != nil || ok && row.Entry == at {
+			return err
+		}
+		row, ok, err = r.version(inc, key, at)
+		return err
+	})
+	return row, ok, err
 }
 
 // Null returns the version with the id "null", if S3 shows one.
-func (r Reader) Null(inc uint64, key string) (Current, bool, error) {
-	if row, ok, err := r.Current(inc, key); err != nil || ok && row.Null {
+func (r Reader) Null(inc uint64, key string) (row Current, ok bool, err error) {
+	if row, ok, err = r.Current(inc, key); err != nil || ok && row.Null {
 		return row, ok, err
 	}
-	at, ok, err := r.null(inc, key)
-	if !ok || err != nil {
-		return Current{}, false, err
-	}
-	return r.version(inc, key, at)
+	err = r.together(func(r Reader) error {
+		if row, ok, err = r.Current(inc, key); err != nil || ok && row.Null {
+			return err
+		}
+		at, found, err := r.null(inc, key)
+		if row, ok = (Current{}), false; !found || err != nil {
+			return err
+		}
+		row, ok, err = r.version(inc, key, at)
+		return err
+	})
+	return row, ok, err
 }
 
 // Record returns the history row that entry at wrote for a key.
@@ -130,14 +160,18 @@ func (b *Bucket) clone() Bucket {
 }
 
 // Empty reports whether S3 shows nothing in an incarnation: no version, no marker. Open uploads do not count, as at AWS.
-func (r Reader) Empty(inc uint64) (bool, error) {
-	for _, fam := range []byte{famCurrent, famVersion} {
-		p := incKey(fam, inc, 0)
-		if k, _, err := r.src.first(p, after(p)); k != nil || err != nil {
-			return false, err
+func (r Reader) Empty(inc uint64) (empty bool, err error) {
+	err = r.together(func(r Reader) error {
+		for _, fam := range []byte{famCurrent, famVersion} {
+			p := incKey(fam, inc, 0)
+			if k, _, err := r.src.first(p, after(p)); k != nil || err != nil {
+				return err
+			}
 		}
-	}
-	return true, nil
+		empty = true
+		return nil
+	})
+	return empty, err
 }
 
 // Upload returns an open upload.

@@ -37,6 +37,12 @@ const (
 	flagMore // headers, meta, tags, parts follow
 )
 
+// of a lock
+const (
+	lockHold = 1 << iota
+	lockUntil
+)
+
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
@@ -96,8 +102,8 @@ func (c *cursor) etag(raw bool) string {
 
 func (c *cursor) table() map[string]string {
 	n := c.uint()
-	if n == 0 || n > 1<<16 {
-		c.bad = c.bad || n > 1<<16
+	if n == 0 || n > uint64(len(c.b))/2 { // a pair takes two bytes at least
+		c.bad = c.bad || n != 0
 		return nil
 	}
 	m := make(map[string]string, n)
@@ -174,7 +180,7 @@ type Record struct {
 
 	Size     int64
 	ETag     string
-	Body     entry.Body // SHA256 is not kept here
+	Body     entry.Body // Kind, Ref and Size; the digests are in the entry
 	Parts    int
 	Checksum *entry.Checksum
 	Lock     entry.Lock // as given with the put
@@ -190,6 +196,38 @@ const (
 )
 
 var bodyKinds = []entry.BodyKind{entry.BodyEmpty, entry.BodyChunk, entry.BodyManifest, entry.BodyParts}
+
+// appendBody writes where a body's bytes begin; size and digests stand elsewhere.
+func appendBody(dst []byte, b *entry.Body) []byte {
+	dst = append(dst, byte(slices.Index(bodyKinds, b.Kind)))
+	if b.Kind == entry.BodyEmpty {
+		return dst
+	}
+	return append(dst, b.Ref[:]...)
+}
+
+func (c *cursor) body(size int64) (b entry.Body) {
+	k := int(c.byte())
+	if k >= len(bodyKinds) {
+		c.bad = true
+		return b
+	}
+	if b.Kind, b.Size = bodyKinds[k], size; b.Kind != entry.BodyEmpty {
+		copy(b.Ref[:], c.bytes(len(b.Ref)))
+	}
+	return b
+}
+
+func (c *cursor) checksum(on bool) *entry.Checksum {
+	if !on {
+		return nil
+	}
+	return &entry.Checksum{Algorithm: c.string(), Kind: c.string(), Value: c.string()}
+}
+
+func appendChecksum(dst []byte, k *entry.Checksum) []byte {
+	return appendString(appendString(appendString(dst, k.Algorithm), k.Kind), k.Value)
+}
 
 func (r *Record) append(dst []byte) []byte {
 	kind := byte(recordPut)
@@ -215,13 +253,10 @@ func (r *Record) append(dst []byte) []byte {
 		if dst, raw = appendETag(dst, r.ETag); raw {
 			flags |= flagMD5
 		}
-		dst = append(dst, byte(slices.Index(bodyKinds, r.Body.Kind)))
-		if r.Body.Kind != entry.BodyEmpty {
-			dst = append(dst, r.Body.Ref[:]...)
-		}
+		dst = appendBody(dst, &r.Body)
 		if r.Checksum != nil {
 			flags |= flagChecksum
-			dst = appendString(appendString(appendString(dst, r.Checksum.Algorithm), r.Checksum.Kind), r.Checksum.Value)
+			dst = appendChecksum(dst, r.Checksum)
 		}
 		if r.Lock != (entry.Lock{}) {
 			flags |= flagLock
@@ -250,17 +285,8 @@ func parseRecord(at uint64, b []byte) (r Record, err error) {
 	case recordPut:
 		r.Type = entry.ObjectPut
 		r.Size, r.ETag = int64(c.uint()), c.etag(flags&flagMD5 != 0)
-		if k := int(c.byte()); k < len(bodyKinds) {
-			r.Body.Kind = bodyKinds[k]
-		} else {
-			c.bad = true
-		}
-		if r.Body.Size = r.Size; r.Body.Kind != entry.BodyEmpty {
-			copy(r.Body.Ref[:], c.bytes(32))
-		}
-		if flags&flagChecksum != 0 {
-			r.Checksum = &entry.Checksum{Algorithm: c.string(), Kind: c.string(), Value: c.string()}
-		}
+		r.Body = c.body(r.Size)
+		r.Checksum = c.checksum(flags&flagChecksum != 0)
 		if flags&flagLock != 0 {
 			r.Lock = c.lock()
 		}
@@ -275,20 +301,25 @@ func parseRecord(at uint64, b []byte) (r Record, err error) {
 }
 
 func appendLock(dst []byte, l entry.Lock) []byte {
-	hold, until := byte(0), uint64(0)
+	flags := byte(0)
 	if l.Hold {
-		hold = 1
+		flags |= lockHold
 	}
 	if !l.Until.IsZero() {
-		until = micros(l.Until)
+		flags |= lockUntil
 	}
-	return binary.AppendUvarint(appendString(append(dst, hold), l.Mode), until)
+	dst = appendString(append(dst, flags), l.Mode)
+	if flags&lockUntil != 0 {
+		dst = binary.AppendUvarint(dst, micros(l.Until))
+	}
+	return dst
 }
 
 func (c *cursor) lock() (l entry.Lock) {
-	l.Hold, l.Mode = c.byte() == 1, c.string()
-	if u := c.uint(); u != 0 {
-		l.Until = fromMicros(u)
+	flags := c.byte()
+	l.Hold, l.Mode = flags&lockHold != 0, c.string()
+	if flags&lockUntil != 0 {
+		l.Until = fromMicros(c.uint())
 	}
 	return l
 }
@@ -308,4 +339,56 @@ func parseAttrs(b []byte) (a Attrs, err error) {
 	c := cursor{b: b}
 	a.Lock, a.Tags, a.Type = c.lock(), c.table(), entry.Type(c.string())
 	return a, c.done()
+}
+
+func (p *Part) append(dst []byte) []byte {
+	start := len(dst)
+	dst = binary.AppendUvarint(append(dst, 0), p.Entry)
+	dst = binary.AppendUvarint(dst, micros(p.Time))
+	dst = binary.AppendUvarint(dst, uint64(p.Body.Size))
+	dst, raw := appendETag(dst, p.ETag)
+	dst = appendBody(dst, &p.Body)
+	dst = append(append(dst, p.Body.MD5[:]...), p.Body.SHA256[:]...)
+	if raw {
+		dst[start] |= flagMD5
+	}
+	if p.Checksum != nil {
+		dst[start] |= flagChecksum
+		dst = appendChecksum(dst, p.Checksum)
+	}
+	return dst
+}
+
+func parsePart(b []byte) (p Part, err error) {
+	c := cursor{b: b}
+	flags := c.byte()
+	p.Entry, p.Time = c.uint(), fromMicros(c.uint())
+	size := int64(c.uint())
+	p.ETag = c.etag(flags&flagMD5 != 0)
+	p.Body = c.body(size)
+	copy(p.Body.MD5[:], c.bytes(len(p.Body.MD5)))
+	copy(p.Body.SHA256[:], c.bytes(len(p.Body.SHA256)))
+	p.Checksum = c.checksum(flags&flagChecksum != 0)
+	return p, c.done()
+}
+
+func (t *Totals) append(dst []byte) []byte {
+	for _, n := range []int64{t.Objects, t.Bytes, t.Versions, t.PutBytes, t.HiddenBytes} {
+		dst = binary.AppendVarint(dst, n)
+	}
+	return dst
+}
+
+func parseTotals(b []byte) (t Totals, err error) {
+	for _, n := range []*int64{&t.Objects, &t.Bytes, &t.Versions, &t.PutBytes, &t.HiddenBytes} {
+		size := 0
+		if *n, size = binary.Varint(b); size <= 0 {
+			return Totals{}, errRow
+		}
+		b = b[size:]
+	}
+	if len(b) != 0 {
+		return Totals{}, errRow
+	}
+	return t, nil
 }

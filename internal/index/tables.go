@@ -30,11 +30,11 @@ type Bucket struct {
 
 // Totals are the counters of an incarnation.
 type Totals struct {
-	Objects     int64 `json:"o"` // current versions
-	Bytes       int64 `json:"b"` // their bytes
-	Versions    int64 `json:"v"` // versions ever put
-	PutBytes    int64 `json:"p"` // their bytes
-	HiddenBytes int64 `json:"h"` // bytes of versions that were hidden
+	Objects     int64 // current versions
+	Bytes       int64 // their bytes
+	Versions    int64 // versions ever put
+	PutBytes    int64 // their bytes
+	HiddenBytes int64 // bytes of versions that were hidden
 }
 
 func (t *Totals) add(d Totals) {
@@ -61,12 +61,12 @@ type Upload struct {
 
 // Part is a part of an open upload.
 type Part struct {
-	Number   int             `json:"-"`
-	Entry    uint64          `json:"e"`
-	Time     time.Time       `json:"t"`
-	ETag     string          `json:"g"`
-	Body     entry.Body      `json:"b"`
-	Checksum *entry.Checksum `json:"c,omitempty"`
+	Number   int
+	Entry    uint64
+	Time     time.Time
+	ETag     string
+	Body     entry.Body
+	Checksum *entry.Checksum
 }
 
 // Access is an access key.

@@ -1,0 +1,189 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// gate is the file system that Pebble writes through. After the first error of its background work nothing is written
+// any more: Pebble would try again at once and for ever, and a manifest whose sync failed must not be written to again.
+// Who still wants to write waits until Close and then gets that error; reads go on. What is lost thereby is folded
+// again from the ledger at the next start.
+type gate struct {
+	vfs.FS
+	dir     string
+	closing chan struct{} // closed by open
+
+	mu      sync.Mutex
+	err     error // why nothing is written any more
+	damaged error // a row or a file that failed its checksum
+}
+
+// damagedName is a file whose presence says that the rows must not be used again.
+const damagedName = "DAMAGED"
+
+func newGate(fs vfs.FS, dir string) *gate {
+	return &gate{FS: fs, dir: dir, closing: make(chan struct{})}
+}
+
+func (g *gate) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil {
+		g.err = err
+	}
+}
+
+func (g *gate) failed() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+// background is told of errors of flushes and compactions.
+func (g *gate) background(err error) {
+	if errors.Is(err, pebble.ErrCancelledCompaction) || errors.Is(err, pebble.ErrClosed) {
+		return
+	}
+	if pebble.IsCorruptionError(err) {
+		g.damage(err)
+	}
+	g.fail(err)
+}
+
+// damage notes bytes that are not what was written. Reads that need them fail; the next start rebuilds.
+func (g *gate) damage(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.damaged == nil {
+		g.damaged = err
+	}
+}
+
+// mark leaves word of damage for the next Open. If it can't, the damage is met again there.
+func (g *gate) mark() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.damaged == nil {
+		return nil
+	}
+	f, err := g.FS.Create(g.FS.PathJoin(g.dir, damagedName), vfs.WriteCategoryUnspecified)
+	if err == nil {
+		_, err = io.WriteString(f, g.damaged.Error()+"\n")
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't mark the index as damaged: %w", err)
+	}
+	return nil
+}
+
+// open lets the waiting go, with an error: Close is under way.
+func (g *gate) open() { close(g.closing) }
+
+// pass returns at once while writing is allowed.
+func (g *gate) pass() error {
+	err := g.failed()
+	if err != nil {
+		<-g.closing
+		return fmt.Errorf("the index is not written to any more: %w", err)
+	}
+	return nil
+}
+
+func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.wrap(g.FS.Create(name, c))
+}
+
+func (g *gate) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.wrap(g.FS.OpenReadWrite(name, c, opts...))
+}
+
+func (g *gate) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.wrap(g.FS.ReuseForWrite(oldname, newname, c))
+}
+
+func (g *gate) Link(oldname, newname string) error {
+	if err := g.pass(); err != nil {
+		return err
+	}
+	return g.FS.Link(oldname, newname)
+}
+
+func (g *gate) Rename(oldname, newname string) error {
+	if err := g.pass(); err != nil {
+		return err
+	}
+	return g.FS.Rename(oldname, newname)
+}
+
+func (g *gate) Remove(name string) error {
+	if err := g.pass(); err != nil {
+		return err
+	}
+	return g.FS.Remove(name)
+}
+
+func (g *gate) Unwrap() vfs.FS { return g.FS }
+
+func (g *gate) wrap(f vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &gated{f, g}, nil
+}
+
+// gated is a file opened for writing.
+type gated struct {
+	vfs.File
+	gate *gate
+}
+
+func (f *gated) Write(p []byte) (int, error) {
+	if err := f.gate.pass(); err != nil {
+		return 0, err
+	}
+	return f.File.Write(p)
+}
+
+func (f *gated) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.gate.pass(); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func (f *gated) Sync() error {
+	if err := f.gate.pass(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *gated) SyncData() error {
+	if err := f.gate.pass(); err != nil {
+		return err
+	}
+	return f.File.SyncData()
+}
+
+func (f *gated) SyncTo(length int64) (bool, error) {
+	if err := f.gate.pass(); err != nil {
+		return false, err
+	}
+	return f.File.SyncTo(length)
+}

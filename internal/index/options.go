@@ -1,0 +1,55 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options tune the index.
+type Options struct {
+	FS         vfs.FS // nil: the operating system's
+	ReadOnly   bool   // nothing on FS changes and no lock is taken: the caller holds the store's shared lock. Apply works, in memory
+	CacheBytes int64  // block cache; 0: 64 MiB
+}
+
+func options(opt Options, g *gate, cache *pebble.Cache) *pebble.Options {
+	o := &pebble.Options{
+		FS: g, Cache: cache, DisableWAL: true, Logger: logger{g},
+		MemTableSize: 16 << 20, MemTableStopWritesThreshold: 6, MaxOpenFiles: 500,
+		FormatMajorVersion:          pebble.FormatNewest,
+		DisableAutomaticCompactions: opt.ReadOnly, // they would read all of it into memory
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		EventListener: &pebble.EventListener{
+			BackgroundError: g.background,
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { g.damage(i.Details) }, // the default is to end the process
+		},
+	}
+	for i := range o.Levels {
+		o.Levels[i].BlockSize = 16 << 10
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+	}
+	return o
+}
+
+// logger drops Pebble's progress lines; errors reach the caller as errors.
+type logger struct{ gate *gate }
+
+func (logger) Infof(string, ...any)  {}
+func (logger) Errorf(string, ...any) {}
+
+// Fatalf is told of a manifest that could not be written, which ends all writing, and of broken invariants.
+func (l logger) Fatalf(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	if strings.HasPrefix(msg, "MANIFEST ") {
+		l.gate.fail(errors.New(msg))
+		return
+	}
+	panic("index: " + msg)
+}
