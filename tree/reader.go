@@ -32,7 +32,7 @@ func BlockHashes(blocks, groups []Hash) []Hash {
 // in Groups is an error.
 func (r *Reader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
-	loaded := make(map[int64][]Hash, 2) // a proof passes through one group, or two
+	loaded := make(map[int64]*group, 2) // a proof passes through one group, or two
 	for i, index := range indexes {
 		if index < 0 {
 			return nil, fmt.Errorf("no hash has index %d", index)
@@ -49,17 +49,16 @@ func (r *Reader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 			hashes[i] = tlog.Hash(h)
 			continue
 		}
-		group := n >> (tileHeight - level)
-		leaves, ok := loaded[group]
+		number := n >> (tileHeight - level)
+		g, ok := loaded[number]
 		if !ok {
 			var err error
-			if leaves, err = r.group(group); err != nil {
+			if g, err = r.group(number); err != nil {
 				return nil, err
 			}
-			loaded[group] = leaves
+			loaded[number] = g
 		}
-		from := n << level & (GroupSize - 1)
-		hashes[i] = tlog.Hash(subtree(leaves[from : from+1<<level]))
+		hashes[i] = tlog.Hash(g[level][n-number<<(tileHeight-level)])
 	}
 	return hashes, nil
 }
@@ -82,26 +81,43 @@ func (r *Reader) join(level int, n int64) Hash {
 	return node(r.join(level-1, 2*n), r.join(level-1, 2*n+1))
 }
 
-// group loads the leaf hashes of a group, and checks them where the group is complete.
-func (r *Reader) group(group int64) ([]Hash, error) {
-	leaves, err := r.Leaves(group)
+// group is a group's hashes: its leaves, and above them each level's complete subtrees.
+type group [tileHeight + 1][]Hash
+
+func newGroup(leaves []Hash) *group {
+	g := group{leaves}
+	inner := make([]Hash, 0, len(leaves))
+	for level := range tileHeight {
+		below, from := g[level], len(inner)
+		for i := 0; i+1 < len(below); i += 2 {
+			inner = append(inner, node(below[i], below[i+1]))
+		}
+		g[level+1] = inner[from:]
+	}
+	return &g
+}
+
+// group loads a group, and checks it where it is complete.
+func (r *Reader) group(n int64) (*group, error) {
+	leaves, err := r.Leaves(n)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't load the leaves of group %d: %w", group, err)
+		return nil, fmt.Errorf("couldn't load the leaves of group %d: %w", n, err)
 	}
-	want := min(GroupSize, r.Size-uint64(group)*GroupSize)
+	want := min(GroupSize, r.Size-uint64(n)*GroupSize)
 	if uint64(len(leaves)) < want || len(leaves) > GroupSize {
-		return nil, fmt.Errorf("group %d has %d leaves, not %d", group, len(leaves), want)
+		return nil, fmt.Errorf("group %d has %d leaves, not %d", n, len(leaves), want)
 	}
+	g := newGroup(leaves[:want])
 	if want < GroupSize {
-		return leaves[:want], nil
+		return g, nil
 	}
-	if group >= int64(len(r.Groups)) {
-		return nil, fmt.Errorf("group %d is missing, there are %d", group, len(r.Groups))
+	if n >= int64(len(r.Groups)) {
+		return nil, fmt.Errorf("group %d is missing, there are %d", n, len(r.Groups))
 	}
-	if got := subtree(leaves); got != r.Groups[group] {
-		return nil, fmt.Errorf("the leaves of group %d hash to %s, not to %s", group, got, r.Groups[group])
+	if got := g[tileHeight][0]; got != r.Groups[n] {
+		return nil, fmt.Errorf("the leaves of group %d hash to %s, not to %s", n, got, r.Groups[n])
 	}
-	return leaves, nil
+	return g, nil
 }
 
 // Root is the root of the tree when it had this size.

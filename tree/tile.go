@@ -55,11 +55,11 @@ func (r *Reader) Tile(t Tile) ([]byte, error) {
 	}
 	b := make([]byte, 0, t.Width*len(Hash{}))
 	if level == 0 {
-		leaves, err := r.group(t.N)
+		g, err := r.group(t.N)
 		if err != nil {
 			return nil, err
 		}
-		for _, h := range leaves[:t.Width] {
+		for _, h := range g[0][:t.Width] {
 			b = append(b, h[:]...)
 		}
 		return b, nil

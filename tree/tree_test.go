@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -426,17 +425,18 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
-// TestReceiptFlips: no changed byte of a receipt leaves one that verifies, unless it is of a signature line that is not
-// ours.
+// TestReceiptFlips: no receipt with a changed bit verifies. One place is free: x/mod's note does not look at the two
+// bits that the last digit of the signature's base64 has to spare.
 func TestReceiptFlips(t *testing.T) {
 	_, b := multipartReceipt(t)
 	vkey := signer(t, "4f2a9c/0").String()
-	for i := range b {
+	spare := len(b) - len("Q=\n")
+	for i := range 8 * len(b) {
 		c := bytes.Clone(b)
-		c[i] ^= 1 << rand.IntN(8)
+		c[i/8] ^= 1 << (i % 8)
 		if r, err := ParseReceipt(c); err == nil {
-			if _, err := r.Verify(vkey); err == nil {
-				t.Fatalf("byte %d: %q instead of %q verifies", i, c[i], b[i])
+			if _, err := r.Verify(vkey); err == nil && i/8 != spare {
+				t.Fatalf("byte %d: %q instead of %q verifies", i/8, c[i/8], b[i/8])
 			}
 		} else if !errors.Is(err, ErrFormat) {
 			t.Fatal(err)
