@@ -1,0 +1,89 @@
+package stele
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows are the imports among our packages that DESIGN section 8 allows, tests left out. A package that is not named here may import none of ours.
+var arrows = map[string][]string{
+	"":                           {"entry", "tree", "verify", "internal/body", "internal/durable", "internal/engine", "internal/engine/dir", "internal/frame", "internal/index", "internal/keyring", "internal/ledger"},
+	"entry":                      {},
+	"tree":                       {"entry"},
+	"verify":                     {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/segment"},
+	"internal/frame":             {},
+	"internal/durable":           {},
+	"internal/engine":            {},
+	"internal/engine/dir":        {"internal/engine", "internal/durable"},
+	"internal/engine/mem":        {"internal/engine"},
+	"internal/engine/enginetest": {"internal/engine"},
+	"internal/crashtest":         {},
+	"internal/keyring":           {"internal/engine", "internal/frame"},
+	"internal/segment":           {"internal/engine", "internal/frame"},
+	"internal/pack":              {"entry", "internal/engine", "internal/frame"},
+	"internal/ledger":            {"entry", "tree", "internal/engine", "internal/frame", "internal/keyring", "internal/segment"},
+	"internal/body":              {"entry", "internal/engine", "internal/frame", "internal/pack"},
+	"internal/index":             {"entry"},
+	"internal/config":            {},
+	"internal/s3api":             {"", "entry", "tree"},
+	"internal/admin":             {"", "entry", "tree", "verify", "internal/s3api"},
+}
+
+// TestArrows holds the packages to DESIGN's table: nothing below the store knows HTTP, verify never imports index, and so on. cmd/stele wires what must not know each other and may import all.
+func TestArrows(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		if pkg == "." {
+			pkg = ""
+		}
+		if strings.HasPrefix(pkg, "cmd/") {
+			return nil
+		}
+		seen[pkg] = true
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range f.Imports {
+			name, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			if below := !strings.HasPrefix(pkg, "internal/s3api") && !strings.HasPrefix(pkg, "internal/admin"); below && name == "net/http" {
+				t.Errorf("%s imports net/http: nothing below the store knows HTTP", path)
+			}
+			ours, ok := strings.CutPrefix(name, "stele")
+			if !ok || ours != "" && ours[0] != '/' {
+				continue
+			}
+			if ours = strings.TrimPrefix(ours, "/"); !slices.Contains(arrows[pkg], ours) {
+				t.Errorf("%s imports %q: no arrow leads there (DESIGN section 8, arrows_test.go)", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range arrows {
+		if !seen[pkg] && pkg != "internal/config" && pkg != "internal/admin" {
+			t.Errorf("package %q in the table does not exist", pkg)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package stele
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	mrand "math/rand/v2"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func cpuSeconds() float64 {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
+}
+
+// benchStore is a store with a bucket on the real disk.
+func benchStore(b *testing.B) *Store {
+	s := newTestStore(b, Options{})
+	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// BenchmarkPut4K is durable puts of 4 KiB that nothing can compress or deduplicate.
+func BenchmarkPut4K(b *testing.B) {
+	for _, writers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			s := benchStore(b)
+			var n atomic.Int64
+			cpu := cpuSeconds()
+			b.SetParallelism((writers + 1) / 2) // times GOMAXPROCS 2
+			if writers == 1 {
+				b.SetParallelism(1)
+			}
+			b.SetBytes(4096)
+			b.ResetTimer()
+			work := func(next func() bool) {
+				body := make([]byte, 4096)
+				rand.Read(body)
+				for next() {
+					for i := 0; i < 4096; i += 512 {
+						*(*[8]byte)(body[i:]) = [8]byte(binary8(mrand.Uint64()))
+					}
+					put(b, s, "bench", fmt.Sprintf("k%010d", n.Add(1)), body)
+				}
+			}
+			if writers == 1 {
+				work(b.Loop)
+			} else {
+				b.RunParallel(func(pb *testing.PB) { work(pb.Next) })
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
+			b.ReportMetric((cpuSeconds()-cpu)*1e6/float64(b.N), "cpu-us/put")
+		})
+	}
+}
+
+func binary8(v uint64) []byte {
+	return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24), byte(v >> 32), byte(v >> 40), byte(v >> 48), byte(v >> 56)}
+}
+
+// BenchmarkPut64M is durable puts of 64 MiB of noise.
+func BenchmarkPut64M(b *testing.B) {
+	pool := make([]byte, 65<<20)
+	rand.Read(pool)
+	for _, writers := range []int{1, 4} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			s := benchStore(b)
+			var n atomic.Int64
+			cpu := cpuSeconds()
+			b.SetBytes(64 << 20)
+			b.SetParallelism((writers + 1) / 2)
+			b.ResetTimer()
+			work := func(next func() bool) {
+				for next() {
+					id := n.Add(1)
+					put64(b, s, fmt.Sprintf("big%06d", id), pool, uint64(id))
+				}
+			}
+			if writers == 1 {
+				work(b.Loop)
+			} else {
+				b.RunParallel(func(pb *testing.PB) { work(pb.Next) })
+			}
+			b.StopTimer()
+			mb := float64(b.N) * 64 * 1.048576
+			b.ReportMetric(mb/(cpuSeconds()-cpu), "MB/cpu-s")
+		})
+	}
+}
+
+// noise yields a pool's bytes with a fresh word in every 4 KiB, so that no chunk was seen before.
+type noise struct {
+	pool []byte
+	seed *mrand.PCG
+	left int
+	off  int
+}
+
+func (r *noise) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), r.left)], r.pool[r.off:])
+	for i := 0; i+8 <= n; i += 4096 {
+		copy(p[i:], binary8(r.seed.Uint64()))
+	}
+	r.left, r.off = r.left-n, r.off+n
+	return n, nil
+}
+
+func put64(b *testing.B, s *Store, key string, pool []byte, id uint64) {
+	_, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "bench", Key: key, Body: &noise{pool: pool, seed: mrand.NewPCG(id, 7), left: 64 << 20}, Size: 64 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkGet reads warm objects, authenticated.
+func BenchmarkGet(b *testing.B) {
+	for _, size := range []int{4 << 10, 64 << 20} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
+			s := benchStore(b)
+			keys := 4096
+			if size > 1<<20 {
+				keys = 4
+			}
+			body := make([]byte, size)
+			for i := range keys {
+				rand.Read(body[:4096])
+				put(b, s, "bench", fmt.Sprintf("k%06d", i), body)
+			}
+			cpu := cpuSeconds()
+			b.SetBytes(int64(size))
+			b.SetParallelism(4)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					v, err := s.Head(ctx, Place{Bucket: "bench", Key: fmt.Sprintf("k%06d", mrand.IntN(keys))})
+					if err != nil {
+						b.Fatal(err)
+					}
+					r, err := s.OpenBody(ctx, v, 0, -1)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if n, err := r.(io.WriterTo).WriteTo(io.Discard); err != nil || n != int64(size) {
+						b.Fatal(n, err)
+					}
+					r.Close()
+				}
+			})
+			b.StopTimer()
+			used := cpuSeconds() - cpu
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+			b.ReportMetric(float64(b.N)*float64(size)/1e6/used, "MB/cpu-s")
+		})
+	}
+}
+
