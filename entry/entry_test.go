@@ -218,6 +218,27 @@ func TestEscapes(t *testing.T) {
 	}
 }
 
+// TestTime: whatever the zone, entries are in UTC; and every time comes back.
+func TestTime(t *testing.T) {
+	east := epoch.In(time.FixedZone("east", 9*3600+1800))
+	if got := string(AppendTime(nil, east)); got != "2026-11-22T16:03:12.123456Z" {
+		t.Error(got)
+	}
+	for _, when := range []time.Time{
+		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), time.Date(2000, 2, 29, 23, 59, 59, 999999000, time.UTC),
+		time.Date(1900, 2, 28, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
+	} {
+		text := AppendTime(nil, when)
+		if want := when.Format("2006-01-02T15:04:05.000000Z"); string(text) != want {
+			t.Errorf("%s, want %s", text, want)
+		}
+		p, err := ParsePrivate(AppendPrivate(nil, &Private{Wall: when}))
+		if err != nil || p.Wall != when {
+			t.Errorf("%s came back as %s, %v", when, p.Wall, err)
+		}
+	}
+}
+
 func TestNotCanonical(t *testing.T) {
 	for _, s := range []string{
 		``, `{`, `}`, `null`, `[]`, `{} `, ` {}`, `{,}`, `{}{}`,

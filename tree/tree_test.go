@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -269,6 +270,66 @@ func TestFrontierBytes(t *testing.T) {
 	}
 }
 
+func TestMalformed(t *testing.T) {
+	big := binary.BigEndian.AppendUint64(nil, MaxSize+1)
+	if err := new(Frontier).UnmarshalBinary(append(big, make([]byte, 32)...)); !errors.Is(err, ErrFormat) {
+		t.Errorf("a tree of 2^53 leaves: %v", err)
+	}
+	for _, b := range [][]byte{nil, {0}, {0, 1}, {0, 2, 'a'}, {0, 1, 'a', 0}, bytes.Repeat([]byte{0, 1, 'a'}, 257)} {
+		if leaves, err := ParseBundle(b); !errors.Is(err, ErrFormat) {
+			t.Errorf("bundle %x: %q, %v", b, leaves, err)
+		}
+	}
+	if leaves, err := ParseBundle(bytes.Repeat([]byte{0, 1, 'a'}, 256)); err != nil || len(leaves) != 256 {
+		t.Errorf("%d leaves, %v", len(leaves), err)
+	}
+	if _, err := AppendBundleEntry(nil, make([]byte, 65536)); err == nil {
+		t.Error("a leaf of 64 KiB went into a bundle")
+	}
+	const root = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+	for _, s := range []string{
+		"", "a\n1\n", "a\n1\n" + root[:44], "\n1\n" + root, "a\n01\n" + root, "a\n+1\n" + root, "a\n-1\n" + root, "a\n\n" + root,
+		"a\n9007199254740992\n" + root, "a\n1\nAAAA\n", "a\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n",
+		"a\n1\n" + root + "\n", "a\n1\n" + root + "x", "a\n1\n" + root + "x\n\ny\n",
+	} {
+		if c, err := parseCheckpoint(s); !errors.Is(err, ErrFormat) {
+			t.Errorf("%q parsed to %+v, %v", s, c, err)
+		}
+	}
+	for _, s := range []string{"", "tile/", "tile/data/000", "tile/0/0", "tile/0/000.p/0", "tile/0/000.p/256", "tile/-1/000", "tile/00/000", "0/000", "tile/8/0/000", "tile/entries/1000"} {
+		if tile, err := ParseTilePath(s); !errors.Is(err, ErrFormat) {
+			t.Errorf("%q parsed to %+v, %v", s, tile, err)
+		}
+	}
+}
+
+func TestTileBounds(t *testing.T) {
+	l := grow(new(ledger), 600)
+	r := l.reader()
+	for _, tile := range []Tile{
+		{0, 2, 89}, {0, 3, 1}, {0, 0, 257}, {0, 0, 0}, {0, -1, 1}, {1, 0, 3}, {1, 1, 1}, {2, 0, 1}, {7, 0, 1}, {Entries, 0, 1}, {0, 1 << 60, 1},
+	} {
+		if b, err := r.Tile(tile); err == nil {
+			t.Errorf("%+v: %d bytes", tile, len(b))
+		}
+	}
+	whole, err := r.Tile(Tile{0, 2, 88})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if part, err := r.Tile(Tile{0, 2, 5}); err != nil || !bytes.Equal(part, whole[:5*32]) {
+		t.Errorf("a narrower tile differs: %v", err)
+	}
+	// What grows from 500 to 600: the second tile becomes full, the third is new, and so is a hash of the level above.
+	want := []Tile{{0, 1, 256}, {Entries, 1, 256}, {0, 2, 88}, {Entries, 2, 88}, {1, 0, 2}}
+	if got := NewTiles(500, 600); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := NewTiles(600, 600); got != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -411,6 +472,16 @@ func TestReceipt(t *testing.T) {
 		if _, err := r.Verify(s.String()); !errors.Is(err, ErrReceipt) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// A ledger that signs a leaf which names another place.
+	wrong := grow(new(ledger), 3)
+	wrong.add(leaf(9, private(9)))
+	head, _ := s.SignCheckpoint(4, wrong.frontier.Root())
+	if r, err = wrong.reader().Receipt(3, 4, head, wrong.leaves[3], private(9), salt(9), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = r.Verify(s.String()); !errors.Is(err, ErrReceipt) {
+		t.Errorf("leaf 9 at 3: %v", err)
 	}
 	_, multipart := multipartReceipt(t)
 	if r, err = ParseReceipt(multipart); err != nil {

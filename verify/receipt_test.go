@@ -133,6 +133,13 @@ func TestParts(t *testing.T) {
 	if _, err := Receipt(receipt(t, s, entry.ObjectPut, object(body), doc), s.String(), strings.NewReader(data)); !errors.Is(err, ErrFailed) {
 		t.Errorf("another size than the parts': %v", err)
 	}
+	short := entry.Parts{{Body: chunk(data), Number: 1}}
+	short[0].Body.Size++ // the digest is of one byte less
+	doc = entry.AppendParts(nil, short)
+	body = entry.Body{Kind: entry.BodyParts, Ref: entry.ID{2}, SHA256: sha256.Sum256(doc), Size: short.Size()}
+	if _, err := Receipt(receipt(t, s, entry.ObjectPut, object(body), doc), s.String(), strings.NewReader(data)); !errors.Is(err, ErrFailed) {
+		t.Errorf("a part that is shorter than it says: %v", err)
+	}
 	if _, err := Receipt(good, s.String(), io.MultiReader(strings.NewReader(data), iotest.ErrReader(io.ErrUnexpectedEOF))); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a file that cannot be read to its end: %v", err)
 	}
