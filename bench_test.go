@@ -163,4 +163,3 @@ func BenchmarkGet(b *testing.B) {
 		})
 	}
 }
-
