@@ -112,7 +112,7 @@ func (c *check) text(name, s string) {
 func (c *check) pairs(name string, m map[string]string) {
 	for k, v := range m {
 		c.fields++
-		c.text("name in "+name, k)
+		c.text(name, k)
 		c.text(name, v)
 	}
 }
