@@ -44,6 +44,9 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	} else if !empty {
 		return nil, fmt.Errorf("%s is not empty: a new store needs an empty or missing folder", s.dir)
 	}
+	if err := s.checkKit(); err != nil {
+		return nil, err
+	}
 	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
 		return nil, fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
 	}
@@ -117,7 +120,8 @@ func (o Options) KitPath(folder string) string {
 	return filepath.Join(filepath.Dir(filepath.Clean(folder)), "stele-recovery-kit.txt")
 }
 
-func (s *Store) writeKit(kit *keyring.Kit) error {
+// checkKit refuses a place for the recovery kit before anything is made.
+func (s *Store) checkKit() error {
 	at := s.opt.KitPath(s.dir)
 	abs, err1 := filepath.Abs(at)
 	folder, err2 := filepath.Abs(s.dir)
@@ -127,10 +131,15 @@ func (s *Store) writeKit(kit *keyring.Kit) error {
 	if abs == folder || strings.HasPrefix(abs, folder+string(filepath.Separator)) {
 		return fmt.Errorf("the recovery kit must not lie in the data folder %s: whoever loses the folder loses the kit with it. Name another place with --kit", s.dir)
 	}
+	if _, err := s.fs.Stat(at); err == nil {
+		return fmt.Errorf("%s exists, perhaps the kit of another store: name another place with --kit", at)
+	}
+	return nil
+}
+
+func (s *Store) writeKit(kit *keyring.Kit) error {
+	at := s.opt.KitPath(s.dir)
 	if err := durable.WriteFile(s.fs, at, kit.Text(), 0o600); err != nil {
-		if errors.Is(err, fs.ErrExist) || errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("%s exists, perhaps the kit of another store: name another place with --kit", at)
-		}
 		return fmt.Errorf("couldn't write the recovery kit %s: %w", at, err)
 	}
 	return nil

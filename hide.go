@@ -137,6 +137,9 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 		if err := lockable(b); err != nil {
 			return "", err
 		}
+		if mode != "" && !until.After(now) {
+			return "", fmt.Errorf("%w: the retain-until date %s is in the past", ErrBadState, until.UTC().Format(time.RFC3339))
+		}
 		old := a.Lock
 		if old.Mode != "" && old.Until.After(now) {
 			weaker := mode != old.Mode || until.Before(old.Until)

@@ -62,6 +62,9 @@ func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io
 	if s.opt.ReadOnly {
 		return nil, nil, ErrReadOnly
 	}
+	if err := s.roomFor(size); err != nil {
+		return nil, nil, err
+	}
 	if r == nil {
 		r = strings.NewReader("")
 	}

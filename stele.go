@@ -76,6 +76,7 @@ type Store struct {
 
 	denials denials
 	seals   seals
+	space   space
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
@@ -134,6 +135,12 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 	if err := s.lockFolder(); err != nil {
 		return nil, err
 	}
+	defer func() {
+		var behind *ledger.BehindError
+		if errors.As(err, &behind) {
+			err = fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: read what is there with a reading verb or `serve --read-only`, or put the newer files back", ErrBehind, behind.By, behind.Saw, behind.Have)
+		}
+	}()
 	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{ReadOnly: s.opt.ReadOnly}); err != nil {
 		return nil, err
 	}
@@ -248,13 +255,22 @@ func (s *Store) openIndex() (err error) {
 		return nil
 	}
 	if s.opt.ReadOnly {
-		return fmt.Errorf("the index cannot be read (%w): run `stele doctor` or any writing verb once, it will be rebuilt", err)
+		return s.memoryIndex()
 	}
 	s.log.Warn("rebuilding the index", "reason", err)
 	if err := s.fs.RemoveAll(at); err != nil {
 		return fmt.Errorf("couldn't remove the damaged index %s: %w", at, err)
 	}
 	s.index, err = index.Open(at, opt)
+	return err
+}
+
+// memoryIndex gives a reader an index of its own, folded from the ledger, where the one on disk cannot be used and must not be touched.
+func (s *Store) memoryIndex() (err error) {
+	if s.index != nil {
+		s.index.Close()
+	}
+	s.index, err = index.Open(dirIndex, index.Options{FS: vfs.NewMem()})
 	return err
 }
 
@@ -292,8 +308,11 @@ func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
 	if from == to {
 		return nil
 	}
-	if s.opt.ReadOnly {
-		return fmt.Errorf("the index is %d entries behind the ledger: run any writing verb once (`stele doctor`), or start the server", to-from)
+	if s.opt.ReadOnly { // behind: a crash came; ahead: the ledger was rolled back, and what the rows say beyond it is not proven
+		if err := s.memoryIndex(); err != nil {
+			return err
+		}
+		from = 0
 	}
 	s.log.Info("bringing the index up to the ledger", "from", from, "to", to)
 	batch := make([]entry.Entry, 0, replayBatch)

@@ -3,7 +3,7 @@ package entry
 import "fmt"
 
 // MaxPrivate is the most bytes that an encoded private part has. What is longer is a document (Private.Doc).
-const MaxPrivate = 8 << 10
+const MaxPrivate = 32 << 10
 
 // ParsePrivate reads what AppendPrivate wrote, and nothing else: whatever parses, encodes to the same bytes again. All
 // else is ErrCanonical. The result does not alias b; its strings share one copy of it, so that who keeps one of them

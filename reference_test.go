@@ -1,0 +1,726 @@
+package stele
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"stele/entry"
+)
+
+// reference is the store's API in memory, written from AWS's rules and from DESIGN, not from package index: for each key the list of
+// versions that S3 shows, newest first. Crash, model and tamper tests compare the store with it.
+type reference struct {
+	size    uint64
+	live    map[string]*refBucket
+	changes map[string][]refChange // bucket/key, of all incarnations, oldest first
+	pins    map[string]uint64
+	keys    map[string]bool // access key → revoked
+}
+
+type refBucket struct {
+	name       string
+	inc        uint64
+	versioning Versioning
+	lock       bool
+	def        Retention
+	settings   map[Setting]string
+	shown      map[string][]refVersion
+	uploads    map[string]*refUpload
+}
+
+type refVersion struct {
+	entry   uint64
+	null    bool
+	marker  bool
+	parts   []content // of a multipart object more than one is possible; of another exactly one
+	mp      bool
+	tags    map[string]string
+	meta    map[string]string
+	lock    entry.Lock
+	written time.Time
+}
+
+type refUpload struct {
+	key   string
+	meta  map[string]string
+	parts map[int]content
+}
+
+type refChange struct {
+	entry   uint64
+	typ     entry.Type
+	version string
+}
+
+// content is bytes by a name that makes them.
+type content struct {
+	name string
+	size int
+}
+
+var contents sync.Map // content → []byte
+
+func (c content) bytes() []byte {
+	if b, ok := contents.Load(c); ok {
+		return b.([]byte)
+	}
+	b := make([]byte, c.size)
+	if !strings.HasPrefix(c.name, "zero") {
+		rand.NewChaCha8(sha256.Sum256([]byte(c.name))).Read(b)
+	}
+	contents.Store(c, b)
+	return b
+}
+
+func (v *refVersion) id() string { return versionID(1, v.entry, v.null) }
+
+func (v *refVersion) body() []byte {
+	var b []byte
+	for _, p := range v.parts {
+		b = append(b, p.bytes()...)
+	}
+	return b
+}
+
+func (v *refVersion) etag() string {
+	if v.marker {
+		return ""
+	}
+	if !v.mp {
+		return etagOf(v.parts[0])
+	}
+	h := md5.New()
+	for _, p := range v.parts {
+		sum := md5.Sum(p.bytes())
+		h.Write(sum[:])
+	}
+	return fmt.Sprintf("%x-%d", h.Sum(nil), len(v.parts))
+}
+
+func etagOf(c content) string {
+	sum := md5.Sum(c.bytes())
+	return hex.EncodeToString(sum[:])
+}
+
+func newReference() *reference {
+	return &reference{live: map[string]*refBucket{}, changes: map[string][]refChange{}, pins: map[string]uint64{}, keys: map[string]bool{}}
+}
+
+func (m *reference) clone() *reference {
+	c := &reference{size: m.size, live: map[string]*refBucket{}, changes: maps.Clone(m.changes), pins: maps.Clone(m.pins), keys: maps.Clone(m.keys)}
+	for k, list := range c.changes {
+		c.changes[k] = slices.Clip(list)
+	}
+	for name, b := range m.live {
+		n := *b
+		n.settings, n.shown, n.uploads = maps.Clone(b.settings), map[string][]refVersion{}, map[string]*refUpload{}
+		for key, list := range b.shown {
+			n.shown[key] = slices.Clone(list)
+		}
+		for id, u := range b.uploads {
+			n.uploads[id] = &refUpload{u.key, u.meta, maps.Clone(u.parts)}
+		}
+		c.live[name] = &n
+	}
+	return c
+}
+
+// change is one call of the store's API. request names it in the ledger.
+type change struct {
+	request string
+	do      string // createBucket, deleteBucket, versioning, objectLock, setting, put, copy, hide, tags, retention, hold, create, part, complete, abort, pin
+	bucket  string
+	key     string
+	version string // of hide, tags, retention, hold, copy (source); empty: the current one
+	content content
+	cond    Conditions
+	lock    *entry.Lock
+	tags    map[string]string
+	meta    map[string]string
+	bypass  bool
+	append  bool // role append
+	on      bool // createBucket: with object lock; hold: on
+	mode    string
+	until   time.Time
+	state   Versioning
+	def     Retention
+	setting Setting
+	doc     string
+	srcKey  string
+	upload  string
+	number  int
+	parts   []int
+	name    string
+}
+
+func (c *change) String() string {
+	return fmt.Sprintf("%s %s %s/%s %s %s %v", c.request, c.do, c.bucket, c.key, c.version, c.content.name, c.cond)
+}
+
+// decide judges a change at a time and returns what applies it, or the refusal: a sentinel, a *RetentionError, or errNoChange.
+func (m *reference) decide(c *change, now time.Time) (func(at uint64, now time.Time), error) {
+	b := m.live[c.bucket]
+	switch c.do {
+	case "createBucket":
+		if b != nil {
+			return nil, ErrBucketExists
+		}
+		return func(at uint64, _ time.Time) {
+			n := &refBucket{name: c.bucket, inc: at, lock: c.on, settings: map[Setting]string{}, shown: map[string][]refVersion{}, uploads: map[string]*refUpload{}}
+			if c.on {
+				n.versioning = Enabled
+			}
+			m.live[c.bucket] = n
+		}, nil
+	case "pin":
+		if _, ok := m.pins[c.name]; ok {
+			return nil, ErrBadState
+		}
+		return func(at uint64, _ time.Time) { m.pins[c.name] = at }, nil
+	}
+	if b == nil {
+		return nil, ErrNoBucket
+	}
+	switch c.do {
+	case "deleteBucket":
+		if len(b.shown) > 0 {
+			return nil, ErrBucketNotEmpty
+		}
+		return func(uint64, time.Time) { delete(m.live, c.bucket) }, nil
+	case "versioning":
+		if b.lock && c.state != Enabled {
+			return nil, ErrBadState
+		}
+		return func(uint64, time.Time) { b.versioning = c.state }, nil
+	case "objectLock":
+		if b.versioning != Enabled {
+			return nil, ErrBadState
+		}
+		return func(uint64, time.Time) { b.lock, b.def = true, c.def }, nil
+	case "setting":
+		return func(uint64, time.Time) {
+			if b.settings[c.setting] = c.doc; c.doc == "" {
+				delete(b.settings, c.setting)
+			}
+		}, nil
+	case "put", "copy", "complete":
+		return m.decidePut(b, c, now)
+	case "hide":
+		return m.decideHide(b, c, now)
+	case "tags", "retention", "hold":
+		return m.decideAttr(b, c, now)
+	}
+	return m.decideUpload(b, c)
+}
+
+func (b *refBucket) current(key string) *refVersion {
+	if list := b.shown[key]; len(list) > 0 && !list[0].marker {
+		return &list[0]
+	}
+	return nil
+}
+
+func (b *refBucket) find(key, id string) *refVersion {
+	for i := range b.shown[key] {
+		if v := &b.shown[key][i]; id == "" || v.id() == id {
+			return v
+		}
+	}
+	return nil
+}
+
+// conditions are S3's: RFC 9110 section 13.1, and If-Match on a missing key is NoSuchKey.
+func conditions(c Conditions, cur *refVersion) error {
+	matches := func(list string) bool {
+		return cur != nil && (list == "*" || strings.Contains(","+list+",", ","+cur.etag()+","))
+	}
+	switch {
+	case c.Match != "" && cur == nil:
+		return ErrNoKey
+	case c.Match != "" && !matches(c.Match), c.NoneMatch != "" && matches(c.NoneMatch), c.Size != nil && (cur == nil || *c.Size != int64(len(cur.body()))):
+		return ErrPrecondition
+	}
+	return nil
+}
+
+func (m *reference) decidePut(b *refBucket, c *change, now time.Time) (func(uint64, time.Time), error) {
+	v := refVersion{null: b.versioning != Enabled, tags: c.tags, meta: c.meta}
+	switch c.do {
+	case "put":
+		v.parts = []content{c.content}
+	case "copy":
+		src := b.find(c.srcKey, c.version)
+		if src == nil || src.marker {
+			return nil, ErrNoKey
+		}
+		v.parts, v.mp = src.parts, src.mp
+	case "complete":
+		u := b.uploads[c.upload]
+		if u == nil {
+			return nil, ErrNoUpload
+		}
+		for _, n := range c.parts {
+			p, ok := u.parts[n]
+			if !ok {
+				return nil, ErrInvalidPart
+			}
+			v.parts = append(v.parts, p)
+		}
+		v.mp, v.meta = true, u.meta
+	}
+	cur := b.current(c.key)
+	if c.append && cur != nil {
+		return nil, ErrOverwriteDenied
+	}
+	if err := conditions(c.cond, cur); err != nil {
+		return nil, err
+	}
+	if !b.lock && c.lock != nil {
+		return nil, ErrBadState
+	}
+	if c.lock != nil && c.lock.Mode != "" && !c.lock.Until.After(now) {
+		return nil, ErrBadState
+	}
+	return func(at uint64, now time.Time) {
+		if v.entry, v.written = at, now; b.lock {
+			if c.lock != nil {
+				v.lock = *c.lock
+			}
+			if v.lock.Mode == "" && b.def.Mode != "" {
+				v.lock.Mode, v.lock.Until = b.def.Mode, now.AddDate(b.def.Years, 0, b.def.Days)
+			}
+		}
+		if c.do == "complete" {
+			delete(b.uploads, c.upload)
+		}
+		b.add(c.key, v)
+		m.note(b, c.key, refChange{at, entry.ObjectPut, v.id()})
+	}, nil
+}
+
+// add makes v the latest version. A null version takes the place of the null version there was.
+func (b *refBucket) add(key string, v refVersion) {
+	list := slices.DeleteFunc(slices.Clone(b.shown[key]), func(old refVersion) bool { return v.null && old.null })
+	b.shown[key] = append([]refVersion{v}, list...)
+}
+
+func (m *reference) note(b *refBucket, key string, c refChange) {
+	k := b.name + "/" + key
+	m.changes[k] = append(m.changes[k], c)
+}
+
+func (m *reference) decideHide(b *refBucket, c *change, now time.Time) (func(uint64, time.Time), error) {
+	if c.version == "" {
+		cur := b.current(c.key)
+		if err := conditions(c.cond, cur); err != nil {
+			return nil, err
+		}
+		if b.versioning == Unversioned && cur == nil {
+			return nil, errNoChange
+		}
+		return func(at uint64, now time.Time) {
+			if b.versioning == Unversioned {
+				m.note(b, c.key, refChange{at, entry.ObjectHide, b.shown[c.key][0].id()})
+				b.hide(c.key, b.shown[c.key][0].id())
+				return
+			}
+			v := refVersion{entry: at, null: b.versioning != Enabled, marker: true, written: now}
+			b.add(c.key, v)
+			m.note(b, c.key, refChange{at, entry.ObjectHide, v.id()})
+		}, nil
+	}
+	v := b.find(c.key, c.version)
+	if v == nil {
+		return nil, errNoChange
+	}
+	if !v.marker {
+		if err := guarded(v.lock, now, c.bypass); err != nil {
+			return nil, err
+		}
+	}
+	return func(at uint64, _ time.Time) {
+		b.hide(c.key, c.version)
+		m.note(b, c.key, refChange{at, entry.ObjectHide, c.version})
+	}, nil
+}
+
+func (b *refBucket) hide(key, id string) {
+	b.shown[key] = slices.DeleteFunc(slices.Clone(b.shown[key]), func(v refVersion) bool { return v.id() == id })
+	if len(b.shown[key]) == 0 {
+		delete(b.shown, key)
+	}
+}
+
+func guarded(l entry.Lock, now time.Time, bypass bool) error {
+	if l.Hold || l.Mode != "" && l.Until.After(now) && !(l.Mode == "GOVERNANCE" && bypass) {
+		return &RetentionError{}
+	}
+	return nil
+}
+
+func (m *reference) decideAttr(b *refBucket, c *change, now time.Time) (func(uint64, time.Time), error) {
+	v := b.find(c.key, c.version)
+	missing := ErrNoKey
+	if c.version != "" {
+		missing = ErrNoVersion
+	}
+	switch {
+	case v == nil:
+		return nil, missing
+	case v.marker && c.version != "":
+		return nil, ErrMarker
+	case v.marker:
+		return nil, ErrNoKey
+	case c.do != "tags" && !b.lock:
+		return nil, ErrBadState
+	}
+	l := v.lock
+	if c.do == "retention" && l.Mode != "" && l.Until.After(now) {
+		longer := !c.until.Before(l.Until)
+		free := c.mode == l.Mode && longer || l.Mode == "GOVERNANCE" && c.mode == "COMPLIANCE" && longer
+		if !free && !(l.Mode == "GOVERNANCE" && c.bypass) {
+			return nil, &RetentionError{}
+		}
+	}
+	typ := map[string]entry.Type{"tags": entry.ObjectTags, "retention": entry.ObjectRetention, "hold": entry.ObjectHold}[c.do]
+	at0 := v.entry
+	return func(at uint64, _ time.Time) {
+		list := b.shown[c.key]
+		i := slices.IndexFunc(list, func(v refVersion) bool { return v.entry == at0 })
+		switch v := &list[i]; c.do {
+		case "tags":
+			v.tags = c.tags
+		case "retention":
+			v.lock.Mode, v.lock.Until = c.mode, c.until
+		case "hold":
+			v.lock.Hold = c.on
+		}
+		m.note(b, c.key, refChange{at, typ, list[i].id()})
+	}, nil
+}
+
+func (m *reference) decideUpload(b *refBucket, c *change) (func(uint64, time.Time), error) {
+	if c.do == "create" {
+		return func(uint64, time.Time) {
+			b.uploads[c.upload] = &refUpload{c.key, c.meta, map[int]content{}}
+		}, nil
+	}
+	u := b.uploads[c.upload]
+	if u == nil {
+		return nil, ErrNoUpload
+	}
+	return func(uint64, time.Time) {
+		if c.do == "abort" {
+			delete(b.uploads, c.upload)
+		} else {
+			u.parts[c.number] = c.content
+		}
+	}, nil
+}
+
+// render writes down all that the reference shows.
+func (m *reference) render(now bool) string {
+	var w strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(m.live)) {
+		b := m.live[name]
+		fmt.Fprintf(&w, "bucket %s inc %d %q lock %v %+v\n", name, b.inc, b.versioning, b.lock, b.def)
+		for _, s := range slices.Sorted(maps.Keys(b.settings)) {
+			fmt.Fprintf(&w, "  setting %s %x\n", s, sha256.Sum256([]byte(b.settings[s])))
+		}
+		objects, size := 0, 0
+		for _, key := range slices.Sorted(maps.Keys(b.shown)) {
+			for i := range b.shown[key] {
+				v := &b.shown[key][i]
+				if i == 0 && !v.marker {
+					objects, size = objects+1, size+len(v.body())
+				}
+				renderVersion(&w, key, v.id(), i == 0, v.marker, v.null, v.etag(), v.written, v.body(), v.lock, v.tags, v.meta)
+			}
+		}
+		if !now {
+			continue
+		}
+		fmt.Fprintf(&w, "  %d objects, %d bytes\n", objects, size)
+		for _, id := range slices.SortedFunc(maps.Keys(b.uploads), func(a, c string) int {
+			return strings.Compare(b.uploads[a].key+"\x00"+a, b.uploads[c].key+"\x00"+c)
+		}) {
+			u := b.uploads[id]
+			fmt.Fprintf(&w, "  upload %s of %s meta %v\n", id, u.key, u.meta)
+			for _, n := range slices.Sorted(maps.Keys(u.parts)) {
+				fmt.Fprintf(&w, "    part %d %s\n", n, etagOf(u.parts[n]))
+			}
+		}
+	}
+	return w.String()
+}
+
+func renderVersion(w io.Writer, key, id string, latest, marker, null bool, etag string, at time.Time, body []byte, l entry.Lock, tags, meta map[string]string) {
+	fmt.Fprintf(w, "  %s version %s latest %v marker %v null %v at %s", key, id, latest, marker, null, at.UTC().Format(time.RFC3339Nano))
+	if !marker {
+		sum := sha256.Sum256(body)
+		fmt.Fprintf(w, " %d bytes %x etag %s lock %v %s %s tags %v meta %v", len(body), sum[:6], etag, l.Hold, l.Mode, l.Until.UTC().Format(time.RFC3339Nano), tags, meta)
+	}
+	fmt.Fprintln(w)
+}
+
+// show writes down all that a store shows in a view, in the words of reference.render. Every body is read, every page is small.
+func show(s *Store, at View) (string, error) {
+	var w strings.Builder
+	list, err := s.Buckets(ctx, at)
+	if err != nil {
+		return "", err
+	}
+	for _, row := range list {
+		b, err := s.Bucket(ctx, row.Name, at)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&w, "bucket %s inc %d %q lock %v %+v\n", b.Name, b.Inc, b.Versioning, b.ObjectLock, b.Default)
+		for _, k := range slices.Sorted(maps.Keys(b.Settings)) {
+			fmt.Fprintf(&w, "  setting %s %x\n", k, sha256.Sum256([]byte(b.Settings[k])))
+		}
+		if err := showVersions(&w, s, b.Name, at); err != nil {
+			return "", fmt.Errorf("bucket %s: %w", b.Name, err)
+		}
+		if at.Now() {
+			fmt.Fprintf(&w, "  %d objects, %d bytes\n", b.Objects, b.Bytes)
+			if err := showUploads(&w, s, b.Name); err != nil {
+				return "", fmt.Errorf("uploads of %s: %w", b.Name, err)
+			}
+		}
+	}
+	return w.String(), nil
+}
+
+func showVersions(w io.Writer, s *Store, bucket string, at View) error {
+	var current []Version
+	q := ListRequest{Bucket: bucket, Max: 3, At: at}
+	for {
+		page, err := s.ListVersions(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, v := range page.Versions {
+			if v.Latest && !v.Marker {
+				current = append(current, v)
+			}
+			if err := showVersion(w, s, v, at); err != nil {
+				return fmt.Errorf("%s version %s: %w", v.Key, v.ID, err)
+			}
+		}
+		if q.After, q.AfterID = page.Next, page.NextID; !page.Truncated {
+			break
+		}
+	}
+	q = ListRequest{Bucket: bucket, Max: 4, At: at}
+	for {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, v := range page.Versions {
+			if len(current) == 0 || v.Key != current[0].Key || v.ID != current[0].ID || v.ETag != current[0].ETag || v.Size != current[0].Size {
+				return fmt.Errorf("List shows %s %s, ListVersions %+v", v.Key, v.ID, current)
+			}
+			current = current[1:]
+		}
+		if q.After = page.Next; !page.Truncated {
+			break
+		}
+	}
+	if len(current) > 0 {
+		return fmt.Errorf("List leaves out %s %s", current[0].Key, current[0].ID)
+	}
+	return nil
+}
+
+func showVersion(w io.Writer, s *Store, v Version, at View) error {
+	h, err := s.Head(ctx, Place{Bucket: v.Bucket, Key: v.Key, VersionID: v.ID, At: at})
+	if v.Marker {
+		if !errors.Is(err, ErrMarker) {
+			return fmt.Errorf("head of a marker: %w", err)
+		}
+		renderVersion(w, v.Key, v.ID, v.Latest, true, v.Null, "", v.Time, nil, entry.Lock{}, nil, nil)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if h.Entry != v.Entry || h.Size != v.Size || h.ETag != v.ETag || !h.Time.Equal(v.Time) || h.Null != v.Null {
+		return fmt.Errorf("head says %+v, the listing %+v", h, v)
+	}
+	if v.Latest {
+		c, err := s.Head(ctx, Place{Bucket: v.Bucket, Key: v.Key, At: at})
+		if err != nil || c.ID != v.ID {
+			return fmt.Errorf("the current version is %s (%w)", c.ID, err)
+		}
+	}
+	body, err := readBody(s, h)
+	if err != nil {
+		return err
+	}
+	renderVersion(w, v.Key, v.ID, v.Latest, false, v.Null, v.ETag, v.Time, body, h.Lock, h.Tags, h.Meta)
+	return nil
+}
+
+func readBody(s *Store, v Version) ([]byte, error) {
+	r, err := s.OpenBody(ctx, v, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+func showUploads(w io.Writer, s *Store, bucket string) error {
+	q := ListRequest{Bucket: bucket, Max: 2}
+	for {
+		page, err := s.Uploads(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, u := range page.Uploads {
+			fmt.Fprintf(w, "  upload %s of %s meta %v\n", u.ID, u.Key, u.Meta)
+			parts, _, _, err := s.Parts(ctx, bucket, u.Key, u.ID, 0, 1000)
+			if err != nil {
+				return err
+			}
+			for _, p := range parts {
+				fmt.Fprintf(w, "    part %d %s\n", p.Number, p.ETag)
+				r, err := s.body.Read(ctx, p.Body, 0, p.Body.Size)
+				if err != nil {
+					return err
+				}
+				sum := md5.New()
+				_, err = io.Copy(sum, r)
+				if err = errors.Join(err, r.Close()); err != nil || hex.EncodeToString(sum.Sum(nil)) != p.ETag {
+					return fmt.Errorf("part %d reads otherwise (%w)", p.Number, err)
+				}
+			}
+		}
+		if q.After, q.AfterID = page.Next, page.NextID; !page.Truncated {
+			return nil
+		}
+	}
+}
+
+// compareHistory compares every key's history with the reference.
+func compareHistory(s *Store, m *reference) error {
+	for k, want := range m.changes {
+		bucket, key, _ := strings.Cut(k, "/")
+		got, err := s.History(ctx, bucket, key)
+		if err != nil {
+			return fmt.Errorf("history of %s: %w", k, err)
+		}
+		if len(got) != len(want) {
+			return fmt.Errorf("history of %s has %d changes, not %d", k, len(got), len(want))
+		}
+		for i, c := range got {
+			if w := want[len(want)-1-i]; c.Entry != w.entry || c.Type != w.typ || c.Version != w.version {
+				return fmt.Errorf("history of %s: change %d is %+v, want %+v", k, i, c, w)
+			}
+		}
+	}
+	return nil
+}
+
+// run makes the call on a store. entries is the ledger position of what it changed, if it did.
+func (c *change) run(s *Store) (at Committed, made string, err error) {
+	by := Actor{Key: "local", Request: c.request, Bypass: c.bypass, NoOverwrite: c.append}
+	place := Place{Bucket: c.bucket, Key: c.key, VersionID: c.version}
+	var v Version
+	switch c.do {
+	case "createBucket":
+		at, err = s.CreateBucket(ctx, by, c.bucket, c.on)
+	case "deleteBucket":
+		at, err = s.DeleteBucket(ctx, by, c.bucket)
+	case "versioning":
+		at, err = s.SetVersioning(ctx, by, c.bucket, c.state)
+	case "objectLock":
+		at, err = s.SetObjectLock(ctx, by, c.bucket, c.def)
+	case "setting":
+		at, err = s.SetSetting(ctx, by, c.bucket, c.setting, c.doc)
+	case "put":
+		v, err = s.Put(ctx, PutRequest{By: by, Bucket: c.bucket, Key: c.key, Body: bytes.NewReader(c.content.bytes()), Size: int64(c.content.size),
+			Tags: c.tags, Meta: c.meta, Lock: c.lock, If: c.cond})
+		at, made = Committed{v.Entry, v.Time}, v.ID
+	case "copy":
+		var src Version
+		if src, err = s.Head(ctx, Place{Bucket: c.bucket, Key: c.srcKey, VersionID: c.version}); err != nil {
+			if errors.Is(err, ErrMarker) || errors.Is(err, ErrNoVersion) {
+				err = ErrNoKey
+			}
+			return at, "", err
+		}
+		v, err = s.Copy(ctx, CopyRequest{PutRequest: PutRequest{By: by, Bucket: c.bucket, Key: c.key, Tags: c.tags, Meta: c.meta, Lock: c.lock, If: c.cond}, Source: src})
+		at, made = Committed{v.Entry, v.Time}, v.ID
+	case "hide":
+		var r HideResult
+		r, err = s.Hide(ctx, HideRequest{By: by, Bucket: c.bucket, Key: c.key, VersionID: c.version, If: c.cond})
+		if at, made = r.Committed, r.VersionID; err == nil && r.Time.IsZero() {
+			err = errNoChange
+		}
+	case "tags":
+		_, err = s.SetTags(ctx, by, place, c.tags)
+	case "retention":
+		_, err = s.SetRetention(ctx, by, place, c.mode, c.until)
+	case "hold":
+		_, err = s.SetHold(ctx, by, place, c.on)
+	case "create":
+		var u Upload
+		u, err = s.CreateUpload(ctx, by, Upload{Bucket: c.bucket, Key: c.key, Meta: c.meta})
+		at, made = Committed{u.Entry, u.Started}, u.ID
+	case "part":
+		_, err = s.PutPart(ctx, PartRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Number: c.number,
+			Body: bytes.NewReader(c.content.bytes()), Size: int64(c.content.size)})
+	case "complete":
+		v, err = c.complete(s, by)
+		at, made = Committed{v.Entry, v.Time}, v.ID
+	case "abort":
+		at, err = s.Abort(ctx, by, c.bucket, c.key, c.upload)
+	case "pin":
+		_, err = s.Pin(ctx, by, c.name, View{})
+	default:
+		panic("no such change: " + c.do)
+	}
+	return at, made, err
+}
+
+func (c *change) complete(s *Store, by Actor) (Version, error) {
+	have, _, _, err := s.Parts(ctx, c.bucket, c.key, c.upload, 0, 1000)
+	if err != nil {
+		return Version{}, err
+	}
+	var parts []Part
+	for _, n := range c.parts {
+		p := Part{Number: n, ETag: "none"}
+		if i := slices.IndexFunc(have, func(p Part) bool { return p.Number == n }); i >= 0 {
+			p.ETag = have[i].ETag
+		}
+		parts = append(parts, p)
+	}
+	return s.Complete(ctx, CompleteRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Parts: parts, If: c.cond})
+}
+
+// sameError says whether the store refused as the reference does.
+func sameError(got, want error) bool {
+	var re *RetentionError
+	if errors.As(want, &re) {
+		return errors.As(got, new(*RetentionError))
+	}
+	return errors.Is(got, want)
+}
+
+var _ = context.Canceled
