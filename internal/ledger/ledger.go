@@ -156,7 +156,8 @@ type faults struct {
 	refuseBeforeDurable bool // a refusal overtakes the entries that it rests on
 	retryFsync          bool // an fsync that failed is tried again
 	reuseFileID         bool // recovery writes under the file key of the tail
-	trustTail           bool // recovery publishes before it has synced what it copied
+	removeFirst         bool // recovery removes the tails before their copy is published
+	skipSeen            bool // Open doesn't ask what others have seen
 }
 
 // Append proposes an entry and waits until it is durable and applied, or refused. ctx withdraws a proposal that is not decided yet; later it has no effect.

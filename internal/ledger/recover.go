@@ -48,12 +48,22 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w",
 			size, r.why, r.saw, frame.ErrCorrupt), r.close())
 	}
+	if l.faults.removeFirst {
+		if err := removeTails(ctx, app, tails); err != nil {
+			return errors.Join(err, r.close())
+		}
+		tails = nil
+	}
 	if err := r.publish(); err != nil {
 		return errors.Join(fmt.Errorf("couldn't recover: %w", err), r.close())
 	}
 	if err := r.close(); err != nil {
 		return fmt.Errorf("couldn't recover: %w", err)
 	}
+	return removeTails(ctx, app, tails)
+}
+
+func removeTails(ctx context.Context, app engine.Appender, tails []engine.Tail) error {
 	for _, t := range tails {
 		if err := app.RemoveTail(ctx, t); err != nil {
 			return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
