@@ -105,7 +105,7 @@ type faults struct {
 	skipPackSync  bool // Sync returns without an fsync
 	dedupUnsynced bool // a chunk is a source before its pack is durable
 	skipAuth      bool // what GCM refuses is served
-	reuseNonce    bool // recovery seals under the tail's own file id again
+	reuseNonce    bool // recovery goes on under the tail's own file id
 }
 
 // Store is where bodies are. Safe for concurrent use.

@@ -72,17 +72,38 @@ func (g *gear) cut(c *class, data []byte) int {
 		return len(data)
 	}
 	data = data[:min(len(data), c.max)]
-	h := uint64(0)
-	for i := c.min; i < len(data); i++ {
-		h = h<<1 + g[data[i]]
-		if h >= c.jump {
-			continue
+	for at := c.min; at < len(data); at += c.skip {
+		n, h := g.find(data[at:], c.jump)
+		if at += n; h < c.cut {
+			return min(at, len(data))
 		}
-		if h < c.cut {
-			return i + 1
-		}
-		h = 0
-		i += c.skip - 1
 	}
 	return len(data)
+}
+
+// find returns the length of the shortest beginning of data whose hash is below limit, and the hash; all of data if none is.
+// Four bytes a turn: nothing else in the way of a stream's bytes but the hashes costs as much.
+func (g *gear) find(data []byte, limit uint64) (int, uint64) {
+	h, n := uint64(0), 0
+	for ; len(data) >= 4; data, n = data[4:], n+4 {
+		if h = h<<1 + g[data[0]]; h < limit {
+			return n + 1, h
+		}
+		if h = h<<1 + g[data[1]]; h < limit {
+			return n + 2, h
+		}
+		if h = h<<1 + g[data[2]]; h < limit {
+			return n + 3, h
+		}
+		if h = h<<1 + g[data[3]]; h < limit {
+			return n + 4, h
+		}
+	}
+	for _, c := range data {
+		n++
+		if h = h<<1 + g[c]; h < limit {
+			break
+		}
+	}
+	return n, h
 }

@@ -171,14 +171,8 @@ func (s *Store) recoverTail(ctx context.Context, t engine.Tail, name [16]byte) (
 		return false, err
 	}
 	c := &copier{s: s, ctx: ctx, from: sealer, header: h, whole: true}
-	_, _, why := pack.Scan(f, f.Size(), c.copy)
-	switch {
-	case c.err != nil:
-		return false, c.err
-	case errors.Is(why, frame.ErrVersion):
-		return false, why
-	case why != nil && !errors.Is(why, frame.ErrEnd) && !errors.Is(why, frame.ErrTorn) && !errors.Is(why, frame.ErrCorrupt):
-		return false, why
+	if _, err := pack.Salvage(f, f.Size(), c.copy); err != nil {
+		return false, err
 	}
 	return c.whole, c.end()
 }
@@ -200,7 +194,6 @@ type copier struct {
 	header frame.Header
 	to     *openPack
 	whole  bool
-	err    error
 }
 
 func (c *copier) copy(in pack.Scanned) error {
@@ -213,8 +206,7 @@ func (c *copier) copy(in pack.Scanned) error {
 	if p, ok, err := c.s.lookup(&in.ID); err == nil && ok && c.s.sealedThere(p.Pack) {
 		return nil // an earlier Open was cut short after it had sealed a copy
 	}
-	c.err = c.append(&in.ID, flags, data)
-	return c.err
+	return c.append(&in.ID, flags, data)
 }
 
 func (c *copier) append(id *entry.ID, flags uint8, data []byte) (err error) {
@@ -245,6 +237,11 @@ func (c *copier) end() error {
 	p := c.to
 	c.to = nil
 	c.s.recovered.chunks += p.w.Chunks()
+	if c.s.opt.faults.reuseNonce {
+		chunks, err := p.w.Sync()
+		c.s.lanes.small.cur = p
+		return p.settle(chunks, err)
+	}
 	return p.seal()
 }
 

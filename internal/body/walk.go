@@ -160,15 +160,11 @@ func (s *Store) manifest(ctx context.Context, id entry.ID) (*manifest, error) {
 	return m, nil
 }
 
-// parts reads the parts document of a body: a chunk, or the manifest of one.
+// parts reads the part bodies of a multipart body.
 func (s *Store) parts(ctx context.Context, b *entry.Body) ([]entry.Body, error) {
-	doc, err := s.partsDocument(ctx, b.Ref)
+	parts, err := s.PartsOf(ctx, *b)
 	if err != nil {
 		return nil, err
-	}
-	parts, err := entry.ParseParts(doc)
-	if err != nil {
-		return nil, fmt.Errorf("parts document: %w: %w", err, frame.ErrCorrupt)
 	}
 	bodies := make([]entry.Body, len(parts))
 	for i := range parts {

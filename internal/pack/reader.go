@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -95,41 +96,120 @@ type Scanned struct {
 // error, which it returns. It returns where it ended: after the footer's frame (sealed: true) or where no whole
 // frame was any more, with the reason: ErrEnd (room that was never written, or the end of the file), ErrTorn or ErrCorrupt, or an I/O error.
 func Scan(r io.ReaderAt, size int64, fn func(Scanned) error) (end int64, sealed bool, why error) {
-	s := &window{r: r, size: size}
-	off, number := int64(frame.HeaderSize), uint32(0)
+	s := &scanner{window: window{r: r, size: size}, off: frame.HeaderSize, fn: fn}
+	sealed, why = s.run()
+	return s.off, sealed, why
+}
+
+// Salvage is Scan for a file that was never sealed. Where it meets no frame it looks for the next one, byte by byte, until what
+// is left is room that was never written: what was durable behind a spot that went bad is found all the same. It returns how
+// many bytes it passed over; fn's error; or an I/O error.
+func Salvage(r io.ReaderAt, size int64, fn func(Scanned) error) (lost int64, err error) {
+	s := &scanner{window: window{r: r, size: size}, off: frame.HeaderSize, fn: fn}
 	for {
-		b, err := s.frame(off)
-		if err != nil {
-			return off, false, err
-		}
-		f, n, err := frame.Parse(b)
+		sealed, why := s.run()
 		switch {
-		case err != nil:
-			return off, false, err
-		case f.Number != number:
-			return off, false, fmt.Errorf("frame %d at %d should be frame %d: %w", f.Number, off, number, frame.ErrCorrupt)
+		case sealed || errors.Is(why, frame.ErrEnd):
+			return lost, nil
+		case s.failed, !errors.Is(why, frame.ErrTorn) && !errors.Is(why, frame.ErrCorrupt):
+			return lost, why
+		}
+		found, passed, err := s.seek()
+		if err != nil || !found {
+			return lost, err
+		}
+		lost += passed
+	}
+}
+
+// scanner goes from frame to frame.
+type scanner struct {
+	window
+	off    int64  // of the next frame
+	number uint32 // it should have
+	fn     func(Scanned) error
+	failed bool // fn did
+}
+
+func (s *scanner) run() (sealed bool, why error) {
+	for {
+		f, n, err := s.next()
+		if err != nil {
+			return false, err
 		}
 		switch f.Kind {
 		case frame.KindChunk:
 			if n < Overhead {
-				return off, false, fmt.Errorf("frame %d: too short for a chunk: %w", number, frame.ErrCorrupt)
+				return false, fmt.Errorf("frame %d: too short for a chunk: %w", f.Number, frame.ErrCorrupt)
 			}
-			c := Scanned{Chunk{entry.ID(f.Body[:idSize]), off, uint32(n)}, f.Flags, number, b[:n]}
-			if err := fn(c); err != nil {
-				return off, false, err
+			b, err := s.bytes(s.off, n)
+			if err == nil {
+				err = s.fn(Scanned{Chunk{entry.ID(f.Body[:idSize]), s.off, uint32(n)}, f.Flags, f.Number, b})
+				s.failed = err != nil
+			}
+			if err != nil {
+				return false, err
 			}
 		case frame.KindPad:
 			if !zero(f.Body) || f.Flags != 0 {
-				return off, false, fmt.Errorf("frame %d: a pad that holds something: %w", number, frame.ErrCorrupt)
+				return false, fmt.Errorf("frame %d: a pad that holds something: %w", f.Number, frame.ErrCorrupt)
 			}
-		case frame.KindFooter:
-			return off + int64(n), true, nil
-		default:
-			return off, false, fmt.Errorf("frame %d: kind %d in a pack: %w", number, f.Kind, frame.ErrCorrupt)
 		}
-		off += int64(n)
-		number++
+		s.off += int64(n)
+		s.number++
+		if f.Kind == frame.KindFooter {
+			return true, nil
+		}
 	}
+}
+
+// next parses the frame at s.off, which must be one of a pack and bear the right number.
+func (s *scanner) next() (frame.Frame, int, error) {
+	b, err := s.frame(s.off)
+	if err != nil {
+		return frame.Frame{}, 0, err
+	}
+	f, n, err := frame.Parse(b)
+	switch {
+	case err != nil:
+	case f.Number != s.number:
+		err = fmt.Errorf("frame %d at %d should be frame %d: %w", f.Number, s.off, s.number, frame.ErrCorrupt)
+	case f.Kind != frame.KindChunk && f.Kind != frame.KindPad && f.Kind != frame.KindFooter:
+		err = fmt.Errorf("frame %d: kind %d in a pack: %w", f.Number, f.Kind, frame.ErrCorrupt)
+	}
+	return f, n, err
+}
+
+// seekFrames bounds how many frames a bad spot may have held.
+const seekFrames = 1 << 16
+
+// seek moves s to the next frame behind s.off. A CRC alone would find one by chance in 2^32 places; together with length,
+// kind and number it does not, and the chunk's seal has the last word.
+func (s *scanner) seek() (found bool, passed int64, err error) {
+	from := s.off
+	for off := from + 1; off+frame.FrameHeaderSize <= s.size; off++ {
+		h, err := s.bytes(off, frame.FrameHeaderSize)
+		if err != nil {
+			return false, 0, err
+		}
+		number := binary.BigEndian.Uint32(h[8:])
+		if h[4] < byte(frame.KindChunk) || h[6] != 0 || h[7] != 0 || number < s.number || number-s.number > seekFrames {
+			continue
+		}
+		n, err := frame.Length(h)
+		if err != nil || off+int64(n) > s.size || n > Overhead+MaxData && h[4] == byte(frame.KindChunk) {
+			continue
+		}
+		b, err := s.bytes(off, n)
+		if err != nil {
+			return false, 0, err
+		}
+		if _, _, err := frame.Parse(b); err == nil {
+			s.off, s.number = off, number
+			return true, off - from, nil
+		}
+	}
+	return false, 0, nil
 }
 
 func zero(b []byte) bool {

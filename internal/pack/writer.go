@@ -40,6 +40,8 @@ type Writer struct {
 	cur      *buffer   // being filled
 	queue    []*buffer // closed, in file order
 	draining bool      // somebody runs drain, who alone calls grow.Write
+	closed   int       // how many buffers were closed,
+	drained  int       // and how many of them are written and have handed on their carry
 	end      int64     // of what is reserved
 	written  int64     // end of what grow.Write took
 	number   uint32    // of the next frame
@@ -159,6 +161,7 @@ func (w *Writer) close() {
 	b.next.n = b.carry
 	w.cur = b.next
 	w.queue = append(w.queue, b)
+	w.closed++
 }
 
 // pad brings the end of what is reserved to a multiple of align. w.mu is held.
@@ -202,6 +205,7 @@ func (w *Writer) drain() {
 			w.err = err
 		} else {
 			w.written += int64(n)
+			w.drained++
 			b.free()
 		}
 		w.moved.Broadcast()
@@ -244,8 +248,8 @@ func (w *Writer) flush(pad bool) error {
 	if w.cur.n > 0 {
 		w.close()
 	}
-	target := w.end - int64(w.cur.n)
-	for w.written < target && w.err == nil {
+	target := w.closed // not a length: a buffer that is all carry must be drained too
+	for w.drained < target && w.err == nil {
 		if w.draining {
 			w.moved.Wait()
 			continue
