@@ -202,7 +202,7 @@ func checkUnknownChecksum(h http.Header) error {
 
 // Decode reads a checksum's base64.
 func (a Algorithm) Decode(s string) ([]byte, bool) {
-	sum, err := base64.StdEncoding.Strict().DecodeString(s)
+	sum, err := base64.StdEncoding.DecodeString(s)
 	return sum, err == nil && len(sum) == a.Size()
 }
 

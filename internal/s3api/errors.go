@@ -77,8 +77,11 @@ func EntityTooLarge(got, limit int64) *Error {
 
 // EntityTooSmall gives the size of part number n and the smallest allowed, in bytes.
 func EntityTooSmall(got, limit int64, n int, etag string) *Error {
-	return ErrEntityTooSmall.With("ProposedSize", strconv.FormatInt(got, 10)).With("MinSizeAllowed", strconv.FormatInt(limit, 10)).
-		With("PartNumber", strconv.Itoa(n)).With("ETag", etag)
+	return entityTooSmall(got, limit).With("PartNumber", strconv.Itoa(n)).With("ETag", etag)
+}
+
+func entityTooSmall(got, limit int64) *Error {
+	return ErrEntityTooSmall.With("ProposedSize", strconv.FormatInt(got, 10)).With("MinSizeAllowed", strconv.FormatInt(limit, 10))
 }
 
 // InvalidRange gives the header and the object's size.

@@ -1,0 +1,230 @@
+package s3api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// CORSRule is one rule of a bucket's CORS configuration.
+type CORSRule struct {
+	ID                                                            string
+	AllowedMethods, AllowedOrigins, AllowedHeaders, ExposeHeaders []string
+	MaxAgeSeconds                                                 int // -1: not set
+}
+
+const maxCORSRules = 100
+
+var corsMethods = map[string]bool{"GET": true, "PUT": true, "POST": true, "DELETE": true, "HEAD": true}
+
+// DecodeCORS parses a CORSConfiguration.
+func DecodeCORS(b []byte) ([]CORSRule, error) {
+	root, err := parseRoot(b, "CORSConfiguration")
+	if err != nil {
+		return nil, err
+	}
+	var rules []CORSRule
+	for e := range root.children() {
+		if e.name() != "CORSRule" || len(rules) == maxCORSRules {
+			return nil, ErrMalformedXML
+		}
+		r, err := decodeCORSRule(e)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, r)
+	}
+	if len(rules) == 0 {
+		return nil, ErrMalformedXML
+	}
+	return rules, nil
+}
+
+func decodeCORSRule(e elem) (CORSRule, error) {
+	r := CORSRule{MaxAgeSeconds: -1}
+	for c := range e.children() {
+		v := c.word()
+		switch c.name() {
+		case "ID":
+			r.ID = v
+		case "AllowedMethod":
+			r.AllowedMethods = append(r.AllowedMethods, v)
+		case "AllowedOrigin":
+			r.AllowedOrigins = append(r.AllowedOrigins, v)
+		case "AllowedHeader":
+			r.AllowedHeaders = append(r.AllowedHeaders, v)
+		case "ExposeHeader":
+			r.ExposeHeaders = append(r.ExposeHeaders, v)
+		case "MaxAgeSeconds":
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 0 {
+				return r, ErrMalformedXML
+			}
+			r.MaxAgeSeconds = n
+		}
+	}
+	return r, r.check()
+}
+
+func (r *CORSRule) check() error {
+	if len(r.AllowedMethods) == 0 || len(r.AllowedOrigins) == 0 || len(r.ID) > 255 {
+		return ErrMalformedXML
+	}
+	for _, m := range r.AllowedMethods {
+		if !corsMethods[m] {
+			return ErrInvalidRequest.Msg("Found unsupported HTTP method in CORS config. Unsupported method is %s", m)
+		}
+	}
+	for _, o := range r.AllowedOrigins {
+		if strings.Count(o, "*") > 1 {
+			return ErrInvalidRequest.Msg("AllowedOrigin \"%s\" can not have more than one wildcard.", o)
+		}
+	}
+	for _, h := range r.AllowedHeaders {
+		if strings.Count(h, "*") > 1 {
+			return ErrInvalidRequest.Msg("AllowedHeader \"%s\" can not have more than one wildcard.", h)
+		}
+	}
+	for _, list := range [...][]string{r.AllowedHeaders, r.ExposeHeaders} {
+		for _, h := range list {
+			if !headerName(h) {
+				return ErrInvalidRequest.Msg("AllowedHeader \"%s\" contains invalid character.", h)
+			}
+		}
+	}
+	return nil
+}
+
+// headerName tells whether s is an HTTP token; '*', the wildcard, is one of its characters.
+func headerName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendCORS appends a CORSConfiguration.
+func AppendCORS(b []byte, rules []CORSRule) []byte {
+	w := xw{b}
+	w.root("CORSConfiguration")
+	for _, r := range rules {
+		w.open("CORSRule")
+		w.opt("ID", r.ID)
+		for _, l := range [...]struct {
+			name   string
+			values []string
+		}{
+			{"AllowedMethod", r.AllowedMethods}, {"AllowedOrigin", r.AllowedOrigins},
+			{"AllowedHeader", r.AllowedHeaders}, {"ExposeHeader", r.ExposeHeaders},
+		} {
+			for _, v := range l.values {
+				w.str(l.name, v)
+			}
+		}
+		if r.MaxAgeSeconds >= 0 {
+			w.int("MaxAgeSeconds", int64(r.MaxAgeSeconds))
+		}
+		w.close("CORSRule")
+	}
+	w.close("CORSConfiguration")
+	return w.b
+}
+
+// Preflight answers an OPTIONS request: the headers of the first rule that allows what is asked for. rules is nil for a
+// bucket without CORS.
+func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
+	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
+	if origin == "" {
+		return nil, ErrCORSNoOrigin
+	}
+	if !corsMethods[method] {
+		return nil, ErrBadRequest.Msg("Invalid Access-Control-Request-Method: %s", method)
+	}
+	var wanted []string
+	for _, line := range r.Header["Access-Control-Request-Headers"] {
+		for _, h := range strings.Split(line, ",") {
+			h = strings.Trim(h, " ")
+			if !headerName(h) {
+				return nil, ErrBadRequest.Msg("Access-Control-Request-Headers \"%s\" contains invalid character.", h)
+			}
+			if h != "" {
+				wanted = append(wanted, strings.ToLower(h))
+			}
+		}
+	}
+	if len(rules) == 0 {
+		return nil, ErrCORSNotEnabled
+	}
+	for i := range rules {
+		rule := &rules[i]
+		if o := rule.origin(origin); o != "" && contains(rule.AllowedMethods, method) && rule.allowsHeaders(wanted) {
+			h := rule.headers(o)
+			if len(wanted) > 0 {
+				h.Set("Access-Control-Allow-Headers", strings.Join(wanted, ", "))
+			}
+			return h, nil
+		}
+	}
+	return nil, ErrCORSForbidden
+}
+
+// CORSHeaders are the headers that a reply to r needs for a browser to show it to its page; nil where no rule allows.
+func CORSHeaders(r *http.Request, rules []CORSRule) http.Header {
+	origin := firstOf(r.Header, "Origin")
+	if origin == "" {
+		return nil
+	}
+	for i := range rules {
+		if o := rules[i].origin(origin); o != "" && contains(rules[i].AllowedMethods, r.Method) {
+			return rules[i].headers(o)
+		}
+	}
+	return nil
+}
+
+// origin returns what Access-Control-Allow-Origin says, "" where the rule does not allow the origin.
+func (r *CORSRule) origin(origin string) string {
+	for _, o := range r.AllowedOrigins {
+		if o == "*" {
+			return "*"
+		}
+		if match(strings.ReplaceAll(o, "?", "\xFF"), origin) {
+			return origin
+		}
+	}
+	return ""
+}
+
+func (r *CORSRule) allowsHeaders(wanted []string) bool {
+	for _, h := range wanted {
+		ok := false
+		for _, a := range r.AllowedHeaders {
+			ok = ok || match(strings.ToLower(a), h)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *CORSRule) headers(origin string) http.Header {
+	h := http.Header{}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Methods", strings.Join(r.AllowedMethods, ", "))
+	h.Set("Access-Control-Allow-Credentials", strconv.FormatBool(origin != "*"))
+	expose := strings.Join(r.ExposeHeaders, ", ")
+	if !strings.Contains(strings.ToLower(expose), "etag") {
+		// A page that may read an object may know which one it has.
+		expose = strings.TrimPrefix(expose+", ETag", ", ")
+	}
+	h.Set("Access-Control-Expose-Headers", expose)
+	if r.MaxAgeSeconds >= 0 {
+		h.Set("Access-Control-Max-Age", strconv.Itoa(r.MaxAgeSeconds))
+	}
+	h.Set("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
+	return h
+}

@@ -1,0 +1,127 @@
+package s3api
+
+import "strings"
+
+// Decision is what a policy says to a request.
+type Decision uint8
+
+const (
+	NoDecision   Decision = iota // no statement applies
+	PolicyAllows                 // a statement allows and none denies
+	PolicyDenies                 // a statement denies: nothing can allow any more
+)
+
+// Ask is a question to a policy.
+type Ask struct {
+	Principal string // access key id; "": anonymous
+	Action    string // s3:GetObject
+	Bucket    string
+	Key       string  // "" for actions on the bucket
+	Context   Context // see NewContext
+}
+
+// Evaluate answers a: an explicit deny beats an allow, which beats nothing. A nil policy has no decision.
+func (p *Policy) Evaluate(a *Ask) Decision {
+	if p == nil {
+		return NoDecision
+	}
+	action, resource := strings.ToLower(a.Action), a.Bucket
+	if a.Key != "" {
+		resource += "/" + a.Key
+	}
+	decision := NoDecision
+	for i := range p.statements {
+		s := &p.statements[i]
+		if !s.applies(a, action, resource) {
+			continue
+		}
+		if s.deny {
+			return PolicyDenies
+		}
+		decision = PolicyAllows
+	}
+	return decision
+}
+
+func (s *statement) applies(a *Ask, action, resource string) bool {
+	if s.hasPrincipal(a.Principal) == s.notPrincipal {
+		return false
+	}
+	if anyMatch(s.actions, action, nil) == s.notAction {
+		return false
+	}
+	if anyMatch(s.resources, resource, a.Context) == s.notResource {
+		return false
+	}
+	for i := range s.conditions {
+		if !s.conditions[i].holds(a.Context) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *statement) hasPrincipal(id string) bool {
+	for _, p := range s.principals {
+		if p == "*" || id != "" && (p == id || p == accountPrincipal) {
+			return true
+		}
+	}
+	return false
+}
+
+func anyMatch(patterns []string, s string, ctx Context) bool {
+	for _, p := range patterns {
+		if match(ctx.expand(p), s) {
+			return true
+		}
+	}
+	return false
+}
+
+// narrowing are the keys whose fixed values make a policy for everyone not public (S3 User Guide, "The meaning of public").
+var narrowing = map[string]bool{
+	"aws:sourceip": true, "aws:sourcearn": true, "aws:sourcevpc": true, "aws:sourcevpce": true, "aws:sourceaccount": true,
+	"aws:userid": true, "aws:principalorgid": true, "aws:principalarn": true, "aws:username": true, "aws:principalaccount": true,
+	"s3:x-amz-server-side-encryption-aws-kms-key-id": true,
+}
+
+// Public tells whether the policy lets everyone in, as GetBucketPolicyStatus and public access blocks mean it.
+func (p *Policy) Public() bool {
+	if p == nil {
+		return false
+	}
+	for i := range p.statements {
+		if p.statements[i].public() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *statement) public() bool {
+	if s.deny || !s.notPrincipal && !contains(s.principals, "*") {
+		return false
+	}
+	for _, c := range s.conditions {
+		if narrowing[c.key] && !c.negated && !c.ifExists && !c.null && c.set != forAll && c.fixed() {
+			return false
+		}
+	}
+	return true
+}
+
+// fixed tells whether the values are definite: no wildcard, no variable, no network wider than /8.
+func (c *policyCondition) fixed() bool {
+	for _, v := range c.values {
+		if strings.ContainsAny(v, "*?$") {
+			return false
+		}
+		if c.key == "aws:sourceip" {
+			if n, err := parseNetwork(v); err != nil || n.Bits() < 8 {
+				return false
+			}
+		}
+	}
+	return true
+}

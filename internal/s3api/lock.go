@@ -1,0 +1,226 @@
+package s3api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Object Lock modes.
+const (
+	Governance = "GOVERNANCE"
+	Compliance = "COMPLIANCE"
+)
+
+// LockConfig is a bucket's Object Lock configuration. Mode is "" where there is no default retention; else one of Days and Years is set.
+type LockConfig struct {
+	Mode        string
+	Days, Years int
+}
+
+const (
+	maxRetentionDays  = 36500
+	maxRetentionYears = 100
+)
+
+// DecodeLockConfig parses an ObjectLockConfiguration. It can only be Enabled.
+func DecodeLockConfig(b []byte) (LockConfig, error) {
+	var c LockConfig
+	root, err := parseRoot(b, "ObjectLockConfiguration")
+	if err != nil {
+		return c, err
+	}
+	if root.child("ObjectLockEnabled").word() != "Enabled" {
+		return c, ErrMalformedXML
+	}
+	rule := root.child("Rule")
+	if !rule.exists() {
+		return c, nil
+	}
+	def := rule.child("DefaultRetention")
+	days, years := def.child("Days"), def.child("Years")
+	c.Mode = def.child("Mode").word()
+	if c.Mode != Governance && c.Mode != Compliance || days.exists() == years.exists() {
+		return c, ErrMalformedXML
+	}
+	if days.exists() {
+		c.Days, err = retentionPeriod("Days", days.word(), maxRetentionDays)
+	} else {
+		c.Years, err = retentionPeriod("Years", years.word(), maxRetentionYears)
+	}
+	return c, err
+}
+
+func retentionPeriod(name, v string, largest int) (int, error) {
+	n, err := strconv.ParseInt(v, 10, 32)
+	switch {
+	case err != nil:
+		return 0, ErrMalformedXML
+	case n <= 0:
+		return 0, InvalidArgument(name, v, "Default retention period must be a positive integer value.")
+	case n > int64(largest):
+		return 0, InvalidArgument(name, v, "Default retention period too large.")
+	}
+	return int(n), nil
+}
+
+// Until is when a default retention that begins at from ends.
+func (c LockConfig) Until(from time.Time) time.Time { return from.AddDate(c.Years, 0, c.Days) }
+
+// AppendXML appends the document.
+func (c LockConfig) AppendXML(b []byte) []byte {
+	w := xw{b}
+	w.root("ObjectLockConfiguration")
+	w.str("ObjectLockEnabled", "Enabled")
+	if c.Mode != "" {
+		w.open("Rule")
+		w.open("DefaultRetention")
+		w.str("Mode", c.Mode)
+		if c.Days > 0 {
+			w.int("Days", int64(c.Days))
+		} else {
+			w.int("Years", int64(c.Years))
+		}
+		w.close("DefaultRetention")
+		w.close("Rule")
+	}
+	w.close("ObjectLockConfiguration")
+	return w.b
+}
+
+// Retention is a version's retention; Mode "" is none.
+type Retention struct {
+	Mode  string
+	Until time.Time
+}
+
+// DecodeRetention parses a Retention document. An empty one (which lifts a GOVERNANCE retention with bypass) is the zero
+// value. A date that is not after now is refused.
+func DecodeRetention(b []byte, now time.Time) (Retention, error) {
+	root, err := parseRoot(b, "Retention")
+	if err != nil {
+		return Retention{}, err
+	}
+	mode, until := root.child("Mode"), root.child("RetainUntilDate")
+	if !mode.exists() && !until.exists() {
+		return Retention{}, nil
+	}
+	r := Retention{Mode: mode.word()}
+	if r.Mode != Governance && r.Mode != Compliance {
+		return Retention{}, ErrMalformedXML
+	}
+	if r.Until, err = parseTime(until.word()); err != nil {
+		return Retention{}, ErrMalformedXML
+	}
+	if !r.Until.After(now) {
+		return Retention{}, retainInPast(until.word())
+	}
+	return r, nil
+}
+
+func retainInPast(v string) error {
+	return InvalidArgument("x-amz-object-lock-retain-until-date", v, "The retain until date must be in the future!")
+}
+
+// AppendXML appends the document.
+func (r Retention) AppendXML(b []byte) []byte {
+	w := xw{b}
+	w.root("Retention")
+	w.opt("Mode", r.Mode)
+	if r.Mode != "" {
+		w.time("RetainUntilDate", r.Until)
+	}
+	w.close("Retention")
+	return w.b
+}
+
+// DecodeLegalHold parses a LegalHold document: whether it is ON.
+func DecodeLegalHold(b []byte) (bool, error) {
+	root, err := parseRoot(b, "LegalHold")
+	if err != nil {
+		return false, err
+	}
+	switch root.child("Status").word() {
+	case "ON":
+		return true, nil
+	case "OFF":
+		return false, nil
+	}
+	return false, ErrMalformedXML
+}
+
+// AppendLegalHold appends a LegalHold document.
+func AppendLegalHold(b []byte, on bool) []byte {
+	w := xw{b}
+	w.root("LegalHold")
+	w.str("Status", onOff(on))
+	w.close("LegalHold")
+	return w.b
+}
+
+func onOff(on bool) string {
+	if on {
+		return "ON"
+	}
+	return "OFF"
+}
+
+// LockHeaders is what a PUT, copy or upload asks for.
+type LockHeaders struct {
+	Retention
+	Hold bool
+}
+
+// Any tells whether a lock was asked for at all; that needs a bucket with Object Lock.
+func (l LockHeaders) Any() bool { return l.Mode != "" || l.Hold }
+
+// ParseLockHeaders reads x-amz-object-lock-mode, -retain-until-date and -legal-hold.
+func ParseLockHeaders(h http.Header, now time.Time) (LockHeaders, error) {
+	var l LockHeaders
+	mode, until := firstOf(h, "X-Amz-Object-Lock-Mode"), firstOf(h, "X-Amz-Object-Lock-Retain-Until-Date")
+	hold := firstOf(h, "X-Amz-Object-Lock-Legal-Hold")
+	switch hold {
+	case "", "ON", "OFF":
+		l.Hold = hold == "ON"
+	default:
+		return l, InvalidArgument("x-amz-object-lock-legal-hold", hold, "Legal Hold must be either of 'ON' or 'OFF'")
+	}
+	const both = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied."
+	switch {
+	case mode == "" && until == "":
+		return l, nil
+	case until == "":
+		return l, InvalidArgument("x-amz-object-lock-retain-until-date", "", both)
+	case mode == "":
+		return l, InvalidArgument("x-amz-object-lock-mode", "", both)
+	}
+	t, err := parseTime(until)
+	if err != nil {
+		return l, InvalidArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be provided in ISO 8601 format")
+	}
+	if !t.After(now) {
+		return l, retainInPast(until)
+	}
+	if mode != Governance && mode != Compliance {
+		return l, InvalidArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
+	}
+	l.Retention = Retention{mode, t}
+	return l, nil
+}
+
+// SetHeaders writes a version's lock into a GET or HEAD reply.
+func (l LockHeaders) SetHeaders(h http.Header) {
+	if l.Mode != "" {
+		h["X-Amz-Object-Lock-Mode"] = []string{l.Mode}
+		h["X-Amz-Object-Lock-Retain-Until-Date"] = []string{string(appendXMLTime(nil, l.Until))}
+	}
+	if l.Hold {
+		h["X-Amz-Object-Lock-Legal-Hold"] = []string{"ON"}
+	}
+}
+
+// BypassGovernance tells whether the request asks to override a GOVERNANCE retention; whether it may is another question.
+func BypassGovernance(h http.Header) bool {
+	return strings.EqualFold(firstOf(h, "X-Amz-Bypass-Governance-Retention"), "true")
+}

@@ -1,0 +1,351 @@
+package s3api
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func policyOf(t testing.TB, statements string) *Policy {
+	t.Helper()
+	p, err := ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":`+statements+`}`), PolicyRules{Bucket: "photos"})
+	if err != nil {
+		t.Fatalf("%s: %v", statements, err)
+	}
+	return p
+}
+
+const allowGet = `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"%s}`
+
+func TestPolicyRefusals(t *testing.T) {
+	st := func(effect, principal, action, resource string) string {
+		return fmt.Sprintf(`{"Statement":[{"Effect":%s,"Principal":%s,"Action":%s,"Resource":%s}]}`, effect, principal, action, resource)
+	}
+	const res, all = `"arn:aws:s3:::photos/*"`, `"*"`
+	cond := func(c string) string { return `{"Statement":` + fmt.Sprintf(allowGet, `,"Condition":`+c) + `}` }
+	for _, c := range []struct{ doc, message string }{
+		{``, "first byte must be '{'"},
+		{`[]`, "first byte must be '{'"},
+		{`{"Principal": "*" `, "invalid Json"},
+		{`{"Version":"2012-10-17","Version":"2012-10-17"}`, "invalid Json"},
+		{`{}`, "Missing required field Statement"},
+		{`{"Statement":[]}`, "Statement is empty!"},
+		{`{"Statement":[],"Extra":1}`, "Unknown field Extra"},
+		{`{"Version":"2020-01-01","Statement":[]}`, "valid version string"},
+		{strings.Repeat(" ", MaxPolicyBytes+1), "exceeds the maximum"},
+		{st(`"allow"`, all, `"s3:*"`, res), "Invalid effect: allow"},
+		{`{"Statement":{"Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos"}}`, "Missing required field Effect"},
+		{`{"Statement":{"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::photos"}}`, "Missing required field Principal"},
+		{`{"Statement":{"Effect":"Deny","Principal":"*","Resource":"arn:aws:s3:::photos"}}`, "Missing required field Action"},
+		{`{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*"}}`, "Missing required field Resource"},
+		{`{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos","Extra":1}}`, "Unknown field Extra"},
+		{`{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","NotAction":"s3:*","Resource":"arn:aws:s3:::photos"}}`, "both Action and NotAction"},
+		{st(`"Allow"`, `""`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `[]`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `{"AWS":[]}`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `{"Service":"x"}`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `["*","key1"]`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `"key*"`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `"arn:aws:iam::111122223333:root"`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, `"stranger"`, `"s3:*"`, res), "Invalid principal"},
+		{st(`"Allow"`, all, `"ec2:*"`, res), "invalid action"},
+		{st(`"Allow"`, all, `"s3:Nothing"`, res), "invalid action"},
+		{st(`"Allow"`, all, `"s3:Nothing*"`, res), "invalid action"},
+		{st(`"Allow"`, all, `[]`, res), "invalid action"},
+		{st(`"Allow"`, all, `"s3:*"`, `""`), "invalid resource"},
+		{st(`"Allow"`, all, `"s3:*"`, `"photos/*"`), "invalid resource"},
+		{st(`"Allow"`, all, `"s3:*"`, `"arn:aws:s3:::other/*"`), "invalid resource"},
+		{st(`"Allow"`, all, `"s3:*"`, `"arn:aws:s3:::/photos/*"`), "invalid resource"},
+		{st(`"Allow"`, all, `"s3:GetObject"`, `"arn:aws:s3:::photos"`), "does not apply to any resource"},
+		{st(`"Allow"`, all, `"s3:ListBucket"`, res), "does not apply to any resource"},
+		{st(`"Allow"`, all, `["s3:GetObject","s3:ListBucket"]`, res), "does not apply to any resource"},
+		{cond(`{"StringSortOf":{"s3:prefix":"a"}}`), "Invalid Condition type"},
+		{cond(`{"StringEquals":{"s3:nonsense":"a"}}`), "invalid condition key"},
+		{cond(`{"StringEquals":{"aws:SourceIp":[]}}`), "invalid Json"},
+		{cond(`{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "Invalid value"},
+		{cond(`{"NumericLessThan":{"s3:max-keys":"ten"}}`), "Invalid value"},
+		{cond(`{"Bool":{"aws:SecureTransport":"yes"}}`), "Invalid value"},
+		{cond(`{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "Invalid value"},
+		{`{"Statement":[` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `,` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `]}`, "unique"},
+	} {
+		_, err := ParsePolicy([]byte(c.doc), PolicyRules{Bucket: "photos", Known: func(k string) bool { return k != "stranger" }})
+		wantError(t, c.doc, err, "MalformedPolicy", c.message)
+	}
+}
+
+func TestPolicyDecisions(t *testing.T) {
+	const denyDelete = `{"Effect":"Deny","Principal":"*","Action":"s3:Delete*","Resource":"arn:aws:s3:::photos/*"}`
+	const allowAll = `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:user/alice"},"Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}`
+	for _, c := range []struct {
+		name, policy, who, action, key string
+		want                           Decision
+	}{
+		{"anyone reads", fmt.Sprintf(allowGet, ""), "", "s3:GetObject", "a", PolicyAllows},
+		{"case of actions", fmt.Sprintf(allowGet, ""), "", "s3:getobject", "a", PolicyAllows},
+		{"not the version", fmt.Sprintf(allowGet, ""), "", "s3:GetObjectVersion", "a", NoDecision},
+		{"not the bucket", fmt.Sprintf(allowGet, ""), "", "s3:GetObject", "", NoDecision},
+		{"deny wins", "[" + allowAll + "," + denyDelete + "]", "alice", "s3:DeleteObject", "a", PolicyDenies},
+		{"deny wins, other order", "[" + denyDelete + "," + allowAll + "]", "alice", "s3:DeleteObjectVersion", "a", PolicyDenies},
+		{"the rest stays", "[" + denyDelete + "," + allowAll + "]", "alice", "s3:PutObject", "a", PolicyAllows},
+		{"another user", allowAll, "bob", "s3:PutObject", "a", NoDecision},
+		{"anonymous", allowAll, "", "s3:PutObject", "a", NoDecision},
+		{"account", strings.Replace(allowAll, ":user/alice", ":root", 1), "bob", "s3:PutObject", "a", PolicyAllows},
+		{"account is not everyone", strings.Replace(allowAll, ":user/alice", ":root", 1), "", "s3:PutObject", "a", NoDecision},
+		{"plain id", strings.Replace(allowAll, `{"AWS":"arn:aws:iam::000000000000:user/alice"}`, `["alice","bob"]`, 1), "bob", "s3:PutObject", "a", PolicyAllows},
+		{"not principal", `{"Effect":"Deny","NotPrincipal":{"AWS":"alice"},"Action":"s3:*","Resource":"arn:aws:s3:::photos/*"}`, "bob", "s3:GetObject", "a", PolicyDenies},
+		{"not principal, him", `{"Effect":"Deny","NotPrincipal":{"AWS":"alice"},"Action":"s3:*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:GetObject", "a", NoDecision},
+		{"not action", `{"Effect":"Deny","Principal":"*","NotAction":"s3:Get*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:PutObject", "a", PolicyDenies},
+		{"not action, that", `{"Effect":"Deny","Principal":"*","NotAction":"s3:Get*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:GetObject", "a", NoDecision},
+		{"not resource", `{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::photos/public/*"}`, "alice", "s3:GetObject", "private/a", PolicyDenies},
+		{"not resource, there", `{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::photos/public/*"}`, "alice", "s3:GetObject", "public/a", NoDecision},
+		{"question mark", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/a?c"}`, "", "s3:GetObject", "abc", PolicyAllows},
+		{"question mark is one", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/a?c"}`, "", "s3:GetObject", "abbc", NoDecision},
+		{"variable", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "alice", "s3:GetObject", "home/alice/x", PolicyAllows},
+		{"variable, other", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "bob", "s3:GetObject", "home/alice/x", NoDecision},
+		{"variable is literal", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "*", "s3:GetObject", "home/alice/x", NoDecision},
+		{"variable absent", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "", "s3:GetObject", "home//x", NoDecision},
+	} {
+		ctx := Context{}
+		if c.who != "" {
+			ctx["aws:username"] = []string{c.who}
+		}
+		ask := &Ask{Principal: c.who, Action: c.action, Bucket: "photos", Key: c.key, Context: ctx}
+		if got := policyOf(t, c.policy).Evaluate(ask); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+	if (*Policy)(nil).Evaluate(&Ask{}) != NoDecision || (*Policy)(nil).Public() {
+		t.Error("no policy decided")
+	}
+}
+
+func TestConditions(t *testing.T) {
+	ctx := Context{
+		"aws:sourceip": {"192.0.2.17"}, "aws:securetransport": {"true"}, "s3:prefix": {"home/a"}, "s3:max-keys": {"10"},
+		"aws:currenttime": {"2026-11-22T12:00:00Z"}, "s3:requestobjecttagkeys": {"a", "b"}, "s3:existingobjecttag/Class": {"x*y"},
+		"aws:username": {"home"}, "aws:epochtime": {"1795348800"},
+	}
+	for cond, want := range map[string]bool{
+		`{"StringEquals":{"s3:prefix":"home/a"}}`:                                        true,
+		`{"StringEquals":{"s3:prefix":["x","home/a"]}}`:                                  true,
+		`{"StringEquals":{"S3:Prefix":"HOME/A"}}`:                                        false,
+		`{"StringEqualsIgnoreCase":{"s3:prefix":"HOME/A"}}`:                              true,
+		`{"StringNotEquals":{"s3:prefix":["home/a","x"]}}`:                               false,
+		`{"StringNotEquals":{"s3:prefix":["y","x"]}}`:                                    true,
+		`{"StringNotEquals":{"s3:delimiter":"/"}}`:                                       true,
+		`{"StringEquals":{"s3:delimiter":"/"}}`:                                          false,
+		`{"StringEqualsIfExists":{"s3:delimiter":"/"}}`:                                  true,
+		`{"StringEqualsIfExists":{"s3:prefix":"/"}}`:                                     false,
+		`{"StringLike":{"s3:prefix":"home/*"}}`:                                          true,
+		`{"StringLike":{"s3:prefix":"${aws:username}/*"}}`:                               true,
+		`{"StringEquals":{"s3:prefix":"home/*"}}`:                                        false,
+		`{"StringNotLike":{"s3:prefix":"home/*"}}`:                                       false,
+		`{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.0/24"]}}`:                   true,
+		`{"IpAddress":{"aws:SourceIp":"192.0.2.17"}}`:                                    true,
+		`{"NotIpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.0/24"]}}`:                false,
+		`{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`:                                 true,
+		`{"Bool":{"aws:SecureTransport":true}}`:                                          true,
+		`{"Bool":{"aws:SecureTransport":"false"}}`:                                       false,
+		`{"NumericLessThanEquals":{"s3:max-keys":10}}`:                                   true,
+		`{"NumericLessThan":{"s3:max-keys":"10"}}`:                                       false,
+		`{"NumericGreaterThan":{"s3:max-keys":"9.5"}}`:                                   true,
+		`{"NumericNotEquals":{"s3:max-keys":"10"}}`:                                      false,
+		`{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00:00Z"}}`:                 true,
+		`{"DateLessThan":{"aws:CurrentTime":"2026-01-01"}}`:                              false,
+		`{"DateGreaterThan":{"aws:EpochTime":"2026-01-01T00:00:00Z"}}`:                   true,
+		`{"Null":{"s3:delimiter":"true"}}`:                                               true,
+		`{"Null":{"s3:prefix":"true"}}`:                                                  false,
+		`{"Null":{"s3:prefix":false}}`:                                                   true,
+		`{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["b","c"]}}`:             true,
+		`{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["c"]}}`:                 false,
+		`{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a","b","c"]}}`:        true,
+		`{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a"]}}`:                false,
+		`{"ForAllValues:StringEquals":{"aws:PrincipalOrgPaths":["a"]}}`:                  true,
+		`{"ForAnyValue:StringNotEquals":{"s3:RequestObjectTagKeys":["a"]}}`:              true,
+		`{"ForAnyValue:StringEquals":{"aws:PrincipalOrgPaths":["a"]}}`:                   false,
+		`{"StringEquals":{"s3:ExistingObjectTag/Class":"x*y"}}`:                          true,
+		`{"StringEquals":{"s3:ExistingObjectTag/class":"x*y"}}`:                          false,
+		`{"StringLike":{"s3:ExistingObjectTag/Class":"x${*}y"}}`:                         true,
+		`{"StringEquals":{"s3:prefix":"home/a"},"Bool":{"aws:SecureTransport":"true"}}`:  true,
+		`{"StringEquals":{"s3:prefix":"home/a"},"Bool":{"aws:SecureTransport":"false"}}`: false,
+		`{"StringEquals":{"s3:prefix":"home/a","s3:max-keys":"11"}}`:                     false,
+		`{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*"}}`:                              false,
+		`{"StringLike":{"s3:prefix":["${aws:userid}/*"]}}`:                               false,
+		`{"StringNotEqualsIfExists":{"s3:prefix":"home/a"}}`:                             false,
+		`{"NumericEquals":{"s3:prefix":"10"}}`:                                           false,
+		`{"StringEquals":{"s3:max-keys":10}}`:                                            true,
+		`{"IpAddressIfExists":{"aws:VpcSourceIp":"10.0.0.1"}}`:                           true,
+		`{"StringNotEquals":{"aws:SourceVpce":"vpce-1"}}`:                                true,
+		`{"DateEquals":{"aws:EpochTime":"1795348800"}}`:                                  true,
+		`{"ForAllValues:StringLike":{"s3:RequestObjectTagKeys":["?"]}}`:                  true,
+		`{"ForAnyValue:StringLike":{"s3:RequestObjectTagKeys":["??"]}}`:                  false,
+		`{"BinaryEquals":{"s3:prefix":"home/a"}}`:                                        true,
+		`{"StringNotEqualsIgnoreCase":{"s3:prefix":"HOME/A"}}`:                           false,
+		`{"ArnNotLike":{"aws:PrincipalArn":"arn:*"}}`:                                    true,
+		`{"NumericGreaterThanEquals":{"s3:max-keys":"11"}}`:                              false,
+		`{"DateNotEquals":{"aws:CurrentTime":"2026-11-22T12:00:00Z"}}`:                   false,
+		`{"DateLessThanEquals":{"aws:CurrentTime":"2026-11-22T12:00:00Z"}}`:              true,
+		`{"DateGreaterThanEquals":{"aws:CurrentTime":"2026-11-22T12:00:01Z"}}`:           false,
+	} {
+		p := policyOf(t, fmt.Sprintf(allowGet, `,"Condition":`+cond))
+		got := p.Evaluate(&Ask{Action: "s3:GetObject", Bucket: "photos", Key: "k", Context: ctx}) == PolicyAllows
+		if got != want {
+			t.Errorf("%s: %v", cond, got)
+		}
+	}
+}
+
+func TestNewContext(t *testing.T) {
+	r := httptest.NewRequest("GET", "/photos?prefix=a%2F&delimiter=/&max-keys=7", nil)
+	r.Header.Set("X-Amz-Tagging", "k=v")
+	r.Header.Set("X-Amz-Object-Lock-Mode", "COMPLIANCE")
+	q, err := Parse(r, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := exampleTime.Add(time.Second)
+	ctx := NewContext(r, &q, &Auth{Kind: ByQuery, AccessKeyID: "alice", SignedAt: exampleTime}, Peer{Addr: "[2001:db8::1]:4711", Secure: true, Now: now})
+	for k, want := range map[string]string{
+		"aws:sourceip": "2001:db8::1", "aws:securetransport": "true", "s3:prefix": "a/", "s3:delimiter": "/", "s3:max-keys": "7",
+		"aws:username": "alice", "s3:authtype": "REST-QUERY-STRING", "s3:signatureage": "1000", "s3:requestobjecttag/k": "v",
+		"s3:object-lock-mode": "COMPLIANCE", "aws:currenttime": "2013-05-24T00:00:01Z",
+	} {
+		if got := ctx[k]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %q", k, got, want)
+		}
+	}
+	for k := range ctx {
+		if !knownConditionKey(k) {
+			t.Errorf("%s is set but no policy may use it", k)
+		}
+	}
+	anon := NewContext(r, &q, &Auth{}, Peer{Addr: "192.0.2.1", Now: now})
+	if anon["aws:username"] != nil || anon["aws:principaltype"][0] != "Anonymous" || anon["aws:sourceip"][0] != "192.0.2.1" {
+		t.Errorf("anonymous: %v", anon)
+	}
+}
+
+func TestPublic(t *testing.T) {
+	for policy, want := range map[string]bool{
+		fmt.Sprintf(allowGet, ""): true,
+		fmt.Sprintf(allowGet, `,"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`):    false,
+		fmt.Sprintf(allowGet, `,"Condition":{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}`):       true,
+		fmt.Sprintf(allowGet, `,"Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`): true,
+		fmt.Sprintf(allowGet, `,"Condition":{"Bool":{"aws:SecureTransport":"true"}}`):          true,
+		strings.Replace(fmt.Sprintf(allowGet, ""), `"*"`, `{"AWS":"alice"}`, 1):                false,
+		strings.Replace(fmt.Sprintf(allowGet, ""), `Allow`, `Deny`, 1):                         false,
+	} {
+		if got := policyOf(t, policy).Public(); got != want {
+			t.Errorf("%s: %v", policy, got)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"", "", true}, {"", "a", false}, {"*", "", true}, {"*", "a/b", true}, {"a*b*c", "aXbYbZc", true}, {"a*b*c", "aXbYbZ", false},
+		{"?", "", false}, {"a?", "ab", true}, {"**", "x", true}, {"*a", "ba", true}, {"*a", "ab", false},
+	} {
+		if match(c.pattern, c.s) != c.want {
+			t.Errorf("%q %q", c.pattern, c.s)
+		}
+	}
+	// A pattern made to be slow must not be.
+	if match(strings.Repeat("a*", 5000)+"b", strings.Repeat("a", 10000)) {
+		t.Error("matched")
+	}
+}
+
+func TestRoles(t *testing.T) {
+	for _, c := range []struct {
+		role   Role
+		scope  string
+		action string
+		bucket string
+		key    string
+		want   bool
+	}{
+		{Admin, "", "s3:PutBucketPolicy", "b", "", true},
+		{Admin, "b", "s3:PutBucketPolicy", "c", "", false},
+		{Admin, "b", "s3:BypassGovernanceRetention", "b", "k", true},
+		{ReadWrite, "", "s3:DeleteObjectVersion", "b", "k", true},
+		{ReadWrite, "", "s3:BypassGovernanceRetention", "b", "k", false},
+		{ReadWrite, "", "s3:PutBucketPolicy", "b", "", false},
+		{ReadWrite, "", "s3:PutLifecycleConfiguration", "b", "", false},
+		{ReadWrite, "b/home/", "s3:PutObject", "b", "home/x", true},
+		{ReadWrite, "b/home/", "s3:PutObject", "b", "homely", false},
+		{ReadWrite, "b/home/", "s3:ListBucket", "b", "home/", true},
+		{ReadWrite, "b/home/", "s3:ListBucket", "b", "", false},
+		{ReadWrite, "b/home/", "s3:DeleteBucket", "b", "", false},
+		{ReadWrite, "b/home/", "s3:GetBucketLocation", "b", "", true},
+		{ReadWrite, "b/home/", "s3:GetBucketTagging", "b", "", false},
+		{ReadWrite, "b", "s3:PutObject", "bb", "k", false},
+		{ReadWrite, "b", "s3:ListAllMyBuckets", "", "", true},
+		{Append, "", "s3:PutObject", "b", "k", true},
+		{Append, "", "s3:GetObject", "b", "k", true},
+		{Append, "", "s3:AbortMultipartUpload", "b", "k", true},
+		{Append, "", "s3:DeleteObject", "b", "k", false},
+		{Append, "", "s3:DeleteObjectVersion", "b", "k", false},
+		{Append, "", "s3:PutObjectRetention", "b", "k", false},
+		{Append, "", "s3:PutObjectTagging", "b", "k", false},
+		{Append, "", "s3:DeleteBucket", "b", "", false},
+		{ReadOnly, "", "s3:GetObjectVersion", "b", "k", true},
+		{ReadOnly, "", "s3:PutObject", "b", "k", false},
+		{ReadOnly, "", "s3:GetBucketPolicy", "b", "", false},
+		{Auditor, "", "s3:GetBucketPolicy", "b", "", true},
+		{Auditor, "", "s3:PutObject", "b", "k", false},
+		{Auditor, "", "s3:DeleteObject", "b", "k", false},
+		{Role("king"), "", "s3:GetObject", "b", "k", false},
+		{"", "", "s3:GetObject", "b", "k", false},
+	} {
+		var scope []string
+		if c.scope != "" {
+			scope = []string{"other", c.scope}
+		}
+		if got := Allowed(c.role, scope, c.action, c.bucket, c.key); got != c.want {
+			t.Errorf("%s %q %s on %s/%s: %v", c.role, c.scope, c.action, c.bucket, c.key, got)
+		}
+	}
+}
+
+// No role but admin may write settings, and only three may write at all.
+func TestRolesByOperation(t *testing.T) {
+	for op := opUnknown + 1; op < opCount; op++ {
+		q := &Request{Op: op, Bucket: "b", Key: "k"}
+		for _, role := range []Role{ReadOnly, Auditor} {
+			if op.Writes() && AllowsRequest(role, nil, q) {
+				t.Errorf("%s may %s", role, op)
+			}
+		}
+		if op.Writes() && AllowsRequest(Append, nil, q) && q.Action() != "s3:PutObject" && q.Action() != "s3:AbortMultipartUpload" {
+			t.Errorf("append may %s", op)
+		}
+	}
+	head := &Request{Op: OpHeadBucket, Bucket: "b"}
+	if !AllowsRequest(ReadOnly, []string{"b/x"}, head) || AllowsRequest(ReadOnly, []string{"c"}, head) {
+		t.Error("HeadBucket")
+	}
+	list := &Request{Op: OpListObjectsV2, Bucket: "b", Query: Query{{"prefix", "x/y"}}}
+	if !AllowsRequest(ReadOnly, []string{"b/x"}, list) || AllowsRequest(ReadOnly, []string{"b/z"}, list) {
+		t.Error("ListObjectsV2")
+	}
+	if !Append.MustNotOverwrite() || ReadWrite.MustNotOverwrite() {
+		t.Error("MustNotOverwrite")
+	}
+}
+
+func BenchmarkEvaluate(b *testing.B) {
+	p := policyOf(b, "["+fmt.Sprintf(allowGet, `,"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`)+`]`)
+	ask := &Ask{Action: "s3:GetObject", Bucket: "photos", Key: "a/b", Context: Context{"aws:sourceip": {"192.0.2.1"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if p.Evaluate(ask) != PolicyAllows {
+			b.Fatal("denied")
+		}
+	}
+}

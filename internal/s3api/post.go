@@ -1,0 +1,225 @@
+package s3api
+
+import (
+	"context"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"time"
+)
+
+const (
+	maxPostFields     = 100
+	maxPostFieldBytes = 20 << 10 // all fields before the file, as AWS limits them
+)
+
+// PostForm is a browser's upload (S3 API Reference, "POST Object"): fields, then one file, then whatever is ignored.
+type PostForm struct {
+	Fields   map[string]string // by name in lower case
+	Key      string            // with ${filename} filled in
+	FileName string
+	File     io.Reader // the object's bytes, streaming
+}
+
+// ReadPostForm reads the fields of a form up to its file.
+func ReadPostForm(r *http.Request) (*PostForm, error) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || params["boundary"] == "" {
+		return nil, ErrMalformedPOST
+	}
+	f := &PostForm{Fields: map[string]string{}}
+	mr := multipart.NewReader(r.Body, params["boundary"])
+	for total := 0; ; {
+		p, err := mr.NextPart()
+		if err == io.EOF {
+			return nil, InvalidArgument("file", "", "POST requires exactly one file upload per request.")
+		}
+		if err != nil {
+			return nil, postError(err)
+		}
+		name := strings.ToLower(p.FormName())
+		if name == "file" {
+			f.FileName, f.File = p.FileName(), postFile{p}
+			return f, f.setKey()
+		}
+		value, err := io.ReadAll(io.LimitReader(p, int64(maxPostFieldBytes-total)+1))
+		if err != nil {
+			return nil, postError(err)
+		}
+		if total += len(value) + len(name); total > maxPostFieldBytes || len(f.Fields) == maxPostFields {
+			return nil, ErrMalformedPOST.Msg("Your POST request fields preceding the upload file were too large.")
+		}
+		if _, twice := f.Fields[name]; twice {
+			return nil, InvalidArgument(name, string(value), "POST requires exactly one field named %s.", name)
+		}
+		f.Fields[name] = string(value)
+	}
+}
+
+// postError says what a failed read of the form means: the client's timeouts are theirs, bad framing is a malformed form.
+func postError(err error) error {
+	if e := FromError(err); e.Code != ErrInternalError.Code && e.Code != ErrIncompleteBody.Code {
+		return e
+	}
+	return ErrMalformedPOST
+}
+
+// postFile reads the file's part; a form that ends in it is an incomplete body.
+type postFile struct{ p *multipart.Part }
+
+func (f postFile) Read(b []byte) (int, error) {
+	n, err := f.p.Read(b)
+	if err != nil && err != io.EOF {
+		err = bodyError(err)
+	}
+	return n, err
+}
+
+func (f *PostForm) setKey() error {
+	key, ok := f.Fields["key"]
+	if !ok || key == "" {
+		return missingPostField("key")
+	}
+	f.Key = strings.ReplaceAll(key, "${filename}", f.FileName)
+	switch {
+	case len(f.Key) > maxKeyBytes:
+		return keyTooLong(len(f.Key))
+	case strings.ToValidUTF8(f.Key, "") != f.Key:
+		return ErrInvalidURI
+	}
+	return nil
+}
+
+func missingPostField(name string) error {
+	return InvalidArgument(name, "", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
+}
+
+// Header gives the fields as the headers of a PUT, so that whatever reads those reads these.
+func (f *PostForm) Header() http.Header {
+	h := http.Header{}
+	for name, v := range f.Fields {
+		switch {
+		case name == "x-amz-signature" || name == "x-amz-credential" || name == "x-amz-algorithm" || name == "x-amz-date":
+		case strings.HasPrefix(name, "x-amz-"), name == "content-type", name == "cache-control", name == "content-disposition",
+			name == "content-encoding", name == "content-language", name == "expires", name == "content-md5":
+			h[textproto.CanonicalMIMEHeaderKey(name)] = []string{v}
+		case name == "acl":
+			h["X-Amz-Acl"] = []string{v}
+		}
+	}
+	return h
+}
+
+// Tags are those of the field "tagging", an XML document.
+func (f *PostForm) Tags() ([]Tag, error) {
+	if v := f.Fields["tagging"]; v != "" {
+		return DecodeTagging([]byte(v), false)
+	}
+	return nil, nil
+}
+
+// postAuthFields are signed forms' fields; a form has all of them or is anonymous.
+var postAuthFields = [...]string{"policy", "x-amz-signature", "x-amz-credential", "x-amz-date", "x-amz-algorithm"}
+
+// VerifyPost checks the signature of a form and its policy document, and returns the bounds that the policy sets for the
+// file, which f.File then enforces. A form without any field of authentication is Anonymous.
+func (v *Verifier) VerifyPost(ctx context.Context, f *PostForm, bucket string) (*Auth, error) {
+	present := 0
+	for _, n := range postAuthFields {
+		if _, ok := f.Fields[n]; ok {
+			present++
+		}
+	}
+	if present == 0 {
+		return &Auth{Payload: PayloadUnsigned}, nil
+	}
+	for _, n := range postAuthFields {
+		if _, ok := f.Fields[n]; !ok {
+			return nil, missingPostField(n)
+		}
+	}
+	a, c, err := v.postCredential(f)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkPost(ctx, f, a, c); err != nil {
+		return nil, err
+	}
+	policy, err := parsePostPolicy(f.Fields["policy"])
+	if err != nil {
+		return nil, err
+	}
+	if now := v.now(); now.After(policy.expiration) || now.Sub(a.SignedAt) > maxExpires*time.Second {
+		return nil, policyFailed("Policy expired.")
+	}
+	if err := policy.check(f, bucket); err != nil {
+		return nil, err
+	}
+	if policy.bounded {
+		f.File = &boundedFile{src: f.File, least: policy.least, most: policy.most}
+	}
+	return a, nil
+}
+
+// postCredential reads what the form says about its signature.
+func (v *Verifier) postCredential(f *PostForm) (*Auth, *credential, error) {
+	if a := f.Fields["x-amz-algorithm"]; a != algorithmV4 {
+		return nil, nil, InvalidArgument("X-Amz-Algorithm", a, "Only AWS4-HMAC-SHA256 is supported")
+	}
+	at, err := time.Parse(isoTime, f.Fields["x-amz-date"])
+	if err != nil {
+		return nil, nil, InvalidArgument("X-Amz-Date", f.Fields["x-amz-date"], "X-Amz-Date must be formated via ISO8601 Long format")
+	}
+	c, err := parseCredential(f.Fields["x-amz-credential"], formErrors)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.checkScope(v.region, formErrors); err != nil {
+		return nil, nil, err
+	}
+	if f.Fields["x-amz-date"][:8] != c.date {
+		return nil, nil, InvalidArgument("X-Amz-Date", f.Fields["x-amz-date"], "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", c.date, f.Fields["x-amz-date"][:8])
+	}
+	if at.Sub(v.now()) > maxSkew {
+		return nil, nil, ErrRequestNotYetValid
+	}
+	c.signature = f.Fields["x-amz-signature"]
+	return &Auth{Kind: ByPostForm, AccessKeyID: c.accessKeyID, SignedAt: at, Payload: PayloadUnsigned}, c, nil
+}
+
+// checkPost compares the signature, which is over the encoded policy itself.
+func (v *Verifier) checkPost(ctx context.Context, f *PostForm, a *Auth, c *credential) error {
+	key, err := v.signingKey(ctx, c)
+	if err != nil {
+		return err
+	}
+	a.key, a.scope = key, c.scope
+	if !key.signs([]byte(f.Fields["policy"]), c.signature) {
+		return mismatch(c, []byte(f.Fields["policy"]), nil)
+	}
+	return nil
+}
+
+// boundedFile enforces content-length-range.
+type boundedFile struct {
+	src         io.Reader
+	least, most int64
+	n           int64
+}
+
+func (b *boundedFile) Read(p []byte) (int, error) {
+	n, err := b.src.Read(p)
+	b.n += int64(n)
+	if b.n > b.most {
+		// What follows is only counted, to a bound, in order to say by how much it is too long.
+		rest, _ := io.CopyN(io.Discard, b.src, 1<<20)
+		return 0, EntityTooLarge(b.n+rest, b.most)
+	}
+	if err == io.EOF && b.n < b.least {
+		return n, entityTooSmall(b.n, b.least)
+	}
+	return n, err
+}

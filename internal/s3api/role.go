@@ -1,0 +1,147 @@
+package s3api
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Role is what an access key may do at all. A bucket policy can allow more to others and deny to anyone.
+type Role string
+
+const (
+	Admin     Role = "admin"     // everything
+	ReadWrite Role = "readwrite" // objects and their locks, tags and uploads; buckets, but not their settings
+	Append    Role = "append"    // put and read: no delete, no overwrite
+	ReadOnly  Role = "readonly"  // read objects and what a client must know of a bucket
+	Auditor   Role = "auditor"   // read everything, settings and policies too; change nothing
+)
+
+// ValidRole tells whether r is one.
+func ValidRole(r Role) bool {
+	switch r {
+	case Admin, ReadWrite, Append, ReadOnly, Auditor:
+		return true
+	}
+	return false
+}
+
+// MustNotOverwrite tells whether a put of this role succeeds only where the key has no current version. Only the commit can
+// decide that: the caller adds If-None-Match: * to the write.
+func (r Role) MustNotOverwrite() bool { return r == Append }
+
+// reads are what a client needs in order to read.
+var reads = set(`s3:GetObject s3:GetObjectVersion s3:GetObjectAttributes s3:GetObjectVersionAttributes s3:GetObjectTagging
+	s3:GetObjectVersionTagging s3:GetObjectRetention s3:GetObjectLegalHold s3:GetObjectAcl s3:GetObjectVersionAcl
+	s3:ListBucket s3:ListBucketVersions s3:ListBucketMultipartUploads s3:ListMultipartUploadParts s3:ListAllMyBuckets
+	s3:GetBucketLocation s3:GetBucketVersioning s3:GetBucketObjectLockConfiguration s3:GetBucketAcl s3:GetBucketCORS
+	s3:GetEncryptionConfiguration s3:GetBucketOwnershipControls s3:GetBucketPublicAccessBlock s3:GetBucketRequestPayment
+	s3:GetBucketTagging s3:GetLifecycleConfiguration`)
+
+// puts are what adds without taking away. Aborting an upload hides only what was never an object.
+var puts = set(`s3:PutObject s3:AbortMultipartUpload`)
+
+// changes are what readwrite may besides. Retention and legal hold are put by backup tools; weakening them is up to the
+// lock's own rules, and s3:BypassGovernanceRetention is not here.
+var changes = set(`s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectTagging s3:PutObjectVersionTagging s3:DeleteObjectTagging
+	s3:DeleteObjectVersionTagging s3:PutObjectRetention s3:PutObjectLegalHold s3:PutObjectAcl s3:PutObjectVersionAcl
+	s3:CreateBucket s3:DeleteBucket`)
+
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}
+
+// may tells whether the role has the action anywhere.
+func (r Role) may(action string) bool {
+	switch r {
+	case Admin:
+		return true
+	case ReadWrite:
+		return reads[action] || puts[action] || changes[action]
+	case Append:
+		return reads[action] || puts[action]
+	case ReadOnly:
+		return reads[action]
+	case Auditor:
+		return reads[action] || strings.HasPrefix(action, "s3:Get") || strings.HasPrefix(action, "s3:List")
+	}
+	return false
+}
+
+// Allowed tells whether a key with this role and scope may carry out action on bucket and key. Each scope is BUCKET or
+// BUCKET/PREFIX; none means everywhere. For actions that list, key is the prefix asked for, so that a key scoped to a
+// prefix can list below it and nothing else. Other actions on a bucket need the whole bucket in scope, except reading what
+// a client must know of it.
+func Allowed(role Role, scope []string, action, bucket, key string) bool {
+	if !role.may(action) {
+		return false
+	}
+	if len(scope) == 0 || action == "s3:ListAllMyBuckets" {
+		return true
+	}
+	for _, s := range scope {
+		b, prefix, _ := strings.Cut(s, "/")
+		if b != bucket {
+			continue
+		}
+		if prefix == "" || strings.HasPrefix(key, prefix) || bucketReads[action] {
+			return true
+		}
+	}
+	return false
+}
+
+// bucketReads are about the bucket as such and say nothing about its keys.
+var bucketReads = set(`s3:GetBucketLocation s3:GetBucketVersioning s3:GetBucketObjectLockConfiguration s3:GetBucketAcl
+	s3:GetBucketCORS s3:GetEncryptionConfiguration s3:GetBucketOwnershipControls s3:GetBucketPublicAccessBlock s3:GetBucketRequestPayment`)
+
+// ExtraActions are the actions that a request's headers need besides its own, on the same key.
+func ExtraActions(h http.Header, q *Request) []string {
+	var extra []string
+	switch q.Op {
+	case OpPutObject, OpCopyObject, OpCreateMultipartUpload, OpPostObject:
+		for _, e := range [...]struct{ header, action string }{
+			{"X-Amz-Tagging", "s3:PutObjectTagging"},
+			{"X-Amz-Object-Lock-Mode", "s3:PutObjectRetention"},
+			{"X-Amz-Object-Lock-Legal-Hold", "s3:PutObjectLegalHold"},
+		} {
+			if firstOf(h, e.header) != "" {
+				extra = append(extra, e.action)
+			}
+		}
+	case OpCreateBucket:
+		if strings.EqualFold(firstOf(h, "X-Amz-Bucket-Object-Lock-Enabled"), "true") {
+			extra = append(extra, "s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
+		}
+	}
+	return extra
+}
+
+// AllowsRequest tells whether a key covers the request: Allowed for its action, with the prefix as the key of a listing.
+// What headers add to the making of an object or a bucket is part of making it. The caller asks Allowed itself for the
+// source of a copy, for each key of DeleteObjects, and for s3:BypassGovernanceRetention where a lock stands in the way.
+func AllowsRequest(role Role, scope []string, q *Request) bool {
+	action, key := q.Action(), q.Key
+	switch q.Op {
+	case OpHeadBucket:
+		action = "s3:GetBucketLocation" // a key scoped to a prefix may know that its bucket is there
+	case OpListObjects, OpListObjectsV2, OpListObjectVersions, OpListMultipartUploads:
+		key = q.Query.Get("prefix")
+	case OpDeleteObjects, OpPostObject:
+		return role.may(action) && InScope(scope, q.Bucket) // the keys are in the body
+	}
+	return Allowed(role, scope, action, q.Bucket, key)
+}
+
+// InScope tells whether ListBuckets shows the bucket.
+func InScope(scope []string, bucket string) bool {
+	for _, s := range scope {
+		if b, _, _ := strings.Cut(s, "/"); b == bucket {
+			return true
+		}
+	}
+	return len(scope) == 0
+}
