@@ -270,21 +270,30 @@ func appendSize(dst []byte, n uint64) []byte {
 	return append(dst, byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 }
 
-// decode makes an entry of an item, and checks it against its leaf.
-func decode(it *segment.Item, index uint64) (entry.Entry, error) {
+// parseLeaf parses the leaf of an item and checks that it is entry index, and that the private part is the one it commits to.
+func parseLeaf(it *segment.Item, index uint64) (entry.Leaf, error) {
 	leaf, err := entry.ParseLeaf(it.Leaf)
 	if err != nil {
-		return entry.Entry{}, fmt.Errorf("entry %d: %v: %w", index, err, frame.ErrCorrupt)
+		return entry.Leaf{}, fmt.Errorf("entry %d: %v: %w", index, err, frame.ErrCorrupt)
 	}
 	if leaf.Index != index {
-		return entry.Entry{}, fmt.Errorf("leaf of entry %d where %d should be: %w", leaf.Index, index, frame.ErrCorrupt)
+		return entry.Leaf{}, fmt.Errorf("leaf of entry %d where %d should be: %w", leaf.Index, index, frame.ErrCorrupt)
+	}
+	if !it.Erased && entry.Commitment(it.Salt, it.Private) != leaf.C {
+		return entry.Leaf{}, fmt.Errorf("entry %d: the private part is not the one that the leaf commits to: %w", index, frame.ErrCorrupt)
+	}
+	return leaf, nil
+}
+
+// decode makes an entry of an item.
+func decode(it *segment.Item, index uint64) (entry.Entry, error) {
+	leaf, err := parseLeaf(it, index)
+	if err != nil {
+		return entry.Entry{}, err
 	}
 	e := entry.Entry{Index: index, Time: leaf.Time, Type: leaf.Type, Salt: it.Salt}
 	if it.Erased {
 		return e, nil
-	}
-	if entry.Commitment(it.Salt, it.Private) != leaf.C {
-		return entry.Entry{}, fmt.Errorf("entry %d: the private part is not the one that the leaf commits to: %w", index, frame.ErrCorrupt)
 	}
 	if e.Private, err = entry.ParsePrivate(it.Private); err != nil {
 		return entry.Entry{}, fmt.Errorf("entry %d: %v: %w", index, err, frame.ErrCorrupt)

@@ -66,8 +66,9 @@ func (l *Ledger) Entries(ctx context.Context, from, to uint64, fn func(*entry.En
 	work, order := make(chan *piece), make(chan *piece, ahead)
 	for range decoders {
 		go func() {
+			var scratch segment.Scratch
 			for p := range work {
-				p.entries, p.err = l.decodePiece(ctx, p)
+				p.entries, p.err = l.decodePiece(ctx, p, &scratch)
 				close(p.done)
 			}
 		}()
@@ -141,7 +142,7 @@ func (l *Ledger) pieceEnd(ctx context.Context, f *file, from, to uint64) (uint64
 	return min(end, to), nil
 }
 
-func (l *Ledger) decodePiece(ctx context.Context, p *piece) ([]entry.Entry, error) {
+func (l *Ledger) decodePiece(ctx context.Context, p *piece, scratch *segment.Scratch) ([]entry.Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -161,7 +162,7 @@ func (l *Ledger) decodePiece(ctx context.Context, p *piece) ([]entry.Entry, erro
 	}
 	out := make([]entry.Entry, 0, p.to-p.from)
 	for i := range pairs {
-		items, err := pairs[i].Items()
+		items, err := pairs[i].ItemsIn(scratch)
 		if err != nil {
 			return nil, fmt.Errorf("couldn't read entries from %d on: %w", pairs[i].First, err)
 		}

@@ -87,7 +87,7 @@ func segmentTails(ctx context.Context, e interface {
 	return all, nil
 }
 
-// tail copies the batches of one tail that the ledger has not.
+// tail copies the batches of one tail that the ledger has not. Reading and decoding are one batch or more ahead of hashing and writing.
 func (r *recovery) tail(t engine.Tail) error {
 	epoch, first, _ := segment.ParseName(t.Name)
 	if epoch != r.l.opt.Epoch {
@@ -99,15 +99,18 @@ func (r *recovery) tail(t engine.Tail) error {
 	}
 	defer f.Close()
 	s := segment.NewScanner(f, f.Size(), first, r.l.opt.Keys.Sealer)
-	for {
-		b, err := s.Next()
-		if err == io.EOF {
-			break
+	checked, quit := make(chan checkedBatch, 8), make(chan struct{})
+	defer func() { // the scanner is the goroutine's until it is done
+		close(quit)
+		for range checked {
 		}
-		if err != nil {
-			return err
+	}()
+	go scanChecked(s, r.l.opt.Keys.StoreID, checked, quit)
+	for b := range checked {
+		if b.err != nil {
+			return b.err
 		}
-		if err := r.batch(b, s.Header); err != nil {
+		if err := r.batch(b); err != nil {
 			return err
 		}
 	}
@@ -121,12 +124,76 @@ func (r *recovery) tail(t engine.Tail) error {
 	return nil
 }
 
-// batch copies one batch, once it is verified, if it is the next.
-func (r *recovery) batch(b segment.Batch, h frame.Header) error {
-	l, c := r.l, b.Commit
-	if h.StoreID != l.opt.Keys.StoreID {
-		return fmt.Errorf("it is of store %x: move it away", h.StoreID)
+// checkedBatch is a batch whose leaves and private parts belong together.
+type checkedBatch struct {
+	segment.Batch
+	file      frame.FileID
+	firstTime int64
+	hashes    []tree.Hash
+	err       error
+}
+
+func scanChecked(s *segment.Scanner, store [16]byte, out chan<- checkedBatch, quit <-chan struct{}) {
+	defer close(out)
+	var scratch segment.Scratch
+	for {
+		var c checkedBatch
+		c.Batch, c.err = s.Next()
+		if c.err == io.EOF {
+			return
+		}
+		if c.err == nil && s.Header.StoreID != store {
+			c.err = fmt.Errorf("it is of store %x: move it away", s.Header.StoreID)
+		}
+		if c.err == nil {
+			c.file, c.err = s.Header.FileID, c.check(&scratch)
+		}
+		select {
+		case out <- c:
+		case <-quit:
+			return
+		}
+		if c.err != nil {
+			return
+		}
 	}
+}
+
+// check checks each entry against its leaf, hashes the leaves and fills in the times of the pairs.
+func (c *checkedBatch) check(scratch *segment.Scratch) error {
+	var last int64
+	for i := range c.Pairs {
+		p := &c.Pairs[i]
+		items, err := p.ItemsIn(scratch)
+		if err != nil {
+			return err
+		}
+		for j := range items {
+			index := p.First + uint64(j)
+			leaf, err := parseLeaf(&items[j], index)
+			if err != nil {
+				return err
+			}
+			t := micros(leaf.Time)
+			if len(c.hashes) == 0 {
+				c.firstTime = t
+			} else if t < last {
+				return fmt.Errorf("entry %d is older than the one before: %w", index, frame.ErrCorrupt)
+			}
+			last = t
+			c.hashes = append(c.hashes, entry.LeafHash(items[j].Leaf))
+		}
+		p.LastTime = last
+	}
+	if c.Commit.Time != last {
+		return fmt.Errorf("commit of size %d has another time than its last entry: %w", c.Commit.Size, frame.ErrCorrupt)
+	}
+	return nil
+}
+
+// batch copies one batch, if it is the next, once its root is verified. The signature is verified once, at the end: the last root covers all.
+func (r *recovery) batch(b checkedBatch) error {
+	l, c := r.l, b.Commit
 	size := l.seq.frontier.Size()
 	if c.Size <= size { // a sealed segment has it, or another tail: an earlier recovery was cut short
 		if root := l.seq.frontier.Root(); c.Size == size && c.Root != root {
@@ -137,65 +204,32 @@ func (r *recovery) batch(b segment.Batch, h frame.Header) error {
 	if c.First != size {
 		return fmt.Errorf("it goes on at entry %d where %d is missing: %w", c.First, size, frame.ErrCorrupt)
 	}
+	if last := max(l.head.commit.Time, r.last.Time); size > 0 && b.firstTime < last {
+		return fmt.Errorf("entry %d is older than the one before: %w", size, frame.ErrCorrupt)
+	}
+	l.groups = l.seq.frontier.AppendMany(l.groups, b.hashes...)
+	if root := l.seq.frontier.Root(); root != c.Root {
+		return fmt.Errorf("the entries up to %d have the root %s, not the one that is signed: %w", c.Size, root, frame.ErrCorrupt)
+	}
 	if r.w == nil {
 		id := frame.NewFileID()
 		if l.faults.reuseFileID {
-			id = h.FileID
+			id = b.file
 		}
-		w, err := l.create(size, id)
+		w, err := l.create(size, id, recoveryBuffer)
 		if err != nil {
 			return err
 		}
 		r.w = w
 	}
-	firstTime, err := r.check(&b)
-	if err != nil {
-		return err
-	}
-	if err := r.w.Append(b, firstTime); err != nil {
+	if err := r.w.Append(b.Batch, b.firstTime); err != nil {
 		return err
 	}
 	r.last = c
 	return nil
 }
 
-// check verifies a batch against its root, and fills in the times of its pairs. The signature is verified once, at the end: the last root covers all.
-func (r *recovery) check(b *segment.Batch) (firstTime int64, err error) {
-	l := r.l
-	last := l.head.commit.Time
-	if r.last.Size > 0 {
-		last = r.last.Time
-	}
-	for i := range b.Pairs {
-		p := &b.Pairs[i]
-		items, err := p.Items()
-		if err != nil {
-			return 0, err
-		}
-		for j := range items {
-			index := p.First + uint64(j)
-			e, err := decode(&items[j], index)
-			if err != nil {
-				return 0, err
-			}
-			t := micros(e.Time)
-			if t < last && index > 0 {
-				return 0, fmt.Errorf("entry %d is older than the one before: %w", index, frame.ErrCorrupt)
-			}
-			if last = t; i == 0 && j == 0 {
-				firstTime = t
-			}
-			if g, ok := l.seq.frontier.Append(entry.LeafHash(items[j].Leaf)); ok {
-				l.groups = append(l.groups, g)
-			}
-		}
-		p.LastTime = last
-	}
-	if root := l.seq.frontier.Root(); root != b.Commit.Root {
-		return 0, fmt.Errorf("the entries up to %d have the root %s, not the one that is signed: %w", b.Commit.Size, root, frame.ErrCorrupt)
-	}
-	return firstTime, nil
-}
+const recoveryBuffer = 1 << 20 // bytes written at once
 
 // publish seals the copy: from here on it is the ledger.
 func (r *recovery) publish() error {

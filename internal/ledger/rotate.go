@@ -28,12 +28,12 @@ func (l *Ledger) begin(first uint64) *upcoming {
 	u := &upcoming{done: make(chan struct{})}
 	go func() {
 		defer close(u.done)
-		u.w, u.err = l.create(first, frame.NewFileID())
+		u.w, u.err = l.create(first, frame.NewFileID(), 0)
 	}()
 	return u
 }
 
-func (l *Ledger) create(first uint64, id frame.FileID) (*segment.Writer, error) {
+func (l *Ledger) create(first uint64, id frame.FileID, bufferBytes int) (*segment.Writer, error) {
 	app, ok := l.opt.Engine.(engine.Appender)
 	if !ok {
 		return nil, errors.New("the engine can't append: open the ledger read-only")
@@ -45,7 +45,7 @@ func (l *Ledger) create(first uint64, id frame.FileID) (*segment.Writer, error) 
 	}
 	return segment.Create(context.Background(), app, segment.Options{
 		StoreID: l.opt.Keys.StoreID, KeyID: key.ID, Epoch: l.opt.Epoch, First: first, FileID: id, Sealer: s,
-		PreallocateBytes: l.opt.SegmentBytes + l.opt.SegmentBytes/4,
+		PreallocateBytes: l.opt.SegmentBytes + l.opt.SegmentBytes/4, BufferBytes: bufferBytes,
 	})
 }
 

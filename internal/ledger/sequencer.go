@@ -27,11 +27,20 @@ type sequencer struct {
 
 // batch is what one fsync makes durable.
 type batch struct {
-	entries []entry.Entry
-	items   []segment.Item
-	hashes  []tree.Hash
-	bytes   int
+	entries []entry.Entry // passed on to Apply
 	waiting []*proposal
+
+	items  []segment.Item // these are used again for the next batch
+	hashes []tree.Hash
+	bytes  []byte // the leaves and private parts
+}
+
+// reset empties the batch.
+func (b *batch) reset() {
+	*b = batch{items: b.items[:0], hashes: b.hashes[:0], bytes: b.bytes[:0]}
+	if cap(b.bytes) > 2*segment.BatchBytes {
+		b.bytes = nil // one batch of long entries isn't a reason to keep its memory
+	}
 }
 
 // applied is a durable batch on its way to Apply.
@@ -61,7 +70,7 @@ func (l *Ledger) run() {
 // commit makes a batch of the first proposals, commits it, and returns the rest.
 func (l *Ledger) commit(proposals []*proposal) (rest []*proposal) {
 	s := &l.seq
-	s.batch = batch{}
+	s.batch.reset()
 	err := l.failed()
 	if err == nil {
 		err = s.prepare(l)
@@ -102,7 +111,7 @@ func (l *Ledger) decide(proposals []*proposal) (rest []*proposal) {
 		room = int(min(uint64(room), s.rotateAt-s.frontier.Size()))
 	}
 	for i, p := range proposals {
-		if len(s.batch.entries) >= room || s.batch.bytes >= segment.BatchBytes {
+		if len(s.batch.entries) >= room || len(s.batch.bytes) >= segment.BatchBytes {
 			return proposals[i:]
 		}
 		if !p.take() {
@@ -148,13 +157,15 @@ func (l *Ledger) add(d Draft, at, wall time.Time) (entry.Entry, error) {
 	if err := e.Validate(); err != nil {
 		return entry.Entry{}, fmt.Errorf("couldn't make an entry: %w", err)
 	}
-	private := entry.AppendPrivate(nil, &e.Private)
-	leaf := entry.AppendLeaf(make([]byte, 0, entry.MaxLeaf/2), e.Index, e.Time, e.Type, entry.Commitment(e.Salt, private))
 	b := &s.batch
+	start := len(b.bytes)
+	b.bytes = entry.AppendPrivate(b.bytes, &e.Private)
+	middle := len(b.bytes)
+	b.bytes = entry.AppendLeaf(b.bytes, e.Index, e.Time, e.Type, entry.Commitment(e.Salt, b.bytes[start:middle]))
+	private, leaf := b.bytes[start:middle:middle], b.bytes[middle:len(b.bytes):len(b.bytes)]
 	b.entries = append(b.entries, e)
 	b.items = append(b.items, segment.Item{Leaf: leaf, Salt: e.Salt, Private: private})
 	b.hashes = append(b.hashes, entry.LeafHash(leaf))
-	b.bytes += len(leaf) + len(private)
 	if l.opt.Decided != nil {
 		l.opt.Decided(&b.entries[len(b.entries)-1])
 	}

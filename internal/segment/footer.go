@@ -75,7 +75,7 @@ func (f *Footer) setRows(rows []Row) error {
 
 // Rows decodes the table of a segment whose first entry is first.
 func (f *Footer) Rows(first uint64) ([]Row, error) {
-	raw, err := decompress(f.table, f.tableZstd)
+	raw, err := decompress(nil, f.table, f.tableZstd)
 	if err != nil {
 		return nil, err
 	}

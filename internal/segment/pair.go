@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"stele/internal/frame"
 )
@@ -36,65 +38,86 @@ func EncodePair(first uint64, items []Item, lastTime int64) (Pair, error) {
 		return Pair{}, fmt.Errorf("couldn't encode %d entries as a pair", len(items))
 	}
 	p := Pair{First: first, Count: len(items), LastTime: lastTime, hasPrivates: true}
-	rawLeaves, rawPrivates, err := appendItems(items)
-	if err != nil {
+	s := encodeScratch.Get().(*rawPair)
+	defer encodeScratch.Put(s)
+	if err := s.set(items); err != nil {
 		return Pair{}, err
 	}
-	p.leaves = make([]byte, 0, pairPrefix+len(rawLeaves)/2)
+	p.leaves = make([]byte, 0, pairPrefix+len(s.leaves))
 	p.leaves = binary.BigEndian.AppendUint64(p.leaves, first)
 	p.leaves = binary.BigEndian.AppendUint32(p.leaves, uint32(len(items)))
-	p.leaves, p.leavesZstd = compress(p.leaves, rawLeaves)
-	p.privates, p.privatesZstd = compress(nil, rawPrivates)
+	p.leaves, p.leavesZstd = compress(p.leaves, s.leaves)
+	p.privates, p.privatesZstd = compress(make([]byte, 0, len(s.privates)), s.privates)
 
-	gotLeaves, err := decompress(p.leaves[pairPrefix:], p.leavesZstd)
-	if err != nil || !bytes.Equal(gotLeaves, rawLeaves) {
-		return Pair{}, errors.New("couldn't encode leaves: what was encoded doesn't decode to them")
+	if err := s.check(p.leaves[pairPrefix:], p.leavesZstd, s.leaves); err != nil {
+		return Pair{}, err
 	}
-	gotPrivates, err := decompress(p.privates, p.privatesZstd)
-	if err != nil || !bytes.Equal(gotPrivates, rawPrivates) {
-		return Pair{}, errors.New("couldn't encode private parts: what was encoded doesn't decode to them")
-	}
-	return p, nil
+	return p, s.check(p.privates, p.privatesZstd, s.privates)
 }
 
-func appendItems(items []Item) (leaves, privates []byte, err error) {
-	nLeaves, nPrivates := 0, 0
-	for i := range items {
-		nLeaves += 2 + len(items[i].Leaf)
-		nPrivates += 4 + 16 + len(items[i].Private)
+// rawPair is a pair before compression.
+type rawPair struct{ leaves, privates, again []byte }
+
+var encodeScratch = sync.Pool{New: func() any { return new(rawPair) }}
+
+// check decodes what was encoded.
+func (s *rawPair) check(stored []byte, isZstd bool, want []byte) error {
+	got, err := decompress(s.again, stored, isZstd)
+	if err != nil || !bytes.Equal(got, want) {
+		return errors.New("couldn't encode entries: what was encoded doesn't decode to them")
 	}
-	if nLeaves+nPrivates > maxRaw {
-		return nil, nil, fmt.Errorf("couldn't encode entries of %d bytes in one pair", nLeaves+nPrivates)
+	if isZstd {
+		s.again = got
 	}
-	leaves, privates = make([]byte, 0, nLeaves), make([]byte, 0, nPrivates)
+	return nil
+}
+
+func (s *rawPair) set(items []Item) error {
+	s.leaves, s.privates = s.leaves[:0], s.privates[:0]
 	for i := range items {
 		it := &items[i]
 		if len(it.Leaf) == 0 || len(it.Leaf) > 1<<16-1 {
-			return nil, nil, fmt.Errorf("couldn't encode a leaf of %d bytes", len(it.Leaf))
+			return fmt.Errorf("couldn't encode a leaf of %d bytes", len(it.Leaf))
 		}
-		leaves = binary.BigEndian.AppendUint16(leaves, uint16(len(it.Leaf)))
-		leaves = append(leaves, it.Leaf...)
+		s.leaves = binary.BigEndian.AppendUint16(s.leaves, uint16(len(it.Leaf)))
+		s.leaves = append(s.leaves, it.Leaf...)
 		if it.Erased {
-			privates = binary.BigEndian.AppendUint32(privates, 0)
+			s.privates = binary.BigEndian.AppendUint32(s.privates, 0)
 			continue
 		}
-		privates = binary.BigEndian.AppendUint32(privates, uint32(16+len(it.Private)))
-		privates = append(privates, it.Salt[:]...)
-		privates = append(privates, it.Private...)
+		s.privates = binary.BigEndian.AppendUint32(s.privates, uint32(16+len(it.Private)))
+		s.privates = append(s.privates, it.Salt[:]...)
+		s.privates = append(s.privates, it.Private...)
+		if len(s.privates) > maxRaw {
+			return fmt.Errorf("couldn't encode private parts of %d bytes as one pair", len(s.privates))
+		}
 	}
-	return leaves, privates, nil
+	return nil
 }
 
-// Leaves returns the leaves alone, which needs no key. They alias one buffer of their own or the pair's.
-func (p *Pair) Leaves() ([][]byte, error) {
-	raw, err := decompress(p.leaves[pairPrefix:], p.leavesZstd)
+// Scratch is memory to decode pairs in. What was decoded in it holds until it is used again.
+type Scratch struct {
+	rawLeaves, rawPrivates []byte
+	leaves                 [][]byte
+	items                  []Item
+}
+
+// Leaves returns the leaves alone, which needs no key.
+func (p *Pair) Leaves() ([][]byte, error) { return p.LeavesIn(new(Scratch)) }
+
+// LeavesIn is Leaves in s.
+func (p *Pair) LeavesIn(s *Scratch) ([][]byte, error) {
+	raw, err := decompress(s.rawLeaves, p.leaves[pairPrefix:], p.leavesZstd)
 	if err != nil {
 		return nil, err
+	}
+	if p.leavesZstd {
+		s.rawLeaves = raw
 	}
 	if p.Count > len(raw)/2 {
 		return nil, fmt.Errorf("count %d is more than the leaves can hold: %w", p.Count, frame.ErrCorrupt)
 	}
-	out := make([][]byte, 0, p.Count)
+	out := slices.Grow(s.leaves[:0], p.Count)
 	for range p.Count {
 		if len(raw) < 2 {
 			return nil, fmt.Errorf("leaves end early: %w", frame.ErrCorrupt)
@@ -108,44 +131,58 @@ func (p *Pair) Leaves() ([][]byte, error) {
 	if len(raw) != 0 {
 		return nil, fmt.Errorf("%d bytes behind the last leaf: %w", len(raw), frame.ErrCorrupt)
 	}
+	s.leaves = out
 	return out, nil
 }
 
 // Items returns the entries. A pair that was read without a key has none to give: an error.
-func (p *Pair) Items() ([]Item, error) {
+func (p *Pair) Items() ([]Item, error) { return p.ItemsIn(new(Scratch)) }
+
+// ItemsIn is Items in s.
+func (p *Pair) ItemsIn(s *Scratch) ([]Item, error) {
 	if !p.hasPrivates {
 		return nil, errors.New("couldn't read private parts: the file was opened without its key")
 	}
-	leaves, err := p.Leaves()
+	leaves, err := p.LeavesIn(s)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := decompress(p.privates, p.privatesZstd)
+	raw, err := decompress(s.rawPrivates, p.privates, p.privatesZstd)
 	if err != nil {
 		return nil, err
 	}
-	items := make([]Item, len(leaves))
-	for i := range items {
-		items[i].Leaf = leaves[i]
-		if len(raw) < 4 {
-			return nil, fmt.Errorf("private parts end early: %w", frame.ErrCorrupt)
-		}
-		n := int(binary.BigEndian.Uint32(raw))
-		raw = raw[4:]
-		switch {
-		case n == 0:
-			items[i].Erased = true
-		case n < 16 || n > len(raw):
-			return nil, fmt.Errorf("private part of %d bytes: %w", n, frame.ErrCorrupt)
-		default:
-			copy(items[i].Salt[:], raw)
-			items[i].Private, raw = raw[16:n:n], raw[n:]
+	if p.privatesZstd {
+		s.rawPrivates = raw
+	}
+	s.items = slices.Grow(s.items[:0], len(leaves))[:len(leaves)]
+	for i := range s.items {
+		if raw, err = s.items[i].parse(leaves[i], raw); err != nil {
+			return nil, err
 		}
 	}
 	if len(raw) != 0 {
 		return nil, fmt.Errorf("%d bytes behind the last private part: %w", len(raw), frame.ErrCorrupt)
 	}
-	return items, nil
+	return s.items, nil
+}
+
+// parse takes the item of a leaf from the start of raw, and returns the rest.
+func (it *Item) parse(leaf, raw []byte) (rest []byte, err error) {
+	*it = Item{Leaf: leaf}
+	if len(raw) < 4 {
+		return nil, fmt.Errorf("private parts end early: %w", frame.ErrCorrupt)
+	}
+	n := int(binary.BigEndian.Uint32(raw))
+	switch raw = raw[4:]; {
+	case n == 0:
+		it.Erased = true
+		return raw, nil
+	case n < 16 || n > len(raw):
+		return nil, fmt.Errorf("private part of %d bytes: %w", n, frame.ErrCorrupt)
+	}
+	copy(it.Salt[:], raw)
+	it.Private = raw[16:n:n]
+	return raw[n:], nil
 }
 
 // additional data of the privates: it ties them to their place in the file and to the leaves in clear, so that who has the key sees

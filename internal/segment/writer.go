@@ -19,6 +19,9 @@ type Options struct {
 	FileID           frame.FileID
 	Sealer           *frame.Sealer // of FileID
 	PreallocateBytes int64
+	// BufferBytes gathers batches up to this length before they are written: for recovery, which syncs once, at the end. 0: each batch is
+	// written by its Append.
+	BufferBytes int
 }
 
 // Writer writes one segment. One goroutine at a time calls it; what View returned may be used beside it.
@@ -32,8 +35,8 @@ type Writer struct {
 	number uint32
 	rows   []Row
 	last   Commit
-	first  int64 // time of the first entry
-	buf    []byte
+	first  int64  // time of the first entry
+	buf    []byte // encoded and not written
 	err    error
 }
 
@@ -71,7 +74,7 @@ func (w *Writer) FirstTime() int64 { return w.first }
 // SizeBytes is the length of what was written.
 func (w *Writer) SizeBytes() int64 { return w.off }
 
-// Append writes a batch in one write. It is not durable before Sync.
+// Append writes a batch in one write, or gathers it (Options.BufferBytes). It is not durable before Sync.
 func (w *Writer) Append(b Batch, firstTime int64) error {
 	if w.err != nil {
 		return w.err
@@ -79,26 +82,36 @@ func (w *Writer) Append(b Batch, firstTime int64) error {
 	if err := w.check(b); err != nil {
 		return w.fail(err)
 	}
-	w.buf = w.buf[:0]
+	begin := len(w.buf)
 	number, rows := w.number, w.rows
 	for i := range b.Pairs {
 		p, start := &b.Pairs[i], len(w.buf)
 		w.buf = p.append(w.buf, w.opt.Sealer, number)
-		rows = append(rows, Row{First: p.First, Count: uint32(p.Count), Off: w.off + int64(start), Len: uint32(len(w.buf) - start), LastTime: p.LastTime})
+		rows = append(rows, Row{First: p.First, Count: uint32(p.Count), Off: w.off + int64(start-begin), Len: uint32(len(w.buf) - start), LastTime: p.LastTime})
 		number += 2
 	}
 	w.buf = appendCommit(w.buf, &b.Commit, number)
-	if err := w.parse(b); err != nil {
+	if err := w.parse(w.buf[begin:], b); err != nil {
 		return w.fail(fmt.Errorf("what was encoded doesn't parse: %w", err))
-	}
-	if _, err := w.g.Write(w.buf); err != nil {
-		return w.fail(err)
 	}
 	if len(w.rows) == 0 {
 		w.first = firstTime
 	}
-	w.off, w.number, w.rows, w.last = w.off+int64(len(w.buf)), number+1, rows, b.Commit
-	if cap(w.buf) > 8<<20 {
+	w.off, w.number, w.rows, w.last = w.off+int64(len(w.buf)-begin), number+1, rows, b.Commit
+	if len(w.buf) < w.opt.BufferBytes {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *Writer) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	if _, err := w.g.Write(w.buf); err != nil {
+		return w.fail(err)
+	}
+	if w.buf = w.buf[:0]; cap(w.buf) > 8<<20 {
 		w.buf = nil // one huge batch isn't a reason to keep its memory
 	}
 	return nil
@@ -128,12 +141,12 @@ func (w *Writer) check(b Batch) error {
 }
 
 // parse reads the frames in buf as a reader will and compares them with b.
-func (w *Writer) parse(b Batch) error {
-	got, n, err := parseBatch(w.buf, w.number, w.opt.Sealer)
+func (w *Writer) parse(buf []byte, b Batch) error {
+	got, n, err := parseBatch(buf, w.number, w.opt.Sealer)
 	if err != nil {
 		return err
 	}
-	same := n == len(w.buf) && got.Commit == b.Commit && len(got.Pairs) == len(b.Pairs)
+	same := n == len(buf) && got.Commit == b.Commit && len(got.Pairs) == len(b.Pairs)
 	for i := range b.Pairs {
 		same = same && bytes.Equal(got.Pairs[i].leaves, b.Pairs[i].leaves) && bytes.Equal(got.Pairs[i].privates, b.Pairs[i].privates) &&
 			got.Pairs[i].leavesZstd == b.Pairs[i].leavesZstd && got.Pairs[i].privatesZstd == b.Pairs[i].privatesZstd
@@ -148,6 +161,9 @@ func (w *Writer) parse(b Batch) error {
 func (w *Writer) Sync() error {
 	if w.err != nil {
 		return w.err
+	}
+	if err := w.flush(); err != nil {
+		return err
 	}
 	if err := w.g.Sync(); err != nil {
 		return w.fail(err)
@@ -173,8 +189,9 @@ func (w *Writer) Seal(edge [][32]byte, group uint64, groups [][32]byte) error {
 		return w.fail(fmt.Errorf("the footer doesn't parse: %w", err))
 	}
 	buf = appendTrailer(buf, w.off)
-	if _, err := w.g.Write(buf); err != nil {
-		return w.fail(err)
+	w.buf = append(w.buf, buf...)
+	if err := w.flush(); err != nil {
+		return err
 	}
 	if err := w.g.Publish(); err != nil {
 		return w.fail(err)

@@ -40,14 +40,14 @@ func compress(dst, raw []byte) ([]byte, bool) {
 	return append(dst[:start], raw...), false
 }
 
-// decompress returns what compress was given. The result may alias stored.
-func decompress(stored []byte, isZstd bool) ([]byte, error) {
+// decompress returns what compress was given. The result is in dst[:0] if that is long enough, or aliases stored.
+func decompress(dst, stored []byte, isZstd bool) ([]byte, error) {
 	if !isZstd {
 		return stored, nil
 	}
 	d := decoders.Get().(*zstd.Decoder)
 	defer decoders.Put(d)
-	raw, err := d.DecodeAll(stored, nil)
+	raw, err := d.DecodeAll(stored, dst[:0])
 	if err != nil {
 		return nil, fmt.Errorf("couldn't decompress: %v: %w", err, frame.ErrCorrupt)
 	}
