@@ -1,0 +1,291 @@
+package s3api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stele"
+	"stele/entry"
+)
+
+// Options say how the door is set up. Zero values are the defaults.
+type Options struct {
+	Domain string           // suffix of virtual-host style names; empty: path style only
+	Region string           // us-east-1 where empty
+	Log    *slog.Logger     // one line a request at level Info; nil: none
+	Clock  func() time.Time // the wall clock, for signatures and relative dates; nil: the system's
+	// MaxRequests is how many requests are worked on at once; one more is 503 SlowDown. 0: 1,024.
+	MaxRequests int
+	// MaxBodies is how many bodies over 1 MiB come in at once, since each has buffers; one more waits for StallTimeout, then it is 503 SlowDown. 0: 64.
+	MaxBodies int
+	// StallTimeout ends a request whose body, or whose reply, makes no progress. 0: one minute.
+	StallTimeout time.Duration
+	// Capacity returns the size of the file system that holds the store and what is free on it, in bytes, for Veeam's SOSAPI; nil: not told.
+	Capacity func() (total, free int64)
+}
+
+// server is the S3 face of one store.
+type server struct {
+	store    *stele.Store
+	opt      Options
+	log      *slog.Logger
+	now      func() time.Time
+	verifier *Verifier
+	owner    string // whose access key owns what has no owner
+	working  atomic.Int64
+	bodies   chan struct{}
+	policies textCache[*Policy]
+	corsets  textCache[[]CORSRule]
+	heads    headCache
+
+	idPrefix [4]byte // random, of this process
+	idCount  atomic.Uint32
+}
+
+// NewHandler returns the S3 face of a store. The http.Server around it sets the timeouts of headers and idle connections; bodies and replies have theirs here.
+func NewHandler(store *stele.Store, opt Options) http.Handler {
+	if opt.Region == "" {
+		opt.Region = "us-east-1"
+	}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.MaxRequests == 0 {
+		opt.MaxRequests = 1024
+	}
+	if opt.MaxBodies == 0 {
+		opt.MaxBodies = 64
+	}
+	if opt.StallTimeout == 0 {
+		opt.StallTimeout = time.Minute
+	}
+	s := &server{store: store, opt: opt, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.verifier = NewVerifier(opt.Region, s.secret, opt.Clock)
+	rand.Read(s.idPrefix[:]) //nolint:errcheck // never fails (crypto/rand)
+	return s
+}
+
+// operations is what is done for each operation. One that is not here is NotImplemented.
+var operations = [opCount]func(*call) error{
+	OpListBuckets: (*call).listBuckets,
+
+	OpCreateBucket:      (*call).createBucket,
+	OpHeadBucket:        (*call).headBucket,
+	OpDeleteBucket:      (*call).deleteBucket,
+	OpGetBucketLocation: (*call).getBucketLocation,
+
+	OpListObjects:        (*call).listObjects,
+	OpListObjectsV2:      (*call).listObjectsV2,
+	OpListObjectVersions: (*call).listObjectVersions,
+
+	OpPutObject:           (*call).putObject,
+	OpGetObject:           (*call).getObject,
+	OpHeadObject:          (*call).getObject,
+	OpCopyObject:          (*call).copyObject,
+	OpDeleteObject:        (*call).deleteObject,
+	OpDeleteObjects:       (*call).deleteObjects,
+	OpGetObjectAttributes: (*call).getObjectAttributes,
+	OpPostObject:          (*call).postObject,
+
+	OpCreateMultipartUpload:   (*call).createMultipartUpload,
+	OpUploadPart:              (*call).uploadPart,
+	OpUploadPartCopy:          (*call).uploadPartCopy,
+	OpCompleteMultipartUpload: (*call).completeMultipartUpload,
+	OpAbortMultipartUpload:    (*call).abortMultipartUpload,
+	OpListParts:               (*call).listParts,
+	OpListMultipartUploads:    (*call).listMultipartUploads,
+
+	OpGetObjectTagging:    (*call).getObjectTagging,
+	OpPutObjectTagging:    (*call).putObjectTagging,
+	OpDeleteObjectTagging: (*call).deleteObjectTagging,
+	OpGetObjectAcl:        (*call).getACL,
+	OpPutObjectAcl:        (*call).putACL,
+
+	OpGetObjectLockConfiguration: (*call).getObjectLockConfiguration,
+	OpPutObjectLockConfiguration: (*call).putObjectLockConfiguration,
+	OpGetObjectRetention:         (*call).getObjectRetention,
+	OpPutObjectRetention:         (*call).putObjectRetention,
+	OpGetObjectLegalHold:         (*call).getObjectLegalHold,
+	OpPutObjectLegalHold:         (*call).putObjectLegalHold,
+
+	OpGetBucketVersioning: (*call).getBucketVersioning,
+	OpPutBucketVersioning: (*call).putBucketVersioning,
+	OpGetBucketAcl:        (*call).getACL,
+	OpPutBucketAcl:        (*call).putACL,
+
+	OpGetBucketTagging:    (*call).getBucketTagging,
+	OpPutBucketTagging:    (*call).putBucketTagging,
+	OpDeleteBucketTagging: (*call).deleteBucketTagging,
+
+	OpGetBucketPolicy:       (*call).getBucketPolicy,
+	OpPutBucketPolicy:       (*call).putBucketPolicy,
+	OpDeleteBucketPolicy:    (*call).deleteBucketPolicy,
+	OpGetBucketPolicyStatus: (*call).getBucketPolicyStatus,
+
+	OpGetBucketCors:    (*call).getBucketCors,
+	OpPutBucketCors:    (*call).putBucketCors,
+	OpDeleteBucketCors: (*call).deleteBucketCors,
+
+	OpGetBucketLifecycleConfiguration: (*call).getBucketLifecycle,
+	OpPutBucketLifecycleConfiguration: (*call).putBucketLifecycle,
+	OpDeleteBucketLifecycle:           (*call).deleteBucketLifecycle,
+
+	OpGetBucketEncryption:           (*call).getBucketEncryption,
+	OpPutBucketEncryption:           (*call).putBucketEncryption,
+	OpDeleteBucketEncryption:        (*call).deleteBucketEncryption,
+	OpGetBucketOwnershipControls:    (*call).getOwnershipControls,
+	OpPutBucketOwnershipControls:    (*call).putOwnershipControls,
+	OpDeleteBucketOwnershipControls: (*call).deleteOwnershipControls,
+	OpGetPublicAccessBlock:          (*call).getPublicAccessBlock,
+	OpPutPublicAccessBlock:          (*call).putPublicAccessBlock,
+	OpDeletePublicAccessBlock:       (*call).deletePublicAccessBlock,
+	OpGetBucketRequestPayment:       (*call).getBucketRequestPayment,
+}
+
+// call is one request on its way.
+type call struct {
+	*server
+	w   http.ResponseWriter
+	r   *http.Request
+	ctx context.Context
+	id  string // request id
+
+	q    Request
+	auth *Auth
+	key  entry.AccessKey // who asks; zero: nobody signed
+	by   stele.Actor
+
+	name string     // the bucket's name without --at-…
+	at   stele.View // as of when
+	b    stele.Bucket
+
+	status int   // of the reply, once it has begun
+	sent   int64 // bytes of the reply's body
+	holds  bool  // has a place in bodies
+}
+
+// ServeHTTP answers one request.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	c := &call{server: s, w: w, r: r, ctx: r.Context(), id: s.newID()}
+	w.Header()["X-Amz-Request-Id"] = []string{c.id}
+	if s.working.Add(1) > int64(s.opt.MaxRequests) {
+		c.fail(ErrSlowDown)
+	} else if err := c.serve(); err != nil {
+		c.fail(err)
+	}
+	s.working.Add(-1)
+	if c.holds {
+		<-s.bodies
+	}
+	if s.log.Enabled(c.ctx, slog.LevelInfo) {
+		c.logLine(time.Since(start))
+	}
+}
+
+// serve is the way of a request: what is asked, who asks, of which bucket as of when, may they; then the operation itself.
+func (c *call) serve() (err error) {
+	c.q, err = Parse(c.r, c.opt.Domain)
+	if err != nil {
+		return err
+	}
+	if c.q.Op == OpPreflight {
+		return c.preflight()
+	}
+	if err := c.identify(); err != nil {
+		return err
+	}
+	do := operations[c.q.Op]
+	if do == nil {
+		return ErrNotImplemented.Msg("Stele does not implement %s; docs/S3.md lists what it does.", c.q.Op)
+	}
+	if err := c.openBucket(); err != nil {
+		return err
+	}
+	if err := c.authorize(); err != nil {
+		return err
+	}
+	if c.r.Header["Origin"] != nil && c.q.Bucket != "" {
+		c.setCORS()
+	}
+	if c.sosapi() {
+		return c.serveSOSAPI()
+	}
+	return do(c)
+}
+
+// newID makes a request id: 16 hex digits, unlike any other of this process and, most likely, of any other.
+func (s *server) newID() string {
+	var b [8]byte
+	copy(b[:], s.idPrefix[:])
+	binary.BigEndian.PutUint32(b[4:], s.idCount.Add(1))
+	var out [16]byte
+	hex.Encode(out[:], b[:])
+	for i, c := range out {
+		if c >= 'a' {
+			out[i] = c - 'a' + 'A'
+		}
+	}
+	return string(out[:])
+}
+
+func (c *call) logLine(took time.Duration) {
+	attrs := []slog.Attr{slog.String("id", c.id), slog.String("op", c.q.Op.String()), slog.Int("status", c.status), slog.Duration("took", took.Round(time.Microsecond)),
+		slog.String("key", c.key.ID), slog.String("from", clientAddress(c.r)), slog.Int64("sent", c.sent)}
+	if c.q.Bucket != "" {
+		attrs = append(attrs, slog.String("bucket", c.q.Bucket))
+	}
+	if c.q.Key != "" {
+		attrs = append(attrs, slog.String("object", c.q.Key))
+	}
+	c.log.LogAttrs(c.ctx, slog.LevelInfo, "s3", attrs...)
+}
+
+// clientAddress is the peer's IP address without port. A proxy's headers are not believed: they would be a lie in the ledger.
+func clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// textCache keeps what settings parse to, by their text.
+type textCache[T any] struct {
+	mu sync.RWMutex
+	m  map[string]T
+}
+
+// maxCachedSettings bounds a textCache; a text is at most MaxConfigBytes, mostly far less.
+const maxCachedSettings = 128
+
+func (t *textCache[T]) get(text string, parse func([]byte) (T, error)) (T, error) {
+	t.mu.RLock()
+	v, ok := t.m[text]
+	t.mu.RUnlock()
+	if ok {
+		return v, nil
+	}
+	v, err := parse([]byte(text))
+	if err != nil {
+		return v, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil || len(t.m) >= maxCachedSettings {
+		t.m = map[string]T{}
+	}
+	t.m[text] = v
+	return v, nil
+}

@@ -1,0 +1,253 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"stele"
+)
+
+// callKey finds the call in its context, so that looking up the secret and looking up the key's role is one look.
+type callKey struct{}
+
+// secret is the verifier's way to a key's secret.
+func (s *server) secret(ctx context.Context, id string) (string, error) {
+	k, err := s.store.AccessKey(ctx, id)
+	if errors.Is(err, stele.ErrNoAccessKey) {
+		return "", ErrUnknownKey
+	}
+	if err != nil {
+		return "", err
+	}
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		c.key = k
+	}
+	return k.Secret, nil
+}
+
+// identify finds out who asks.
+func (c *call) identify() (err error) {
+	c.by = stele.Actor{Address: clientAddress(c.r), Request: c.id}
+	c.auth, err = c.verifier.Verify(context.WithValue(c.ctx, callKey{}, c), c.r, &c.q)
+	if err != nil {
+		return err
+	}
+	c.setActor()
+	return nil
+}
+
+// setActor takes the believed key as the one that acts. An anonymous request acts without one.
+func (c *call) setActor() {
+	if c.auth.Kind == Anonymous {
+		c.by.Key = anonymousActor
+		return
+	}
+	c.store.Used(c.key.ID)
+	c.by.Key = c.key.ID
+	c.by.NoOverwrite = Role(c.key.Role).MustNotOverwrite()
+}
+
+const anonymousActor = "" // the ledger's word for nobody
+
+// openBucket finds the bucket that the request is about, and as of when.
+func (c *call) openBucket() (err error) {
+	if c.q.Bucket == "" {
+		return nil
+	}
+	if c.name, c.at, err = c.viewOf(c.q.Bucket); err != nil {
+		return err
+	}
+	if c.q.Op == OpCreateBucket {
+		return nil
+	}
+	if !c.at.Now() && c.q.Op.Writes() {
+		return ErrMethodNotAllowed.Msg("The bucket %s shows %s as it was and cannot be changed. Write to %s instead; what is copied from here is a new version there.", c.q.Bucket, c.name, c.name).
+			With("Method", c.r.Method).With("ResourceType", "VIEW")
+	}
+	if c.b, err = c.store.Bucket(c.ctx, c.name, c.at); err != nil {
+		return err
+	}
+	if want := firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"); want != "" && want != AccountID && want != c.b.Owner {
+		return ErrAccessDenied
+	}
+	return nil
+}
+
+// viewOf splits NAME--at-… into the bucket's name and the view.
+func (c *call) viewOf(bucket string) (string, stele.View, error) {
+	if !strings.Contains(bucket, "--at-") {
+		return bucket, stele.View{}, nil
+	}
+	name, at, err := c.store.ParseBucket(c.ctx, bucket)
+	switch {
+	case errors.Is(err, stele.ErrFuture):
+		return "", at, InvalidArgument("bucket", bucket, "That moment is in the future: a view shows the past.")
+	case errors.Is(err, stele.ErrBadName):
+		return "", at, InvalidArgument("bucket", bucket, "%v. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.", err)
+	case err != nil:
+		return "", at, err
+	case at.Now():
+		return "", at, ErrInvalidBucketName.Msg("A bucket's name must not hold --at-, which names a view of the past.").With("BucketName", bucket)
+	}
+	return name, at, nil
+}
+
+// authorize asks whether the caller may do what the request says. DeleteObjects and PostObject ask for each key instead.
+func (c *call) authorize() error {
+	switch c.q.Op {
+	case OpDeleteObjects, OpPostObject:
+		return nil
+	case OpListBuckets, OpCreateBucket:
+		if c.auth.Kind == Anonymous {
+			return ErrAnonymous
+		}
+	}
+	key := c.q.Key
+	if key == "" {
+		key = c.q.Query.Get("prefix") // of listings; a setting has none
+	}
+	return c.require(&c.b, c.name, c.at, c.q.Action(), key)
+}
+
+// require refuses unless the caller may carry out action on a bucket, as of a view, and on a key or, for listings, a prefix.
+// What the past shows is guarded by what holds today: whoever may list and read versions of that incarnation now; any other
+// incarnation is for admin and auditor.
+func (c *call) require(b *stele.Bucket, name string, at stele.View, action, key string) error {
+	if !at.Now() {
+		now, err := c.store.Bucket(c.ctx, name, stele.View{})
+		alive := err == nil && now.Inc == b.Inc
+		if err != nil && !errors.Is(err, stele.ErrNoBucket) {
+			return err
+		}
+		if role := Role(c.key.Role); !alive && role != Admin && role != Auditor {
+			return ErrAccessDenied.Msg("Only the roles admin and auditor may look into a bucket that was deleted since.")
+		}
+		if alive {
+			b = &now
+		}
+		action = versionsAction(action)
+	}
+	if !c.allowed(b, name, action, key) {
+		return ErrAccessDenied
+	}
+	return nil
+}
+
+// versionsAction is what a view asks for in place of an action on what is current.
+func versionsAction(action string) string {
+	switch action {
+	case "s3:GetObject":
+		return "s3:GetObjectVersion"
+	case "s3:ListBucket":
+		return "s3:ListBucketVersions"
+	case "s3:GetObjectAttributes":
+		return "s3:GetObjectVersionAttributes"
+	case "s3:GetObjectTagging":
+		return "s3:GetObjectVersionTagging"
+	case "s3:GetObjectAcl":
+		return "s3:GetObjectVersionAcl"
+	}
+	return action
+}
+
+// allowed is the whole decision: an explicit deny of the policy beats its allow, which adds to what the key's role allows.
+func (c *call) allowed(b *stele.Bucket, name, action, key string) bool {
+	byRole := c.key.ID != "" && Allowed(Role(c.key.Role), c.key.Scope, action, name, key)
+	switch c.policySays(b, name, action, key) {
+	case PolicyDenies:
+		return false
+	case PolicyAllows:
+		return true
+	}
+	return byRole
+}
+
+// policySays evaluates the bucket's policy. It never denies an admin the policy itself, or a mistake in it could not be mended.
+func (c *call) policySays(b *stele.Bucket, name, action, key string) Decision {
+	text := b.Settings[stele.SettingPolicy]
+	if text == "" {
+		return NoDecision
+	}
+	mends := Role(c.key.Role) == Admin && policyActions[action]
+	p, err := c.policies.get(name+"\x00"+text, func([]byte) (*Policy, error) { return ParsePolicy([]byte(text), PolicyRules{Bucket: name}) })
+	if err != nil {
+		c.log.Error("a stored policy cannot be read, so it denies everything", "bucket", name, "err", err)
+		if mends {
+			return NoDecision
+		}
+		return PolicyDenies
+	}
+	if opTableLevel(action) != onKey {
+		key = ""
+	}
+	ask := Ask{Principal: c.key.ID, Action: action, Bucket: name, Key: key, Context: NewContext(c.r, &c.q, c.auth, Peer{Addr: c.r.RemoteAddr, Secure: c.r.TLS != nil, Now: c.now()})}
+	if p.wantsObjectTags() && key != "" {
+		c.addObjectTags(ask.Context, name, key)
+	}
+	d := p.Evaluate(&ask)
+	switch {
+	case d == PolicyDenies && mends:
+		return NoDecision
+	case d == PolicyAllows && c.key.ID == "" && c.restrictsPublic(b):
+		return NoDecision
+	}
+	return d
+}
+
+var policyActions = set(`s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy`)
+
+// opTableLevel tells what an action is about.
+func opTableLevel(action string) level { return knownActions[strings.ToLower(action)] }
+
+// wantsObjectTags tells whether a condition asks for the tags of the object as it is.
+func (p *Policy) wantsObjectTags() bool {
+	for i := range p.statements {
+		for j := range p.statements[i].conditions {
+			if strings.HasPrefix(p.statements[i].conditions[j].key, "s3:existingobjecttag/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *call) addObjectTags(ctx Context, name, key string) {
+	v, err := c.store.Head(c.ctx, stele.Place{Bucket: name, Key: key, VersionID: c.q.VersionID, At: c.at})
+	if err != nil {
+		return // no object, no tags: the condition does not hold
+	}
+	for k, t := range v.Tags {
+		ctx["s3:existingobjecttag/"+k] = []string{t}
+	}
+}
+
+// restrictsPublic tells whether the bucket's public access block shuts anonymous callers out, whatever its policy says.
+func (c *call) restrictsPublic(b *stele.Bucket) bool {
+	text := b.Settings[stele.SettingPublic]
+	if text == "" {
+		return false
+	}
+	p, err := DecodePublicAccessBlock([]byte(text))
+	return err != nil || p.RestrictPublicBuckets
+}
+
+// mayAlso asks for an action that a header of a permitted write implies: tags and locks of what is being written. They add and never weaken, so
+// the role that may write may set them; the policy may still deny them, and anonymous callers need its allow.
+func (c *call) mayAlso(action string) error {
+	d := c.policySays(&c.b, c.name, action, c.q.Key)
+	if d == PolicyDenies || d == NoDecision && c.key.ID == "" {
+		return ErrAccessDenied
+	}
+	return nil
+}
+
+// actor is who acts on a key, with the permission to bypass GOVERNANCE if it is asked for and granted.
+func (c *call) actor(key string) stele.Actor {
+	by := c.by
+	by.Bypass = BypassGovernance(c.r.Header) && c.allowed(&c.b, c.name, "s3:BypassGovernanceRetention", key)
+	return by
+}
+
+// ownerOf is a bucket's owner as S3 shows it.
+func ownerOf(b *stele.Bucket) Owner { return Owner{ID: b.Owner, DisplayName: b.Owner} }

@@ -1,0 +1,175 @@
+package s3api
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"stele"
+)
+
+// getObjectAttributes is GetObjectAttributes.
+func (c *call) getObjectAttributes() error {
+	want, err := attributesAsked(c.r.Header)
+	if err != nil {
+		return err
+	}
+	marker, limit, err := attributeArgs(c.r.Header)
+	if err != nil {
+		return err
+	}
+	v, err := c.head()
+	if err != nil {
+		return err
+	}
+	if cond := ParseConditions(c.r.Header); !cond.None() {
+		if err := cond.Check(v.ETag, v.Time); err != nil {
+			return err
+		}
+	}
+	var a Attributes
+	if want["ETag"] {
+		a.ETag = v.ETag
+	}
+	if v.Checksum != nil && (want["Checksum"] || want["ObjectParts"]) {
+		a.Algorithm = algorithmOf(v.Checksum)
+	}
+	if want["Checksum"] && v.Checksum != nil {
+		a.Checksum, a.ChecksumType = v.Checksum.Value, v.Checksum.Kind
+	}
+	if want["ObjectParts"] && v.Parts > 0 {
+		if a.Parts, err = c.attributeParts(&v, marker, limit); err != nil {
+			return err
+		}
+	}
+	if want["StorageClass"] {
+		a.StorageClass = "STANDARD"
+	}
+	a.ObjectSize, a.WithObjectSize = v.Size, want["ObjectSize"]
+	h := c.w.Header()
+	h["Last-Modified"] = []string{httpTime(v.Time)}
+	c.setVersion(h, &v)
+	return c.replyDocument(a.AppendXML)
+}
+
+var attributeNames = set("ETag Checksum ObjectParts StorageClass ObjectSize")
+
+// attributesAsked reads x-amz-object-attributes.
+func attributesAsked(h http.Header) (map[string]bool, error) {
+	want := map[string]bool{}
+	for _, line := range h["X-Amz-Object-Attributes"] {
+		for _, n := range strings.Split(line, ",") {
+			n = strings.TrimSpace(n)
+			if n == "" {
+				continue
+			}
+			if !attributeNames[n] {
+				return nil, InvalidArgument("x-amz-object-attributes", n, "Invalid attribute name specified.")
+			}
+			want[n] = true
+		}
+	}
+	if len(want) == 0 {
+		return nil, ErrObjectAttributes
+	}
+	return want, nil
+}
+
+// attributeArgs reads x-amz-part-number-marker and x-amz-max-parts.
+func attributeArgs(h http.Header) (marker, limit int, err error) {
+	limit = 1000
+	if v := firstOf(h, "X-Amz-Max-Parts"); v != "" {
+		if limit, err = parseCount("max-parts", v); err != nil {
+			return 0, 0, err
+		}
+		limit = min(limit, 1000)
+	}
+	if v := firstOf(h, "X-Amz-Part-Number-Marker"); v != "" {
+		marker, err = parseCount("part-number-marker", v)
+	}
+	return marker, limit, err
+}
+
+// attributeParts lists parts with numbers above marker.
+func (c *call) attributeParts(v *stele.Version, marker, limit int) (*AttributeParts, error) {
+	list, err := c.store.PartList(c.ctx, *v)
+	if err != nil {
+		return nil, err
+	}
+	p := &AttributeParts{Total: len(list), Marker: marker, MaxParts: limit}
+	for _, part := range list {
+		if part.Number <= marker {
+			continue
+		}
+		if len(p.Parts) == limit {
+			p.IsTruncated = true
+			break
+		}
+		p.Parts = append(p.Parts, PartItem{PartNumber: part.Number, Size: part.Body.Size, Checksum: part.Checksum})
+		p.NextMarker = part.Number
+	}
+	if v.Checksum == nil {
+		p.Parts = nil
+	}
+	return p, nil
+}
+
+// Veeam asks for these objects in order to learn what a server can do (SOSAPI, "Smart Object Storage API"). They are answered and never stored.
+const (
+	sosapiFolder   = ".system-d26a9498-cb7c-4a87-a44a-8ae204f5ba6c/"
+	sosapiSystem   = sosapiFolder + "system.xml"
+	sosapiCapacity = sosapiFolder + "capacity.xml"
+)
+
+// sosapi tells whether the request reads one of them.
+func (c *call) sosapi() bool {
+	if c.q.Op != OpGetObject && c.q.Op != OpHeadObject || !strings.HasPrefix(c.q.Key, sosapiFolder) {
+		return false
+	}
+	return c.q.Key == sosapiSystem || c.q.Key == sosapiCapacity && c.opt.Capacity != nil
+}
+
+func (c *call) serveSOSAPI() error {
+	w := xw{append([]byte(nil), xmlHeader...)}
+	if c.q.Key == sosapiSystem {
+		w.open("SystemInfo")
+		w.str("ProtocolVersion", `"1.0"`)
+		w.str("ModelName", `"Stele"`)
+		w.open("ProtocolCapabilities")
+		w.bool("CapacityInfo", c.opt.Capacity != nil)
+		w.bool("UploadSessions", false)
+		w.bool("IAMSTS", false)
+		w.close("ProtocolCapabilities")
+		w.open("SystemRecommendations")
+		w.int("S3ConcurrentTaskLimit", 64)
+		w.int("S3MultiObjectDeleteLimit", 1000)
+		w.int("StorageCurrentTaskLimit", 0)
+		w.int("KbBlockSize", 4096)
+		w.close("SystemRecommendations")
+		w.close("SystemInfo")
+	} else {
+		total, free := c.opt.Capacity()
+		w.open("CapacityInfo")
+		w.int("Capacity", total)
+		w.int("Available", free)
+		w.int("Used", max(total-free, 0)) // hidden bytes are used: they stay until their keep period is over
+		w.close("CapacityInfo")
+	}
+	h := c.w.Header()
+	h["Content-Type"] = isXML
+	h["Content-Length"] = []string{strconv.Itoa(len(w.b))}
+	h["ETag"] = quoted(md5Hex(w.b))
+	h["Last-Modified"] = []string{httpTime(c.now())}
+	if c.r.Method == http.MethodHead {
+		c.begin(http.StatusOK)
+		return nil
+	}
+	return c.replyXML(http.StatusOK, w.b)
+}
+
+func md5Hex(b []byte) string {
+	sum := md5.Sum(b)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,393 @@
+package s3api
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"stele"
+	"stele/entry"
+)
+
+const (
+	maxPutBytes   = 5 << 30  // AWS: of one PUT or part
+	bigBodyBytes  = 1 << 20  // from here on a body needs a place in server.bodies
+	stallProgress = 16 << 10 // bytes that must come within a stall timeout
+	maxMetaBytes  = 2 << 10  // AWS: names and values of user metadata
+	maxCopyBytes  = 5 << 30  // AWS: source of CopyObject
+)
+
+// incoming is the body of a write: what the store reads, and what it must turn out to be.
+type incoming struct {
+	r       io.Reader
+	size    int64
+	want    Declared
+	sum     Algorithm // to compute and keep
+	tee     []io.Writer
+	hash    interface{ Sum([]byte) []byte }
+	body    io.ReadCloser
+	trailer func(string) string
+}
+
+// openBody makes the request's body readable: unframed, counted, not allowed to stall. sum is the algorithm that the object needs where the
+// client declared none. The caller closes it.
+func (c *call) openBody(sum Algorithm) (*incoming, error) {
+	in := &incoming{}
+	var err error
+	if in.want, err = ParseDeclared(c.r.Header, c.auth); err != nil {
+		return nil, err
+	}
+	c.r.Body = c.patient(c.r.Body)
+	if in.body, in.size, err = c.auth.Body(c.r); err != nil {
+		return nil, err
+	}
+	in.r = in.body
+	switch {
+	case in.size < 0:
+		in.close()
+		return nil, ErrMissingContentLength
+	case in.size > maxPutBytes:
+		in.close()
+		return nil, EntityTooLarge(in.size, maxPutBytes)
+	}
+	if in.sum = in.want.Algorithm; in.sum == NoChecksum {
+		in.sum = sum
+	}
+	in.compute()
+	if ch, ok := in.body.(*ChunkedReader); ok {
+		in.trailer = ch.Trailer
+	}
+	if in.size > bigBodyBytes {
+		if err := c.takePlace(); err != nil {
+			in.close()
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+// compute sets up the checksum; the store computes SHA-256 anyway.
+func (in *incoming) compute() {
+	if in.sum != NoChecksum && in.sum != SHA256 {
+		h := in.sum.New()
+		in.hash, in.tee = h, []io.Writer{h}
+	}
+}
+
+func (in *incoming) close() {
+	if ch, ok := in.body.(*ChunkedReader); ok {
+		ch.Close() //nolint:errcheck // gives a buffer back
+	}
+}
+
+// finish holds what arrived to everything that was declared for it, and returns the checksum to keep.
+func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
+	got := Sums{MD5: arrived.MD5[:], SHA256: arrived.SHA256[:]}
+	switch {
+	case in.hash != nil:
+		got.Checksum = in.hash.Sum(nil)
+	case in.sum == SHA256:
+		got.Checksum = got.SHA256
+	}
+	trailer := ""
+	if in.want.Trailer && in.trailer != nil {
+		trailer = in.trailer(in.want.Algorithm.Header())
+	}
+	if err := in.want.Compare(got, trailer); err != nil {
+		return nil, err
+	}
+	if in.sum == NoChecksum {
+		return nil, nil
+	}
+	return &entry.Checksum{Algorithm: in.sum.String(), Kind: FullObject, Value: in.sum.Encode(got.Checksum)}, nil
+}
+
+// takePlace waits until there is room for one more large body.
+func (c *call) takePlace() error {
+	select {
+	case c.bodies <- struct{}{}:
+		c.holds = true
+		return nil
+	default:
+	}
+	t := time.NewTimer(c.opt.StallTimeout)
+	defer t.Stop()
+	select {
+	case c.bodies <- struct{}{}:
+		c.holds = true
+		return nil
+	case <-t.C:
+		return ErrSlowDown
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// patientBody ends a body that makes no progress: its deadline moves on only while bytes come.
+type patientBody struct {
+	io.ReadCloser
+	d       deadliner
+	timeout time.Duration
+	set     time.Time // when the deadline was set last; zero: not yet
+	got     int       // since then
+}
+
+func (c *call) patient(body io.ReadCloser) io.ReadCloser {
+	d, ok := c.w.(deadliner)
+	if !ok || body == http.NoBody || body == nil {
+		return body
+	}
+	return &patientBody{ReadCloser: body, d: d, timeout: c.opt.StallTimeout}
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	if now := time.Now(); b.set.IsZero() || b.got >= stallProgress && now.Sub(b.set) > b.timeout/8 {
+		b.set, b.got = now, 0
+		b.d.SetReadDeadline(now.Add(b.timeout)) //nolint:errcheck // an HTTP/2 stream that is gone
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.got += n
+	if err == io.EOF {
+		// net/http now watches the connection in order to see the client go; that must not time out while we commit.
+		b.d.SetReadDeadline(time.Time{}) //nolint:errcheck
+	}
+	return n, err
+}
+
+// readDocument reads a small body, XML or JSON, and checks its digests. required: S3 demands one of them for this operation.
+func (c *call) readDocument(limit int64, required bool) ([]byte, error) {
+	want, err := ParseDeclared(c.r.Header, c.auth)
+	if err != nil {
+		return nil, err
+	}
+	if required && want.MD5 == nil && want.Algorithm == NoChecksum && want.SHA256 == nil {
+		return nil, ErrMissingChecksum
+	}
+	return c.readDeclared(limit, want)
+}
+
+// readDeclared reads a small body that must be what was declared.
+func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
+	if c.r.ContentLength > limit && !c.auth.Payload.Chunked() {
+		return nil, ErrMaxMessageLengthExceeded
+	}
+	c.r.Body = c.patient(c.r.Body)
+	body, size, err := c.auth.Body(c.r)
+	if err != nil {
+		return nil, err
+	}
+	var trailer func(string) string
+	if ch, ok := body.(*ChunkedReader); ok {
+		defer ch.Close() //nolint:errcheck // gives a buffer back
+		trailer = ch.Trailer
+	}
+	doc, err := ReadBody(NewChecked(body, want, trailer), limit)
+	if err != nil {
+		return nil, err
+	}
+	if size >= 0 && int64(len(doc)) != size {
+		return nil, ErrContentLengthMismatch
+	}
+	return doc, nil
+}
+
+// keptHeaders are the standard headers that come back with an object.
+var keptHeaders = [...]struct{ canonical, kept string }{
+	{"Content-Type", "content-type"}, {"Cache-Control", "cache-control"}, {"Content-Disposition", "content-disposition"}, {"Content-Encoding", "content-encoding"},
+	{"Content-Language", "content-language"}, {"Expires", "expires"}, {"X-Amz-Website-Redirect-Location", "x-amz-website-redirect-location"},
+}
+
+// canonicalKept finds a kept header's name in a reply.
+var canonicalKept = func() map[string]string {
+	m := map[string]string{}
+	for _, k := range keptHeaders {
+		m[k.kept] = k.canonical
+	}
+	return m
+}()
+
+// requestHeaders collects what is kept with an object.
+func requestHeaders(h http.Header) (map[string]string, error) {
+	var out map[string]string
+	for _, k := range keptHeaders {
+		v := firstOf(h, k.canonical)
+		if k.kept == "content-encoding" {
+			v = withoutChunked(v)
+		}
+		if v == "" {
+			continue
+		}
+		if k.kept == "x-amz-website-redirect-location" && !strings.HasPrefix(v, "/") && !strings.HasPrefix(v, "http://") && !strings.HasPrefix(v, "https://") {
+			return nil, ErrInvalidWebsiteRedir
+		}
+		if out == nil {
+			out = make(map[string]string, 2)
+		}
+		out[k.kept] = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	return out, nil
+}
+
+// withoutChunked takes aws-chunked, which is about the transfer, out of a Content-Encoding.
+func withoutChunked(v string) string {
+	if !strings.Contains(v, "aws-chunked") {
+		return v
+	}
+	var rest []string
+	for _, e := range strings.Split(v, ",") {
+		if e = strings.TrimSpace(e); e != "" && e != "aws-chunked" {
+			rest = append(rest, e)
+		}
+	}
+	return strings.Join(rest, ",")
+}
+
+const metaPrefix = "X-Amz-Meta-"
+
+// requestMeta collects user metadata.
+func requestMeta(h http.Header) (map[string]string, error) {
+	var out map[string]string
+	total := 0
+	for name, values := range h {
+		if len(name) <= len(metaPrefix) || name[:len(metaPrefix)] != metaPrefix {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]string, 4)
+		}
+		k, v := strings.ToLower(name[len(metaPrefix):]), strings.Join(values, ",")
+		total += len(k) + len(v)
+		out[k] = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	if total > maxMetaBytes {
+		return nil, ErrMetadataTooLarge
+	}
+	return out, nil
+}
+
+// tagMap is how the store keeps tags.
+func tagMap(tags []Tag) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+// attributes are what a put, a copy or an upload gives an object besides its bytes.
+type attributes struct {
+	headers, meta, tags map[string]string
+	lock                *entry.Lock
+}
+
+// requestAttributes reads them and refuses what Stele cannot promise.
+func (c *call) requestAttributes() (a attributes, err error) {
+	h := c.r.Header
+	if err := checkSpecials(h); err != nil {
+		return a, err
+	}
+	if a.headers, err = requestHeaders(h); err != nil {
+		return a, err
+	}
+	if a.meta, err = requestMeta(h); err != nil {
+		return a, err
+	}
+	if a.tags, err = c.requestTags(); err != nil {
+		return a, err
+	}
+	a.lock, err = c.requestLock()
+	return a, err
+}
+
+func (c *call) requestTags() (map[string]string, error) {
+	v := firstOf(c.r.Header, "X-Amz-Tagging")
+	if v == "" {
+		return nil, nil
+	}
+	tags, err := ParseTagging(v)
+	if err != nil {
+		return nil, err
+	}
+	return tagMap(tags), c.mayAlso("s3:PutObjectTagging")
+}
+
+// requestLock reads the lock headers; nil: none was asked for, the bucket's default applies.
+func (c *call) requestLock() (*entry.Lock, error) {
+	l, err := ParseLockHeaders(c.r.Header, c.now())
+	if err != nil || !l.Any() {
+		return nil, err
+	}
+	if !c.b.ObjectLock {
+		return nil, ErrObjectMissingObjectLockConf
+	}
+	if l.Mode != "" {
+		if err := c.mayAlso("s3:PutObjectRetention"); err != nil {
+			return nil, err
+		}
+	}
+	if l.Hold {
+		if err := c.mayAlso("s3:PutObjectLegalHold"); err != nil {
+			return nil, err
+		}
+	}
+	return &entry.Lock{Mode: l.Mode, Until: l.Until, Hold: l.Hold}, nil
+}
+
+// checkSpecials refuses headers that ask for what is not done: foreign keys, storage classes, ACLs.
+func checkSpecials(h http.Header) error {
+	for name := range h {
+		if len(name) < 7 || name[:6] != "X-Amz-" {
+			continue
+		}
+		switch name {
+		case "X-Amz-Server-Side-Encryption":
+			if v := h[name][0]; v != "AES256" {
+				if strings.HasPrefix(v, "aws:kms") {
+					return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption")
+				}
+				return ErrInvalidEncryption.With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", v)
+			}
+		case "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
+			"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key":
+			return ErrNotImplemented.Msg("Encryption with a customer's key is not supported: Stele holds the keys.").With("Header", strings.ToLower(name))
+		case "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id":
+			return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption-aws-kms-key-id")
+		case "X-Amz-Storage-Class":
+			if v := h[name][0]; v != "STANDARD" && v != "REDUCED_REDUNDANCY" {
+				return ErrInvalidStorageClass
+			}
+		case "X-Amz-Acl":
+			if err := checkCannedACL(h[name][0]); err != nil {
+				return err
+			}
+		case "X-Amz-Grant-Full-Control", "X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp":
+			return ErrACLNotSupported
+		}
+	}
+	return nil
+}
+
+// checkCannedACL accepts what BucketOwnerEnforced accepts.
+func checkCannedACL(v string) error {
+	switch v {
+	case "", "private", "bucket-owner-full-control":
+		return nil
+	case "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read", "log-delivery-write":
+		return ErrACLNotSupported
+	}
+	return InvalidArgument("x-amz-acl", v, "")
+}
+
+// writeConditions are the conditions of a write, for the sequencer.
+func writeConditions(h http.Header) (stele.Conditions, error) {
+	w, err := ParseWriteCondition(h)
+	cond := stele.Conditions{Match: w.Match}
+	if w.MustNotExist {
+		cond.NoneMatch = "*"
+	}
+	return cond, err
+}

@@ -1,0 +1,198 @@
+package s3api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"stele"
+	"stele/entry"
+)
+
+// source is what a copy reads: possibly from a view of the past, which is how S3 clients restore.
+type source struct {
+	CopySource
+	v stele.Version
+	b stele.Bucket
+}
+
+// setVersion writes x-amz-copy-source-version-id.
+func (s *source) setVersion(h http.Header) {
+	if s.b.Versioning != stele.Unversioned {
+		h["X-Amz-Copy-Source-Version-Id"] = []string{s.v.ID}
+	}
+}
+
+// copySource finds and guards the source of CopyObject and UploadPartCopy.
+func (c *call) copySource() (*source, error) {
+	named, err := ParseCopySource(firstOf(c.r.Header, "X-Amz-Copy-Source"))
+	if err != nil {
+		return nil, err
+	}
+	src := &source{CopySource: named}
+	bucket, at, err := c.viewOf(named.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	if src.b, err = c.store.Bucket(c.ctx, bucket, at); err != nil {
+		return nil, sourceError(err, named)
+	}
+	action := "s3:GetObject"
+	if named.VersionID != "" {
+		action = "s3:GetObjectVersion"
+	}
+	if err := c.require(&src.b, bucket, at, action, named.Key); err != nil {
+		return nil, err
+	}
+	src.v, err = c.store.Head(c.ctx, stele.Place{Bucket: bucket, Key: named.Key, VersionID: named.VersionID, At: at})
+	if err != nil {
+		return nil, sourceError(err, named)
+	}
+	return src, ParseSourceConditions(c.r.Header).CheckSource(src.v.ETag, src.v.Time)
+}
+
+// sourceError names the source, not the destination.
+func sourceError(err error, s CopySource) error {
+	switch {
+	case errors.Is(err, stele.ErrNoBucket):
+		return NoSuchBucket(s.Bucket)
+	case errors.Is(err, stele.ErrNoVersion):
+		return NoSuchVersion(s.Key, s.VersionID)
+	case errors.Is(err, stele.ErrNoKey):
+		return NoSuchKey(s.Key)
+	case errors.Is(err, stele.ErrMarker):
+		return ErrInvalidRequest.Msg("The source of a copy request may not specifically refer to a delete marker by version id.")
+	}
+	return err
+}
+
+// copyObject commits a new version with the source's bytes; none are moved.
+func (c *call) copyObject() error {
+	src, err := c.copySource()
+	if err != nil {
+		return err
+	}
+	attr, replaces, err := c.copyAttributes(src)
+	if err != nil {
+		return err
+	}
+	if src.Bucket == c.q.Bucket && src.Key == c.q.Key && src.VersionID == "" && !replaces && firstOf(c.r.Header, "X-Amz-Website-Redirect-Location") == "" &&
+		firstOf(c.r.Header, "X-Amz-Server-Side-Encryption") == "" && firstOf(c.r.Header, "X-Amz-Storage-Class") == "" {
+		return ErrCopyToSelf
+	}
+	cond, err := writeConditions(c.r.Header)
+	if err != nil {
+		return err
+	}
+	sum, err := c.copyChecksum(src)
+	if err != nil {
+		return err
+	}
+	v, err := c.store.Copy(c.ctx, stele.CopyRequest{Source: src.v, Checksum: sum,
+		PutRequest: stele.PutRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags, Lock: attr.lock, If: cond}})
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	c.setVersion(h, &v)
+	src.setVersion(h)
+	h["X-Amz-Server-Side-Encryption"] = isAES256
+	if err := c.setCommitted(h, v.Entry); err != nil {
+		return err
+	}
+	res := Copied{ETag: v.ETag, LastModified: v.Time}
+	if v.Checksum != nil {
+		res.Algorithm, res.Checksum, res.ChecksumType = algorithmOf(v.Checksum), v.Checksum.Value, v.Checksum.Kind
+	}
+	return c.replyDocument(func(b []byte) []byte { return res.AppendXML(b, false) })
+}
+
+// copyAttributes are those of the source, or of the request, as the directives say. The lock is never the source's.
+func (c *call) copyAttributes(src *source) (a attributes, replaces bool, err error) {
+	h := c.r.Header
+	if err := checkSpecials(h); err != nil {
+		return a, false, err
+	}
+	meta, err := directive(h, "X-Amz-Metadata-Directive", "x-amz-metadata-directive", "Unknown metadata directive.")
+	if err != nil {
+		return a, false, err
+	}
+	tagging, err := directive(h, "X-Amz-Tagging-Directive", "x-amz-tagging-directive", "Unknown tagging directive.")
+	if err != nil {
+		return a, false, err
+	}
+	if meta {
+		if a.headers, err = requestHeaders(h); err == nil {
+			a.meta, err = requestMeta(h)
+		}
+	} else {
+		a.headers, a.meta = withoutRedirect(src.v.Headers, firstOf(h, "X-Amz-Website-Redirect-Location")), src.v.Meta
+	}
+	if err != nil {
+		return a, false, err
+	}
+	if tagging {
+		a.tags, err = c.requestTags()
+	} else {
+		a.tags = src.v.Tags
+	}
+	if err != nil {
+		return a, false, err
+	}
+	a.lock, err = c.requestLock()
+	return a, meta || tagging, err
+}
+
+// directive reads COPY (or nothing) and REPLACE.
+func directive(h http.Header, canonical, name, unknown string) (replace bool, err error) {
+	switch v := firstOf(h, canonical); v {
+	case "", "COPY":
+		return false, nil
+	case "REPLACE":
+		return true, nil
+	default:
+		return false, InvalidArgument(name, v, "%s", unknown)
+	}
+}
+
+// withoutRedirect copies headers except the redirect, which S3 never copies.
+func withoutRedirect(from map[string]string, redirect string) map[string]string {
+	const name = "x-amz-website-redirect-location"
+	if _, ok := from[name]; !ok && redirect == "" {
+		return from
+	}
+	out := make(map[string]string, len(from)+1)
+	for k, v := range from {
+		out[k] = v
+	}
+	delete(out, name)
+	if redirect != "" {
+		out[name] = redirect
+	}
+	return out
+}
+
+// copyChecksum computes the checksum that the client wants the copy to have, if the source has another; nil: the source's.
+func (c *call) copyChecksum(src *source) (*entry.Checksum, error) {
+	name := firstOf(c.r.Header, "X-Amz-Checksum-Algorithm")
+	if name == "" {
+		return nil, nil
+	}
+	alg, err := ParseAlgorithm(name)
+	if err != nil {
+		return nil, err
+	}
+	if have := src.v.Checksum; have != nil && have.Algorithm == alg.String() && have.Kind == FullObject {
+		return nil, nil
+	}
+	body, err := c.store.OpenBody(c.ctx, src.v, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	hash := alg.New()
+	if _, err := io.Copy(hash, body); err != nil {
+		return nil, err
+	}
+	return &entry.Checksum{Algorithm: alg.String(), Kind: FullObject, Value: alg.Encode(hash.Sum(nil))}, nil
+}

@@ -1,0 +1,71 @@
+package s3api
+
+import (
+	"net/http"
+
+	"stele"
+)
+
+func (c *call) getBucketCors() error { return c.show(stele.SettingCORS, ErrNoSuchCORS) }
+
+func (c *call) putBucketCors() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	rules, err := DecodeCORS(doc)
+	if err != nil {
+		return err
+	}
+	return c.keep(stele.SettingCORS, AppendCORS(nil, rules), http.StatusOK)
+}
+
+func (c *call) deleteBucketCors() error { return c.drop(stele.SettingCORS) }
+
+// corsRules are the bucket's; nil: none.
+func (c *call) corsRules() ([]CORSRule, error) {
+	text := c.b.Settings[stele.SettingCORS]
+	if text == "" {
+		return nil, nil
+	}
+	return c.corsets.get(text, DecodeCORS)
+}
+
+// setCORS lets a browser show the reply to its page, if the bucket's rules say so.
+func (c *call) setCORS() {
+	rules, err := c.corsRules()
+	if err != nil {
+		c.log.Error("stored CORS rules cannot be read", "bucket", c.name, "err", err)
+		return
+	}
+	for name, values := range CORSHeaders(c.r, rules) {
+		c.w.Header()[name] = values
+	}
+}
+
+// preflight answers a browser's question before the request itself. It is not signed.
+func (c *call) preflight() error {
+	if c.q.Bucket == "" {
+		return MethodNotAllowed(http.MethodOptions, "SERVICE")
+	}
+	name, at, err := c.viewOf(c.q.Bucket)
+	if err != nil {
+		return err
+	}
+	if c.b, err = c.store.Bucket(c.ctx, name, at); err != nil {
+		return err
+	}
+	rules, err := c.corsRules()
+	if err != nil {
+		return err
+	}
+	allowed, err := Preflight(c.r, rules)
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	for n, v := range allowed {
+		h[n] = v
+	}
+	return c.reply(http.StatusOK)
+}

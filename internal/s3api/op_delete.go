@@ -1,0 +1,109 @@
+package s3api
+
+import (
+	"net/http"
+	"sync"
+
+	"stele"
+)
+
+// deleteObject hides an object, a version or a marker, or makes a marker.
+func (c *call) deleteObject() error {
+	o, err := ParseDeleteCondition(c.r.Header)
+	if err != nil {
+		return err
+	}
+	o.Key, o.VersionID = c.q.Key, c.q.VersionID
+	res, err := c.hide(&o)
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	if res.Marker && c.versioned() {
+		h["X-Amz-Delete-Marker"] = isTrue
+	}
+	if id := res.VersionID; id != "" && c.versioned() {
+		h["X-Amz-Version-Id"] = []string{id}
+	} else if c.q.VersionID != "" && c.versioned() {
+		h["X-Amz-Version-Id"] = []string{c.q.VersionID}
+	}
+	if res.Entry != 0 {
+		if err := c.setCommitted(h, res.Entry); err != nil {
+			return err
+		}
+	}
+	return c.reply(http.StatusNoContent)
+}
+
+func (c *call) hide(o *ObjectToDelete) (stele.HideResult, error) {
+	q := stele.HideRequest{By: c.actor(o.Key), Bucket: c.name, Key: o.Key, VersionID: o.VersionID, If: stele.Conditions{Match: o.ETag}}
+	if !o.LastModifiedTime.IsZero() {
+		q.If.ModifiedTime = &o.LastModifiedTime
+	}
+	if o.Size >= 0 {
+		q.If.Size = &o.Size
+	}
+	return c.store.Hide(c.ctx, q)
+}
+
+// deleteWorkers is how many keys of one DeleteObjects are under way at once: they share the ledger's batches.
+const deleteWorkers = 128
+
+// deleteObjects hides up to 1,000 keys. Each is judged and answered for itself.
+func (c *call) deleteObjects() error {
+	doc, err := c.readDocument(MaxDeleteBytes, true)
+	if err != nil {
+		return err
+	}
+	req, err := DecodeDelete(doc)
+	if err != nil {
+		return err
+	}
+	out := make([]DeletedObject, len(req.Objects))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(deleteWorkers, len(out)) {
+		wg.Go(func() {
+			for i := range next {
+				out[i] = c.deleteOne(&req.Objects[i])
+			}
+		})
+	}
+	for i := range out {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	return c.replyDocument(func(b []byte) []byte { return AppendDeleteResult(b, out, req.Quiet) })
+}
+
+// deleteOne hides one key of many.
+func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
+	d := DeletedObject{Key: o.Key, VersionID: o.VersionID}
+	action := "s3:DeleteObject"
+	if o.VersionID != "" {
+		action = "s3:DeleteObjectVersion"
+	}
+	if !c.allowed(&c.b, c.name, action, o.Key) {
+		d.Err = ErrAccessDenied
+		c.store.Denied(c.by, ErrAccessDenied.Code)
+		return d
+	}
+	o.ETag = trimETag(o.ETag)
+	res, err := c.hide(o)
+	if err != nil {
+		e := c.s3Error(err)
+		if e.Is(ErrNoSuchKey) {
+			e = NoSuchKey(o.Key)
+		}
+		d.Err = e
+		return d
+	}
+	if res.Marker && c.versioned() {
+		d.DeleteMarker, d.DeleteMarkerVersionID = true, res.VersionID
+	}
+	return d
+}

@@ -1,0 +1,111 @@
+package s3api
+
+import (
+	"errors"
+	"net/http"
+
+	"stele"
+)
+
+// place is the version that a request about its lock or tags means: the latest where none is named, as S3 has it.
+func (c *call) place() stele.Place {
+	return stele.Place{Bucket: c.name, Key: c.q.Key, VersionID: c.q.VersionID, At: c.at}
+}
+
+func (c *call) getObjectLockConfiguration() error {
+	if !c.b.ObjectLock {
+		return ErrNoSuchObjectLock.With("BucketName", c.q.Bucket)
+	}
+	d := c.b.Default
+	return c.replyDocument(LockConfig{Mode: d.Mode, Days: d.Days, Years: d.Years}.AppendXML)
+}
+
+func (c *call) putObjectLockConfiguration() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	l, err := DecodeLockConfig(doc)
+	if err != nil {
+		return err
+	}
+	if c.b.Versioning != stele.Enabled {
+		return ErrVersioningNotEnabled
+	}
+	done, err := c.store.SetObjectLock(c.ctx, c.by, c.name, stele.Retention{Mode: l.Mode, Days: l.Days, Years: l.Years})
+	return c.settled(done, err, http.StatusOK)
+}
+
+// lockOf finds a version whose bucket has object lock.
+func (c *call) lockOf() (stele.Version, error) {
+	if !c.b.ObjectLock {
+		return stele.Version{}, ErrBucketMissingObjectLock
+	}
+	return c.head()
+}
+
+func (c *call) getObjectRetention() error {
+	v, err := c.lockOf()
+	if err != nil {
+		return err
+	}
+	if v.Lock.Mode == "" {
+		return ErrNoSuchRetention
+	}
+	return c.replyDocument(Retention{v.Lock.Mode, v.Lock.Until}.AppendXML)
+}
+
+func (c *call) putObjectRetention() error {
+	if !c.b.ObjectLock {
+		return ErrBucketMissingObjectLock
+	}
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	r, err := DecodeRetention(doc, c.now())
+	if err != nil {
+		return err
+	}
+	v, err := c.store.SetRetention(c.ctx, c.actor(c.q.Key), c.place(), r.Mode, r.Until)
+	return c.changed(&v, err, http.StatusOK)
+}
+
+func (c *call) getObjectLegalHold() error {
+	v, err := c.lockOf()
+	if err != nil {
+		return err
+	}
+	if !v.Lock.Hold && v.Lock.Mode == "" {
+		return ErrNoSuchRetention
+	}
+	return c.replyDocument(func(b []byte) []byte { return AppendLegalHold(b, v.Lock.Hold) })
+}
+
+func (c *call) putObjectLegalHold() error {
+	if !c.b.ObjectLock {
+		return ErrBucketMissingObjectLock
+	}
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	on, err := DecodeLegalHold(doc)
+	if err != nil {
+		return err
+	}
+	v, err := c.store.SetHold(c.ctx, c.by, c.place(), on)
+	return c.changed(&v, err, http.StatusOK)
+}
+
+// changed answers a change of a version's lock or tags.
+func (c *call) changed(v *stele.Version, err error, status int) error {
+	if err != nil {
+		if errors.Is(err, stele.ErrMarker) {
+			c.w.Header()["Allow"] = []string{"DELETE"}
+		}
+		return err
+	}
+	c.setVersion(c.w.Header(), v)
+	return c.reply(status)
+}

@@ -1,0 +1,96 @@
+package s3api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"stele"
+)
+
+// postObject is a browser's form upload: the form itself carries the signature, and the policy that it signs says what the fields may be.
+func (c *call) postObject() error {
+	c.r.Body = c.patient(c.r.Body)
+	form, err := ReadPostForm(c.r)
+	if err != nil {
+		return err
+	}
+	if c.auth.Kind != Anonymous {
+		return InvalidArgument("Authorization", "", "A form is signed by its own fields, not by a header or the query.")
+	}
+	if c.auth, err = c.verifier.VerifyPost(context.WithValue(c.ctx, callKey{}, c), form, c.q.Bucket); err != nil {
+		return err
+	}
+	c.setActor()
+	c.q.Key = form.Key
+	if err := c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key); err != nil {
+		return err
+	}
+	v, err := c.putForm(form)
+	if err != nil {
+		return err
+	}
+	return c.replyPost(form, &v)
+}
+
+// putForm writes the form's file; the fields count as the headers of a PUT.
+func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
+	asPut := *c.r
+	asPut.Header = form.Header()
+	c.r = &asPut
+	attr, err := c.requestAttributes()
+	if err != nil {
+		return v, err
+	}
+	if tags, err := form.Tags(); err != nil {
+		return v, err
+	} else if len(tags) > 0 {
+		if err := c.mayAlso("s3:PutObjectTagging"); err != nil {
+			return v, err
+		}
+		attr.tags = tagMap(tags)
+	}
+	in := &incoming{r: form.File, size: -1}
+	if in.want, err = ParseDeclared(asPut.Header, c.auth); err != nil {
+		return v, err
+	}
+	in.sum = orAlgorithm(in.want.Algorithm, CRC64NVME)
+	in.compute()
+	if err := c.takePlace(); err != nil {
+		return v, err
+	}
+	return c.store.Put(c.ctx, stele.PutRequest{By: c.by, Bucket: c.name, Key: form.Key, Body: &boundedFile{src: in.r, most: maxPutBytes}, Size: -1, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags,
+		Lock: attr.lock, Tee: in.tee, Finish: in.finish})
+}
+
+// replyPost answers as the form wishes: by a redirect, or with 200, 201 and a document, or 204.
+func (c *call) replyPost(form *PostForm, v *stele.Version) error {
+	h := c.w.Header()
+	h["ETag"] = quoted(v.ETag)
+	h["Location"] = []string{c.location()}
+	c.setVersion(h, v)
+	setSum(h, v.Checksum)
+	if err := c.setCommitted(h, v.Entry); err != nil {
+		return err
+	}
+	to := form.Fields["success_action_redirect"]
+	if to == "" {
+		to = form.Fields["redirect"]
+	}
+	if u, err := url.Parse(to); to != "" && err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+		q := u.Query()
+		q.Set("bucket", c.q.Bucket)
+		q.Set("key", form.Key)
+		q.Set("etag", `"`+v.ETag+`"`)
+		u.RawQuery = q.Encode()
+		h["Location"] = []string{u.String()}
+		return c.reply(http.StatusSeeOther)
+	}
+	switch form.Fields["success_action_status"] {
+	case "200":
+		return c.reply(http.StatusOK)
+	case "201":
+		return c.replyXML(http.StatusCreated, AppendPostResponse(nil, c.location(), c.q.Bucket, form.Key, v.ETag))
+	}
+	return c.reply(http.StatusNoContent)
+}

@@ -1,0 +1,237 @@
+package s3api
+
+import (
+	"net/http"
+	"strconv"
+
+	"stele"
+)
+
+// Settings of buckets are kept as documents: as this package writes them, the policy as it was sent.
+
+// settled answers a change of a setting.
+func (c *call) settled(done stele.Committed, err error, status int) error {
+	if err != nil {
+		return err
+	}
+	if err := c.setCommitted(c.w.Header(), done.Entry); err != nil {
+		return err
+	}
+	return c.reply(status)
+}
+
+func (c *call) keep(name stele.Setting, doc []byte, status int) error {
+	done, err := c.store.SetSetting(c.ctx, c.by, c.name, name, string(doc))
+	return c.settled(done, err, status)
+}
+
+// drop removes a setting; one that is not there is removed without an entry.
+func (c *call) drop(name stele.Setting) error {
+	if c.b.Settings[name] == "" {
+		return c.reply(http.StatusNoContent)
+	}
+	return c.keep(name, nil, http.StatusNoContent)
+}
+
+// show sends a setting that is kept as XML.
+func (c *call) show(name stele.Setting, missing *Error) error {
+	doc := c.b.Settings[name]
+	if doc == "" {
+		return missing.With("BucketName", c.q.Bucket)
+	}
+	return c.replyXML(http.StatusOK, []byte(doc))
+}
+
+func (c *call) getBucketVersioning() error {
+	return c.replyDocument(func(b []byte) []byte { return AppendVersioning(b, string(c.b.Versioning)) })
+}
+
+func (c *call) putBucketVersioning() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	to, err := DecodeVersioning(doc)
+	if err != nil {
+		return err
+	}
+	if c.b.ObjectLock && stele.Versioning(to) != stele.Enabled {
+		return ErrVersioningLocked
+	}
+	done, err := c.store.SetVersioning(c.ctx, c.by, c.name, stele.Versioning(to))
+	return c.settled(done, err, http.StatusOK)
+}
+
+func (c *call) getBucketTagging() error { return c.show(stele.SettingTagging, ErrNoSuchTagSet) }
+
+func (c *call) putBucketTagging() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	tags, err := DecodeTagging(doc, true)
+	if err != nil {
+		return err
+	}
+	return c.keep(stele.SettingTagging, AppendTagging(nil, tags), http.StatusNoContent)
+}
+
+func (c *call) deleteBucketTagging() error { return c.drop(stele.SettingTagging) }
+
+func (c *call) getBucketPolicy() error {
+	doc := c.b.Settings[stele.SettingPolicy]
+	if doc == "" {
+		return ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
+	}
+	h := c.w.Header()
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(doc))}
+	c.begin(http.StatusOK)
+	n, _ := c.w.Write([]byte(doc)) // an error: the client is gone
+	c.sent += int64(n)
+	return nil
+}
+
+func (c *call) putBucketPolicy() error {
+	doc, err := c.readDocument(MaxPolicyBytes, false)
+	if err != nil {
+		return err
+	}
+	p, err := ParsePolicy(doc, PolicyRules{Bucket: c.name, Known: c.knownKey})
+	if err != nil {
+		return err
+	}
+	if text := c.b.Settings[stele.SettingPublic]; text != "" && p.Public() {
+		if block, err := DecodePublicAccessBlock([]byte(text)); err != nil || block.BlockPublicPolicy {
+			return ErrAccessDenied.Msg("The policy lets everyone in, and the bucket's public access block forbids such policies.")
+		}
+	}
+	return c.keep(stele.SettingPolicy, doc, http.StatusNoContent)
+}
+
+// knownKey tells whether a policy may name an access key.
+func (c *call) knownKey(id string) bool {
+	_, err := c.store.AccessKey(c.ctx, id)
+	return err == nil
+}
+
+func (c *call) deleteBucketPolicy() error { return c.drop(stele.SettingPolicy) }
+
+func (c *call) getBucketPolicyStatus() error {
+	doc := c.b.Settings[stele.SettingPolicy]
+	if doc == "" {
+		return ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
+	}
+	p, err := ParsePolicy([]byte(doc), PolicyRules{Bucket: c.name})
+	if err != nil {
+		return err
+	}
+	return c.replyDocument(func(b []byte) []byte { return AppendPolicyStatus(b, p.Public()) })
+}
+
+func (c *call) getBucketLifecycle() error { return c.show(stele.SettingLifecycle, ErrNoSuchLifecycle) }
+
+func (c *call) putBucketLifecycle() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	l, err := DecodeLifecycle(doc)
+	if err != nil {
+		return err
+	}
+	return c.keep(stele.SettingLifecycle, l.AppendXML(nil), http.StatusOK)
+}
+
+func (c *call) deleteBucketLifecycle() error { return c.drop(stele.SettingLifecycle) }
+
+// Encryption cannot be switched off: every chunk is encrypted.
+
+func (c *call) getBucketEncryption() error { return c.replyDocument(AppendEncryption) }
+
+func (c *call) putBucketEncryption() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	if err := DecodeEncryption(doc); err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK)
+}
+
+func (c *call) deleteBucketEncryption() error { return c.reply(http.StatusNoContent) }
+
+func (c *call) getOwnershipControls() error {
+	return c.show(stele.SettingOwnership, ErrNoSuchOwnershipControls)
+}
+
+func (c *call) putOwnershipControls() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	o, err := DecodeOwnership(doc)
+	if err != nil {
+		return err
+	}
+	return c.keep(stele.SettingOwnership, AppendOwnership(nil, o), http.StatusOK)
+}
+
+func (c *call) deleteOwnershipControls() error { return c.drop(stele.SettingOwnership) }
+
+func (c *call) getPublicAccessBlock() error {
+	return c.show(stele.SettingPublic, ErrNoSuchPublicAccessBlock)
+}
+
+func (c *call) putPublicAccessBlock() error {
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	p, err := DecodePublicAccessBlock(doc)
+	if err != nil {
+		return err
+	}
+	return c.keep(stele.SettingPublic, p.AppendXML(nil), http.StatusOK)
+}
+
+func (c *call) deletePublicAccessBlock() error { return c.drop(stele.SettingPublic) }
+
+func (c *call) getBucketRequestPayment() error { return c.replyDocument(AppendRequestPayment) }
+
+// getACL is GetBucketAcl and GetObjectAcl: the owner has full control, nobody else is in the list.
+func (c *call) getACL() error {
+	if c.q.Key != "" {
+		v, err := c.head()
+		if err != nil {
+			return err
+		}
+		c.setVersion(c.w.Header(), &v)
+	}
+	return c.replyDocument(func(b []byte) []byte { return AppendACL(b, ownerOf(&c.b)) })
+}
+
+// putACL is PutBucketAcl and PutObjectAcl: it accepts what changes nothing.
+func (c *call) putACL() error {
+	if c.q.Key != "" {
+		if _, err := c.head(); err != nil {
+			return err
+		}
+	}
+	if err := checkSpecials(c.r.Header); err != nil {
+		return err
+	}
+	doc, err := c.readDocument(MaxConfigBytes, false)
+	if err != nil {
+		return err
+	}
+	if len(doc) > 0 {
+		if err := DecodeACL(doc, c.b.Owner); err != nil {
+			return err
+		}
+	} else if firstOf(c.r.Header, "X-Amz-Acl") == "" {
+		return ErrMissingSecurityHeader
+	}
+	return c.reply(http.StatusOK)
+}

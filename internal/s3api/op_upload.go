@@ -1,0 +1,385 @@
+package s3api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"stele"
+	"stele/entry"
+)
+
+// createMultipartUpload opens an upload.
+func (c *call) createMultipartUpload() error {
+	attr, err := c.requestAttributes()
+	if err != nil {
+		return err
+	}
+	sum, err := uploadChecksum(c.r.Header)
+	if err != nil {
+		return err
+	}
+	u, err := c.store.CreateUpload(c.ctx, c.by, stele.Upload{Bucket: c.name, Key: c.q.Key, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags, Lock: attr.lock, Checksum: sum})
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h["X-Amz-Server-Side-Encryption"] = isAES256
+	if sum != nil {
+		h["X-Amz-Checksum-Algorithm"] = []string{sum.Algorithm}
+		h["X-Amz-Checksum-Type"] = []string{sum.Kind}
+	}
+	if err := c.setCommitted(h, u.Entry); err != nil {
+		return err
+	}
+	return c.replyDocument(func(b []byte) []byte { return AppendInitiateUpload(b, c.q.Bucket, c.q.Key, u.ID) })
+}
+
+// uploadChecksum reads x-amz-checksum-algorithm and -type of CreateMultipartUpload; nil: none was asked for.
+func uploadChecksum(h http.Header) (*entry.Checksum, error) {
+	alg, typ := firstOf(h, "X-Amz-Checksum-Algorithm"), firstOf(h, "X-Amz-Checksum-Type")
+	if alg == "" {
+		if typ != "" {
+			return nil, ErrChecksumTypeAlone
+		}
+		return nil, nil
+	}
+	a, err := ParseAlgorithm(alg)
+	if err != nil {
+		return nil, err
+	}
+	if typ == "" {
+		typ = a.DefaultType()
+	} else if typ, err = a.CheckType(typ); err != nil {
+		return nil, err
+	}
+	return &entry.Checksum{Algorithm: a.String(), Kind: typ}, nil
+}
+
+// algorithmOf is the algorithm of a kept checksum; NoChecksum for nil.
+func algorithmOf(sum *entry.Checksum) Algorithm {
+	if sum == nil {
+		return NoChecksum
+	}
+	a, err := ParseAlgorithm(sum.Algorithm)
+	if err != nil {
+		return NoChecksum
+	}
+	return a
+}
+
+// partNumber reads ?partNumber= of an upload.
+func (c *call) partNumber() (int, error) {
+	v := c.q.Query.Get("partNumber")
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > stele.MaxParts {
+		return 0, InvalidArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
+	}
+	return n, nil
+}
+
+// checksumMismatch: a part's checksum is of another algorithm than its upload's.
+func checksumMismatch(want, got Algorithm) error {
+	name := func(a Algorithm) string {
+		if a == NoChecksum {
+			return "null"
+		}
+		return strings.ToLower(a.String())
+	}
+	return ErrInvalidRequest.Msg("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", name(want), name(got))
+}
+
+// uploadPart writes one part.
+func (c *call) uploadPart() error {
+	number, err := c.partNumber()
+	if err != nil {
+		return err
+	}
+	if err := checkSpecials(c.r.Header); err != nil {
+		return err
+	}
+	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
+	if err != nil {
+		return err
+	}
+	alg := algorithmOf(u.Checksum)
+	in, err := c.openBody(orAlgorithm(alg, CRC64NVME))
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	if declared := in.want.Algorithm; alg != NoChecksum && declared != alg && (declared != NoChecksum || u.Checksum.Kind == Composite) {
+		return checksumMismatch(alg, declared)
+	}
+	p, err := c.store.PutPart(c.ctx, stele.PartRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: u.ID, Number: number, Body: in.r, Size: in.size, Tee: in.tee, Finish: in.finish})
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h["ETag"] = quoted(p.ETag)
+	h["X-Amz-Server-Side-Encryption"] = isAES256
+	if p.Checksum != nil && (alg != NoChecksum || in.want.Algorithm != NoChecksum) {
+		h[algorithmOf(p.Checksum).canonicalHeader()] = []string{p.Checksum.Value}
+	}
+	return c.reply(http.StatusOK)
+}
+
+func orAlgorithm(a, other Algorithm) Algorithm {
+	if a == NoChecksum {
+		return other
+	}
+	return a
+}
+
+// uploadPartCopy writes one part from an object's bytes. They are read and chunked again; the chunks are those that are there already, so little is stored.
+func (c *call) uploadPartCopy() error {
+	number, err := c.partNumber()
+	if err != nil {
+		return err
+	}
+	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
+	if err != nil {
+		return err
+	}
+	src, err := c.copySource()
+	if err != nil {
+		return err
+	}
+	span, ok, err := ParseCopySourceRange(firstOf(c.r.Header, "X-Amz-Copy-Source-Range"), src.v.Size)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		span = ByteRange{0, src.v.Size}
+	}
+	if span.Length > maxPutBytes {
+		return ErrCopySourceTooLarge
+	}
+	body, err := c.store.OpenBody(c.ctx, src.v, span.Start, span.Length)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	in := &incoming{r: body, size: span.Length, sum: orAlgorithm(algorithmOf(u.Checksum), CRC64NVME)}
+	in.compute()
+	p, err := c.store.PutPart(c.ctx, stele.PartRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: u.ID, Number: number, Body: in.r, Size: in.size, Tee: in.tee, Finish: in.finish})
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	src.setVersion(h)
+	h["X-Amz-Server-Side-Encryption"] = isAES256
+	res := Copied{ETag: p.ETag, LastModified: p.Time}
+	if u.Checksum != nil {
+		res.Algorithm, res.Checksum = algorithmOf(p.Checksum), p.Checksum.Value
+	}
+	return c.replyDocument(func(b []byte) []byte { return res.AppendXML(b, true) })
+}
+
+// completeMultipartUpload makes the object.
+func (c *call) completeMultipartUpload() error {
+	h := c.r.Header
+	cond, err := writeConditions(h)
+	if err != nil {
+		return err
+	}
+	doc, declared, err := c.readComplete()
+	if err != nil {
+		return err
+	}
+	named, err := DecodeComplete(doc)
+	if err != nil {
+		return err
+	}
+	q := stele.CompleteRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: c.q.Query.Get("uploadId"), If: cond}
+	if v := firstOf(h, "X-Amz-Mp-Object-Size"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 0 {
+			return InvalidArgument("x-amz-mp-object-size", v, "Value for x-amz-mp-object-size header is invalid.")
+		}
+		q.Size = &n
+	}
+	for _, p := range named {
+		q.Parts = append(q.Parts, namedPart(p))
+	}
+	q.Finish = func(u stele.Upload, parts []stele.Part) (*entry.Checksum, error) {
+		return completeChecksum(h, u, named, parts, declared)
+	}
+	v, err := c.store.Complete(c.ctx, q)
+	if err != nil {
+		return err
+	}
+	rh := c.w.Header()
+	c.setVersion(rh, &v)
+	rh["X-Amz-Server-Side-Encryption"] = isAES256
+	if err := c.setCommitted(rh, v.Entry); err != nil {
+		return err
+	}
+	res := Completed{Location: c.location(), Bucket: c.q.Bucket, Key: c.q.Key, ETag: v.ETag}
+	if v.Checksum != nil {
+		res.Algorithm, res.Checksum, res.ChecksumType = algorithmOf(v.Checksum), v.Checksum.Value, v.Checksum.Kind
+	}
+	return c.replyDocument(res.AppendXML)
+}
+
+// location is the object's URL.
+func (c *call) location() string {
+	scheme := "http://"
+	if c.r.TLS != nil {
+		scheme = "https://"
+	}
+	path := string(appendEscaped(nil, "/"+c.q.Key, true))
+	if !c.q.VirtualHost {
+		path = "/" + c.q.Bucket + path
+	}
+	return scheme + c.r.Host + path
+}
+
+func namedPart(p CompletedPart) stele.Part {
+	out := stele.Part{Number: p.PartNumber, ETag: p.ETag}
+	if p.Algorithm != NoChecksum {
+		out.Checksum = &entry.Checksum{Algorithm: p.Algorithm.String(), Value: p.Checksum}
+	}
+	return out
+}
+
+// readComplete reads the list of parts. A checksum among the headers is the object's and not that of this body.
+func (c *call) readComplete() ([]byte, Declared, error) {
+	want, err := ParseDeclared(c.r.Header, c.auth)
+	if err != nil {
+		return nil, want, err
+	}
+	object := want
+	want.Algorithm, want.Checksum, want.Trailer = NoChecksum, nil, false
+	doc, err := c.readDeclared(MaxCompleteBytes, want)
+	return doc, object, err
+}
+
+// completeChecksum is the object's checksum, from those of its parts.
+func completeChecksum(h http.Header, u stele.Upload, named []CompletedPart, parts []stele.Part, declared Declared) (*entry.Checksum, error) {
+	alg, kind := algorithmOf(u.Checksum), ""
+	if alg != NoChecksum {
+		kind = u.Checksum.Kind
+		if t := firstOf(h, "X-Amz-Checksum-Type"); t != "" && !strings.EqualFold(t, kind) {
+			return nil, ErrInvalidRequest.Msg("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", kind)
+		}
+		for i, n := range named {
+			if n.Algorithm != NoChecksum && n.Algorithm != alg {
+				return nil, ErrBadDigest.Msg("The %s you specified for part %d did not match what we received.", strings.ToLower(n.Algorithm.String()), parts[i].Number)
+			}
+			if n.Algorithm == NoChecksum && kind == Composite {
+				return nil, ErrInvalidRequest.Msg("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+					strings.ToLower(alg.String()), n.PartNumber)
+			}
+		}
+	}
+	sum := sumOfParts(alg, kind, parts)
+	if declared.Checksum == nil {
+		return sum, nil
+	}
+	if sum == nil || declared.Algorithm != algorithmOf(sum) || sum.Kind == FullObject && declared.Algorithm.Encode(declared.Checksum) != sum.Value {
+		return nil, ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", declared.Algorithm)
+	}
+	return sum, nil
+}
+
+// sumOfParts combines the parts' checksums: of the algorithm asked for, else of the one that all parts have; nil if they differ.
+func sumOfParts(alg Algorithm, kind string, parts []stele.Part) *entry.Checksum {
+	if alg == NoChecksum {
+		alg = algorithmOf(parts[0].Checksum)
+		kind = FullObject
+		if alg == SHA1 || alg == SHA256 {
+			kind = Composite
+		}
+	}
+	sums := make([]PartSum, len(parts))
+	for i, p := range parts {
+		if p.Checksum == nil || algorithmOf(p.Checksum) != alg || alg == NoChecksum {
+			return nil
+		}
+		raw, ok := alg.Decode(p.Checksum.Value)
+		if !ok {
+			return nil
+		}
+		sums[i] = PartSum{Sum: raw, Size: p.Size}
+	}
+	out := &entry.Checksum{Algorithm: alg.String(), Kind: kind}
+	if kind == Composite {
+		out.Value = alg.Encode(alg.CompositeSum(sums)) + "-" + strconv.Itoa(len(parts))
+	} else {
+		out.Value = alg.Encode(alg.Combine(sums))
+	}
+	return out
+}
+
+// abortMultipartUpload ends an upload; its parts are hidden.
+func (c *call) abortMultipartUpload() error {
+	id := c.q.Query.Get("uploadId")
+	if v := firstOf(c.r.Header, "X-Amz-If-Match-Initiated-Time"); v != "" {
+		at, err := http.ParseTime(v)
+		if err != nil {
+			return InvalidArgument("x-amz-if-match-initiated-time", v, "Invalid value for x-amz-if-match-initiated-time header")
+		}
+		u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, id)
+		if err != nil {
+			return err
+		}
+		if !u.Started.Truncate(time.Second).Equal(at.UTC()) {
+			return PreconditionFailed("x-amz-if-match-initiated-time")
+		}
+	}
+	if _, err := c.store.Abort(c.ctx, c.by, c.name, c.q.Key, id); err != nil {
+		return err
+	}
+	return c.reply(http.StatusNoContent)
+}
+
+// listParts lists the parts of an open upload.
+func (c *call) listParts() error {
+	after, limit, err := ParsePartArgs(&c.q)
+	if err != nil {
+		return err
+	}
+	id := c.q.Query.Get("uploadId")
+	parts, u, more, err := c.store.Parts(c.ctx, c.name, c.q.Key, id, after, limit)
+	if err != nil {
+		return err
+	}
+	owner := ownerOf(&c.b)
+	res := ListPartsResult{Bucket: c.q.Bucket, Key: c.q.Key, UploadID: id, PartNumberMarker: after, MaxParts: limit, IsTruncated: more && limit > 0, Owner: &owner, Parts: make([]PartItem, len(parts))}
+	if u.Checksum != nil {
+		res.Algorithm, res.ChecksumType = algorithmOf(u.Checksum), u.Checksum.Kind
+	}
+	for i, p := range parts {
+		res.Parts[i] = PartItem{PartNumber: p.Number, LastModified: p.Time, ETag: p.ETag, Size: p.Size}
+		if p.Checksum != nil && res.Algorithm != NoChecksum {
+			res.Parts[i].Checksum = p.Checksum.Value
+		}
+		res.NextPartNumberMarker = p.Number
+	}
+	return c.replyDocument(res.AppendXML)
+}
+
+// listMultipartUploads lists open uploads.
+func (c *call) listMultipartUploads() error {
+	a, err := ParseListArgs(&c.q)
+	if err != nil {
+		return err
+	}
+	page, err := c.store.Uploads(c.ctx, stele.ListRequest{Bucket: c.name, Prefix: a.Prefix, Delimiter: a.Delimiter, After: a.Marker, AfterID: a.SecondMarker, Max: a.MaxKeys})
+	if err != nil {
+		return err
+	}
+	owner := ownerOf(&c.b)
+	res := ListUploadsResult{Bucket: c.q.Bucket, Prefix: a.Prefix, Delimiter: a.Delimiter, KeyMarker: a.Marker, UploadIDMarker: a.SecondMarker, NextKeyMarker: page.Next, NextUploadIDMarker: page.NextID,
+		MaxUploads: a.MaxKeys, IsTruncated: page.Truncated, URLEncoding: a.URLEncoding, CommonPrefixes: page.Prefixes, Uploads: make([]UploadItem, len(page.Uploads))}
+	for i := range page.Uploads {
+		u := &page.Uploads[i]
+		res.Uploads[i] = UploadItem{Key: u.Key, UploadID: u.ID, Initiated: u.Started, Owner: &owner}
+		if u.Checksum != nil {
+			res.Uploads[i].Algorithm, res.Uploads[i].ChecksumType = algorithmOf(u.Checksum), u.Checksum.Kind
+		}
+	}
+	return c.replyDocument(res.AppendXML)
+}
