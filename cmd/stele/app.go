@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"stele"
+	"stele/entry"
+	"stele/internal/admin"
+	"stele/internal/keyring"
+)
+
+// app is what a verb works with.
+type app struct {
+	cli            *Globals
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// local is the actor of what the command line changes by itself. Through a server it is who the server takes us for.
+var local = stele.Local()
+
+// openRead opens the store to read it. Readers share a folder that no process writes. Where a crash left work to recover the store is opened for
+// writing, if that is possible, so that a reading verb does not ask for another verb first.
+func (a *app) openRead(ctx context.Context) (admin.Store, error) {
+	if c, err := a.connect(ctx); c != nil || err != nil {
+		return c, err
+	}
+	opt, err := a.options()
+	if err != nil {
+		return nil, err
+	}
+	opt.ReadOnly = true
+	s, err := stele.Open(ctx, a.cli.Data, opt)
+	if err == nil {
+		return s, nil
+	}
+	for _, final := range []error{stele.ErrLocked, stele.ErrNotStore, stele.ErrWrongKey, stele.ErrVersion, stele.ErrBehind, context.Canceled} {
+		if errors.Is(err, final) {
+			return nil, err
+		}
+	}
+	opt.ReadOnly = false
+	w, werr := stele.Open(ctx, a.cli.Data, opt)
+	if werr != nil {
+		if errors.Is(werr, os.ErrPermission) {
+			return nil, err
+		}
+		return nil, werr
+	}
+	return w, nil
+}
+
+// openWrite opens the store to change it.
+func (a *app) openWrite(ctx context.Context) (admin.Store, error) {
+	if c, err := a.connect(ctx); c != nil || err != nil {
+		return c, err
+	}
+	opt, err := a.options()
+	if err != nil {
+		return nil, err
+	}
+	s, err := stele.Open(ctx, a.cli.Data, opt)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect returns the server that --server names or that holds the folder; nil if there is none.
+func (a *app) connect(ctx context.Context) (admin.Store, error) {
+	if a.cli.Server == "" {
+		c, err := admin.Connect(ctx, a.cli.Data)
+		if c == nil || err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	secret, err := secretOf(a.cli.SecretKey, a.cli.SecretKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if a.cli.AccessKey == "" || secret == "" {
+		return nil, usage{errors.New("--server wants an access key: set STELE_ACCESS_KEY and STELE_SECRET_KEY, or STELE_SECRET_KEY_FILE")}
+	}
+	tr, err := a.transport()
+	if err != nil {
+		return nil, err
+	}
+	c, err := admin.Dial(ctx, a.cli.Server, entry.AccessKey{ID: a.cli.AccessKey, Secret: secret}, tr)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (a *app) transport() (*http.Transport, error) {
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	if a.cli.CA == "" {
+		return tr, nil
+	}
+	pem, err := os.ReadFile(a.cli.CA)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the certificate: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", a.cli.CA)
+	}
+	tr.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return tr, nil
+}
+
+// secretOf returns a secret given by itself or in a file.
+func secretOf(secret, file string) (string, error) {
+	if secret != "" || file == "" {
+		return secret, nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("couldn't read the secret: %w", err)
+	}
+	return string(bytes.TrimSpace(b)), nil
+}
+
+func (a *app) options() (stele.Options, error) {
+	opt := stele.Options{Log: a.logger()}
+	if a.cli.RecoveryKey == "" {
+		return opt, nil
+	}
+	text, err := os.ReadFile(a.cli.RecoveryKey)
+	if err != nil {
+		return opt, fmt.Errorf("couldn't read the recovery kit: %w", err)
+	}
+	kit, err := keyring.ParseKit(text)
+	if err != nil {
+		return opt, fmt.Errorf("couldn't read the recovery kit %s: %w", a.cli.RecoveryKey, err)
+	}
+	opt.Identity = kit.RecoveryIdentity
+	return opt, nil
+}

@@ -1,0 +1,44 @@
+package main
+
+const description = `An immutable S3 store that can prove it kept everything.
+
+A verb works on the folder --data by itself, through the server that holds that folder, or on a server's admin address (--server).
+Every flag can be set by the environment: --data by STELE_DATA, and so on.`
+
+var helpVars = map[string]string{
+	"at": "The store as of a moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size) or a pinned view's name.",
+}
+
+// cli is the grammar: a line per verb.
+type cli struct {
+	Globals
+
+	Init    initCmd    `cmd:"" group:"Serve" help:"Make a new store and its recovery kit."`
+	Kit     kitCmd     `cmd:"" group:"Serve" help:"The recovery kit: where it is, and proof that it reads back."`
+	Key     keyCmd     `cmd:"" group:"Serve" help:"Access keys."`
+	Put     putCmd     `cmd:"" group:"Objects" help:"Put files, trees or standard input."`
+	Get     getCmd     `cmd:"" group:"Objects" help:"Get an object, or a tree with -r."`
+	Ls      lsCmd      `cmd:"" group:"Objects" help:"List buckets or objects."`
+	Cat     catCmd     `cmd:"" group:"Objects" help:"Write objects to standard output."`
+	Rm      rmCmd      `cmd:"" group:"Objects" help:"Hide objects. Nothing is erased: earlier views still show them."`
+	Bucket  bucketCmd  `cmd:"" group:"Objects" help:"Make, list, configure and delete buckets."`
+	History historyCmd `cmd:"" group:"Audit" help:"Every change of one key: who, what, when, from where."`
+	Log     logCmd     `cmd:"" group:"Audit" help:"Query the ledger."`
+	Prove   proveCmd   `cmd:"" group:"Audit" help:"Write the receipt of an object, which anyone can check offline."`
+	Verify  verifyCmd  `cmd:"" group:"Audit" help:"Verify the store, or a file against a receipt."`
+	View    viewCmd    `cmd:"" group:"Audit" help:"Pinned views of the past."`
+	Version versionCmd `cmd:"" group:"Care" help:"Print the version."`
+}
+
+// Globals are the flags of all verbs.
+type Globals struct {
+	Data          string `short:"d" default:"./stele-data" placeholder:"DIR" help:"Data folder (${default})."`
+	Server        string `placeholder:"URL" help:"Work on a server by its admin address instead of a folder."`
+	AccessKey     string `placeholder:"ID" help:"Access key for --server."`
+	SecretKey     string `placeholder:"SECRET" help:"Its secret. Better in STELE_SECRET_KEY or a file."`
+	SecretKeyFile string `placeholder:"FILE" help:"File that holds the secret."`
+	CA            string `name:"ca" placeholder:"FILE" help:"Certificate in PEM to trust for --server, as made by serve --tls self."`
+	RecoveryKey   string `placeholder:"FILE" help:"Recovery kit that opens the store in place of the folder's own identity."`
+	JSON          bool   `help:"Print one JSON document, or JSON lines where there are many."`
+	Quiet         bool   `short:"q" help:"No progress, no remarks."`
+}

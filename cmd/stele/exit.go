@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"stele"
+	"stele/internal/admin"
+	"stele/verify"
+)
+
+// Exit codes: part of the contract, frozen (DESIGN section 10).
+const (
+	exitError       = 1
+	exitUsage       = 2
+	exitPartial     = 3
+	exitNotFound    = 4
+	exitRetention   = 5
+	exitVerify      = 6
+	exitLocked      = 10
+	exitWrongKey    = 12
+	exitInterrupted = 130 // 128 + SIGINT, as a shell reports it
+)
+
+// usage is an error in how the verb was called.
+type usage struct{ error }
+
+func (u usage) Unwrap() error { return u.error }
+
+// errPartial: the verb did what it could, and said what it could not.
+var errPartial = errors.New("not everything could be done")
+
+// hinted is an error with its next step.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func withHint(err error, format string, args ...any) error {
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// exitCode maps an error to the code that scripts see.
+func exitCode(err error) int {
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	var u usage
+	var re *stele.RetentionError
+	switch {
+	case errors.As(err, &u):
+		return exitUsage
+	case is(context.Canceled):
+		return exitInterrupted
+	case is(errPartial):
+		return exitPartial
+	case errors.As(err, &re):
+		return exitRetention
+	case is(verify.ErrFailed, stele.ErrCorrupt):
+		return exitVerify
+	case is(stele.ErrLocked):
+		return exitLocked
+	case is(stele.ErrWrongKey, admin.ErrWho):
+		return exitWrongKey
+	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, errNoSource):
+		return exitNotFound
+	}
+	return exitError
+}
+
+// hintFor returns the next step for an error, where there is one to name.
+func (a *app) hintFor(err error) string {
+	var h hinted
+	var re *stele.RetentionError
+	var u usage
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &u):
+		return "`stele --help`, or `stele VERB --help`, shows how"
+	case errors.Is(err, stele.ErrLocked):
+		return "wait until that process is done, or run `stele serve`: verbs then work through the server, many at once"
+	case errors.Is(err, stele.ErrWrongKey):
+		return "use the identity file that was made with this store, or its recovery kit: --recovery-key FILE"
+	case errors.Is(err, stele.ErrVersion):
+		return "install the newest stele: this one reads older formats only"
+	case errors.Is(err, stele.ErrFull), errors.Is(err, syscall.ENOSPC):
+		return "free some space on the disk of the data folder; nothing acknowledged was lost, and reads go on"
+	case errors.Is(err, stele.ErrFailed):
+		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
+	case errors.Is(err, stele.ErrCorrupt):
+		return "`stele verify --deep` lists all that is damaged"
+	case errors.Is(err, stele.ErrBehind):
+		return "a file of the ledger is missing or older than it should be: put back the newest copy of the data folder"
+	case errors.As(err, &re) && re.Hold:
+		return "end the legal hold first, if you may"
+	case errors.As(err, &re):
+		return "wait until then; COMPLIANCE can't be shortened by anyone"
+	case errors.Is(err, stele.ErrNoBucket):
+		return "`stele ls` lists the buckets; `stele bucket create NAME` makes one"
+	case errors.Is(err, stele.ErrBucketNotEmpty):
+		return "`stele ls -r --versions BUCKET` shows what is in it"
+	case errors.Is(err, stele.ErrNoKey), errors.Is(err, stele.ErrMarker):
+		return "`stele history BUCKET/KEY` shows whether it was ever there; --at reads it as it was"
+	case errors.Is(err, stele.ErrNoVersion):
+		return "`stele ls --versions BUCKET/KEY` lists the versions"
+	case errors.Is(err, admin.ErrWho):
+		return "check STELE_ACCESS_KEY and STELE_SECRET_KEY"
+	case errors.Is(err, admin.ErrDenied):
+		return "use a key of role admin; auditor may read"
+	case errors.Is(err, fs.ErrPermission):
+		return "run as the user who owns " + a.cli.Data
+	}
+	return ""
+}
+
+// fail prints an error and its next step, each on a line, and returns the exit code.
+func (a *app) fail(ctx context.Context, err error) int {
+	if ctx.Err() != nil && !errors.Is(err, errPartial) && !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w: %w", context.Canceled, err)
+	}
+	code := exitCode(err)
+	message, hint := a.words(err)
+	if a.cli.JSON {
+		b, _ := json.Marshal(struct {
+			V      int    `json:"v"`
+			Error  string `json:"error"`
+			Code   string `json:"code,omitempty"`
+			Hint   string `json:"hint,omitempty"`
+			ExitAs int    `json:"exit"`
+		}{1, message, admin.Codes(err), hint, code})
+		fmt.Fprintf(a.stderr, "%s\n", b)
+		return code
+	}
+	fmt.Fprintf(a.stderr, "stele: %s\n", message)
+	if hint != "" {
+		fmt.Fprintf(a.stderr, "  next: %s\n", hint)
+	}
+	return code
+}
+
+// words splits an error into one line that says what happened and one that says what to do.
+func (a *app) words(err error) (message, hint string) {
+	message = strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	if errors.Is(err, context.Canceled) {
+		message = strings.TrimSpace(strings.ReplaceAll(message, context.Canceled.Error(), "interrupted"))
+	}
+	hint = a.hintFor(err)
+	// An error of the store may bring its own next step, as a sentence behind the first.
+	if i := strings.Index(message, ". "); i > 0 && i+2 < len(message) && !errors.As(err, new(hinted)) {
+		if c := message[i+2]; c == '`' || 'A' <= c && c <= 'Z' {
+			hint, message = message[i+2:], message[:i]
+		}
+	}
+	return strings.TrimSuffix(message, "."), strings.TrimSuffix(hint, ".")
+}
+
+// errNoSource: a file that should be put is not there.
+var errNoSource = errors.New("no such file")
+
+// sourceError words what went wrong with a file on this side.
+func sourceError(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s", errNoSource, shown(pe.Path))
+		}
+		return fmt.Errorf("couldn't read %s: %w", shown(pe.Path), pe.Err)
+	}
+	return err
+}

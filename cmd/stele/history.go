@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"stele"
+)
+
+type historyCmd struct {
+	Object string `arg:"" name:"bucket/key" help:"The object."`
+}
+
+type changeDoc struct {
+	V       int    `json:"v"`
+	Entry   uint64 `json:"entry"`
+	Time    string `json:"time"`
+	Type    string `json:"type"`
+	Actor   string `json:"actor"`
+	Address string `json:"address,omitempty"`
+	Request string `json:"request,omitempty"`
+	Version string `json:"version"`
+	Marker  bool   `json:"marker,omitempty"`
+	Hidden  bool   `json:"hidden,omitempty"`
+	Size    int64  `json:"size"`
+	SHA256  string `json:"sha256,omitempty"`
+	ETag    string `json:"etag,omitempty"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+func (c *historyCmd) Run(ctx context.Context, a *app) error {
+	bucket, key, err := object(c.Object)
+	if err != nil {
+		return err
+	}
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	changes, err := s.History(ctx, bucket, key)
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		for _, h := range changes {
+			if err := a.document(changeDoc{1, h.Entry, h.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), string(h.Type), h.Actor, h.Address, h.Request, h.Version, h.Marker, h.Hidden, h.Size, h.SHA256, h.ETag, h.Detail}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := a.table("ENTRY", "TIME", "CHANGE", "SIZE", "BY", "FROM", "VERSION", "SHA-256")
+	for i := range changes {
+		h := &changes[i]
+		bytes, sum := "-", "-"
+		if h.SHA256 != "" {
+			bytes, sum = size(h.Size), h.SHA256[:16]
+		}
+		t.row(fmt.Sprint(h.Entry), moment(h.Time), changeText(h), bytes, orDash(h.Actor), orDash(h.Address), h.Version, sum)
+	}
+	return t.end()
+}
+
+// changeText says what a change did.
+func changeText(h *stele.Change) string {
+	var words []string
+	switch {
+	case h.Marker:
+		words = append(words, "hide (marker)")
+	case strings.HasSuffix(string(h.Type), ".hide"):
+		words = append(words, "hide")
+	default:
+		words = append(words, strings.TrimPrefix(string(h.Type), "object."))
+		if h.Detail != "" {
+			words = append(words, shown(h.Detail))
+		}
+	}
+	if h.Hidden {
+		words = append(words, "[hidden]")
+	}
+	return strings.Join(words, " ")
+}

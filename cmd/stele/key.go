@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+type keyCmd struct {
+	Create keyCreateCmd `cmd:"" help:"Make an access key. Its secret is printed once."`
+	List   keyListCmd   `cmd:"" help:"List access keys."`
+	Revoke keyRevokeCmd `cmd:"" help:"End an access key at once, for requests under way too."`
+}
+
+type keyCreateCmd struct {
+	Role  string   `default:"readwrite" enum:"admin,readwrite,append,readonly,auditor" help:"admin, readwrite, append (put and read; no delete, no overwrite), readonly or auditor."`
+	Scope []string `placeholder:"BUCKET[/PREFIX]" help:"What the key is limited to; may be given more than once."`
+}
+
+func (c *keyCreateCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	k, err := s.CreateKey(ctx, local, c.Role, c.Scope)
+	if err != nil {
+		return fmt.Errorf("couldn't make the key: %w", err)
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "access_key": k.ID, "secret_key": k.Secret, "role": k.Role, "scope": append([]string{}, k.Scope...)})
+	}
+	fmt.Fprintf(a.stdout, "access key  %s\nsecret key  %s\nrole        %s\nscope       %s\n", k.ID, k.Secret, k.Role, scopeText(k.Scope))
+	a.note("the secret is not shown again")
+	return nil
+}
+
+func scopeText(scope []string) string {
+	if len(scope) == 0 {
+		return "everything"
+	}
+	return shown(strings.Join(scope, " "))
+}
+
+type keyListCmd struct{}
+
+type keyDoc struct {
+	V         int      `json:"v"`
+	AccessKey string   `json:"access_key"`
+	Role      string   `json:"role"`
+	Scope     []string `json:"scope"`
+	Created   string   `json:"created"`
+	CreatedBy string   `json:"created_by"`
+	LastUsed  *string  `json:"last_used"` // since the server started; null: not used
+	Revoked   bool     `json:"revoked"`
+}
+
+func (c *keyListCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	keys, err := s.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		for _, k := range keys {
+			d := keyDoc{V: 1, AccessKey: k.ID, Role: k.Role, Scope: append([]string{}, k.Scope...), Created: moment(k.Created), CreatedBy: k.CreatedBy, Revoked: k.Revoked}
+			if !k.LastUsed.IsZero() {
+				used := moment(k.LastUsed)
+				d.LastUsed = &used
+			}
+			if err := a.document(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(keys) == 0 {
+		a.note("no access keys but the root key; `stele key create` makes one")
+		return nil
+	}
+	t := a.table("ACCESS KEY", "ROLE", "SCOPE", "CREATED", "BY", "LAST USED", "STATE")
+	for _, k := range keys {
+		state := "live"
+		if k.Revoked {
+			state = "revoked"
+		}
+		t.row(k.ID, k.Role, scopeText(k.Scope), moment(k.Created), k.CreatedBy, moment(k.LastUsed), state)
+	}
+	return t.end()
+}
+
+type keyRevokeCmd struct {
+	AccessKey string `arg:"" name:"access-key" help:"The access key's id."`
+}
+
+func (c *keyRevokeCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	done, err := s.RevokeKey(ctx, local, c.AccessKey)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "access_key": c.AccessKey, "revoked": true, "entry": done.Entry})
+	}
+	a.say("revoked %s (entry %d)", c.AccessKey, done.Entry)
+	return nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"stele"
+)
+
+type kitCmd struct {
+	Show    kitShowCmd    `cmd:"" default:"1" help:"Say where the kit was written and whether it was confirmed."`
+	Confirm kitConfirmCmd `cmd:"" help:"Read a kit back and note in the ledger that someone holds it."`
+}
+
+type kitShowCmd struct{}
+
+func (kitShowCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	at, err := s.KitConfirmed()
+	if err != nil {
+		return err
+	}
+	path := stele.Options{}.KitPath(a.cli.Data)
+	_, err = os.Stat(path)
+	there := err == nil
+	if a.cli.JSON {
+		doc := map[string]any{"v": 1, "store": s.ID(), "path": path, "there": there, "confirmed": nil}
+		if !at.IsZero() {
+			doc["confirmed"] = moment(at)
+		}
+		return a.document(doc)
+	}
+	a.say("store      %s", s.ID())
+	if there {
+		a.say("kit        %s, where init puts it", path)
+	} else {
+		a.say("kit        not in %s, where init puts it: it was moved, which is right, or lost", path)
+	}
+	if at.IsZero() {
+		a.say("confirmed  never. Read it back from where it is kept: stele kit confirm FILE")
+	} else {
+		a.say("confirmed  %s", moment(at))
+	}
+	return nil
+}
+
+type kitConfirmCmd struct {
+	File string `arg:"" help:"The kit, read from where it is kept; - is standard input."`
+}
+
+func (c *kitConfirmCmd) Run(ctx context.Context, a *app) error {
+	text, err := c.read(a)
+	if err != nil {
+		return err
+	}
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.ConfirmKit(ctx, local, text); err != nil {
+		return fmt.Errorf("couldn't confirm the kit %s: %w", c.File, err)
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "confirmed": true, "store": s.ID()})
+	}
+	a.say("the kit opens store %s; the ledger notes that someone holds it", s.ID())
+	return nil
+}
+
+// maxKit is far above the length of a kit, in bytes.
+const maxKit = 64 << 10
+
+func (c *kitConfirmCmd) read(a *app) ([]byte, error) {
+	if c.File == "-" {
+		return io.ReadAll(io.LimitReader(a.stdin, maxKit))
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return nil, sourceError(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKit))
+	return text, sourceError(err)
+}

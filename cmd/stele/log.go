@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"stele"
+	"stele/entry"
+	"stele/internal/admin"
+)
+
+type logCmd struct {
+	Type   []string `placeholder:"TYPE" help:"Only these types: object.put, or a family: object.*"`
+	Bucket string   `help:"Only this bucket."`
+	Prefix string   `help:"Only keys that begin so."`
+	Actor  string   `help:"Only what this access key did; local is the command line."`
+	Since  string   `placeholder:"WHEN" help:"From this moment on: 2026-11-20T10:00:00Z, 7d (ago), or @N: from entry N on."`
+	Until  string   `placeholder:"WHEN" help:"Up to this moment."`
+	Last   int      `short:"n" placeholder:"N" help:"Only the last N that match."`
+}
+
+func (c *logCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	q, err := c.query(ctx, s)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(a.stdout, 64<<10)
+	w := *a
+	w.stdout = out
+	var last []*entry.Entry
+	err = s.Log(ctx, q, func(e *entry.Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if c.Last <= 0 {
+			return printEntry(&w, e)
+		}
+		kept := *e
+		if last = append(last, &kept); len(last) > 2*c.Last {
+			last = slices.Delete(last, 0, len(last)-c.Last)
+		}
+		return nil
+	})
+	for _, e := range last[max(0, len(last)-max(c.Last, 0)):] {
+		if err == nil {
+			err = printEntry(&w, e)
+		}
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// query turns moments into ledger sizes: the ledger's clock decides what came first.
+func (c *logCmd) query(ctx context.Context, s admin.Store) (stele.LogQuery, error) {
+	q := stele.LogQuery{Bucket: c.Bucket, Prefix: c.Prefix, Actor: c.Actor}
+	for _, t := range c.Type {
+		family, wild := strings.CutSuffix(t, "*")
+		if !slices.ContainsFunc(entry.Types, func(known entry.Type) bool {
+			return string(known) == t || wild && strings.HasPrefix(string(known), family)
+		}) {
+			return q, usage{fmt.Errorf("%q is no type of entry; there are %s", t, typeList())}
+		}
+		q.Types = append(q.Types, entry.Type(t))
+	}
+	for _, m := range []struct {
+		text string
+		to   *uint64
+	}{{c.Since, &q.From}, {c.Until, &q.To}} {
+		if m.text == "" || m.text == "@0" {
+			continue
+		}
+		v, err := s.ViewAt(ctx, m.text)
+		switch {
+		case m.to == &q.From && errors.Is(err, stele.ErrBadName) && strings.Contains(err.Error(), "did not exist"):
+			continue // from before the first entry: all
+		case err != nil:
+			return q, err
+		}
+		*m.to = v.Size
+	}
+	return q, nil
+}
+
+func typeList() string {
+	names := make([]string, len(entry.Types))
+	for i, t := range entry.Types {
+		names[i] = string(t)
+	}
+	return strings.Join(names, " ")
+}
+
+func printEntry(a *app, e *entry.Entry) error {
+	if a.cli.JSON {
+		l := admin.LineOf(e)
+		l.Salt = ""
+		return a.document(l)
+	}
+	p := &e.Private
+	_, err := fmt.Fprintf(a.stdout, "%8d  %s  %-16s  %-20s  %s\n", e.Index, moment(e.Time), e.Type, orDash(p.Actor), about(p))
+	return err
+}
+
+// about says in a few words what an entry is about.
+func about(p *entry.Private) string {
+	var w []string
+	add := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
+	switch {
+	case p.Key != "":
+		add("%s", shown(p.Bucket+"/"+p.Key))
+	case p.Bucket != "":
+		add("%s", shown(p.Bucket))
+	}
+	if p.Part > 0 && p.Upload != "" {
+		add("part %d", p.Part)
+	}
+	if p.Body != nil {
+		add("%s", size(p.Body.Size))
+	}
+	if p.Marker {
+		add("marker")
+	}
+	if p.Pack != nil {
+		add("%s %s", p.Pack.Name, size(p.Pack.Size))
+	}
+	if p.Access != nil {
+		add("%s %s", p.Access.ID, p.Access.Role)
+		if len(p.Access.Scope) > 0 {
+			add("%s", scopeText(p.Access.Scope))
+		}
+	}
+	if p.Name != "" {
+		add("%s", shown(p.Name))
+	}
+	if p.Value != "" {
+		add("%s", shown(short(p.Value)))
+	}
+	if p.Lock != nil && p.Lock.Mode != "" {
+		add("%s until %s", p.Lock.Mode, moment(p.Lock.Until))
+	}
+	if p.Lock != nil && p.Lock.Hold {
+		add("hold")
+	}
+	if p.Target > 0 {
+		add("of entry %d", p.Target)
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Data)) {
+		add("%s=%s", shown(k), shown(short(p.Data[k])))
+	}
+	if p.Reason != "" {
+		add("%s", shown(p.Reason))
+	}
+	if p.Address != "" {
+		add("from %s", p.Address)
+	}
+	return strings.Join(w, "  ")
+}
+
+func short(s string) string {
+	if len(s) > 60 {
+		return s[:57] + "..."
+	}
+	return s
+}

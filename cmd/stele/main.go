@@ -1,0 +1,47 @@
+// Command stele is the store's command line: one file per verb. A verb works on a data folder by itself, through the socket of the
+// server that holds the folder, or on a server's admin port; it sees an admin.Store and need not know which.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run parses the arguments, runs the verb and returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cli cli
+	a := &app{cli: &cli.Globals, stdin: stdin, stdout: stdout, stderr: stderr}
+	helped := -1
+	parser, err := kong.New(&cli, kong.Name("stele"), kong.Description(description), kong.DefaultEnvars("STELE"), kong.Writers(stdout, stderr),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Vars(helpVars),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.Exit(func(c int) { helped = c }))
+	if err != nil {
+		panic("stele: " + err.Error()) // the grammar itself is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if helped >= 0 {
+		return helped
+	}
+	if err != nil {
+		return a.fail(ctx, usage{err})
+	}
+	if err := k.Run(); err != nil {
+		return a.fail(ctx, err)
+	}
+	return 0
+}

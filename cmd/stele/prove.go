@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"stele/entry"
+	"stele/internal/admin"
+)
+
+type proveCmd struct {
+	Object    string `arg:"" name:"bucket/key" help:"The object."`
+	Out       string `short:"o" placeholder:"FILE" help:"Write the receipt to a file instead of standard output."`
+	At        string `placeholder:"WHEN" help:"${at}"`
+	VersionID string `placeholder:"ID" help:"A version."`
+}
+
+func (c *proveCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p, err := place(ctx, s, c.Object, c.At, c.VersionID)
+	if err != nil {
+		return err
+	}
+	if _, err := head(ctx, s, p); err != nil {
+		return err
+	}
+	receipt, v, err := s.Prove(ctx, p)
+	if err != nil {
+		return fmt.Errorf("couldn't prove %s: %w", shown(c.Object), err)
+	}
+	if c.Out != "" {
+		if err := writeNew(c.Out, receipt); err != nil {
+			return err
+		}
+	}
+	sum := v.Body.SHA256.String()
+	if a.cli.JSON {
+		d := docOf(&v)
+		d.SHA256 = sum
+		return a.document(struct {
+			objectDoc
+			VKey    string `json:"vkey"`
+			Receipt string `json:"receipt"`
+		}{d, s.VKey(), string(receipt)})
+	}
+	if c.Out == "" {
+		if _, err := a.stdout.Write(receipt); err != nil {
+			return err
+		}
+	}
+	c.explain(a, s, p.Key, sum, v.Body.Kind)
+	return nil
+}
+
+func (c *proveCmd) explain(a *app, s admin.Store, key, sum string, kind entry.BodyKind) {
+	receipt := c.Out
+	if receipt == "" {
+		receipt = "RECEIPT"
+	}
+	if kind == entry.BodyParts {
+		a.note("sha256  %s (of the list of parts; the receipt holds it, and so each part's own)", sum)
+	} else {
+		a.note("sha256  %s, as sha256sum prints it", sum)
+	}
+	a.note("check   stele verify %s --receipt %s --vkey %s", shown(path.Base(key)), receipt, s.VKey())
+}
+
+// writeNew writes a file that must not be there yet.
+func writeNew(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists: name another file", name)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't write %s: %w", name, err)
+	}
+	if _, err = f.Write(b); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(name)
+		return fmt.Errorf("couldn't write %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"stele"
+	"stele/verify"
+)
+
+type verifyCmd struct {
+	File    string `arg:"" optional:"" help:"Verify this file against a receipt, offline; - is standard input. Without it, the store is verified."`
+	Receipt string `placeholder:"FILE" help:"The receipt, as stele prove wrote it."`
+	VKey    string `name:"vkey" placeholder:"KEY" help:"The ledger's verifier key, or a file that holds it."`
+	Deep    bool   `help:"Read, authenticate and hash every byte of the store."`
+}
+
+func (c *verifyCmd) Run(ctx context.Context, a *app) error {
+	if c.File == "" {
+		if c.Receipt != "" || c.VKey != "" {
+			return usage{errors.New("--receipt and --vkey go with a file: stele verify FILE --receipt RECEIPT --vkey KEY")}
+		}
+		return c.store(ctx, a)
+	}
+	if c.Receipt == "" || c.VKey == "" || c.Deep {
+		return usage{errors.New("a file is verified with --receipt and --vkey, and nothing else")}
+	}
+	return c.file(a)
+}
+
+func (c *verifyCmd) store(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := a.progress("verified", "")
+	r, err := s.Verify(ctx, stele.VerifyOptions{By: local, Deep: c.Deep,
+		Progress: func(done, total int64) { p.bytes.Store(done); p.ofBytes.Store(total) }})
+	p.end()
+	if err != nil {
+		return fmt.Errorf("couldn't verify the store: %w", err)
+	}
+	for _, problem := range r.Problems {
+		if a.cli.JSON {
+			if err := a.document(map[string]any{"v": 1, "problem": problem.What, "where": problem.Where}); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%s: %s\n", shown(problem.Where), shown(problem.What))
+	}
+	if a.cli.JSON {
+		if err := a.document(map[string]any{"v": 1, "ok": r.OK(), "deep": c.Deep, "size": r.Size, "root": r.Root.String(), "segments": r.Segments, "packs": r.Packs,
+			"bodies": r.Bodies, "bytes": r.Bytes, "problems": len(r.Problems), "seconds": r.Took.Seconds()}); err != nil {
+			return err
+		}
+	}
+	if !r.OK() {
+		return withHint(fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem")), "keep the data folder as it is, and bring what is damaged back from a copy")
+	}
+	a.say("verified %s in %s: every leaf, root and signature", entries(r.Size), count(r.Segments, "segment"))
+	if c.Deep {
+		a.say("verified %s in %s: every byte", count(r.Bodies, "object"), count(r.Packs, "pack"))
+	} else {
+		a.say("%s there; --deep reads every byte", packsThere(r.Packs))
+	}
+	a.say("size %d, root %s, %s in %s", r.Size, r.Root, size(r.Bytes), r.Took.Round(time.Millisecond))
+	return nil
+}
+
+func packsThere(n int) string {
+	if n == 1 {
+		return "1 pack is"
+	}
+	return thousands(uint64(n)) + " packs are"
+}
+
+func entries(n uint64) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return thousands(n) + " entries"
+}
+
+func (c *verifyCmd) file(a *app) error {
+	receipt, err := os.ReadFile(c.Receipt)
+	if err != nil {
+		return sourceError(err)
+	}
+	vkey, err := c.key()
+	if err != nil {
+		return err
+	}
+	in := a.stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return sourceError(err)
+		}
+		defer f.Close()
+		in = f
+	}
+	p := a.progress("hashed", "")
+	r, err := verify.Receipt(receipt, vkey, &countedReader{r: in, p: p})
+	p.end()
+	if err != nil {
+		return err
+	}
+	e := &r.Entry
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "ok": true, "bucket": e.Private.Bucket, "key": e.Private.Key, "entry": e.Index, "time": e.Time.UTC().Format(time.RFC3339Nano),
+			"actor": e.Private.Actor, "sha256": r.SHA256.String(), "size": r.Size, "origin": r.Checkpoint.Origin, "ledger_size": r.Checkpoint.Size, "root": r.Checkpoint.Root.String()})
+	}
+	a.say("good: %s is %s/%s as it was put at %s by %s", shown(c.File), e.Private.Bucket, shown(e.Private.Key), moment(e.Time), shown(e.Private.Actor))
+	a.say("entry %d of %s, proven by the checkpoint of size %d", e.Index, r.Checkpoint.Origin, r.Checkpoint.Size)
+	a.say("sha256 %s, %d bytes", r.SHA256, r.Size)
+	return nil
+}
+
+// key is the verifier key itself, or the content of the file that --vkey names.
+func (c *verifyCmd) key() (string, error) {
+	f, err := os.Open(c.VKey)
+	if err != nil {
+		return c.VKey, nil
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	return trim(b), sourceError(err)
+}
+
+// countedReader tells a progress line what was read.
+type countedReader struct {
+	r io.Reader
+	p *progress
+}
+
+func (c *countedReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.p.bytes.Add(int64(n))
+	return n, err
+}

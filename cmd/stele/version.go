@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by the linker for a release.
+var version = ""
+
+type versionCmd struct{}
+
+func (versionCmd) Run(a *app) error {
+	v, rev := versionText()
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "version": v, "commit": rev, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+	}
+	fmt.Fprintf(a.stdout, "stele %s", v)
+	if rev != "" {
+		fmt.Fprintf(a.stdout, " (%s)", rev)
+	}
+	fmt.Fprintf(a.stdout, ", %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}
+
+func versionText() (v, commit string) {
+	v = version
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v, ""
+	}
+	if v == "" {
+		v = "devel"
+		if m := info.Main.Version; m != "" && m != "(devel)" {
+			v = m
+		}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			commit = s.Value[:12]
+		}
+	}
+	return v, commit
+}

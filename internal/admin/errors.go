@@ -1,0 +1,116 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"stele"
+)
+
+// Errors of the way to the store, not of the store.
+var (
+	ErrDenied   = errors.New("this access key may not do that")
+	ErrWho      = errors.New("the access key or its secret is wrong")
+	ErrProtocol = errors.New("the server speaks another protocol")
+)
+
+// codes name the sentinels on the wire. An error may carry several.
+var codes = []struct {
+	code   string
+	is     error
+	status int
+}{
+	{"NoBucket", stele.ErrNoBucket, 404}, {"NoKey", stele.ErrNoKey, 404}, {"NoVersion", stele.ErrNoVersion, 404}, {"NoUpload", stele.ErrNoUpload, 404},
+	{"BucketExists", stele.ErrBucketExists, 409}, {"BucketNotEmpty", stele.ErrBucketNotEmpty, 409}, {"Marker", stele.ErrMarker, 404},
+	{"Precondition", stele.ErrPrecondition, 412}, {"NotModified", stele.ErrNotModified, 412}, {"Busy", stele.ErrBusy, 409},
+	{"OverwriteDenied", stele.ErrOverwriteDenied, 403}, {"KeyRevoked", stele.ErrKeyRevoked, 403}, {"NoAccessKey", stele.ErrNoAccessKey, 404},
+	{"Incomplete", stele.ErrIncomplete, 400}, {"TooLong", stele.ErrTooLong, 400}, {"BadName", stele.ErrBadName, 400}, {"BadRange", stele.ErrBadRange, 416},
+	{"BadState", stele.ErrBadState, 409}, {"TooLarge", stele.ErrTooLarge, 400}, {"Erased", stele.ErrErased, 410}, {"Future", stele.ErrFuture, 400},
+	{"Corrupt", stele.ErrCorrupt, 500}, {"ReadOnly", stele.ErrReadOnly, 403}, {"Full", stele.ErrFull, 507}, {"Failed", stele.ErrFailed, 503},
+	{"Locked", stele.ErrLocked, 409}, {"WrongKey", stele.ErrWrongKey, 403}, {"NotStore", stele.ErrNotStore, 400}, {"Version", stele.ErrVersion, 400}, {"Behind", stele.ErrBehind, 503},
+	{"Denied", ErrDenied, 403}, {"Who", ErrWho, 401}, {"Protocol", ErrProtocol, 400},
+}
+
+// Codes returns the names of the sentinels that an error carries, separated by commas; empty: none.
+func Codes(err error) string {
+	var found []string
+	var re *stele.RetentionError
+	if errors.As(err, &re) {
+		found = append(found, "Retention")
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.is) {
+			found = append(found, c.code)
+		}
+	}
+	return strings.Join(found, ",")
+}
+
+// wireError is an error on the wire.
+type wireError struct {
+	Code      string         `json:"code"` // as Codes
+	Message   string         `json:"message"`
+	Retention *wireRetention `json:"retention,omitempty"`
+}
+
+type wireRetention struct {
+	Bucket, Key, VersionID, Mode string
+	Until                        time.Time
+	Hold                         bool
+}
+
+func toWire(err error) *wireError {
+	if err == nil {
+		return nil
+	}
+	e := &wireError{Code: Codes(err), Message: err.Error()}
+	var re *stele.RetentionError
+	if errors.As(err, &re) {
+		r := wireRetention(*re)
+		e.Retention = &r
+	}
+	return e
+}
+
+func (e *wireError) err() error {
+	if e == nil {
+		return nil
+	}
+	r := &remoteError{message: e.Message}
+	for _, c := range codes {
+		for code := range strings.SplitSeq(e.Code, ",") {
+			if code == c.code {
+				r.causes = append(r.causes, c.is)
+			}
+		}
+	}
+	if e.Retention != nil {
+		re := stele.RetentionError(*e.Retention)
+		r.causes = append(r.causes, &re)
+	}
+	return r
+}
+
+// remoteError is what the server said; it is all the sentinels that the server's error was.
+type remoteError struct {
+	message string
+	causes  []error
+}
+
+func (e *remoteError) Error() string   { return e.message }
+func (e *remoteError) Unwrap() []error { return e.causes }
+
+func statusOf(err error) int {
+	var re *stele.RetentionError
+	if errors.As(err, &re) {
+		return http.StatusForbidden
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.is) {
+			return c.status
+		}
+	}
+	return http.StatusInternalServerError
+}

@@ -1,0 +1,174 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"stele"
+	"stele/entry"
+	"stele/verify"
+)
+
+// methods are the calls, by name.
+var methods = map[string]method{
+	"Hello": call(reads, func(ctx context.Context, q request, _ any) (hello, error) {
+		return hello{protocol, q.store.ID(), q.store.VKey(), q.store.Dir()}, nil
+	}),
+	"Put": {changes, servePut},
+	"Head": call(reads, func(ctx context.Context, q request, at stele.Place) (wireVersion, error) {
+		v, err := q.store.Head(ctx, at)
+		return versionToWire(v), err
+	}),
+	"OpenBody": stream(reads, serveBody),
+	"Hide": call(changes, func(ctx context.Context, q request, h stele.HideRequest) (stele.HideResult, error) {
+		h.By = q.by
+		return q.store.Hide(ctx, h)
+	}),
+	"Prove": call(reads, func(ctx context.Context, q request, at stele.Place) (proof, error) {
+		r, v, err := q.store.Prove(ctx, at)
+		return proof{r, versionToWire(v)}, err
+	}),
+	"List": call(reads, func(ctx context.Context, q request, l stele.ListRequest) (wirePage, error) {
+		p, err := q.store.List(ctx, l)
+		return pageToWire(p), err
+	}),
+	"ListVersions": call(reads, func(ctx context.Context, q request, l stele.ListRequest) (wirePage, error) {
+		p, err := q.store.ListVersions(ctx, l)
+		return pageToWire(p), err
+	}),
+	"History": call(reads, func(ctx context.Context, q request, a nameArgs) ([]stele.Change, error) {
+		return q.store.History(ctx, a.Bucket, a.Key)
+	}),
+	"Buckets": call(reads, func(ctx context.Context, q request, a nameArgs) ([]stele.Bucket, error) {
+		return q.store.Buckets(ctx, a.At)
+	}),
+	"Bucket": call(reads, func(ctx context.Context, q request, a nameArgs) (stele.Bucket, error) {
+		return q.store.Bucket(ctx, a.Bucket, a.At)
+	}),
+	"CreateBucket": call(changes, func(ctx context.Context, q request, a bucketArgs) (stele.Committed, error) {
+		return q.store.CreateBucket(ctx, q.by, a.Bucket, a.ObjectLock)
+	}),
+	"DeleteBucket": call(changes, func(ctx context.Context, q request, a bucketArgs) (stele.Committed, error) {
+		return q.store.DeleteBucket(ctx, q.by, a.Bucket)
+	}),
+	"SetVersioning": call(changes, func(ctx context.Context, q request, a bucketArgs) (stele.Committed, error) {
+		return q.store.SetVersioning(ctx, q.by, a.Bucket, a.Versioning)
+	}),
+	"SetObjectLock": call(changes, func(ctx context.Context, q request, a bucketArgs) (stele.Committed, error) {
+		return q.store.SetObjectLock(ctx, q.by, a.Bucket, a.Default)
+	}),
+	"ViewAt": call(reads, func(ctx context.Context, q request, when string) (stele.View, error) {
+		return q.store.ViewAt(ctx, when)
+	}),
+	"ParseBucket": call(reads, func(ctx context.Context, q request, name string) (parsedBucket, error) {
+		n, at, err := q.store.ParseBucket(ctx, name)
+		return parsedBucket{n, at}, err
+	}),
+	"Pin": call(changes, func(ctx context.Context, q request, a pinArgs) (stele.Pinned, error) {
+		return q.store.Pin(ctx, q.by, a.Name, a.At)
+	}),
+	"Views": call(reads, func(ctx context.Context, q request, _ any) ([]stele.Pinned, error) { return q.store.Views(ctx) }),
+	"Log":   stream(reads, serveLog),
+	// Verify writes its outcome to the ledger, in the name of who asked; it weakens nothing, so that an auditor may.
+	"Verify": stream(reads, serveVerify),
+	"Stats":  call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
+	"CreateKey": call(changes, func(ctx context.Context, q request, a keyArgs) (entry.AccessKey, error) {
+		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope)
+	}),
+	"RevokeKey": call(changes, func(ctx context.Context, q request, a keyArgs) (stele.Committed, error) {
+		return q.store.RevokeKey(ctx, q.by, a.ID)
+	}),
+	"Keys": call(reads, func(ctx context.Context, q request, _ any) ([]stele.KeyInfo, error) { return q.store.Keys(ctx) }),
+	"ConfirmKit": call(changes, func(ctx context.Context, q request, text []byte) (struct{}, error) {
+		return struct{}{}, q.store.ConfirmKit(ctx, q.by, text)
+	}),
+	"KitConfirmed": call(reads, func(ctx context.Context, q request, _ any) (time.Time, error) { return q.store.KitConfirmed() }),
+}
+
+// servePut takes the arguments from the query, which the signature covers, and the body as it comes. A body that breaks off is an
+// error of its reader and nothing is committed.
+func servePut(q request, w http.ResponseWriter) {
+	var a putArgs
+	if err := json.Unmarshal([]byte(q.URL.Query().Get("q")), &a); err != nil {
+		writeReply[any](w, nil, fmt.Errorf("%w: %v", ErrProtocol, err))
+		return
+	}
+	v, err := q.store.Put(q.Context(), stele.PutRequest{By: q.by, Bucket: a.Bucket, Key: a.Key, Body: q.body, Size: a.Size,
+		Headers: a.Headers, Meta: a.Meta, Tags: a.Tags, Lock: a.Lock, If: a.If})
+	writeReply(w, versionToWire(v), err)
+}
+
+// serveBody reads the body that an entry names. The entry's own words are used, not the client's.
+func serveBody(ctx context.Context, q request, a bodyArgs, out io.Writer) error {
+	v := stele.Version{Entry: a.Entry}
+	if err := q.store.Describe(ctx, &v); err != nil {
+		return err
+	}
+	if v.Body.Kind == "" {
+		return fmt.Errorf("%w: entry %d holds no object", stele.ErrNoVersion, a.Entry)
+	}
+	v.Size = v.Body.Size
+	r, err := q.store.OpenBody(ctx, v, a.Off, a.N)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(out, r)
+	return err
+}
+
+func serveLog(ctx context.Context, q request, l stele.LogQuery, out io.Writer) error {
+	b := bufio.NewWriterSize(out, 64<<10)
+	enc := json.NewEncoder(b)
+	err := q.store.Log(ctx, l, func(e *entry.Entry) error { return enc.Encode(LineOf(e)) })
+	if ferr := b.Flush(); err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// progressEvery is how often Verify tells of its progress.
+const progressEvery = 200 * time.Millisecond
+
+func serveVerify(ctx context.Context, q request, a verifyArgs, out io.Writer) error {
+	var mu sync.Mutex // Progress comes from several goroutines
+	enc := json.NewEncoder(out)
+	var last time.Time
+	var broken error
+	tell := func(l verifyLine) {
+		if err := enc.Encode(l); err != nil && broken == nil {
+			broken = err
+		}
+		if f, ok := out.(interface{ Flush() }); ok {
+			f.Flush()
+		}
+	}
+	r, err := q.store.Verify(ctx, stele.VerifyOptions{By: q.by, Deep: a.Deep,
+		Progress: func(done, total int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			if now := time.Now(); now.Sub(last) >= progressEvery {
+				last = now
+				tell(verifyLine{Done: done, Total: total})
+			}
+		},
+		Problem: func(p verify.Problem) {
+			mu.Lock()
+			defer mu.Unlock()
+			tell(verifyLine{Problem: &p})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	tell(verifyLine{Report: &wireReport{r, r.Root.String()}})
+	return broken
+}

@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"stele"
+)
+
+// Metrics are what /metrics shows: counters, sizes and timestamps, never booleans. An alert compares a timestamp with now.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	in, out  prometheus.Counter
+}
+
+// NewMetrics makes the metrics of a store.
+func NewMetrics(s *stele.Store) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stele_s3_requests_total", Help: "S3 requests answered."}, []string{"op", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stele_s3_request_duration_seconds", Help: "From the request's header to the end of the answer.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30}}, []string{"op"}),
+		in:  prometheus.NewCounter(prometheus.CounterOpts{Name: "stele_s3_received_bytes_total", Help: "Bytes of S3 request bodies."}),
+		out: prometheus.NewCounter(prometheus.CounterOpts{Name: "stele_s3_sent_bytes_total", Help: "Bytes of S3 answers."}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.in, m.out, &storeMetrics{store: s},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Request counts an S3 request.
+func (m *Metrics) Request(op string, code int, took time.Duration, in, out int64) {
+	m.requests.WithLabelValues(op, strconv.Itoa(code)).Inc()
+	m.seconds.WithLabelValues(op).Observe(took.Seconds())
+	m.in.Add(float64(max(in, 0)))
+	m.out.Add(float64(max(out, 0)))
+}
+
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// storeMetrics asks the store when it is scraped. Adding the files up lists two folders, so that is done once in a while.
+type storeMetrics struct {
+	store *stele.Store
+	mu    sync.Mutex
+	stats stele.Stats
+	taken time.Time
+}
+
+const statsFor = 10 * time.Second
+
+func desc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("stele_"+name, help, nil, nil)
+}
+
+var (
+	descInfo     = prometheus.NewDesc("stele_info", "The store; its value is 1.", []string{"store"}, nil)
+	descLedger   = desc("ledger_size", "Entries in the ledger.")
+	descObjects  = desc("objects", "Current objects.")
+	descBytes    = desc("logical_bytes", "Bytes of current objects.")
+	descVersions = desc("versions_total", "Versions ever put.")
+	descPut      = desc("put_bytes_total", "Bytes of all versions ever put.")
+	descHidden   = desc("hidden_bytes", "Bytes of versions that left the S3 view and are kept.")
+	descBuckets  = desc("buckets", "Buckets.")
+	descStored   = desc("stored_bytes", "Bytes of segments and packs on disk.")
+	descIndex    = desc("index_bytes", "Bytes of the index on disk; it can be deleted.")
+	descPacks    = desc("packs", "Sealed packs.")
+	descSegments = desc("segments", "Sealed segments.")
+	descFailures = desc("storage_failures_total", "Storage failures that ended writing in this process: 0 or 1.")
+	descKit      = desc("kit_confirmed_timestamp_seconds", "When the recovery kit was last read back; 0: never.")
+	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
+)
+
+var descs = []*prometheus.Desc{descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descClock}
+
+func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range descs {
+		ch <- d
+	}
+}
+
+func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	}
+	gauge(descInfo, 1, c.store.ID())
+	failures := 0.0
+	if c.store.Failed() != nil {
+		failures = 1
+	}
+	counter(descFailures, failures)
+	gauge(descClock, float64(time.Now().UnixMicro())/1e6)
+	if at, err := c.store.KitConfirmed(); err != nil {
+		ch <- prometheus.NewInvalidMetric(descKit, err)
+	} else if at.IsZero() {
+		gauge(descKit, 0)
+	} else {
+		gauge(descKit, float64(at.Unix()))
+	}
+	st, err := c.current()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descStored, err)
+		return
+	}
+	gauge(descLedger, float64(c.store.Size()))
+	gauge(descObjects, float64(st.Objects))
+	gauge(descBytes, float64(st.Bytes))
+	counter(descVersions, float64(st.Versions))
+	counter(descPut, float64(st.PutBytes))
+	gauge(descHidden, float64(st.HiddenBytes))
+	gauge(descBuckets, float64(st.Buckets))
+	gauge(descStored, float64(st.StoredBytes))
+	gauge(descIndex, float64(st.IndexBytes))
+	gauge(descPacks, float64(st.Packs))
+	gauge(descSegments, float64(st.Segments))
+}
+
+func (c *storeMetrics) current() (stele.Stats, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.taken) < statsFor {
+		return c.stats, nil
+	}
+	st, err := c.store.Stats(context.Background())
+	if err == nil {
+		c.stats, c.taken = st, time.Now()
+	}
+	return st, err
+}

@@ -1,0 +1,215 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"stele"
+	"stele/entry"
+)
+
+// Options tell a Server what it serves.
+type Options struct {
+	Store *stele.Store
+	// Authenticate says who signed a request and gives its body, checked against the signature where that covers it. An error is
+	// ErrWho or says what is malformed. It is not asked on the socket.
+	Authenticate func(r *http.Request) (entry.AccessKey, io.Reader, error)
+	Metrics      *Metrics
+	Log          *slog.Logger // nil: nothing is logged
+}
+
+// Server answers on the socket and on the admin port.
+type Server struct {
+	opt Options
+}
+
+// NewServer makes a server. It starts nothing.
+func NewServer(opt Options) *Server {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{opt}
+}
+
+// Socket serves everything to who can connect: the socket's mode is the check. The actor is "local".
+func (s *Server) Socket() http.Handler {
+	return s.routes(func(r *http.Request, _ access) (stele.Actor, io.Reader, error) {
+		return stele.Local(), r.Body, nil
+	})
+}
+
+// Port serves the admin port: health, metrics and the checkpoint to anyone, the rest to access keys of role admin, or auditor for what only reads.
+func (s *Server) Port() http.Handler { return s.routes(s.admit) }
+
+// access is what a call needs.
+type access int
+
+const (
+	reads access = iota
+	changes
+)
+
+// admitted says who asks, and gives the request's body.
+type admitted func(r *http.Request, need access) (stele.Actor, io.Reader, error)
+
+func (s *Server) admit(r *http.Request, need access) (stele.Actor, io.Reader, error) {
+	key, body, err := s.opt.Authenticate(r)
+	if err != nil {
+		return stele.Actor{}, nil, err
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	by := stele.Actor{Key: key.ID, Address: host}
+	switch {
+	case len(key.Scope) > 0:
+		err = fmt.Errorf("%w: it is limited to %v and works at the S3 port only", ErrDenied, key.Scope)
+	case key.Role == stele.RoleAdmin, key.Role == stele.RoleAuditor && need == reads:
+		s.opt.Store.Used(key.ID)
+		return by, body, nil
+	default:
+		err = fmt.Errorf("%w: its role is %s", ErrDenied, key.Role)
+	}
+	s.opt.Store.Denied(by, "admin")
+	return by, nil, err
+}
+
+func (s *Server) routes(who admitted) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /healthz/ready", s.ready)
+	if s.opt.Metrics != nil {
+		mux.Handle("GET /metrics", s.opt.Metrics.handler())
+	}
+	s.ledgerRoutes(mux, who)
+	for name, m := range methods {
+		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
+			by, body, err := who(r, m.need)
+			if err != nil {
+				writeReply[any](w, nil, err)
+				return
+			}
+			m.serve(request{Request: r, store: s.opt.Store, by: by, body: body}, w)
+		})
+	}
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
+	})
+	return mux
+}
+
+// ready is false once the store takes no more writes.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if err := s.opt.Store.Failed(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ok\n")
+}
+
+// request is a call that was let in.
+type request struct {
+	*http.Request
+	store *stele.Store
+	by    stele.Actor
+	body  io.Reader
+}
+
+// maxArgs bounds the arguments of a call, in bytes.
+const maxArgs = 1 << 20
+
+// method serves one call.
+type method struct {
+	need  access
+	serve func(q request, w http.ResponseWriter)
+}
+
+// call makes a method with one argument and one result, which may come with an error.
+func call[A, R any](need access, fn func(ctx context.Context, q request, a A) (R, error)) method {
+	return method{need, func(q request, w http.ResponseWriter) {
+		var a A
+		if err := q.args(&a); err != nil {
+			writeReply[any](w, nil, err)
+			return
+		}
+		r, err := fn(q.Context(), q, a)
+		writeReply(w, r, err)
+	}}
+}
+
+func (q *request) args(a any) error {
+	b, err := io.ReadAll(io.LimitReader(q.body, maxArgs+1))
+	if err != nil {
+		return err
+	}
+	if len(b) > maxArgs {
+		return fmt.Errorf("%w: more than %d bytes of arguments", stele.ErrTooLarge, maxArgs)
+	}
+	if err := json.Unmarshal(b, a); err != nil {
+		return fmt.Errorf("%w: %v", ErrProtocol, err)
+	}
+	return nil
+}
+
+func writeReply[R any](w http.ResponseWriter, r R, err error) {
+	b, merr := json.Marshal(reply[R]{V: 1, Result: r, Error: toWire(err)})
+	if merr != nil {
+		http.Error(w, merr.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(statusOf(err))
+	}
+	w.Write(append(b, '\n'))
+}
+
+// stream makes a method whose result is streamed. fn writes to out; an error before its first byte is an ordinary reply, a later one goes into the trailer.
+func stream[A any](need access, fn func(ctx context.Context, q request, a A, out io.Writer) error) method {
+	return method{need, func(q request, w http.ResponseWriter) {
+		var a A
+		if err := q.args(&a); err != nil {
+			writeReply[any](w, nil, err)
+			return
+		}
+		out := &outStream{w: w}
+		err := fn(q.Context(), q, a, out)
+		if err != nil && !out.begun {
+			writeReply[any](w, nil, err)
+			return
+		}
+		out.begin()
+		text, _ := json.Marshal(toWire(err)) // "null" where all is well: a stream without that ended early
+		w.Header().Set(trailerError, escape(string(text)))
+	}}
+}
+
+// outStream announces the trailer before the first byte.
+type outStream struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (o *outStream) begin() {
+	if !o.begun {
+		o.begun = true
+		o.w.Header().Set("Trailer", trailerError)
+		o.w.Header().Set("Content-Type", "application/octet-stream")
+		o.w.WriteHeader(http.StatusOK)
+	}
+}
+
+func (o *outStream) Write(p []byte) (int, error) {
+	o.begin()
+	return o.w.Write(p)
+}
+
+// Flush sends what was written, for streams that tell of progress.
+func (o *outStream) Flush() {
+	if f, ok := o.w.(http.Flusher); ok {
+		f.Flush()
+	}
+}

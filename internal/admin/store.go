@@ -1,0 +1,98 @@
+// Package admin is a store from outside its process: the JSON calls that the verbs use, health, metrics and the ledger's public face.
+//
+// [Store] is what a verb needs of a store. A *stele.Store is one; a [Client] is another one, which asks the server that holds the
+// folder, over its unix socket or its admin port. So a verb has the same words and the same output whichever it talks to.
+//
+// Protocol, not frozen: POST /v1/METHOD. Arguments and results are JSON with "v":1; the bytes of Put and OpenBody and the lines of
+// Log and Verify are streamed. What ends a stream early stands in the trailer Stele-Error. Errors carry codes, so that errors.Is
+// finds the sentinels of package stele on both sides.
+package admin
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"stele"
+	"stele/entry"
+	"stele/verify"
+)
+
+// Store is what the verbs need of a store. The docs of each method are those of *stele.Store. The actor given to a Client is not
+// used: the server knows who asks.
+type Store interface {
+	Objects
+	Listing
+	Buckets
+	BucketRules
+	Moments
+	Audit
+	Keys
+	Kit
+	io.Closer
+}
+
+// Objects are the calls for one object.
+type Objects interface {
+	Put(ctx context.Context, q stele.PutRequest) (stele.Version, error)
+	Head(ctx context.Context, at stele.Place) (stele.Version, error)
+	OpenBody(ctx context.Context, v stele.Version, off, n int64) (io.ReadCloser, error)
+	Hide(ctx context.Context, q stele.HideRequest) (stele.HideResult, error)
+	Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error)
+}
+
+// Listing are the calls for many.
+type Listing interface {
+	List(ctx context.Context, q stele.ListRequest) (stele.Page, error)
+	ListVersions(ctx context.Context, q stele.ListRequest) (stele.Page, error)
+	History(ctx context.Context, bucket, key string) ([]stele.Change, error)
+}
+
+// Buckets are the calls for buckets.
+type Buckets interface {
+	Buckets(ctx context.Context, at stele.View) ([]stele.Bucket, error)
+	Bucket(ctx context.Context, name string, at stele.View) (stele.Bucket, error)
+	CreateBucket(ctx context.Context, by stele.Actor, name string, objectLock bool) (stele.Committed, error)
+	DeleteBucket(ctx context.Context, by stele.Actor, name string) (stele.Committed, error)
+}
+
+// BucketRules are the settings of a bucket that verbs change.
+type BucketRules interface {
+	SetVersioning(ctx context.Context, by stele.Actor, bucket string, to stele.Versioning) (stele.Committed, error)
+	SetObjectLock(ctx context.Context, by stele.Actor, bucket string, def stele.Retention) (stele.Committed, error)
+}
+
+// Moments are views of the past.
+type Moments interface {
+	ViewAt(ctx context.Context, when string) (stele.View, error)
+	ParseBucket(ctx context.Context, name string) (string, stele.View, error)
+	Pin(ctx context.Context, by stele.Actor, name string, at stele.View) (stele.Pinned, error)
+	Views(ctx context.Context) ([]stele.Pinned, error)
+}
+
+// Audit is the ledger as a verb sees it.
+type Audit interface {
+	ID() string
+	VKey() string
+	Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error
+	Verify(ctx context.Context, opt stele.VerifyOptions) (verify.StoreReport, error)
+	Stats(ctx context.Context) (stele.Stats, error)
+}
+
+// Keys are access keys.
+type Keys interface {
+	CreateKey(ctx context.Context, by stele.Actor, role string, scope []string) (entry.AccessKey, error)
+	RevokeKey(ctx context.Context, by stele.Actor, id string) (stele.Committed, error)
+	Keys(ctx context.Context) ([]stele.KeyInfo, error)
+}
+
+// Kit is the recovery kit.
+type Kit interface {
+	ConfirmKit(ctx context.Context, by stele.Actor, text []byte) error
+	KitConfirmed() (time.Time, error)
+}
+
+var (
+	_ Store = (*stele.Store)(nil)
+	_ Store = (*Client)(nil)
+)
