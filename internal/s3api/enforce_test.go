@@ -1,0 +1,78 @@
+package s3api
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stele"
+)
+
+func TestLifecycleIsEnforcedByHiding(t *testing.T) {
+	ctx := context.Background()
+	s, err := stele.Create(ctx, filepath.Join(t.TempDir(), "data"), stele.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	by := stele.Local()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = s.CreateBucket(ctx, by, "logs", true) // versioned, with object lock
+	must(err)
+	write := func(key string) stele.Version {
+		t.Helper()
+		v, err := s.Put(ctx, stele.PutRequest{By: by, Bucket: "logs", Key: key, Body: strings.NewReader(key), Size: int64(len(key))})
+		must(err)
+		return v
+	}
+	old, locked := write("tmp/a"), write("tmp/b")
+	write("tmp/a")
+	write("tmp/b")
+	write("keep/c")
+	_, err = s.SetHold(ctx, by, stele.Place{Bucket: "logs", Key: "tmp/b", VersionID: locked.ID}, true)
+	must(err)
+	_, err = s.CreateUpload(ctx, by, stele.Upload{Bucket: "logs", Key: "tmp/u"})
+	must(err)
+	_, err = s.SetSetting(ctx, by, "logs", stele.SettingLifecycle, `<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>tmp/</Prefix></Filter>
+<Expiration><Days>30</Days></Expiration><NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>
+<AbortIncompleteMultipartUpload><DaysAfterInitiation>3</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>`)
+	must(err)
+
+	run := func(days int) Enforced {
+		t.Helper()
+		done, err := EnforceLifecycle(ctx, s, time.Now().AddDate(0, 0, days), slog.New(slog.DiscardHandler))
+		must(err)
+		return done
+	}
+	if got := run(0); got != (Enforced{}) {
+		t.Fatalf("at once: %+v", got)
+	}
+	if got := run(4); got != (Enforced{Aborted: 1}) {
+		t.Fatalf("after 4 days: %+v", got)
+	}
+	if got := run(9); got != (Enforced{Versions: 1, Locked: 1}) {
+		t.Fatalf("after 9 days: %+v", got)
+	}
+	if _, err := s.Head(ctx, stele.Place{Bucket: "logs", Key: "tmp/a", VersionID: old.ID}); err == nil {
+		t.Fatal("the noncurrent version is still shown")
+	}
+	if _, err := s.Head(ctx, stele.Place{Bucket: "logs", Key: "tmp/a", VersionID: old.ID, At: stele.View{Size: old.Entry + 1}}); err != nil {
+		t.Fatalf("the past lost it: %v", err)
+	}
+	if got := run(32); got.Expired != 2 {
+		t.Fatalf("after 32 days: %+v", got)
+	}
+	page, err := s.List(ctx, stele.ListRequest{Bucket: "logs", Max: 10})
+	must(err)
+	if len(page.Versions) != 1 || page.Versions[0].Key != "keep/c" {
+		t.Fatalf("left: %+v", page.Versions)
+	}
+}
