@@ -29,6 +29,9 @@ func NewScanner(r io.ReaderAt, sizeBytes int64, first uint64, keys Keys) *Scanne
 	return &Scanner{win: window{r: r, size: sizeBytes}, keys: keys, next: first}
 }
 
+// errFooter is what ends the batches of a sealed segment.
+var errFooter = errors.New("the footer")
+
 // Next returns the next committed batch. io.EOF: there is none; Broken tells why. Any other error (the medium, the key, ErrVersion, a batch that is
 // whole and yet not what was written) ends the scan without an answer.
 func (s *Scanner) Next() (Batch, error) {
@@ -148,12 +151,32 @@ func (s *Scanner) end(fr frame.Frame, n int) error {
 	if f.Commit.Size != s.next {
 		return fmt.Errorf("footer says size %d, the entries end at %d: %w", f.Commit.Size, s.next, frame.ErrCorrupt)
 	}
-	s.footer, s.why, s.off = f, io.EOF, s.off+int64(n)
+	s.footer, s.why, s.off = f, errFooter, s.off+int64(n)
 	return nil
 }
 
 // Footer returns the footer if the scan met it.
 func (s *Scanner) Footer() *Footer { return s.footer }
+
+// Whole says, after io.EOF, whether the file is a whole sealed segment: nil, or frame.ErrCorrupt.
+func (s *Scanner) Whole() error {
+	if s.footer == nil {
+		return notWhole(s.why)
+	}
+	b, err := s.win.bytes(s.off, trailerSize+1)
+	if err != nil {
+		return err
+	}
+	_, err = parseTrailer(b, s.win.size)
+	return err
+}
+
+func notWhole(why error) error {
+	if errors.Is(why, frame.ErrCorrupt) {
+		return why
+	}
+	return fmt.Errorf("the file isn't a whole segment (%v): %w", why, frame.ErrCorrupt)
+}
 
 // SizeBytes is where the batches (and the footer, if the scan met it) end.
 func (s *Scanner) SizeBytes() int64 { return s.off }

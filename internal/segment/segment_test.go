@@ -334,8 +334,11 @@ func verify(b []byte) error {
 	if _, err := scanAll(s); err != nil {
 		return err
 	}
-	if s.Footer() == nil || s.Footer().Commit != f.Commit {
-		return errors.New("no footer")
+	if err := s.Whole(); err != nil {
+		return err
+	}
+	if s.Footer().Commit != f.Commit {
+		return errors.New("another footer")
 	}
 	_, err = NewReader(r, h, f, testKeys)
 	return err
