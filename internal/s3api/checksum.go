@@ -206,6 +206,16 @@ func (a Algorithm) Decode(s string) ([]byte, bool) {
 	return sum, err == nil && len(sum) == a.Size()
 }
 
+// valid tells whether Decode would accept s.
+func (a Algorithm) valid(s string) bool {
+	var buf [48]byte
+	if len(s) != base64.StdEncoding.EncodedLen(a.Size()) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(buf[:], []byte(s))
+	return err == nil && n == a.Size()
+}
+
 // Encode is the base64 of a checksum.
 func (a Algorithm) Encode(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
 

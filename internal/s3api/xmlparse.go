@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"iter"
@@ -115,7 +116,8 @@ func parseXML(b []byte) (*document, error) {
 	if !utf8.Valid(b) {
 		return nil, errXML
 	}
-	p := xmlParser{s: strings.TrimPrefix(string(b), "\uFEFF"), d: &document{}}
+	elements := min((bytes.Count(b, []byte{'<'})+1)/2, maxXMLNodes)
+	p := xmlParser{s: strings.TrimPrefix(string(b), "\uFEFF"), d: &document{nodes: make([]node, 0, elements)}}
 	if err := p.prolog(); err != nil {
 		return nil, err
 	}
@@ -321,13 +323,15 @@ func unescapeXML(s string) (string, bool) {
 	if !strings.ContainsAny(s, "&\r") {
 		return s, true
 	}
-	b := make([]byte, 0, len(s))
+	var b strings.Builder
+	b.Grow(len(s)) // no reference is shorter than what it stands for
 	for {
 		i := strings.IndexByte(s, '&')
 		if i < 0 {
-			return string(append(b, normalEnds(s)...)), true
+			b.WriteString(normalEnds(s))
+			return b.String(), true
 		}
-		b = append(b, normalEnds(s[:i])...)
+		b.WriteString(normalEnds(s[:i]))
 		end := strings.IndexByte(s[:min(len(s), i+12)], ';')
 		if end < i {
 			return "", false
@@ -335,14 +339,14 @@ func unescapeXML(s string) (string, bool) {
 		name := s[i+1 : end]
 		s = s[end+1:]
 		if e, ok := xmlEntities[name]; ok {
-			b = append(b, e...)
+			b.WriteString(e)
 			continue
 		}
 		r, ok := charRef(name)
 		if !ok {
 			return "", false
 		}
-		b = utf8.AppendRune(b, r)
+		b.WriteRune(r)
 	}
 }
 

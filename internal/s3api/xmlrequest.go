@@ -19,7 +19,7 @@ type DeleteRequest struct {
 type ObjectToDelete struct {
 	Key              string
 	VersionID        string
-	ETag             string    // "": no condition
+	ETag             string    // without quotes, "": no condition
 	LastModifiedTime time.Time // zero: no condition
 	Size             int64     // -1: no condition
 }
@@ -60,7 +60,7 @@ func decodeObjectToDelete(o elem) (ObjectToDelete, error) {
 		case "VersionId":
 			obj.VersionID = c.word()
 		case "ETag":
-			obj.ETag = c.word()
+			obj.ETag = trimETag(c.word())
 		case "Size":
 			obj.Size, err = strconv.ParseInt(c.word(), 10, 64)
 		case "LastModifiedTime":
@@ -93,7 +93,7 @@ func DecodeComplete(b []byte) ([]CompletedPart, error) {
 	if err != nil {
 		return nil, err
 	}
-	var parts []CompletedPart
+	parts := make([]CompletedPart, 0, min(len(root.d.nodes)/3, 10000))
 	for c := range root.children() {
 		if c.name() != "Part" {
 			continue
@@ -128,7 +128,7 @@ func decodePart(e elem) (CompletedPart, error) {
 		default:
 			alg, ok := strings.CutPrefix(name, "Checksum")
 			if a, err := ParseAlgorithm(alg); ok && err == nil {
-				if _, valid := a.Decode(c.word()); !valid || p.Algorithm != NoChecksum {
+				if !a.valid(c.word()) || p.Algorithm != NoChecksum {
 					return p, InvalidArgument("Checksum", c.word(), "Invalid Base64 or multiple checksums present in request")
 				}
 				p.Algorithm, p.Checksum = a, c.word()
