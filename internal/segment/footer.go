@@ -39,6 +39,7 @@ type Footer struct {
 	Group     uint64
 	Groups    [][32]byte
 
+	off       int64 // of the footer frame, where the pairs end; 0: not known
 	rowCount  uint32
 	tableLen  uint32
 	table     []byte // as stored
@@ -95,7 +96,7 @@ func (f *Footer) Rows(first uint64) ([]Row, error) {
 			v[i], raw = x, raw[n:]
 		}
 		r := Row{First: first, Count: uint32(v[0]), Off: end + int64(v[1]), Len: uint32(v[2]), LastTime: last + int64(v[3])}
-		if r.Count == 0 || r.LastTime < last {
+		if r.Count == 0 || r.LastTime < last || f.off > 0 && r.Off+int64(r.Len) > f.off {
 			return nil, bad
 		}
 		rows = append(rows, r)

@@ -62,7 +62,11 @@ func ReadFooter(r io.ReaderAt, sizeBytes int64) (frame.Header, *Footer, error) {
 	if err == nil && f.Commit.First < h.First {
 		err = fmt.Errorf("footer of another segment: %w", frame.ErrCorrupt)
 	}
-	return h, f, err
+	if err != nil {
+		return h, nil, err
+	}
+	f.off = off
+	return h, f, nil
 }
 
 func readHeader(r io.ReaderAt, sizeBytes int64) (frame.Header, error) {
