@@ -14,6 +14,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/internal/config"
 	"stele/internal/keyring"
 )
 
@@ -38,7 +39,7 @@ func (a *app) openRead(ctx context.Context) (admin.Store, error) {
 		return nil, err
 	}
 	opt.ReadOnly = true
-	s, err := stele.Open(ctx, a.cli.Data, opt)
+	s, err := stele.Open(ctx, a.data(), opt)
 	if err == nil {
 		return s, nil
 	}
@@ -48,7 +49,7 @@ func (a *app) openRead(ctx context.Context) (admin.Store, error) {
 		}
 	}
 	opt.ReadOnly = false
-	w, werr := stele.Open(ctx, a.cli.Data, opt)
+	w, werr := stele.Open(ctx, a.data(), opt)
 	if werr != nil {
 		if errors.Is(werr, os.ErrPermission) {
 			return nil, err
@@ -67,7 +68,7 @@ func (a *app) openWrite(ctx context.Context) (admin.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := stele.Open(ctx, a.cli.Data, opt)
+	s, err := stele.Open(ctx, a.data(), opt)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func (a *app) openWrite(ctx context.Context) (admin.Store, error) {
 // connect returns the server that --server names or that holds the folder; nil if there is none.
 func (a *app) connect(ctx context.Context) (admin.Store, error) {
 	if a.cli.Server == "" {
-		c, err := admin.Connect(ctx, a.cli.Data)
+		c, err := admin.Connect(ctx, a.data())
 		if c == nil || err != nil {
 			return nil, err
 		}
@@ -145,4 +146,12 @@ func (a *app) options() (stele.Options, error) {
 	}
 	opt.Identity = kit.RecoveryIdentity
 	return opt, nil
+}
+
+// data is the folder that the verb works on.
+func (a *app) data() string {
+	if a.cli.Data == "" {
+		return config.Default.Data
+	}
+	return a.cli.Data
 }

@@ -13,6 +13,7 @@ var helpVars = map[string]string{
 type cli struct {
 	Globals
 
+	Serve   serveCmd   `cmd:"" group:"Serve" help:"Serve S3, and the other verbs, from a data folder. An empty folder becomes a new store."`
 	Init    initCmd    `cmd:"" group:"Serve" help:"Make a new store and its recovery kit."`
 	Kit     kitCmd     `cmd:"" group:"Serve" help:"The recovery kit: where it is, and proof that it reads back."`
 	Key     keyCmd     `cmd:"" group:"Serve" help:"Access keys."`
@@ -32,7 +33,7 @@ type cli struct {
 
 // Globals are the flags of all verbs.
 type Globals struct {
-	Data          string `short:"d" default:"./stele-data" placeholder:"DIR" help:"Data folder (${default})."`
+	Data          string `short:"d" placeholder:"DIR" help:"Data folder (./stele-data)."`
 	Server        string `placeholder:"URL" help:"Work on a server by its admin address instead of a folder."`
 	AccessKey     string `placeholder:"ID" help:"Access key for --server."`
 	SecretKey     string `placeholder:"SECRET" help:"Its secret. Better in STELE_SECRET_KEY or a file."`

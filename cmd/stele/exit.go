@@ -121,7 +121,7 @@ func (a *app) hintFor(err error) string {
 	case errors.Is(err, admin.ErrDenied):
 		return "use a key of role admin; auditor may read"
 	case errors.Is(err, fs.ErrPermission):
-		return "run as the user who owns " + a.cli.Data
+		return "run as the user who owns " + a.data()
 	}
 	return ""
 }

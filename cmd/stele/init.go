@@ -12,7 +12,7 @@ type initCmd struct {
 
 func (c *initCmd) Run(ctx context.Context, a *app) error {
 	opt := stele.Options{Kit: c.Kit, Log: a.logger()}
-	s, err := stele.Create(ctx, a.cli.Data, opt)
+	s, err := stele.Create(ctx, a.data(), opt)
 	if err != nil {
 		return err
 	}
@@ -20,11 +20,11 @@ func (c *initCmd) Run(ctx context.Context, a *app) error {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	kit := opt.KitPath(a.cli.Data)
+	kit := opt.KitPath(a.data())
 	if a.cli.JSON {
-		return a.document(map[string]any{"v": 1, "data": a.cli.Data, "store": id, "vkey": vkey, "kit": kit, "access_key": root})
+		return a.document(map[string]any{"v": 1, "data": a.data(), "store": id, "vkey": vkey, "kit": kit, "access_key": root})
 	}
-	a.say("made store %s in %s", id, a.cli.Data)
+	a.say("made store %s in %s", id, a.data())
 	a.say("verifier key: %s", vkey)
 	a.sayKit(kit)
 	return nil

@@ -26,7 +26,7 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	path := stele.Options{}.KitPath(a.cli.Data)
+	path := stele.Options{}.KitPath(a.data())
 	_, err = os.Stat(path)
 	there := err == nil
 	if a.cli.JSON {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -19,7 +20,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	in, out  prometheus.Counter
+	sent     prometheus.Counter
 }
 
 // NewMetrics makes the metrics of a store.
@@ -29,24 +30,64 @@ func NewMetrics(s *stele.Store) *Metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stele_s3_requests_total", Help: "S3 requests answered."}, []string{"op", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stele_s3_request_duration_seconds", Help: "From the request's header to the end of the answer.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30}}, []string{"op"}),
-		in:  prometheus.NewCounter(prometheus.CounterOpts{Name: "stele_s3_received_bytes_total", Help: "Bytes of S3 request bodies."}),
-		out: prometheus.NewCounter(prometheus.CounterOpts{Name: "stele_s3_sent_bytes_total", Help: "Bytes of S3 answers."}),
+		sent: prometheus.NewCounter(prometheus.CounterOpts{Name: "stele_s3_sent_bytes_total", Help: "Bytes of S3 answers."}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.in, m.out, &storeMetrics{store: s},
+	m.registry.MustRegister(m.requests, m.seconds, m.sent, &storeMetrics{store: s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Request counts an S3 request.
-func (m *Metrics) Request(op string, code int, took time.Duration, in, out int64) {
+func (m *Metrics) request(op string, code int, took time.Duration, sent int64) {
 	m.requests.WithLabelValues(op, strconv.Itoa(code)).Inc()
 	m.seconds.WithLabelValues(op).Observe(took.Seconds())
-	m.in.Add(float64(max(in, 0)))
-	m.out.Add(float64(max(out, 0)))
+	m.sent.Add(float64(max(sent, 0)))
 }
 
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// Count wraps the handler of the S3 door's log: its line for each request ("s3", with op, status, took, sent) is counted, and passed on if next wants it.
+func (m *Metrics) Count(next slog.Handler) slog.Handler { return &countedLog{m, next} }
+
+type countedLog struct {
+	m    *Metrics
+	next slog.Handler
+}
+
+func (c *countedLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+func (c *countedLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "s3" {
+		op, code, took, sent := "unknown", 0, time.Duration(0), int64(0)
+		r.Attrs(func(a slog.Attr) bool {
+			switch a.Key {
+			case "op":
+				op = a.Value.String()
+			case "status":
+				code = int(a.Value.Int64())
+			case "took":
+				took = a.Value.Duration()
+			case "sent":
+				sent = a.Value.Int64()
+			}
+			return true
+		})
+		c.m.request(op, code, took, sent)
+	}
+	if !c.next.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return c.next.Handle(ctx, r)
+}
+
+func (c *countedLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &countedLog{c.m, c.next.WithAttrs(attrs)}
+}
+func (c *countedLog) WithGroup(name string) slog.Handler {
+	return &countedLog{c.m, c.next.WithGroup(name)}
 }
 
 // storeMetrics asks the store when it is scraped. Adding the files up lists two folders, so that is done once in a while.

@@ -40,9 +40,7 @@ func ListenSocket(dir string) (*Socket, error) {
 		}
 		s.path, s.pointer = filepath.Join(s.folder, socketName), filepath.Join(abs, pointerName)
 	}
-	old := syscall.Umask(0o177) // from the first moment nobody else may connect
-	s.Listener, err = net.Listen("unix", s.path)
-	syscall.Umask(old)
+	private(func() { s.Listener, err = net.Listen("unix", s.path) })
 	if err != nil {
 		s.remove()
 		return nil, fmt.Errorf("couldn't open the socket %s: %w", s.path, err)

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"stele"
+	"stele/entry"
+	"stele/internal/admin"
+	"stele/internal/config"
+	"stele/internal/s3api"
+)
+
+type serveCmd struct {
+	File     string        `name:"config" placeholder:"FILE" help:"YAML file; its keys are the names of these flags."`
+	Settings config.Config `embed:""`
+}
+
+// server is `stele serve` under way.
+type server struct {
+	app     *app
+	cfg     config.Config
+	log     *slog.Logger
+	store   *stele.Store
+	created bool
+	certs   *certificates // nil: plain HTTP
+	metrics *admin.Metrics
+
+	s3, port net.Listener // port is nil if it is off
+	socket   *admin.Socket
+	running  []*http.Server
+}
+
+func (c *serveCmd) Run(ctx context.Context, a *app) (err error) {
+	s := &server{app: a}
+	if s.cfg, err = c.settings(a); err != nil {
+		return usage{err}
+	}
+	s.log = logTo(a.stderr, &s.cfg)
+	if err := s.listen(); err != nil { // before a store is made, so that a taken port leaves nothing behind
+		return err
+	}
+	defer s.closeListeners()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.secure(); err != nil {
+		return err
+	}
+	if s.socket, err = admin.ListenSocket(s.cfg.Data); err != nil {
+		return err
+	}
+	s.banner()
+	return s.serve(ctx)
+}
+
+// settings merges flags and environment, the file, and the defaults.
+func (c *serveCmd) settings(a *app) (config.Config, error) {
+	flags := c.Settings
+	flags.Data = a.cli.Data
+	var file config.Config
+	if c.File != "" {
+		var err error
+		if file, err = config.Load(c.File); err != nil {
+			return file, err
+		}
+	}
+	cfg := config.Merge(config.Merge(flags, file), config.Default)
+	return cfg, cfg.Check()
+}
+
+func (s *server) listen() (err error) {
+	if s.s3, err = listenOn("listen", s.cfg.Listen); err != nil || s.cfg.Admin == config.Off {
+		return err
+	}
+	if s.port, err = listenOn("admin", s.cfg.Admin); err != nil {
+		s.closeListeners()
+	}
+	return err
+}
+
+func listenOn(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		var oe *net.OpError
+		if errors.As(err, &oe) {
+			err = oe.Err
+		}
+		return nil, withHint(fmt.Errorf("couldn't listen on %s: %w", address, err), "name another address with --%s", flag)
+	}
+	return l, nil
+}
+
+func (s *server) closeListeners() {
+	for _, l := range []net.Listener{s.s3, s.port} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+func (s *server) open(ctx context.Context) error {
+	opt, err := s.app.options()
+	if err != nil {
+		return err
+	}
+	opt.Log, opt.Kit = s.log, s.cfg.Kit
+	id, secret, err := s.cfg.Root()
+	if err != nil {
+		return usage{err}
+	}
+	if id != "" {
+		opt.Root = &entry.AccessKey{ID: id, Role: stele.RoleAdmin, Secret: secret}
+	}
+	start := time.Now()
+	s.store, s.created, err = stele.OpenOrCreate(ctx, s.cfg.Data, opt)
+	if err == nil {
+		s.log.Info("store open", "data", s.cfg.Data, "store", s.store.ID(), "size", s.store.Size(), "took", time.Since(start).Round(time.Millisecond))
+		s.metrics = admin.NewMetrics(s.store)
+	}
+	return err
+}
+
+func (s *server) close() error {
+	if s.socket != nil {
+		s.socket.Close()
+	}
+	start := time.Now()
+	err := s.store.Close()
+	s.log.Info("store closed", "took", time.Since(start).Round(time.Millisecond))
+	return err
+}
+
+// Timeouts of what comes before a request and between two. Bodies and replies have theirs in the S3 door.
+const (
+	headerTimeout  = 15 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+)
+
+// serve answers until ctx ends or a listener fails, then lets requests under way end.
+func (s *server) serve(ctx context.Context) error {
+	failed := make(chan error, 3)
+	s.start(failed, s.s3, s.certs != nil, s.door())
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics})
+	if s.port != nil {
+		s.start(failed, s.port, s.certs != nil, api.Port())
+	}
+	s.start(failed, s.socket, false, api.Socket())
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	go s.lifecycle(background)
+	if s.certs != nil {
+		go s.certs.onHangup(background, s.log)
+	}
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("couldn't go on serving: %w", err)
+	case <-ctx.Done():
+		s.log.Info("stopping", "limit", s.cfg.StopTimeout)
+	}
+	s.stop()
+	return err
+}
+
+// start serves a listener.
+func (s *server) start(failed chan<- error, l net.Listener, secure bool, h http.Handler) {
+	hs := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols)}
+	hs.Protocols.SetHTTP1(true) // as AWS: what a client of S3 does on one connection stays what clients expect
+	s.running = append(s.running, hs)
+	go func() {
+		var err error
+		if secure {
+			hs.TLSConfig = s.certs.config()
+			err = hs.ServeTLS(l, "", "")
+		} else {
+			err = hs.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	}()
+}
+
+// stop takes no more requests, waits for those under way, and ends at the limit those that are left.
+func (s *server) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.StopTimeout)
+	defer cancel()
+	done := make(chan error, len(s.running))
+	for _, hs := range s.running {
+		go func() { done <- hs.Shutdown(ctx) }()
+	}
+	for range s.running {
+		if err := <-done; err != nil {
+			s.log.Warn("requests were cut off", "reason", err)
+		}
+	}
+	for _, hs := range s.running {
+		hs.Close()
+	}
+}
+
+// door is the S3 handler. Its line for each request is also what the metrics count.
+func (s *server) door() http.Handler {
+	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests,
+		Log: slog.New(s.metrics.Count(s.log.Handler())), Capacity: func() (total, free int64) { return diskSpace(s.cfg.Data) }})
+	return h
+}
+
+// lifecycleEvery is how often the buckets' lifecycle rules are applied. Their unit is the day.
+const lifecycleEvery = time.Hour
+
+func (s *server) lifecycle(ctx context.Context) {
+	tick := time.NewTicker(lifecycleEvery)
+	defer tick.Stop()
+	for {
+		if done, err := s3api.EnforceLifecycle(ctx, s.store, time.Now(), s.log); err != nil && ctx.Err() == nil {
+			s.log.Error("couldn't apply the lifecycle rules", "err", err)
+		} else if done != (s3api.Enforced{}) {
+			s.log.Info("lifecycle rules applied", "expired", done.Expired, "versions", done.Versions, "uploads", done.Aborted, "locked", done.Locked)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

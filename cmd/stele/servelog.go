@@ -1,0 +1,91 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+
+	"stele"
+	"stele/internal/config"
+)
+
+// logTo is the server's log. cfg is checked already.
+func logTo(w io.Writer, cfg *config.Config) *slog.Logger {
+	level, _ := cfg.Level()
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+// endpoint is how clients on this machine name a listener.
+func endpoint(l net.Listener, secure bool) string {
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	host, port, _ := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// banner says where the server is. The secret is printed only when it was made just now; later the place where it is kept is named.
+func (s *server) banner() {
+	a, secure := s.app, s.certs != nil
+	door := endpoint(s.s3, secure)
+	root := s.store.Root()
+	configured := s.cfg.RootAccessKey != "" || s.cfg.RootAccessKeyFile != ""
+	if a.cli.JSON {
+		doc := map[string]any{"v": 1, "s3": door, "region": s.cfg.Region, "access_key": root.ID, "store": s.store.ID(), "socket": s.socket.Path(), "made": s.created}
+		if s.port != nil {
+			doc["admin"] = endpoint(s.port, secure)
+		}
+		if secure {
+			doc["certificate_sha256"] = s.certs.fingerprint()
+		}
+		a.document(doc)
+		return
+	}
+	v, _ := versionText()
+	a.say("%s", a.bold("stele "+v)+" serves "+s.cfg.Data)
+	a.say("  S3          %s  region %s", door, s.cfg.Region)
+	if s.port != nil {
+		a.say("  admin       %s", endpoint(s.port, secure))
+	}
+	if secure {
+		a.say("  certificate SHA-256 %s", s.certs.fingerprint())
+	}
+	a.say("  access key  %s", root.ID)
+	switch {
+	case configured:
+		a.say("  secret key  as configured")
+	case s.created:
+		a.say("  secret key  %s", root.Secret)
+	default:
+		a.say("  secret key  in %s", filepath.Join(s.cfg.Data, "root.key"))
+	}
+	s.firstSteps(door, root.ID, root.Secret, configured)
+	if s.created {
+		a.sayKit(stele.Options{Kit: s.cfg.Kit}.KitPath(s.cfg.Data))
+	}
+	a.say("")
+}
+
+// firstSteps are lines to copy for aws-cli.
+func (s *server) firstSteps(door, id, secret string, configured bool) {
+	a := s.app
+	if configured || !s.created {
+		secret = "SECRET-KEY"
+	}
+	a.say("\nfor aws-cli:")
+	a.say("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", id, secret)
+	a.say("  export AWS_ENDPOINT_URL=%s AWS_REGION=%s", door, s.cfg.Region)
+	if s.certs != nil && s.certs.self {
+		a.say("  export AWS_CA_BUNDLE=%s", s.certs.certFile)
+	}
+	a.say("  aws s3 mb s3://first && echo hello | aws s3 cp - s3://first/hello && aws s3 ls s3://first")
+}

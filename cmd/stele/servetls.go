@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/durable"
+)
+
+// certificates are the server's certificate and key, from files that may change while it runs.
+type certificates struct {
+	certFile, keyFile string
+	self              bool // made here
+
+	mu      sync.RWMutex
+	current *tls.Certificate
+	stamp   [2]time.Time // of the files that current was read from
+	looked  time.Time
+}
+
+// secure reads or makes the certificate, if there is to be one.
+func (s *server) secure() error {
+	c := &certificates{certFile: s.cfg.TLSCert, keyFile: s.cfg.TLSKey}
+	if s.cfg.TLS == "self" {
+		c.self = true
+		c.certFile, c.keyFile = filepath.Join(s.cfg.Data, "tls.crt"), filepath.Join(s.cfg.Data, "tls.key")
+		if err := makeCertificate(c.certFile, c.keyFile, s.s3.Addr()); err != nil {
+			return err
+		}
+	}
+	if c.certFile == "" {
+		return nil
+	}
+	if err := c.load(); err != nil {
+		return err
+	}
+	s.certs = c
+	return nil
+}
+
+func (c *certificates) load() error {
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("couldn't read the certificate: %w", err)
+	}
+	stamp := c.stamps()
+	c.mu.Lock()
+	c.current, c.stamp = &pair, stamp
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *certificates) stamps() (t [2]time.Time) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(name); err == nil {
+			t[i] = info.ModTime()
+		}
+	}
+	return t
+}
+
+// lookEvery is how often the files are looked at, at most, when a client connects.
+const lookEvery = 5 * time.Second
+
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		c.mu.Lock()
+		due := time.Since(c.looked) >= lookEvery
+		if due {
+			c.looked = time.Now()
+		}
+		stamp := c.stamp
+		c.mu.Unlock()
+		if due && c.stamps() != stamp {
+			// A pair that is half replaced can't be loaded: the old one goes on until the other half is there.
+			_ = c.load()
+		}
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		return c.current, nil
+	}}
+}
+
+// onHangup reads the files again on SIGHUP.
+func (c *certificates) onHangup(ctx context.Context, log *slog.Logger) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			if err := c.load(); err != nil {
+				log.Error("the old certificate stays in use", "err", err)
+				continue
+			}
+			log.Info("certificate read again", "sha256", c.fingerprint())
+		}
+	}
+}
+
+// fingerprint is the SHA-256 of the certificate, as clients show it.
+func (c *certificates) fingerprint() string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	sum := sha256.Sum256(c.current.Certificate[0])
+	return hex.EncodeToString(sum[:])
+}
+
+// selfValid is how long a certificate made here is valid. It is made anew in its last tenth.
+const selfValid = 825 * 24 * time.Hour // the longest that Apple's clients accept
+
+// makeCertificate makes a certificate for this machine unless there is one that is still good.
+func makeCertificate(certFile, keyFile string, listens net.Addr) error {
+	if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil && pair.Leaf != nil && time.Until(pair.Leaf.NotAfter) > selfValid/10 {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("couldn't read the certificate made before: %w", err)
+	}
+	cert, key, err := selfSigned(listens, time.Now())
+	if err != nil {
+		return fmt.Errorf("couldn't make a certificate: %w", err)
+	}
+	if err := durable.Replace(vfs.Default, keyFile, key, 0o600); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", keyFile, err)
+	}
+	if err := durable.Replace(vfs.Default, certFile, cert, 0o644); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", certFile, err)
+	}
+	return nil
+}
+
+func selfSigned(listens net.Addr, now time.Time) (cert, key []byte, err error) {
+	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "Stele"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(selfValid),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IsCA: true, BasicConstraintsValid: true, // so that a client can be told to trust it
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
+	if name, err := os.Hostname(); err == nil && name != "" {
+		t.DNSNames = append(t.DNSNames, name)
+	}
+	if a, ok := listens.(*net.TCPAddr); ok && !a.IP.IsUnspecified() {
+		t.IPAddresses = append(t.IPAddresses, a.IP)
+	} else if addrs, err := net.InterfaceAddrs(); err == nil {
+		for _, a := range addrs {
+			if ipn, ok := a.(*net.IPNet); ok && !ipn.IP.IsLoopback() {
+				t.IPAddresses = append(t.IPAddresses, ipn.IP)
+			}
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &priv.PublicKey, priv)
+	if err != nil {
+		return nil, nil, err
+	}
+	pk, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pk}), nil
+}
