@@ -1,12 +1,18 @@
 package s3api_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
@@ -60,10 +66,47 @@ func (d *door) minio(id, secret string) *minio.Client {
 	return c
 }
 
-// is fails the test if err is not nil.
+// ok fails the test if err is not nil.
 func (d *door) ok(err error) {
 	d.Helper()
 	if err != nil {
 		d.Fatal(err)
+	}
+}
+
+// aws returns an aws-sdk-go-v2 client with its default checksums; no key: the root key.
+func (d *door) aws(id, secret string) *s3.Client {
+	if id == "" {
+		id, secret = rootID, rootSecret
+	}
+	return s3.New(s3.Options{
+		BaseEndpoint: aws.String(d.srv.URL), Region: "us-east-1", UsePathStyle: true, RetryMaxAttempts: 1,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}, nil
+		}),
+	})
+}
+
+// key makes an access key and returns a client that has it.
+func (d *door) key(role string, scope ...string) (*s3.Client, entry.AccessKey) {
+	d.Helper()
+	k, err := d.store.CreateKey(d.Context(), stele.Local(), role, scope)
+	d.ok(err)
+	return d.aws(k.ID, k.Secret), k
+}
+
+// refused fails the test unless err is the S3 error with that code and status.
+func (d *door) refused(err error, code string, status int) {
+	d.Helper()
+	var api smithy.APIError
+	var res *awshttp.ResponseError
+	if !errors.As(err, &api) || !errors.As(err, &res) {
+		d.Fatalf("want %s, got %v", code, err)
+	}
+	if api.ErrorCode() != code || res.HTTPStatusCode() != status {
+		d.Fatalf("want %s (%d), got %s (%d): %s", code, status, api.ErrorCode(), res.HTTPStatusCode(), api.ErrorMessage())
+	}
+	if res.RequestID == "" {
+		d.Fatalf("the error has no request id: %v", err)
 	}
 }
