@@ -15,7 +15,7 @@ const maxPlain = pack.MaxData
 // Neither zstd's checksum nor its window for streams is needed: a chunk is authenticated, and whole.
 var (
 	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
-		zstd.WithWindowSize(maxPlain), zstd.WithLowerEncoderMem(true))
+		zstd.WithWindowSize(maxPlain), zstd.WithLowerEncoderMem(true), zstd.WithAllLitEntropyCompression(true))
 	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxPlain), zstd.WithDecoderLowmem(true))
 )
 

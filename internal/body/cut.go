@@ -16,11 +16,13 @@ type class struct {
 
 func newClass(bits int) class {
 	// JC (Jin and others, "Accelerating Content-Defined Chunking for Data Deduplication Based on Speculative Jump", IEEE TPDS 2023):
-	// 2^-(bits-1) per byte to cut, twice that to jump avg/2 ahead. The hash is compared as a number, that is by its leading
-	// bits, so that a cut of a class is one of each smaller class: the masks are nested.
+	// every avg/4 bytes on average the hash is below jump; every second time it is below cut as well, else avg/4 bytes
+	// are skipped. With the smallest chunk that makes avg. The hash is compared as a number, that is by its leading bits, so
+	// that a cut of a class is one of each smaller class: the masks are nested.
+	quarter := 1 << (bits - 2)
 	return class{
-		min: 1 << (bits - 2), avg: 1 << bits, max: 1 << (bits + 2),
-		cut: 1 << (64 - (bits - 1)), jump: 1 << (64 - (bits - 2)), skip: 1 << (bits - 1),
+		min: quarter, avg: 4 * quarter, max: 16 * quarter,
+		cut: 1 << (64 - (bits - 1)), jump: 1 << (64 - (bits - 2)), skip: quarter,
 	}
 }
 

@@ -94,6 +94,7 @@ func (l *lane) open(ctx context.Context) (*openPack, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.lane = l
 	l.cur = p
 	return p, nil
 }
@@ -125,6 +126,7 @@ func (l *lane) abandon(p *openPack) {
 // openPack is a pack that grows.
 type openPack struct {
 	s      *Store
+	lane   *lane // nil: recovery's
 	name   pack.Name16
 	keyID  uint32
 	grow   engine.Growing
@@ -154,8 +156,7 @@ func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID
 	// The file outlives the request that happens to begin it.
 	g, err := s.opt.Engine.Append(context.WithoutCancel(ctx), pack.Name(name), engine.AppendOptions{PreallocateBytes: s.opt.PackBytes, Stream: stream})
 	if err != nil {
-		s.fail(err)
-		return nil, fmt.Errorf("couldn't begin a pack: %w", err)
+		return nil, fmt.Errorf("couldn't begin a pack: %w", err) // nothing was begun: the engine itself knows if it failed for good
 	}
 	p := &openPack{s: s, name: name, keyID: keyID, grow: g, sealer: sealer}
 	file := g
@@ -241,7 +242,11 @@ func (p *openPack) sync() error {
 	}
 	chunks, err := p.w.Sync()
 	p.s.stats.packSyncs.Add(1)
-	return p.settle(chunks, err)
+	err = p.settle(chunks, err)
+	if err != nil && p.lane != nil {
+		p.lane.abandon(p)
+	}
+	return err
 }
 
 // settle notes the outcome of an fsync. A crash before the places are written leaves a tail, or a sealed pack that the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 
 	"stele/entry"
@@ -311,6 +312,9 @@ func (w *Writer) Seal() ([]Chunk, entry.Pack, error) {
 	}
 	// Nobody else is left: all places are filled and written but for the carry, and none is given any more.
 	tail := appendFooter(append([]byte(nil), w.cur.b[:w.cur.n]...), w.chunks, w.number, w.end)
+	if err := w.reparse(tail[w.cur.n:]); err != nil {
+		return nil, entry.Pack{}, w.fail(err)
+	}
 	w.sum.Write(tail)
 	if _, err := w.grow.Write(tail); err != nil {
 		return nil, entry.Pack{}, w.fail(err)
@@ -324,6 +328,26 @@ func (w *Writer) Seal() ([]Chunk, entry.Pack, error) {
 	w.cur.free()
 	w.cur = nil
 	return fresh, p, nil
+}
+
+// reparse reads footer and trailer as a reader will, before they are written.
+func (w *Writer) reparse(b []byte) error {
+	n := len(b) - TrailerSize
+	t, err := parseTrailer(b[n:], w.end+int64(len(b)))
+	if err == nil && t.offset != w.end {
+		err = frame.ErrCorrupt
+	}
+	var chunks []Chunk
+	if err == nil {
+		chunks, err = parseFooter(b[:n], w.end)
+	}
+	if err == nil && !slices.Equal(chunks, w.chunks) {
+		err = frame.ErrCorrupt
+	}
+	if err != nil {
+		return fmt.Errorf("the footer about to be written doesn't read back: %w", err)
+	}
+	return nil
 }
 
 // Chunks is the number of chunks appended.
