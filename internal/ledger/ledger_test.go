@@ -98,7 +98,13 @@ func (m *memory) apply(batch []entry.Entry) error {
 	return nil
 }
 
-func testEngine(t testing.TB, fs vfs.FS) *dir.Dir {
+// failer is a test or one run of rapid's.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func testEngine(t failer, fs vfs.FS) *dir.Dir {
 	t.Helper()
 	d, err := dir.Open(fs, "store", dir.Options{})
 	if err != nil {

@@ -20,7 +20,6 @@ import (
 // every day.
 type recovery struct {
 	l    *Ledger
-	keep []engine.Tail   // to remove when the copy is published
 	w    *segment.Writer // nil until there is something to copy
 	last segment.Commit
 	saw  uint64 // the largest size that any tail proves
