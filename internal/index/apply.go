@@ -1,7 +1,6 @@
 package index
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,8 +15,7 @@ func (db *DB) Fold(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	db.overlay.add(c)
-	return nil
+	return db.overlay.add(c)
 }
 
 // Apply brings the rows from batch[0].Index to the size after batch, in one Pebble batch. The entries are durable in the
@@ -38,9 +36,9 @@ func (db *DB) Apply(batch []entry.Entry) error {
 		return err
 	}
 	size := batch[len(batch)-1].Index + 1
-	buckets, err := db.commit(changes, size)
+	decoded, err := db.commit(changes, size)
 	if err == nil {
-		err = db.refresh(buckets)
+		err = db.refresh(decoded)
 	}
 	if err != nil {
 		err = fmt.Errorf("couldn't write the index: %w", err)
@@ -52,8 +50,9 @@ func (db *DB) Apply(batch []entry.Entry) error {
 	return nil
 }
 
-// commit writes rows, counters, waiting places and the new size: all of them or none.
-func (db *DB) commit(changes []change, size uint64) (buckets []string, err error) {
+// commit writes rows, counters, waiting places and the new size: all of them or none. It returns the keys of changed rows that
+// are kept decoded.
+func (db *DB) commit(changes []change, size uint64) (decoded [][]byte, err error) {
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	b := db.peb.NewBatch()
@@ -61,7 +60,7 @@ func (db *DB) commit(changes []change, size uint64) (buckets []string, err error
 	if err := db.places.drain(b); err != nil {
 		return nil, err
 	}
-	buckets, totals := db.write(b, changes)
+	decoded, totals := db.write(b, changes)
 	b.Set(metaApplied, putUint(size), nil)
 	if err := db.peb.Apply(b, pebble.NoSync); err != nil {
 		return nil, err
@@ -72,25 +71,27 @@ func (db *DB) commit(changes []change, size uint64) (buckets []string, err error
 	for inc, t := range totals {
 		db.totals[inc] = t
 	}
-	return buckets, nil
+	return decoded, nil
 }
 
-// write adds the changes' rows to b and returns the buckets that they touch and their new counters.
-func (db *DB) write(b *pebble.Batch, changes []change) (buckets []string, totals map[uint64]Totals) {
+// write adds the changes' rows to b.
+func (db *DB) write(b *pebble.Batch, changes []change) (decoded [][]byte, totals map[uint64]Totals) {
 	totals = map[uint64]Totals{}
-	for _, c := range changes {
+	for i := range changes {
+		c := &changes[i]
 		for _, m := range c.mutations {
-			switch {
-			case m.end != nil:
-				b.DeleteRange(m.key, m.end, nil)
-			case m.val == nil:
-				b.Delete(m.key, nil)
-			default:
-				b.Set(m.key, m.val, nil)
+			switch m.key[0] {
+			case famCurrent:
+				db.live.add(m.key)
+				db.currents.rows = append(db.currents.rows, m)
+				continue
+			case famHistory:
+				db.histories.rows = append(db.histories.rows, m)
+				continue
+			case famBucket, famAccess:
+				decoded = append(decoded, m.key)
 			}
-			if m.key[0] == famBucket {
-				buckets = append(buckets, string(m.key[1:]))
-			}
+			m.writeTo(b)
 		}
 		if c.totals == (Totals{}) {
 			continue
@@ -102,30 +103,42 @@ func (db *DB) write(b *pebble.Batch, changes []change) (buckets []string, totals
 		t.add(c.totals)
 		totals[c.inc] = t
 	}
+	db.currents.writeTo(b)
+	db.histories.writeTo(b)
 	for inc, t := range totals {
 		b.Set(incKey(famTotals, inc, 0), t.append(nil), nil)
 	}
-	return buckets, totals
+	return decoded, totals
 }
 
-// refresh decodes the buckets that a batch has changed.
-func (db *DB) refresh(names []string) error {
-	for _, name := range names {
-		v, err := db.get(bucketKey(name))
+// refresh decodes rows that a batch has changed.
+func (db *DB) refresh(keys [][]byte) error {
+	for _, key := range keys {
+		v, err := db.get(key)
 		if err != nil {
 			return err
 		}
-		db.mu.Lock()
-		if delete(db.buckets, name); v != nil {
-			var b Bucket
-			if err = json.Unmarshal(v, &b); err == nil {
-				db.buckets[name] = &b
-			}
+		name := string(key[1:])
+		if key[0] == famBucket {
+			err = refresh(db, db.buckets, name, v)
+		} else {
+			err = refresh(db, db.keys, name, v)
 		}
-		db.mu.Unlock()
 		if err != nil {
-			return fmt.Errorf("bucket %s: %w", name, errRow)
+			return err
 		}
 	}
 	return nil
+}
+
+func refresh[T any](db *DB, table map[string]*T, name string, row []byte) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if row == nil {
+		delete(table, name)
+		return nil
+	}
+	v, err := parseJSON[T](row)
+	table[name] = &v
+	return err
 }

@@ -43,9 +43,17 @@ type DB struct {
 
 	writing sync.Mutex // one batch at a time, so that rows of places reach Pebble in the order they were queued
 	places  places
+	// rows of families c and h on their way into a batch
+	currents, histories sorter
+
+	live       filter
+	misses     atomic.Int64
+	closing    atomic.Bool
+	background sync.WaitGroup
 
 	mu      sync.RWMutex
 	buckets map[string]*Bucket // current incarnations, decoded
+	keys    map[string]*Access // access keys, decoded
 	totals  map[uint64]Totals  // all incarnations
 }
 
@@ -66,7 +74,7 @@ func Open(dir string, opt Options) (*DB, error) {
 	if _, err := fs.Stat(fs.PathJoin(dir, damagedName)); err == nil {
 		return nil, fmt.Errorf("%w: %s is there", ErrFormat, damagedName)
 	}
-	db := &DB{readOnly: opt.ReadOnly, gate: newGate(fs, dir), buckets: map[string]*Bucket{}, totals: map[uint64]Totals{}}
+	db := &DB{readOnly: opt.ReadOnly, gate: newGate(fs, dir), buckets: map[string]*Bucket{}, keys: map[string]*Access{}, totals: map[uint64]Totals{}}
 	db.overlay.init(db)
 	db.places.init(db)
 	size := opt.CacheBytes
@@ -79,9 +87,10 @@ func Open(dir string, opt Options) (*DB, error) {
 		db.cache.Unref()
 		return nil, openError(err)
 	}
-	if err := db.load(); err != nil {
+	if err := errors.Join(db.load(), db.Failed()); err != nil {
 		return nil, errors.Join(openError(err), db.Close())
 	}
+	db.gate.serving.Store(true)
 	return db, nil
 }
 
@@ -120,16 +129,25 @@ func (db *DB) load() error {
 		}
 		db.applied.Store(binary.BigEndian.Uint64(v))
 	}
-	if err := db.loadBuckets(); err != nil {
+	if err := db.loadTables(); err != nil {
 		return err
 	}
 	return db.places.load()
 }
 
-func (db *DB) loadBuckets() error {
+// loadTables reads the rows that are kept decoded.
+func (db *DB) loadTables() error {
 	err := db.each([]byte{famBucket}, func(k, v []byte) error {
 		b, err := parseJSON[Bucket](v)
 		db.buckets[string(k[1:])] = &b
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = db.each([]byte{famAccess}, func(k, v []byte) error {
+		a, err := parseJSON[Access](v)
+		db.keys[string(k[1:])] = &a
 		return err
 	})
 	if err != nil {
@@ -175,12 +193,14 @@ func (db *DB) Flush() error {
 
 // Close writes everything out and closes the index. Nothing else may be under way.
 func (db *DB) Close() error {
+	db.closing.Store(true)
+	db.background.Wait()
 	err := db.Failed()
 	if err == nil {
 		err = db.places.flush()
 	}
 	if err == nil && !db.readOnly {
-		err = db.peb.Flush()
+		err = db.flushAll()
 	}
 	db.gate.open()
 	err = errors.Join(err, db.peb.Close(), db.gate.mark())
@@ -188,10 +208,42 @@ func (db *DB) Close() error {
 	return err
 }
 
+// flushAll writes the memtable out and waits. Pebble tries a flush again for ever: one that has no rows to write, only its manifest, would not even meet the gate.
+func (db *DB) flushAll() error {
+	done, err := db.peb.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-db.gate.broken:
+		return db.Failed()
+	}
+}
+
 // DiskBytes returns what the index takes on disk.
 func (db *DB) DiskBytes() int64 { return int64(db.peb.Metrics().DiskSpaceUsage()) }
 
-func (db *DB) get(key []byte) ([]byte, error)                   { return get(db.peb, key) }
+func (db *DB) get(key []byte) ([]byte, error) {
+	if key[0] != famCurrent {
+		return get(db.peb, key)
+	}
+	if db.live.absent(key) {
+		return nil, nil
+	}
+	v, err := get(db.peb, key)
+	if v == nil {
+		db.missed()
+	}
+	return v, err
+}
+
+func (db *DB) any(lo, hi []byte) (bool, error) {
+	k, _, err := db.first(lo, hi)
+	return k != nil, err
+}
+
 func (db *DB) first(lo, hi []byte) (key, val []byte, err error) { return first(db.peb, lo, hi) }
 func (db *DB) iter(lo, hi []byte) (*pebble.Iterator, error)     { return iter(db.peb, lo, hi) }
 
@@ -199,6 +251,12 @@ func (db *DB) bucket(name string) (*Bucket, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	return db.buckets[name], nil
+}
+
+func (db *DB) access(id string) (*Access, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.keys[id], nil
 }
 
 func (db *DB) stable() (source, func() error) {
@@ -214,8 +272,13 @@ type snapshot struct {
 
 func (s snapshot) get(key []byte) ([]byte, error)                   { return get(s, key) }
 func (s snapshot) first(lo, hi []byte) (key, val []byte, err error) { return first(s, lo, hi) }
+func (s snapshot) access(id string) (*Access, error)                { return s.db.access(id) }
 func (s snapshot) bucket(name string) (*Bucket, error)              { return s.db.bucket(name) }
-func (s snapshot) stable() (source, func() error)                   { return s, func() error { return nil } }
+func (s snapshot) any(lo, hi []byte) (bool, error) {
+	k, _, err := s.first(lo, hi)
+	return k != nil, err
+}
+func (s snapshot) stable() (source, func() error) { return s, func() error { return nil } }
 
 func get(r pebble.Reader, key []byte) ([]byte, error) {
 	v, closer, err := r.Get(key)

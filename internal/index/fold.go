@@ -2,10 +2,12 @@ package index
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+	"unsafe"
 
 	"stele/entry"
 )
@@ -16,12 +18,27 @@ type mutation struct {
 	key, val, end []byte
 }
 
+// name returns the key as a string without copying it: keys are not changed once they are made.
+func (m *mutation) name() string { return unsafe.String(unsafe.SliceData(m.key), len(m.key)) }
+
 // change is what one entry does to the rows.
 type change struct {
 	entry     uint64
 	mutations []mutation
 	inc       uint64
 	totals    Totals // to be added to the incarnation's counters
+	current   []byte // see currentKey
+	free      []byte // room for keys and values: one allocation serves most entries
+}
+
+// room returns an empty slice with space for n bytes.
+func (c *change) room(n int) []byte {
+	if cap(c.free) < n {
+		c.free = make([]byte, 0, max(n, 384))
+	}
+	s := c.free[:0:n]
+	c.free = c.free[n:n]
+	return s
 }
 
 func (c *change) set(key, val []byte) {
@@ -31,13 +48,38 @@ func (c *change) del(key []byte) { c.mutations = append(c.mutations, mutation{ke
 func (c *change) delPrefix(prefix []byte) {
 	c.mutations = append(c.mutations, mutation{key: prefix, end: after(prefix)})
 }
+
+// currentKey returns the key of an object's row of family c, made once.
+func (c *change) currentKey(p *entry.Private) []byte {
+	if c.current == nil {
+		c.current = appendCurrentKey(c.room(9+len(p.Key)), p.Inc, p.Key)
+	}
+	return c.current
+}
+
+func (c *change) entryKey(fam byte, p *entry.Private, at uint64) []byte {
+	return appendEntryKey(c.room(9+len(p.Key)+10), fam, p.Inc, p.Key, at)
+}
+
+func (c *change) setCurrent(p *entry.Private, r *Current) {
+	c.set(c.currentKey(p), r.append(c.room(r.size())))
+}
+
+func (c *change) setVersion(p *entry.Private, r *Current) {
+	c.set(c.entryKey(famVersion, p, r.Entry), r.append(c.room(r.size())))
+}
+
+func (c *change) setHistory(p *entry.Private, at uint64, r *Record) {
+	c.set(c.entryKey(famHistory, p, at), r.append(c.room(r.size())))
+}
+
 func (c *change) count(inc uint64, d Totals) { c.inc = inc; c.totals.add(d) }
 
 // fold computes what an entry does to the rows that r shows. It is the one place where the ledger becomes the S3 view: the sequencer
 // folds an entry as it decides it, recovery and rebuild fold the entries that the index has not seen, and the result is the same bit for bit. It is a
 // function of the entry and the rows alone, and refuses only what no decision lets through: errEntry.
 func fold(e *entry.Entry, r Reader) (change, error) {
-	c := change{entry: e.Index}
+	c := change{entry: e.Index, mutations: make([]mutation, 0, 4)}
 	var err error
 	p := &e.Private
 	if err := complete(e); err != nil {
@@ -106,7 +148,7 @@ func etagOf(p *entry.Private) string {
 	if p.ETag != "" {
 		return p.ETag
 	}
-	return fmt.Sprintf("%x", p.Body.MD5)
+	return hex.EncodeToString(p.Body.MD5[:])
 }
 
 // put: the new version is current; what was current is noncurrent, or hidden if the new one takes its id ("null").
@@ -124,8 +166,8 @@ func (c *change) put(e *entry.Entry, r Reader) error {
 	if err := c.displace(p, r); err != nil {
 		return err
 	}
-	c.set(currentKey(p.Inc, p.Key), cur.append(nil))
-	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	c.setCurrent(p, &cur)
+	c.setHistory(p, e.Index, &rec)
 	c.count(p.Inc, Totals{Objects: 1, Bytes: p.Body.Size, Versions: 1, PutBytes: p.Body.Size})
 	if p.Upload != "" {
 		c.endUpload(p.Inc, p.Key, p.Upload)
@@ -141,9 +183,9 @@ func (c *change) marker(e *entry.Entry, r Reader) error {
 	}
 	row := Current{Entry: e.Index, Time: e.Time, Null: p.Null, Marker: true}
 	rec := Record{Time: e.Time, Type: entry.ObjectHide, Marker: true, Null: p.Null}
-	c.del(currentKey(p.Inc, p.Key))
-	c.set(entryKey(famVersion, p.Inc, p.Key, e.Index), row.append(nil))
-	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	c.del(c.currentKey(p))
+	c.setVersion(p, &row)
+	c.setHistory(p, e.Index, &rec)
 	if p.Null {
 		c.set(objectPrefix(famNull, p.Inc, p.Key), putUint(e.Index))
 	}
@@ -153,7 +195,7 @@ func (c *change) marker(e *entry.Entry, r Reader) error {
 // displace makes room for a new latest version: the current one becomes noncurrent, and if the new version's id is "null", the version that had that id is hidden.
 // The caller writes or deletes the current row.
 func (c *change) displace(p *entry.Private, r Reader) error {
-	cur, ok, err := r.Current(p.Inc, p.Key)
+	cur, ok, err := r.current(c.currentKey(p))
 	if err != nil {
 		return err
 	}
@@ -170,7 +212,7 @@ func (c *change) displace(p *entry.Private, r Reader) error {
 		}
 	}
 	if ok {
-		c.set(entryKey(famVersion, p.Inc, p.Key, cur.Entry), cur.append(nil))
+		c.setVersion(p, &cur)
 		if cur.Null {
 			c.set(objectPrefix(famNull, p.Inc, p.Key), putUint(cur.Entry))
 		}
@@ -203,7 +245,7 @@ func (c *change) hideNull(p *entry.Private, r Reader) error {
 // hide takes version Target (0: the current one) out of the S3 view. If it was the latest, the next one becomes the latest.
 func (c *change) hide(e *entry.Entry, r Reader) error {
 	p := &e.Private
-	cur, live, err := r.Current(p.Inc, p.Key)
+	cur, live, err := r.current(c.currentKey(p))
 	if err != nil {
 		return err
 	}
@@ -212,9 +254,9 @@ func (c *change) hide(e *entry.Entry, r Reader) error {
 		target = cur.Entry
 	}
 	rec := Record{Time: e.Time, Type: entry.ObjectHide, Target: target, Null: p.Null}
-	c.set(entryKey(famHistory, p.Inc, p.Key, e.Index), rec.append(nil))
+	c.setHistory(p, e.Index, &rec)
 	if live && cur.Entry == target {
-		c.del(currentKey(p.Inc, p.Key))
+		c.del(c.currentKey(p))
 		c.count(p.Inc, Totals{Objects: -1, Bytes: -cur.Size, HiddenBytes: cur.Size})
 	} else {
 		old, ok, err := r.version(p.Inc, p.Key, target)
@@ -251,7 +293,7 @@ func (c *change) promote(p *entry.Private, hidden uint64, r Reader) error {
 	if row.Null {
 		c.del(objectPrefix(famNull, p.Inc, p.Key))
 	}
-	c.set(currentKey(p.Inc, p.Key), row.append(nil))
+	c.setCurrent(p, &row)
 	c.count(p.Inc, Totals{Objects: 1, Bytes: row.Size})
 	return nil
 }
@@ -276,17 +318,17 @@ func (c *change) attrs(e *entry.Entry, r Reader) error {
 		a.Tags = p.Tags
 	}
 	c.set(append(attrPrefix(p.Inc, p.Key, p.Target), complement(e.Index)...), a.append(nil))
-	if cur, ok, err := r.Current(p.Inc, p.Key); err != nil {
+	if cur, ok, err := r.current(c.currentKey(p)); err != nil {
 		return err
 	} else if ok && cur.Entry == p.Target {
 		cur.Attrs = true
-		c.set(currentKey(p.Inc, p.Key), cur.append(nil))
+		c.setCurrent(p, &cur)
 		return nil
 	}
 	old, ok, err := r.version(p.Inc, p.Key, p.Target)
 	if err == nil && ok {
 		old.Attrs = true
-		c.set(entryKey(famVersion, p.Inc, p.Key, p.Target), old.append(nil))
+		c.setVersion(p, &old)
 	}
 	return err
 }

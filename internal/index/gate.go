@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +19,9 @@ type gate struct {
 	vfs.FS
 	dir     string
 	closing chan struct{} // closed by open
+	broken  chan struct{} // closed with the first error
+
+	serving atomic.Bool // Open is done
 
 	mu      sync.Mutex
 	err     error // why nothing is written any more
@@ -28,7 +32,7 @@ type gate struct {
 const damagedName = "DAMAGED"
 
 func newGate(fs vfs.FS, dir string) *gate {
-	return &gate{FS: fs, dir: dir, closing: make(chan struct{})}
+	return &gate{FS: fs, dir: dir, closing: make(chan struct{}), broken: make(chan struct{})}
 }
 
 func (g *gate) fail(err error) {
@@ -36,6 +40,7 @@ func (g *gate) fail(err error) {
 	defer g.mu.Unlock()
 	if g.err == nil {
 		g.err = err
+		close(g.broken)
 	}
 }
 
@@ -86,11 +91,13 @@ func (g *gate) mark() error {
 // open lets the waiting go, with an error: Close is under way.
 func (g *gate) open() { close(g.closing) }
 
-// pass returns at once while writing is allowed.
+// pass returns at once while writing is allowed, and during Open, which does not try again.
 func (g *gate) pass() error {
 	err := g.failed()
 	if err != nil {
-		<-g.closing
+		if g.serving.Load() {
+			<-g.closing
+		}
 		return fmt.Errorf("the index is not written to any more: %w", err)
 	}
 	return nil
@@ -136,6 +143,14 @@ func (g *gate) Remove(name string) error {
 		return err
 	}
 	return g.FS.Remove(name)
+}
+
+func (g *gate) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &gatedDir{f, g}, nil
 }
 
 func (g *gate) Unwrap() vfs.FS { return g.FS }
@@ -186,4 +201,18 @@ func (f *gated) SyncTo(length int64) (bool, error) {
 		return false, err
 	}
 	return f.File.SyncTo(length)
+}
+
+// gatedDir is a folder opened to be fsynced.
+type gatedDir struct {
+	vfs.File
+	gate *gate
+}
+
+// Sync says nil even if it failed, for Pebble would panic. Nothing is written after it, and nothing removed: the next Open finds the files of before or of after.
+func (d *gatedDir) Sync() error {
+	if err := d.File.Sync(); err != nil {
+		d.gate.fail(fmt.Errorf("couldn't fsync the index's folder: %w", err))
+	}
+	return nil
 }

@@ -194,7 +194,7 @@ func (w *writer) put(e *entry.Entry) {
 func (w *writer) target(list []shown) uint64 {
 	n := rapid.IntRange(-1, len(list)-1).Draw(w.t, "target")
 	if n < 0 {
-		return w.m.size + 7
+		return 1 << 40
 	}
 	return list[n].Entry
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 
 	"stele/entry"
 )
@@ -47,13 +48,14 @@ const (
 )
 
 func appendEscaped(dst []byte, s string) []byte {
-	for i := range len(s) {
-		dst = append(dst, s[i])
-		if s[i] == 0 {
-			dst = append(dst, 0xFF)
+	for {
+		i := strings.IndexByte(s, 0)
+		if i < 0 {
+			return append(append(dst, s...), 0, 1)
 		}
+		dst = append(append(dst, s[:i]...), 0, 0xFF)
+		s = s[i+1:]
 	}
-	return append(dst, 0, 1)
 }
 
 // cutEscaped undoes appendEscaped and returns what follows.
@@ -79,11 +81,19 @@ func cutEscaped(b []byte) (string, []byte, bool) {
 }
 
 func incKey(fam byte, inc uint64, room int) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9+room), fam), inc)
+	return appendInc(make([]byte, 0, 9+room), fam, inc)
+}
+
+func appendInc(dst []byte, fam byte, inc uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, fam), inc)
 }
 
 func currentKey(inc uint64, key string) []byte {
-	return append(incKey(famCurrent, inc, len(key)), key...)
+	return appendCurrentKey(make([]byte, 0, 9+len(key)), inc, key)
+}
+
+func appendCurrentKey(dst []byte, inc uint64, key string) []byte {
+	return append(appendInc(dst, famCurrent, inc), key...)
 }
 
 func objectPrefix(fam byte, inc uint64, key string) []byte {
@@ -91,7 +101,11 @@ func objectPrefix(fam byte, inc uint64, key string) []byte {
 }
 
 func entryKey(fam byte, inc uint64, key string, at uint64) []byte {
-	return binary.BigEndian.AppendUint64(objectPrefix(fam, inc, key), ^at)
+	return appendEntryKey(make([]byte, 0, 9+len(key)+10), fam, inc, key, at)
+}
+
+func appendEntryKey(dst []byte, fam byte, inc uint64, key string, at uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendEscaped(appendInc(dst, fam, inc), key), ^at)
 }
 
 func attrPrefix(inc uint64, key string, version uint64) []byte {

@@ -12,10 +12,14 @@ import (
 type source interface {
 	// get returns the row's value, nil if there is none. The value is the caller's.
 	get(key []byte) ([]byte, error)
-	// first returns the first row in [lo, hi), nil if there is none.
+	// first returns the first row in [lo, hi), nil if there is none. Families v and a only.
 	first(lo, hi []byte) (key, val []byte, err error)
+	// any reports whether there is a row in [lo, hi).
+	any(lo, hi []byte) (bool, error)
 	// bucket returns the current incarnation of a name, decoded; it may be shared and is not changed.
 	bucket(name string) (*Bucket, error)
+	// access returns an access key in the same way.
+	access(id string) (*Access, error)
 	// stable returns the rows as they are at one moment, until the function is called.
 	stable() (source, func() error)
 }
@@ -30,7 +34,11 @@ func complement(v uint64) []byte { return putUint(^v) }
 
 // Current returns the current version of a key, if it has one that is no delete marker.
 func (r Reader) Current(inc uint64, key string) (Current, bool, error) {
-	b, err := r.src.get(currentKey(inc, key))
+	return r.current(currentKey(inc, key))
+}
+
+func (r Reader) current(key []byte) (Current, bool, error) {
+	b, err := r.src.get(key)
 	if b == nil || err != nil {
 		return Current{}, false, err
 	}
@@ -164,7 +172,7 @@ func (r Reader) Empty(inc uint64) (empty bool, err error) {
 	err = r.together(func(r Reader) error {
 		for _, fam := range []byte{famCurrent, famVersion} {
 			p := incKey(fam, inc, 0)
-			if k, _, err := r.src.first(p, after(p)); k != nil || err != nil {
+			if found, err := r.src.any(p, after(p)); found || err != nil {
 				return err
 			}
 		}
@@ -196,12 +204,11 @@ func (r Reader) Touched(upload string) (uint64, error) {
 
 // Access returns an access key, also a revoked one.
 func (r Reader) Access(id string) (Access, bool, error) {
-	b, err := r.src.get(named(famAccess, id))
-	if b == nil || err != nil {
+	a, err := r.src.access(id)
+	if a == nil || err != nil {
 		return Access{}, false, err
 	}
-	a, err := parseJSON[Access](b)
-	return a, err == nil, err
+	return *a, true, nil
 }
 
 // Pin returns a pinned view.

@@ -55,13 +55,31 @@ func appendMap(dst []byte, m map[string]string) []byte {
 	return dst
 }
 
-func appendETag(dst []byte, etag string) ([]byte, bool) {
-	if len(etag) == 32 {
-		if raw, err := hex.DecodeString(etag); err == nil && hex.EncodeToString(raw) == etag {
-			return append(dst, raw...), true
-		}
+// appendETag writes an ETag; raw says that it is 32 hex digits and takes half as many bytes.
+func appendETag(dst []byte, etag string) (_ []byte, raw bool) {
+	if len(etag) != 32 {
+		return appendString(dst, etag), false
 	}
-	return appendString(dst, etag), false
+	start := len(dst)
+	for i := 0; i < len(etag); i += 2 {
+		hi, lo := nibble(etag[i]), nibble(etag[i+1])
+		if hi|lo > 15 {
+			return appendString(dst[:start], etag), false
+		}
+		dst = append(dst, hi<<4|lo)
+	}
+	return dst, true
+}
+
+// nibble returns the value of a lower-case hex digit, above 15 for anything else.
+func nibble(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 0xFF
 }
 
 // cursor reads what the appenders wrote; the first mistake sticks.
@@ -127,17 +145,18 @@ func (c *cursor) done() error {
 func micros(t time.Time) uint64     { return uint64(t.UnixMicro()) }
 func fromMicros(u uint64) time.Time { return time.UnixMicro(int64(u)).UTC() }
 
-func (r *Current) append(dst []byte) []byte {
-	flags := byte(0)
-	set := func(on bool, f byte) {
-		if on {
-			flags |= f
-		}
+func bit(on bool, f byte) byte {
+	if on {
+		return f
 	}
-	set(r.Null, flagNull)
-	set(r.Marker, flagMarker)
-	set(r.Attrs, flagAttrs)
-	set(r.Checksum != "", flagChecksum)
+	return 0
+}
+
+// size is about how long the row becomes.
+func (r *Current) size() int { return 56 + len(r.Checksum) + len(r.Kind) }
+
+func (r *Current) append(dst []byte) []byte {
+	flags := bit(r.Null, flagNull) | bit(r.Marker, flagMarker) | bit(r.Attrs, flagAttrs) | bit(r.Checksum != "", flagChecksum)
 	start := len(dst)
 	dst = append(dst, 0)
 	dst = binary.AppendUvarint(dst, r.Entry)
@@ -146,7 +165,7 @@ func (r *Current) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(r.Size))
 		var raw bool
 		dst, raw = appendETag(dst, r.ETag)
-		set(raw, flagMD5)
+		flags |= bit(raw, flagMD5)
 		if r.Checksum != "" {
 			dst = appendString(appendString(dst, r.Checksum), r.Kind)
 		}
@@ -229,6 +248,13 @@ func appendChecksum(dst []byte, k *entry.Checksum) []byte {
 	return appendString(appendString(appendString(dst, k.Algorithm), k.Kind), k.Value)
 }
 
+func (r *Record) size() int {
+	if r.Checksum == nil {
+		return 96
+	}
+	return 96 + len(r.Checksum.Algorithm) + len(r.Checksum.Kind) + len(r.Checksum.Value)
+}
+
 func (r *Record) append(dst []byte) []byte {
 	kind := byte(recordPut)
 	switch {
@@ -239,10 +265,7 @@ func (r *Record) append(dst []byte) []byte {
 	}
 	dst = append(dst, kind, 0)
 	at := len(dst) - 1
-	flags := byte(0)
-	if r.Null {
-		flags |= flagNull
-	}
+	flags := bit(r.Null, flagNull)
 	dst = binary.AppendUvarint(dst, micros(r.Time))
 	switch kind {
 	case recordHide:
@@ -250,9 +273,8 @@ func (r *Record) append(dst []byte) []byte {
 	case recordPut:
 		dst = binary.AppendUvarint(dst, uint64(r.Size))
 		var raw bool
-		if dst, raw = appendETag(dst, r.ETag); raw {
-			flags |= flagMD5
-		}
+		dst, raw = appendETag(dst, r.ETag)
+		flags |= bit(raw, flagMD5)
 		dst = appendBody(dst, &r.Body)
 		if r.Checksum != nil {
 			flags |= flagChecksum
@@ -301,13 +323,7 @@ func parseRecord(at uint64, b []byte) (r Record, err error) {
 }
 
 func appendLock(dst []byte, l entry.Lock) []byte {
-	flags := byte(0)
-	if l.Hold {
-		flags |= lockHold
-	}
-	if !l.Until.IsZero() {
-		flags |= lockUntil
-	}
+	flags := bit(l.Hold, lockHold) | bit(!l.Until.IsZero(), lockUntil)
 	dst = appendString(append(dst, flags), l.Mode)
 	if flags&lockUntil != 0 {
 		dst = binary.AppendUvarint(dst, micros(l.Until))
