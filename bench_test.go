@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	mrand "math/rand/v2"
+	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -161,5 +163,59 @@ func BenchmarkGet(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
 			b.ReportMetric(float64(b.N)*float64(size)/1e6/used, "MB/cpu-s")
 		})
+	}
+}
+
+// BenchmarkVersions1000 puts 1,000 versions of a body of 1 MiB that differ in 1 KiB each, and says what they take on disk.
+func BenchmarkVersions1000(b *testing.B) {
+	for range b.N {
+		folder := filepath.Join(b.TempDir(), "data")
+		s, err := Create(ctx, folder, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+			b.Fatal(err)
+		}
+		body := make([]byte, 1<<20)
+		rand.Read(body)
+		for range 1000 {
+			at := mrand.IntN(len(body) - 1024)
+			rand.Read(body[at : at+1024])
+			put(b, s, "bench", "versions", body)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(diskBytes(b, folder))/1e6, "MB/1000-versions")
+	}
+}
+
+// BenchmarkHidden lists 1,000 live keys among many hidden ones (STELE_BENCH_N, default 20,000).
+func BenchmarkHidden(b *testing.B) {
+	s := benchStore(b)
+	n := benchN(b)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				key := fmt.Sprintf("k%010d", i)
+				put(b, s, "bench", key, []byte("x"))
+				if i%int64(max(1, n/1000)) != 0 {
+					if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "bench", Key: key}); err != nil {
+						b.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ResetTimer()
+	for range b.N {
+		p, err := s.List(ctx, ListRequest{Bucket: "bench", Max: 1000})
+		if err != nil || len(p.Versions) < min(n, 1000) {
+			b.Fatal(len(p.Versions), err)
+		}
 	}
 }

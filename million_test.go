@@ -1,0 +1,164 @@
+package stele
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io/fs"
+	mrand "math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// publishEvery is how often the ledger moves its published checkpoint at most.
+const publishEvery = time.Second
+
+// BenchmarkMillion fills a store with STELE_BENCH_N objects of 4 KiB (default 20,000; figures in docs/PERFORMANCE.md are for 1,000,000) and measures what depends on that number:
+// disk and memory, opening after a close and after a kill, rebuilding the index, listing, history, verification.
+func BenchmarkMillion(b *testing.B) {
+	n := benchN(b)
+	folder := filepath.Join(b.TempDir(), "data")
+	s, err := Create(ctx, folder, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("fill", func(b *testing.B) {
+		b.ReportAllocs()
+		fill(b, s, n)
+		b.ReportMetric(rss(), "rss-MB")
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "puts/s")
+	})
+	time.Sleep(2 * publishEvery) // the published checkpoint is at rest, so that cp meets no file on its way
+	killed := filepath.Join(b.TempDir(), "killed")
+	if out, err := exec.Command("cp", "-r", folder, killed).CombinedOutput(); err != nil { // what a kill -9 leaves
+		b.Fatal(string(out))
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	index, all := diskBytes(b, filepath.Join(folder, dirIndex)), diskBytes(b, folder)
+	b.Run("disk", func(b *testing.B) {
+		b.ReportMetric(float64(all)/float64(n), "bytes/object")
+		b.ReportMetric(float64(index)/float64(n), "index-bytes/object")
+	})
+	b.Run("open=clean", func(b *testing.B) { s = timedOpen(b, folder) })
+	b.Run("list", func(b *testing.B) {
+		for b.Loop() {
+			keys, after := 0, ""
+			for keys < min(n, 100_000) {
+				p, err := s.List(ctx, ListRequest{Bucket: "bench", After: after, Max: 1000})
+				if err != nil || len(p.Versions) == 0 {
+					b.Fatal(len(p.Versions), err)
+				}
+				keys, after = keys+len(p.Versions), p.Versions[len(p.Versions)-1].Key
+			}
+		}
+		b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/100k")
+	})
+	b.Run("history", func(b *testing.B) {
+		for b.Loop() {
+			if h, err := s.History(ctx, "bench", fmt.Sprintf("k%010d", mrand.IntN(n))); err != nil || len(h) != 1 {
+				b.Fatal(len(h), err)
+			}
+		}
+	})
+	b.Run("verify=deep", func(b *testing.B) {
+		r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
+		if err != nil || !r.OK() {
+			b.Fatal(r.Problems, err)
+		}
+		b.ReportMetric(float64(r.Bytes)/1e6/r.Took.Seconds(), "MB/s")
+	})
+	s.Close()
+	b.Run("open=killed", func(b *testing.B) { timedOpen(b, killed).Close() })
+	b.Run("open=rebuild", func(b *testing.B) {
+		if err := os.RemoveAll(filepath.Join(folder, dirIndex)); err != nil {
+			b.Fatal(err)
+		}
+		s := timedOpen(b, folder)
+		b.ReportMetric(float64(s.Size())/b.Elapsed().Seconds(), "entries/s")
+		s.Close()
+	})
+}
+
+// benchN is how many objects a benchmark makes that is about many.
+func benchN(b *testing.B) int {
+	v := os.Getenv("STELE_BENCH_N")
+	if v == "" {
+		return 20_000
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// fill puts n objects of 4 KiB of noise with 64 writers.
+func fill(b *testing.B, s *Store, n int) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			body := make([]byte, 4096)
+			rand.Read(body)
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				for k := 0; k < 4096; k += 64 {
+					copy(body[k:], binary8(mrand.Uint64()))
+				}
+				put(b, s, "bench", fmt.Sprintf("k%010d", i), body)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func timedOpen(b *testing.B, folder string) *Store {
+	start := time.Now()
+	s, err := Open(ctx, folder, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "ms/open")
+	return s
+}
+
+func diskBytes(b *testing.B, dir string) (n int64) {
+	if err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			var i fs.FileInfo
+			if i, err = d.Info(); err == nil {
+				n += i.Size()
+			}
+		}
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// rss is the process's resident memory in MB after a collection.
+func rss() float64 {
+	runtime.GC()
+	debug.FreeOSMemory()
+	raw, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(raw)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			kb, _ := strconv.ParseFloat(f[1], 64)
+			return kb / 1000
+		}
+	}
+	return 0
+}
