@@ -27,14 +27,13 @@ type timekeeper struct {
 	// ahead by nine minutes again and again would carry it anywhere.
 	base     time.Time
 	mono     time.Duration
-	slack    time.Duration
-	drifting bool
+	drifting bool // as of the newest entry
 }
 
 // start begins after last, the time of the newest entry (zero: none).
 func (k *timekeeper) start(clock Clock, last time.Time) {
 	now := micro(clock.Now())
-	*k = timekeeper{clock: clock, last: last, base: last, mono: clock.Monotonic(), slack: slackOffline}
+	*k = timekeeper{clock: clock, last: last, base: last, mono: clock.Monotonic()}
 	if last.IsZero() {
 		k.base = now
 	}
@@ -42,16 +41,21 @@ func (k *timekeeper) start(clock Clock, last time.Time) {
 	if d := now.Sub(k.base); d >= 0 && d <= slackOffline {
 		k.base = now
 	}
-	k.slack = slackRunning
+}
+
+// parted says how far the wall clock is from the ledger's, and whether that is too far.
+func (k *timekeeper) parted() (wall, run time.Time, parted bool) {
+	wall = micro(k.clock.Now())
+	run = micro(k.base.Add(k.clock.Monotonic() - k.mono))
+	off := wall.Sub(run)
+	return wall, run, off > slackRunning || off < -slackRunning
 }
 
 // next returns the time of the next entry and what the wall says, and whether the two have just parted or met again.
 func (k *timekeeper) next() (t, wall time.Time, changed bool) {
-	wall = micro(k.clock.Now())
-	run := micro(k.base.Add(k.clock.Monotonic() - k.mono))
-	off := wall.Sub(run)
 	was := k.drifting
-	k.drifting = off > k.slack || off < -k.slack
+	wall, run, parted := k.parted()
+	k.drifting = parted
 	if t = wall; k.drifting {
 		t = run
 	}

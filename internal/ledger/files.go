@@ -45,6 +45,9 @@ func (l *Ledger) find(index uint64) (*file, error) {
 func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, release func(), err error) {
 	l.mu.RLock()
 	v, sealed := f.view, f.sealed
+	if sealed {
+		v = nil
+	}
 	if v != nil {
 		f.users.Add(1)
 	}

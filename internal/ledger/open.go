@@ -131,6 +131,7 @@ func (l *Ledger) start() {
 		last = time.UnixMicro(l.head.commit.Time).UTC()
 	}
 	l.seq.time.start(l.opt.Clock, last)
+	_, _, l.drifting = l.seq.time.parted()
 	l.workers.Add(3)
 	go l.run()
 	go l.runApply()

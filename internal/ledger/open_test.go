@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -326,8 +329,11 @@ func TestTwoTails(t *testing.T) {
 	opt := testOptions(stuck)
 	opt.SegmentBytes = 2 << 10
 	l := mustCreate(t, opt)
-	for i := 0; len(l.segments) < 2 || l.segments[1].end == l.segments[1].first; i++ { // segments is the sequencer's, which is idle between puts
-		mustPut(t, l, fmt.Sprint(i))
+	for second := false; !second; {
+		mustPut(t, l, "k")
+		l.mu.RLock()
+		second = len(l.segments) > 1 && l.segments[1].end > l.segments[1].first
+		l.mu.RUnlock()
 	}
 	size, root := l.Head()
 	stuck.release <- errors.New("killed")
@@ -395,11 +401,11 @@ func (f *stuckFile) Publish() error {
 // fullEngine has no room for a new file while full is set.
 type fullEngine struct {
 	engine.Appender
-	full bool
+	full atomic.Bool
 }
 
 func (e *fullEngine) Append(ctx context.Context, name string, opt engine.AppendOptions) (engine.Growing, error) {
-	if e.full {
+	if e.full.Load() {
 		return nil, fmt.Errorf("couldn't start %s: %w", name, engine.ErrFull)
 	}
 	return e.Appender.Append(ctx, name, opt)
@@ -411,7 +417,7 @@ func TestFull(t *testing.T) {
 	opt := testOptions(e)
 	opt.SegmentBytes = 1 << 10
 	l := mustCreate(t, opt)
-	e.full = true // before any put: the sequencer is idle, and what it begins comes after
+	e.full.Store(true)
 	var err error
 	for i := 0; err == nil && i < 100; i++ {
 		_, err = l.Append(ctx, put(fmt.Sprint(i)))
@@ -422,13 +428,93 @@ func TestFull(t *testing.T) {
 	if err := checkAll(l); err != nil {
 		t.Errorf("reading on a full disk: %v", err)
 	}
-	e.full = false
+	e.full.Store(false)
 	mustPut(t, l, "room again")
 	if err := checkAll(l); err != nil {
 		t.Error(err)
 	}
 	mustClose(t, l)
 }
+
+// TestLongEntries: when entries become much longer than foreseen, a segment ends early instead of growing without bounds.
+func TestLongEntries(t *testing.T) {
+	e := testEngine(t, vfs.NewMem())
+	opt := testOptions(e)
+	opt.SegmentBytes = 64 << 10
+	l := mustCreate(t, opt)
+	for fixed := false; !fixed; { // until the sequencer has fixed where the segment ends
+		if _, err := l.Append(ctx, func(at Slot) (Draft, error) { fixed = l.seq.rotateAt > 0; return put("short")(at) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noise := make([]byte, 20<<10)
+	for i := range 40 {
+		for j := range noise {
+			noise[j] = 'a' + byte(rand.IntN(26))
+		}
+		if _, err := l.Append(ctx, func(Slot) (Draft, error) {
+			return Draft{entry.ConfigSet, entry.Private{Name: fmt.Sprint(i), Value: string(noise)}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := checkAll(l); err != nil {
+		t.Error(err)
+	}
+	mustClose(t, l)
+	if err := e.List(ctx, engine.Segments, func(i engine.Info) error {
+		if i.SizeBytes > 2*opt.SegmentBytes {
+			t.Errorf("%s has %d bytes", i.Name, i.SizeBytes)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if tails, err := e.Tails(ctx); err != nil || len(tails) != 0 {
+		t.Errorf("%d tails left, %v", len(tails), err)
+	}
+	l, err := Open(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, l)
+}
+
+// TestPublishFull: on a full disk the published checkpoint stays where it is; nothing else stops.
+func TestPublishFull(t *testing.T) {
+	opt := testOptions(testEngine(t, vfs.NewMem()))
+	tried := make(chan int)
+	n := 0
+	opt.PublishEvery = time.Nanosecond
+	opt.Published = storeErr(func(note []byte) error {
+		if n++; n <= 5 {
+			tried <- n
+		}
+		if n < 5 {
+			return fmt.Errorf("couldn't write: %w", syscall.ENOSPC)
+		}
+		return nil
+	})
+	l := mustCreate(t, opt)
+	for i := range tried {
+		if i < 5 && l.Published() != nil {
+			t.Error("published what couldn't be kept")
+		}
+		if i == 5 {
+			break
+		}
+	}
+	mustPut(t, l, "k")
+	mustClose(t, l)
+	if l.Published() == nil {
+		t.Error("never published")
+	}
+}
+
+type storeErr func([]byte) error
+
+func (f storeErr) Load() ([]byte, error)   { return nil, nil }
+func (f storeErr) Store(note []byte) error { return f(note) }
 
 // TestApplyFails: entries that can't be derived are not acknowledged, and nothing is taken any more.
 func TestApplyFails(t *testing.T) {
@@ -528,7 +614,7 @@ func TestPublished(t *testing.T) {
 func TestPublishedMoves(t *testing.T) {
 	opt := testOptions(testEngine(t, vfs.NewMem()))
 	moved := make(chan []byte, 100)
-	opt.Published, opt.PublishEvery = storeFunc(func(note []byte) { moved <- note }), time.Nanosecond
+	opt.Published, opt.PublishEvery = storeErr(func(note []byte) error { moved <- note; return nil }), time.Nanosecond
 	l := mustCreate(t, opt)
 	defer l.Close()
 	mustPut(t, l, "k")
@@ -541,11 +627,6 @@ func TestPublishedMoves(t *testing.T) {
 		}
 	}
 }
-
-type storeFunc func([]byte)
-
-func (f storeFunc) Load() ([]byte, error)   { return nil, nil }
-func (f storeFunc) Store(note []byte) error { f(note); return nil }
 
 // TestReadOnlyDir opens a folder without the right to write, and any engine that can't append.
 func TestReadOnlyDir(t *testing.T) {

@@ -1,9 +1,13 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
+
+	"stele/internal/engine"
 )
 
 // publisher moves the published checkpoint along, at most once every Options.PublishEvery: who watches the ledger from outside sees
@@ -14,9 +18,11 @@ type publisher struct {
 	quit   chan struct{}
 	done   chan struct{}
 
+	storing sync.Mutex // one publish at a time
+	size    uint64     // of newest; guarded by storing
+
 	mu     sync.Mutex
 	newest []byte
-	size   uint64
 }
 
 func (p *publisher) init() {
@@ -60,24 +66,35 @@ func (p *publisher) stop(l *Ledger) {
 	p.publish(l)
 }
 
-// publish publishes the newest durable head. If it can't be kept, it isn't published: the one before stays.
+// publish publishes the newest durable head. If it can't be kept, it isn't published, and the one before stays: on a full disk until there is
+// room, after any other error for ever, because the ledger has failed.
 func (p *publisher) publish(l *Ledger) {
 	l.mu.RLock()
 	h := l.head
 	l.mu.RUnlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.storing.Lock()
+	defer p.storing.Unlock()
 	if h.size <= p.size || h.signer == nil {
 		return
 	}
 	note := l.note(h)
 	if l.opt.Published != nil {
-		if err := l.opt.Published.Store(note); err != nil {
+		if err := l.opt.Published.Store(note); isFull(err) {
+			p.kick() // tried again after the pause
+			return
+		} else if err != nil {
 			l.fail(fmt.Errorf("couldn't keep the published checkpoint: %w", err))
 			return
 		}
 	}
-	p.newest, p.size = note, h.size
+	p.size = h.size
+	p.mu.Lock()
+	p.newest = note
+	p.mu.Unlock()
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // Published is the newest published checkpoint, a signed note: it moves at most once every Options.PublishEvery, and on Close.

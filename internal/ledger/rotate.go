@@ -84,11 +84,30 @@ func (s *sequencer) rotate(l *Ledger) error {
 		s.rotateAt = size + uint64(max(1, (full-bytes)/each))
 		s.next = l.begin(s.rotateAt)
 	}
+	if s.rotateAt > size && bytes >= full+full/4 {
+		// Entries have become much longer than those from which the place was reckoned. The segment ends here; the next one has the wrong
+		// name for that, and another is made while a put waits.
+		l.discard(s.next)
+		s.next, s.rotateAt = nil, size
+	}
 	if s.rotateAt > 0 && size == s.rotateAt {
 		l.sealing <- sealing{s.active, l.segments[len(l.segments)-1], s.frontier}
 		s.active, s.rotateAt = nil, 0
 	}
 	return l.failed()
+}
+
+// discard removes a segment that was made ahead and is not needed, on a goroutine of its own.
+func (l *Ledger) discard(u *upcoming) {
+	l.workers.Go(func() {
+		w, err := u.wait()
+		if err == nil {
+			err = l.abandon(context.Background(), w)
+		}
+		if err != nil && !errors.Is(err, engine.ErrFull) {
+			l.fail(err)
+		}
+	})
 }
 
 // sealing is a segment that takes no more entries: all of them are durable, so that a crash before it is sealed costs a recovery
@@ -125,9 +144,9 @@ func (l *Ledger) seal(s sealing) error {
 		return err
 	}
 	l.mu.Lock()
-	s.file.view, s.file.sealed = nil, true
+	s.file.sealed = true
 	l.mu.Unlock()
-	s.file.users.Wait() // nobody new comes: view is gone
+	l.hide(s.file)
 	if err := s.w.Close(); err != nil {
 		return fmt.Errorf("couldn't close segment %s: %w", s.file.name, err)
 	}
@@ -150,14 +169,8 @@ func sealWriter(w *segment.Writer, f *tree.Frontier, groups []tree.Hash) error {
 	return w.Seal(hashes, w.First()/tree.GroupSize, out)
 }
 
-// abandon closes a segment that is not to be sealed. If it holds no entry, and nothing has failed, it is removed as well.
+// abandon closes a segment that is not to be sealed and that nobody reads. If it holds no entry, and nothing has failed, it is removed as well.
 func (l *Ledger) abandon(ctx context.Context, w *segment.Writer) error {
-	if f := l.lastFile(); f != nil && f.name == w.Name() {
-		l.mu.Lock()
-		f.view = nil
-		l.mu.Unlock()
-		f.users.Wait()
-	}
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("couldn't close segment %s: %w", w.Name(), err)
 	}
@@ -167,12 +180,12 @@ func (l *Ledger) abandon(ctx context.Context, w *segment.Writer) error {
 	return l.removeTail(ctx, w.Name())
 }
 
-// lastFile is for the goroutine that appends to l.segments.
-func (l *Ledger) lastFile() *file {
-	if n := len(l.segments); n > 0 {
-		return l.segments[n-1]
-	}
-	return nil
+// hide takes the view of the active segment away and waits for those who read in it.
+func (l *Ledger) hide(f *file) {
+	l.mu.Lock()
+	f.view = nil
+	l.mu.Unlock()
+	f.users.Wait() // nobody new comes: view is gone
 }
 
 func (l *Ledger) removeTail(ctx context.Context, name string) error {

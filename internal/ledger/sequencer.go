@@ -286,6 +286,7 @@ func (s *sequencer) finish(l *Ledger) error {
 	if s.active != nil && l.failed() == nil && s.active.Next() > s.active.First() {
 		errs = append(errs, l.seal(sealing{s.active, l.segments[len(l.segments)-1], s.frontier}))
 	} else if s.active != nil {
+		l.hide(l.segments[len(l.segments)-1])
 		errs = append(errs, l.abandon(ctx, s.active))
 	}
 	if s.next != nil {
