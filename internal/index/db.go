@@ -83,7 +83,7 @@ func Open(dir string, opt Options) (*DB, error) {
 	}
 	db.cache = pebble.NewCache(size)
 	var err error
-	if db.peb, err = pebble.Open(dir, options(opt, db.gate, db.cache)); err != nil {
+	if db.peb, err = db.gate.openPebble(dir, options(opt, db.gate, db.cache)); err != nil {
 		db.cache.Unref()
 		return nil, openError(err)
 	}

@@ -21,7 +21,9 @@ type gate struct {
 	closing chan struct{} // closed by open
 	broken  chan struct{} // closed with the first error
 
-	serving atomic.Bool // Open is done
+	serving atomic.Bool   // Open is done
+	vain    atomic.Int64  // what was tried after the first error, during Open
+	stuck   chan struct{} // closed when Open is given up
 
 	mu      sync.Mutex
 	err     error // why nothing is written any more
@@ -32,7 +34,7 @@ type gate struct {
 const damagedName = "DAMAGED"
 
 func newGate(fs vfs.FS, dir string) *gate {
-	return &gate{FS: fs, dir: dir, closing: make(chan struct{}), broken: make(chan struct{})}
+	return &gate{FS: fs, dir: dir, closing: make(chan struct{}), broken: make(chan struct{}), stuck: make(chan struct{})}
 }
 
 func (g *gate) fail(err error) {
@@ -91,16 +93,45 @@ func (g *gate) mark() error {
 // open lets the waiting go, with an error: Close is under way.
 func (g *gate) open() { close(g.closing) }
 
-// pass returns at once while writing is allowed, and during Open, which does not try again.
+// pass returns at once while writing is allowed.
 func (g *gate) pass() error {
 	err := g.failed()
 	if err != nil {
 		if g.serving.Load() {
 			<-g.closing
+		} else {
+			g.giveUp()
 		}
 		return fmt.Errorf("the index is not written to any more: %w", err)
 	}
 	return nil
+}
+
+// giveUp ends what is tried again and again during Open: a flush that Open waits for. Most errors there reach the caller; after a hundred Open is left behind as it stands,
+// and writes nothing more.
+func (g *gate) giveUp() {
+	switch n := g.vain.Add(1); {
+	case n == 100:
+		close(g.stuck)
+		fallthrough
+	case n > 100:
+		select {}
+	}
+}
+
+// openPebble opens Pebble, unless that is given up.
+func (g *gate) openPebble(dir string, o *pebble.Options) (peb *pebble.DB, err error) {
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		peb, err = pebble.Open(dir, o)
+	}()
+	select {
+	case <-opened:
+		return peb, err
+	case <-g.stuck:
+		return nil, g.failed()
+	}
 }
 
 func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {

@@ -56,6 +56,9 @@ func (l logger) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if strings.HasPrefix(msg, "MANIFEST ") {
 		l.gate.fail(errors.New(msg))
+		if !l.gate.serving.Load() {
+			l.gate.giveUp()
+		}
 		return
 	}
 	panic("index: " + msg)
