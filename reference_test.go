@@ -2,7 +2,6 @@ package stele
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -70,28 +69,53 @@ type content struct {
 	size int
 }
 
-var contents sync.Map // content → []byte
+// made is a content's bytes and digests, kept: tests ask for them again and again.
+type made struct {
+	bytes []byte
+	etag  string
+	sum   [32]byte
+}
 
-func (c content) bytes() []byte {
-	if b, ok := contents.Load(c); ok {
-		return b.([]byte)
+var contents sync.Map // content → *made
+
+func (c content) made() *made {
+	if m, ok := contents.Load(c); ok {
+		return m.(*made)
 	}
 	b := make([]byte, c.size)
 	if !strings.HasPrefix(c.name, "zero") {
 		rand.NewChaCha8(sha256.Sum256([]byte(c.name))).Read(b)
 	}
-	contents.Store(c, b)
-	return b
+	sum := md5.Sum(b)
+	m := &made{b, hex.EncodeToString(sum[:]), sha256.Sum256(b)}
+	contents.Store(c, m)
+	return m
 }
+
+func (c content) bytes() []byte { return c.made().bytes }
+func (c content) etag() string  { return c.made().etag }
 
 func (v *refVersion) id() string { return versionID(1, v.entry, v.null) }
 
-func (v *refVersion) body() []byte {
-	var b []byte
-	for _, p := range v.parts {
-		b = append(b, p.bytes()...)
+// body is the size and the SHA-256 of what the version reads as.
+func (v *refVersion) body() (size int, sum [32]byte) {
+	if v.marker {
+		return 0, sum
 	}
-	return b
+	if len(v.parts) == 1 {
+		return v.parts[0].size, v.parts[0].made().sum
+	}
+	h := sha256.New()
+	for _, p := range v.parts {
+		size += p.size
+		h.Write(p.bytes())
+	}
+	return size, [32]byte(h.Sum(nil))
+}
+
+func (v *refVersion) size() int64 {
+	n, _ := v.body()
+	return int64(n)
 }
 
 func (v *refVersion) etag() string {
@@ -99,19 +123,14 @@ func (v *refVersion) etag() string {
 		return ""
 	}
 	if !v.mp {
-		return etagOf(v.parts[0])
+		return v.parts[0].etag()
 	}
 	h := md5.New()
 	for _, p := range v.parts {
-		sum := md5.Sum(p.bytes())
-		h.Write(sum[:])
+		sum, _ := hex.DecodeString(p.etag())
+		h.Write(sum)
 	}
 	return fmt.Sprintf("%x-%d", h.Sum(nil), len(v.parts))
-}
-
-func etagOf(c content) string {
-	sum := md5.Sum(c.bytes())
-	return hex.EncodeToString(sum[:])
 }
 
 func newReference() *reference {
@@ -249,7 +268,7 @@ func conditions(c Conditions, cur *refVersion) error {
 	switch {
 	case c.Match != "" && cur == nil:
 		return ErrNoKey
-	case c.Match != "" && !matches(c.Match), c.NoneMatch != "" && matches(c.NoneMatch), c.Size != nil && (cur == nil || *c.Size != int64(len(cur.body()))):
+	case c.Match != "" && !matches(c.Match), c.NoneMatch != "" && matches(c.NoneMatch), c.Size != nil && (cur == nil || *c.Size != cur.size()):
 		return ErrPrecondition
 	}
 	return nil
@@ -443,10 +462,11 @@ func (m *reference) render(now bool) string {
 		for _, key := range slices.Sorted(maps.Keys(b.shown)) {
 			for i := range b.shown[key] {
 				v := &b.shown[key][i]
+				n, sum := v.body()
 				if i == 0 && !v.marker {
-					objects, size = objects+1, size+len(v.body())
+					objects, size = objects+1, size+n
 				}
-				renderVersion(&w, key, v.id(), i == 0, v.marker, v.null, v.etag(), v.written, v.body(), v.lock, v.tags, v.meta)
+				renderVersion(&w, key, v.id(), i == 0, v.marker, v.null, v.etag(), v.written, n, sum, v.lock, v.tags, v.meta)
 			}
 		}
 		if !now {
@@ -459,18 +479,17 @@ func (m *reference) render(now bool) string {
 			u := b.uploads[id]
 			fmt.Fprintf(&w, "  upload %s of %s meta %v\n", id, u.key, u.meta)
 			for _, n := range slices.Sorted(maps.Keys(u.parts)) {
-				fmt.Fprintf(&w, "    part %d %s\n", n, etagOf(u.parts[n]))
+				fmt.Fprintf(&w, "    part %d %s\n", n, u.parts[n].etag())
 			}
 		}
 	}
 	return w.String()
 }
 
-func renderVersion(w io.Writer, key, id string, latest, marker, null bool, etag string, at time.Time, body []byte, l entry.Lock, tags, meta map[string]string) {
+func renderVersion(w io.Writer, key, id string, latest, marker, null bool, etag string, at time.Time, size int, sum [32]byte, l entry.Lock, tags, meta map[string]string) {
 	fmt.Fprintf(w, "  %s version %s latest %v marker %v null %v at %s", key, id, latest, marker, null, at.UTC().Format(time.RFC3339Nano))
 	if !marker {
-		sum := sha256.Sum256(body)
-		fmt.Fprintf(w, " %d bytes %x etag %s lock %v %s %s tags %v meta %v", len(body), sum[:6], etag, l.Hold, l.Mode, l.Until.UTC().Format(time.RFC3339Nano), tags, meta)
+		fmt.Fprintf(w, " %d bytes %x etag %s lock %v %s %s tags %v meta %v", size, sum[:6], etag, l.Hold, l.Mode, l.Until.UTC().Format(time.RFC3339Nano), tags, meta)
 	}
 	fmt.Fprintln(w)
 }
@@ -552,7 +571,7 @@ func showVersion(w io.Writer, s *Store, v Version, at View) error {
 		if !errors.Is(err, ErrMarker) {
 			return fmt.Errorf("head of a marker: %w", err)
 		}
-		renderVersion(w, v.Key, v.ID, v.Latest, true, v.Null, "", v.Time, nil, entry.Lock{}, nil, nil)
+		renderVersion(w, v.Key, v.ID, v.Latest, true, v.Null, "", v.Time, 0, [32]byte{}, entry.Lock{}, nil, nil)
 		return nil
 	}
 	if err != nil {
@@ -571,7 +590,7 @@ func showVersion(w io.Writer, s *Store, v Version, at View) error {
 	if err != nil {
 		return err
 	}
-	renderVersion(w, v.Key, v.ID, v.Latest, false, v.Null, v.ETag, v.Time, body, h.Lock, h.Tags, h.Meta)
+	renderVersion(w, v.Key, v.ID, v.Latest, false, v.Null, v.ETag, v.Time, len(body), sha256.Sum256(body), h.Lock, h.Tags, h.Meta)
 	return nil
 }
 
@@ -722,5 +741,3 @@ func sameError(got, want error) bool {
 	}
 	return errors.Is(got, want)
 }
-
-var _ = context.Canceled

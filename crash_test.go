@@ -1,0 +1,550 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/crashtest"
+	"stele/tree"
+)
+
+// full says that tests take no short cuts: .ci/full sets it.
+var full = os.Getenv("STELE_FULL") != ""
+
+// testClock is a clock that only tests move. Wall and monotonic time agree.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newTestClock() *testClock {
+	return &testClock{now: time.Date(2026, 11, 22, 16, 0, 0, 123456000, time.UTC)}
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) Monotonic() time.Duration { return c.Now().Sub(time.Unix(0, 0)) }
+
+func (c *testClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// witnessed is what a client was told, and so what must be found after whatever happened.
+type witnessed struct {
+	mu      sync.Mutex
+	clock   *testClock
+	n       int
+	changes map[string]*change // all that were asked for, by request
+	acked   map[string]Committed
+	refused map[string]error
+	heads   map[uint64]tree.Hash
+}
+
+func newWitness() *witnessed {
+	return &witnessed{clock: newTestClock(), changes: map[string]*change{}, acked: map[string]Committed{}, refused: map[string]error{}, heads: map[uint64]tree.Hash{}}
+}
+
+func (w *witnessed) copy() *witnessed {
+	return &witnessed{clock: &testClock{now: w.clock.Now()}, n: w.n, changes: maps.Clone(w.changes), acked: maps.Clone(w.acked),
+		refused: maps.Clone(w.refused), heads: maps.Clone(w.heads)}
+}
+
+// refusals are the errors by which a store says no, all others are failures.
+var refusals = []error{errNoChange, ErrNoBucket, ErrNoKey, ErrNoVersion, ErrNoUpload, ErrBucketExists, ErrBucketNotEmpty, ErrMarker, ErrPrecondition,
+	ErrOverwriteDenied, ErrInvalidPart, ErrBadState}
+
+func isRefusal(err error) bool {
+	if errors.As(err, new(*RetentionError)) {
+		return true
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// do makes a change and notes what was told. It returns failures, and refusals not.
+func (w *witnessed) do(s *Store, c change) (made string, err error) {
+	w.mu.Lock()
+	w.n++
+	c.request = fmt.Sprintf("r%d", w.n)
+	w.changes[c.request] = &c
+	w.mu.Unlock()
+	w.clock.pass(time.Second)
+	at, made, err := c.run(s)
+	size, root := s.TreeHead()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil || isRefusal(err) {
+		w.heads[size] = root
+	}
+	switch {
+	case err == nil:
+		w.acked[c.request] = at
+	case isRefusal(err):
+		w.refused[c.request] = err
+		err = nil
+	default:
+		err = fmt.Errorf("%v: %w", &c, err)
+	}
+	return made, err
+}
+
+// all makes changes one after the other, until one fails.
+func (w *witnessed) all(s *Store, list ...change) error {
+	for _, c := range list {
+		if _, err := w.do(s, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// housekeeping are the types of entries that the store writes by itself and that change no view.
+var housekeeping = map[entry.Type]bool{entry.StoreInit: true, entry.PackSeal: true, entry.VerifyRun: true, entry.DeniedSum: true, entry.TimeDrift: true, entry.ConfigSet: true}
+
+// replay reads the whole ledger, holds it against what was told, and returns the reference at every size.
+func (w *witnessed) replay(s *Store) ([]*reference, error) {
+	m := newReference()
+	states := []*reference{m.clone()}
+	seen := map[string]uint64{}
+	err := s.Log(ctx, LogQuery{}, func(e *entry.Entry) error {
+		if e.Index != uint64(len(states)-1) {
+			return fmt.Errorf("entry %d where %d should be", e.Index, len(states)-1)
+		}
+		if err := w.take(m, e, seen); err != nil {
+			return fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+		m.size = e.Index + 1
+		states = append(states, m.clone())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for request, at := range w.acked {
+		if found, ok := seen[request]; !ok {
+			return nil, fmt.Errorf("%v was acknowledged and is lost, the ledger has %d entries", w.changes[request], s.Size())
+		} else if !at.Time.IsZero() && found != at.Entry {
+			return nil, fmt.Errorf("%v was acknowledged as entry %d and is entry %d", w.changes[request], at.Entry, found)
+		}
+	}
+	for request, why := range w.refused {
+		if c := w.changes[request]; errors.Is(why, ErrPrecondition) && c.cond.NoneMatch == "*" && len(m.changes[c.bucket+"/"+c.key]) == 0 {
+			return nil, fmt.Errorf("%v was refused because of an entry that is lost", c)
+		}
+	}
+	return states, nil
+}
+
+// take applies an entry to the reference.
+func (w *witnessed) take(m *reference, e *entry.Entry, seen map[string]uint64) error {
+	c := w.changes[e.Private.Request]
+	switch {
+	case e.Type == entry.DeniedLock && c != nil:
+		if w.refused[c.request] == nil && w.acked[c.request] == (Committed{}) {
+			return nil // the answer did not arrive
+		}
+		if !errors.As(w.refused[c.request], new(*RetentionError)) {
+			return fmt.Errorf("%v is recorded as refused", c)
+		}
+		return nil
+	case c == nil && housekeeping[e.Type] && e.Private.Request == "":
+		return nil
+	case c == nil:
+		return fmt.Errorf("%s that nobody asked for: %+v", e.Type, e.Private)
+	case w.refused[c.request] != nil:
+		return fmt.Errorf("%v was refused (%v) and is there", c, w.refused[c.request])
+	}
+	if was, twice := seen[c.request]; twice {
+		return fmt.Errorf("%v is there twice, also as entry %d", c, was)
+	}
+	seen[c.request] = e.Index
+	if c.do == "create" {
+		n := *c
+		n.upload = e.Private.Upload
+		c = &n
+	}
+	apply, err := m.decide(c, e.Time)
+	if err != nil {
+		return fmt.Errorf("%v is there and should have been refused: %w", c, err)
+	}
+	apply(e.Index, e.Time)
+	return nil
+}
+
+// compare holds a store against what was told: entries, views, histories, roots, bytes.
+func (w *witnessed) compare(s *Store) error {
+	states, err := w.replay(s)
+	if err != nil {
+		return err
+	}
+	size := uint64(len(states) - 1)
+	if size > s.Size() { // housekeeping may have added entries meanwhile
+		return fmt.Errorf("the ledger has %d entries, the store says %d", size, s.Size())
+	}
+	told := 0
+	for at, root := range w.heads {
+		if at > size {
+			return fmt.Errorf("size %d was told, the ledger has %d", at, size)
+		}
+		if told++; told > 8 && !full { // in random order
+			continue
+		}
+		if now, err := s.led().Root(ctx, at); err != nil || now != root {
+			return fmt.Errorf("the root of size %d was %s and is %s (%w)", at, root, now, err)
+		}
+	}
+	now := states[size]
+	if err := sameText("now", s, View{}, now.render(true)); err != nil {
+		return err
+	}
+	step := max(size/4, 1)
+	if full {
+		step = max(size/16, 1)
+	}
+	for at := size; at > 0 && at <= size; at -= step {
+		if err := sameText(fmt.Sprintf("at size %d", at), s, View{at}, states[at].render(false)); err != nil {
+			return err
+		}
+	}
+	return compareHistory(s, now)
+}
+
+func sameText(what string, s *Store, at View, want string) error {
+	got, err := show(s, at)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if got == want {
+		return nil
+	}
+	return fmt.Errorf("%s the store does not show what it should:\n%s", what, diff(got, want))
+}
+
+// diff returns the lines that only one of two texts has.
+func diff(got, want string) string {
+	var b strings.Builder
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	in := func(list []string) map[string]bool {
+		m := map[string]bool{}
+		for _, l := range list {
+			m[l] = true
+		}
+		return m
+	}
+	gs, ws := in(g), in(w)
+	for _, l := range g {
+		if !ws[l] {
+			fmt.Fprintln(&b, "got  ", l)
+		}
+	}
+	for _, l := range w {
+		if !gs[l] {
+			fmt.Fprintln(&b, "want ", l)
+		}
+	}
+	return b.String()
+}
+
+const crashFolder = "data"
+
+func (w *witnessed) options(fs vfs.FS) Options {
+	return Options{FS: fs, Clock: w.clock, SegmentBytes: 6 << 10, PackBytes: 96 << 10, Kit: "kit.txt"}
+}
+
+// newTemplate makes an empty store and returns its files, so that a scenario need not make keys a thousand times.
+func newTemplate(t testing.TB) map[string][]byte {
+	t.Helper()
+	fs := vfs.NewMem()
+	s, err := Create(ctx, crashFolder, newWitness().options(fs))
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot(t, fs, "")
+}
+
+// snapshot reads all files below a folder.
+func snapshot(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	names, err := fs.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		path := fs.PathJoin(dir, name)
+		info, err := fs.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.IsDir() {
+			out[path+"/"] = nil
+			maps.Copy(out, snapshot(t, fs, path))
+			continue
+		}
+		if out[path], err = readFile(fs, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// restore writes the files of a snapshot, durably.
+func restore(fs vfs.FS, files map[string][]byte) error {
+	dirs := []string{""}
+	for path, b := range files {
+		dir, isDir := strings.CutSuffix(path, "/")
+		if !isDir {
+			dir = fs.PathDir(path)
+		}
+		if err := fs.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if dirs = append(dirs, dir); isDir {
+			continue
+		}
+		f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(append([]byte(nil), b...))
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	for _, dir := range dirs {
+		d, err := fs.OpenDir(dir)
+		if err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func b(name string, size int) content { return content{name, size} }
+
+// crashWork is a day in the life of a store, twice: it fills several segments and packs, and closes and opens again.
+func crashWork(fs vfs.FS, w *witnessed) (err error) {
+	for reign := range 2 {
+		s, err := Open(ctx, crashFolder, w.options(fs))
+		if err != nil {
+			return err
+		}
+		if reign == 0 {
+			err = w.firstReign(s)
+		} else {
+			err = w.secondReign(s)
+		}
+		if closed := s.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *witnessed) firstReign(s *Store) error {
+	if err := w.all(s,
+		change{do: "createBucket", bucket: "plain"},
+		change{do: "createBucket", bucket: "kept", on: true},
+		change{do: "createBucket", bucket: "brief"},
+		change{do: "versioning", bucket: "brief", state: Enabled},
+		change{do: "put", bucket: "plain", key: "a/small", content: b("small", 700), meta: map[string]string{"mtime": "1"}},
+		change{do: "put", bucket: "plain", key: "a/large", content: b("large", 60<<10)},
+		change{do: "put", bucket: "plain", key: "empty"},
+		change{do: "objectLock", bucket: "kept", def: Retention{Mode: "GOVERNANCE", Days: 2}},
+		change{do: "setting", bucket: "plain", setting: SettingPolicy, doc: strings.Repeat("p", 5000)},
+	); err != nil {
+		return err
+	}
+	// Several writers share fsyncs. Of those who race for one key, one wins and the others' refusals rest on its entry.
+	if err := w.race(4, func(i int) error {
+		return w.all(s,
+			change{do: "put", bucket: "plain", key: "raced", content: b(fmt.Sprintf("raced %d", i), 900), cond: Conditions{NoneMatch: "*"}},
+			change{do: "put", bucket: "brief", key: "same", content: b("large", 60<<10)}, // duplicates, perhaps of what is not durable yet
+			change{do: "put", bucket: "kept", key: fmt.Sprintf("k%d", i), content: b(fmt.Sprintf("kept %d", i), 3000)},
+			change{do: "put", bucket: "brief", key: fmt.Sprintf("k%d", i), content: b("shared", 20<<10)},
+		)
+	}); err != nil {
+		return err
+	}
+	locked, err := w.do(s, change{do: "put", bucket: "kept", key: "locked", content: b("locked", 50), lock: &entry.Lock{Mode: "COMPLIANCE", Until: w.clock.Now().AddDate(0, 0, 1)}})
+	if err != nil {
+		return err
+	}
+	if err := w.all(s,
+		change{do: "hide", bucket: "kept", key: "locked", version: locked}, // refused, and the refusal is an entry
+		change{do: "hide", bucket: "kept", key: "locked"},                  // a marker
+		change{do: "retention", bucket: "kept", key: "locked", version: locked, mode: "COMPLIANCE", until: w.clock.Now().AddDate(0, 0, 3)},
+		change{do: "hold", bucket: "kept", key: "k1", on: true},
+		change{do: "tags", bucket: "plain", key: "a/small", tags: map[string]string{"is": "tagged"}},
+		change{do: "hide", bucket: "plain", key: "empty"},
+		change{do: "hide", bucket: "plain", key: "nothing there"},
+		change{do: "versioning", bucket: "plain", state: Enabled},
+		change{do: "put", bucket: "plain", key: "a/small", content: b("newer", 800)},
+	); err != nil {
+		return err
+	}
+	return w.uploads(s)
+}
+
+func (w *witnessed) uploads(s *Store) error {
+	up, err := w.do(s, change{do: "create", bucket: "plain", key: "multi", meta: map[string]string{"is": "multipart"}})
+	if err != nil {
+		return err
+	}
+	gone, err := w.do(s, change{do: "create", bucket: "plain", key: "aborted"})
+	if err != nil {
+		return err
+	}
+	return w.all(s,
+		change{do: "part", bucket: "plain", key: "multi", upload: up, number: 1, content: b("part", 9000)},
+		change{do: "part", bucket: "plain", key: "aborted", upload: gone, number: 7, content: b("lost part", 100)},
+		change{do: "part", bucket: "plain", key: "multi", upload: up, number: 1, content: b("part again", 18<<10)},
+		change{do: "abort", bucket: "plain", key: "aborted", upload: gone},
+		change{do: "complete", bucket: "plain", key: "multi", upload: up, parts: []int{1}},
+		change{do: "create", bucket: "plain", key: "left open"},
+	)
+}
+
+func (w *witnessed) secondReign(s *Store) error {
+	w.clock.pass(50 * time.Hour) // beyond the default retention, within the other
+	if err := w.all(s,
+		change{do: "hide", bucket: "kept", key: "k0", version: w.version("kept", "k0")},
+		change{do: "hide", bucket: "kept", key: "k1", version: w.version("kept", "k1")}, // under a hold
+		change{do: "hide", bucket: "kept", key: "locked", version: w.version("kept", "locked")},
+		change{do: "versioning", bucket: "plain", state: Suspended},
+		change{do: "put", bucket: "plain", key: "a/small", content: b("null", 300)},
+		change{do: "put", bucket: "plain", key: "a/large", content: b("large", 60<<10), cond: Conditions{Match: b("large", 60<<10).etag()}},
+		change{do: "copy", bucket: "brief", key: "copy", srcKey: "same"},
+		change{do: "hide", bucket: "plain", key: "a/small"},
+		change{do: "setting", bucket: "plain", setting: SettingPolicy},
+		change{do: "pin", name: "monday"},
+	); err != nil {
+		return err
+	}
+	return w.race(3, func(i int) error {
+		return w.all(s,
+			change{do: "put", bucket: "plain", key: fmt.Sprintf("late/%d", i), content: b("shared", 20<<10)},
+			change{do: "put", bucket: "plain", key: fmt.Sprintf("late/%d", i), content: b(fmt.Sprintf("stream %d", i), 300<<10)},
+			change{do: "hide", bucket: "brief", key: "same"},
+		)
+	})
+}
+
+// version is the id of the version that the last acknowledged put of a key in a versioned bucket made.
+func (w *witnessed) version(bucket, key string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var last uint64
+	for request, at := range w.acked {
+		if c := w.changes[request]; c.do == "put" && c.bucket == bucket && c.key == key {
+			last = max(last, at.Entry)
+		}
+	}
+	return versionID(1, last, false)
+}
+
+// race runs fn n times at once and waits for all.
+func (w *witnessed) race(n int, fn func(i int) error) error {
+	errs := make([]error, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() { errs[i] = fn(i) })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// rebuilds counts checks: each third one rebuilds the index as well.
+var rebuilds atomic.Int64
+
+// crashCheck opens what is left, compares it with what was told, and uses it.
+func crashCheck(fs vfs.FS, w *witnessed) error {
+	s, err := Open(ctx, crashFolder, w.options(fs))
+	if err != nil {
+		return fmt.Errorf("couldn't open what is left: %w", err)
+	}
+	err = w.compare(s)
+	if err == nil {
+		err = w.vouch(s)
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	if rebuilds.Add(1)%3 != 0 {
+		return nil
+	}
+	// The index is derived: without it the same is shown.
+	if err := fs.RemoveAll(fs.PathJoin(crashFolder, dirIndex)); err != nil {
+		return err
+	}
+	if s, err = Open(ctx, crashFolder, w.options(fs)); err != nil {
+		return fmt.Errorf("couldn't open without the index: %w", err)
+	}
+	if err = w.compare(s); err != nil {
+		err = fmt.Errorf("with the index rebuilt: %w", err)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// vouch verifies the store, and writes to it as ever.
+func (w *witnessed) vouch(s *Store) error {
+	r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
+	if err != nil || !r.OK() {
+		return fmt.Errorf("verify: %+v %w", r.Problems, err)
+	}
+	return w.all(s,
+		change{do: "createBucket", bucket: "after"},
+		change{do: "put", bucket: "after", key: "new", content: b(fmt.Sprintf("after %d", s.Size()), 1500)},
+		change{do: "put", bucket: "after", key: "large", content: b("large", 60<<10)},
+	)
+}
+
+func crashScenario(t testing.TB) crashtest.Scenario[witnessed] {
+	files := newTemplate(t)
+	return crashtest.Scenario[witnessed]{
+		Setup: func(fs vfs.FS, w *witnessed) error {
+			n := newWitness()
+			w.clock, w.changes, w.acked, w.refused, w.heads = n.clock, n.changes, n.acked, n.refused, n.heads
+			return restore(fs, files)
+		},
+		Work: crashWork, Check: crashCheck, Copy: (*witnessed).copy,
+	}
+}
+
+// TestCrash cuts the power at writes, and fails fsyncs, of the whole store at work.
+func TestCrash(t *testing.T) {
+	s := crashScenario(t)
+	if !full {
+		s.Stride, s.Clones = 29, 2
+	}
+	crashtest.Run(t, s)
+}
