@@ -15,6 +15,10 @@ import (
 
 // History returns every change of a key in every incarnation of its bucket, newest first. ErrNoKey if there was never one.
 func (s *Store) History(ctx context.Context, bucket, key string) ([]Change, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	lives, err := s.index.Incarnations(bucket)
 	if err != nil {
 		return nil, err
@@ -123,6 +127,10 @@ func describe(a index.Attrs) string {
 
 // Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey.
 func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	e, _, _, err := s.led().Entry(ctx, at)
 	if err != nil {
 		return nil, translate(err)
@@ -141,6 +149,10 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 
 // Prove returns the receipt of the entry that wrote a version, and that version with its digests.
 func (s *Store) Prove(ctx context.Context, at Place) ([]byte, Version, error) {
+	if err := s.enter(); err != nil {
+		return nil, Version{}, err
+	}
+	defer s.leave()
 	v, err := s.Head(ctx, at)
 	if err != nil {
 		return nil, v, err
@@ -160,6 +172,10 @@ func (s *Store) Origin() string { return s.led().Origin() }
 
 // Entry returns one entry.
 func (s *Store) Entry(ctx context.Context, at uint64) (*entry.Entry, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	e, _, _, err := s.led().Entry(ctx, at)
 	return &e, translate(err)
 }
@@ -175,6 +191,10 @@ type LogQuery struct {
 
 // Log calls fn for each selected entry, in order. Secrets of access keys are left out.
 func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	from, to := q.From, s.Size()
 	if q.To != 0 {
 		to = min(to, q.To)
@@ -197,6 +217,9 @@ func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error
 		return nil
 	}
 	err := s.led().Entries(ctx, from, to, func(e *entry.Entry) error {
+		if s.closing() {
+			return ErrClosed
+		}
 		if !q.selects(e) {
 			return nil
 		}

@@ -43,6 +43,10 @@ func ValidBucketName(name string) error {
 
 // CreateBucket begins an incarnation of a bucket name. ErrBucketExists if one is alive.
 func (s *Store) CreateBucket(ctx context.Context, by Actor, name string, objectLock bool) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	if err := ValidBucketName(name); err != nil {
 		return Committed{}, err
 	}
@@ -67,6 +71,10 @@ func orErr(err, other error) error {
 
 // DeleteBucket ends an incarnation. ErrBucketNotEmpty while S3 shows a version or a marker in it. Views of the past keep showing it.
 func (s *Store) DeleteBucket(ctx context.Context, by Actor, name string) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, err := bucketFor(r, name)
 		if err != nil {
@@ -116,6 +124,10 @@ const (
 
 // SetVersioning switches versioning on or suspends it. ErrBadState: a bucket with object lock cannot suspend it.
 func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to Versioning) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	if to != Enabled && to != Suspended {
 		return Committed{}, fmt.Errorf("%w: versioning is Enabled or Suspended", ErrBadState)
 	}
@@ -129,6 +141,10 @@ func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to V
 
 // SetObjectLock switches object lock on, which needs versioning, and sets the default retention; it cannot be switched off. ErrBadState without versioning.
 func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def Retention) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	doc, err := json.Marshal(def)
 	if err != nil {
 		return Committed{}, err
@@ -143,11 +159,19 @@ func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def 
 
 // SetSetting keeps a document with a bucket, as it is; empty: removes it.
 func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Setting, doc string) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	return s.configure(ctx, by, bucket, string(name), doc, nil)
 }
 
 // Bucket returns the incarnation that a name has in a view; ErrNoBucket if none.
 func (s *Store) Bucket(ctx context.Context, name string, at View) (Bucket, error) {
+	if err := s.enter(); err != nil {
+		return Bucket{}, err
+	}
+	defer s.leave()
 	b, err := s.bucketRow(name, at)
 	if err != nil {
 		return Bucket{}, err
@@ -172,6 +196,10 @@ func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 
 // Buckets returns the buckets of a view, in order of name. Documents among their settings are not read.
 func (s *Store) Buckets(ctx context.Context, at View) ([]Bucket, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	rows, err := s.index.Buckets(at.Size)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	s := newStore(folder, opt)
 	defer func() {
 		if err != nil {
-			s.closeFiles()
+			s.Close() // the housekeeping too, if it has begun
 			err = translate(err)
 		}
 	}()
@@ -133,6 +133,13 @@ func (s *Store) checkKit() error {
 	}
 	if _, err := s.fs.Stat(at); err == nil {
 		return fmt.Errorf("%s exists, perhaps the kit of another store: name another place with --kit", at)
+	}
+	parent := s.fs.PathDir(at)
+	if parent == s.fs.PathDir(s.dir) {
+		return nil // made with the data folder
+	}
+	if info, err := s.fs.Stat(parent); err != nil || !info.IsDir() {
+		return fmt.Errorf("couldn't write the recovery kit %s: %s is no folder. Make it, or name another place with --kit", at, parent)
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ var (
 	ErrNotStore        = errors.New("not a Stele store")
 	ErrVersion         = errors.New("written by a newer Stele")
 	ErrBehind          = errors.New("the ledger is behind what was seen of it")
+	ErrClosed          = errors.New("the store is closed")
 )
 
 // RetentionError refuses what Object Lock forbids (S3: AccessDenied). Errors.As tells a caller until when.

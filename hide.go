@@ -28,6 +28,10 @@ type HideResult struct {
 
 // Hide hides a version, or adds a delete marker. Hiding what is not there succeeds and changes nothing, as at AWS. A *RetentionError if a lock forbids it; that refusal is an entry.
 func (s *Store) Hide(ctx context.Context, q HideRequest) (HideResult, error) {
+	if err := s.enter(); err != nil {
+		return HideResult{}, err
+	}
+	defer s.leave()
 	if err := ValidKey(q.Key); err != nil {
 		return HideResult{}, err
 	}
@@ -133,6 +137,10 @@ func locked(l entry.Lock, now time.Time, bypass bool) *RetentionError {
 
 // SetRetention sets the retention of a version; an empty mode removes it. COMPLIANCE is only ever lengthened, GOVERNANCE is shortened, removed or changed only with By.Bypass; each refusal is a *RetentionError.
 func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode string, until time.Time) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	return s.setAttr(ctx, by, at, "retention", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
 		if err := lockable(b); err != nil {
 			return "", err
@@ -158,6 +166,10 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 
 // SetHold puts a version under legal hold or ends that.
 func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	return s.setAttr(ctx, by, at, "hold", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
 		if err := lockable(b); err != nil {
 			return "", err
@@ -178,6 +190,10 @@ func lockable(b *index.Bucket) error {
 
 // SetTags replaces the tags of a version; nil removes them.
 func (s *Store) SetTags(ctx context.Context, by Actor, at Place, tags map[string]string) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	return s.setAttr(ctx, by, at, "tags", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
 		p.Tags = tags
 		return entry.ObjectTags, nil

@@ -34,6 +34,10 @@ type KeyInfo struct {
 
 // CreateKey makes an access key. The secret is in the result and nowhere else in clear; the entry's private part is sealed.
 func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string) (entry.AccessKey, error) {
+	if err := s.enter(); err != nil {
+		return entry.AccessKey{}, err
+	}
+	defer s.leave()
 	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
 		return entry.AccessKey{}, fmt.Errorf("%w: role %q is not one of admin, readwrite, append, readonly, auditor", ErrBadName, role)
 	}
@@ -52,6 +56,10 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 
 // RevokeKey ends an access key, for requests under way too. ErrNoAccessKey if there is none that lives.
 func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	if id == s.root.ID {
 		return Committed{}, fmt.Errorf("%w: the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", ErrBadState, fileRootKey)
 	}
@@ -66,6 +74,10 @@ func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, 
 
 // Keys returns all access keys but the root key, revoked ones too.
 func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	rows, err := s.index.AccessKeys()
 	out := make([]KeyInfo, 0, len(rows))
 	s.mu.Lock()
@@ -78,6 +90,10 @@ func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
 
 // AccessKey returns a key with its secret, the root key too. ErrNoAccessKey if there is none that lives.
 func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, error) {
+	if err := s.enter(); err != nil {
+		return entry.AccessKey{}, err
+	}
+	defer s.leave()
 	if id == s.root.ID && id != "" {
 		return s.root, nil
 	}
@@ -102,6 +118,10 @@ const configKit = "kit.confirmed"
 
 // ConfirmKit checks a recovery kit against the keyring and notes in the ledger that someone holds it.
 func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	kit, err := keyring.ParseKit(text)
 	if err != nil {
 		return translate(err)
@@ -117,6 +137,10 @@ func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
 
 // KitConfirmed returns when the recovery kit was last read back; zero: never.
 func (s *Store) KitConfirmed() (time.Time, error) {
+	if err := s.enter(); err != nil {
+		return time.Time{}, err
+	}
+	defer s.leave()
 	set, ok, err := s.index.Reader().Config(configKit)
 	if err != nil || !ok {
 		return time.Time{}, err

@@ -19,30 +19,50 @@ func (s *Store) TreeHead() (uint64, tree.Hash) { return s.led().Head() }
 
 // Tile returns a hash tile (C2SP tlog-tiles). Partial tiles are computed on request.
 func (s *Store) Tile(ctx context.Context, level int, n int64, width int) ([]byte, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	b, err := s.led().Tile(ctx, level, n, width)
 	return b, translate(err)
 }
 
 // Bundle returns an entry bundle (C2SP tlog-tiles): the leaves of a level 0 tile.
 func (s *Store) Bundle(ctx context.Context, n int64, width int) ([]byte, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	b, err := s.led().LeafBundle(ctx, n, width)
 	return b, translate(err)
 }
 
 // Inclusion returns the inclusion proof of an entry in the tree of a size.
 func (s *Store) Inclusion(ctx context.Context, index, size uint64) ([]tree.Hash, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	p, err := s.led().Inclusion(ctx, index, size)
 	return p, translate(err)
 }
 
 // Consistency returns the proof that the tree of size to contains the tree of size from.
 func (s *Store) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	p, err := s.led().Consistency(ctx, from, to)
 	return p, translate(err)
 }
 
 // CopyPart writes a part from a range of an existing version; n below 0: to its end.
 func (s *Store) CopyPart(ctx context.Context, q PartRequest, source Version, off, n int64) (Part, error) {
+	if err := s.enter(); err != nil {
+		return Part{}, err
+	}
+	defer s.leave()
 	r, err := s.OpenBody(ctx, source, off, n)
 	if err != nil {
 		return Part{}, err
@@ -76,6 +96,10 @@ type Stats struct {
 
 // Stats adds the store up.
 func (s *Store) Stats(ctx context.Context) (Stats, error) {
+	if err := s.enter(); err != nil {
+		return Stats{}, err
+	}
+	defer s.leave()
 	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes()}
 	rows, err := s.index.Buckets(0)
 	if err != nil {

@@ -28,7 +28,20 @@ func ValidKey(key string) error {
 	return nil
 }
 
-// exact passes a body through and holds it to its declared length: an early end is ErrIncomplete and never a shorter object.
+// source passes a body through, and ends it when the store is closed.
+type source struct {
+	r io.Reader
+	s *Store
+}
+
+func (b *source) Read(p []byte) (int, error) {
+	if b.s.closing() {
+		return 0, ErrClosed
+	}
+	return b.r.Read(p)
+}
+
+// exact holds a body to its declared length: an early end is ErrIncomplete and never a shorter object.
 type exact struct {
 	r    io.Reader
 	left int64
@@ -68,6 +81,7 @@ func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io
 	if r == nil {
 		r = strings.NewReader("")
 	}
+	r = &source{r, s}
 	if size >= 0 {
 		r = &exact{r, size}
 	}
@@ -91,6 +105,10 @@ func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io
 
 // Put writes one object and returns when it is durable. If the conditions or the bucket's rules refuse it nothing is visible, and the refusal is a fact of the ledger's order.
 func (s *Store) Put(ctx context.Context, q PutRequest) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	if err := ValidKey(q.Key); err != nil {
 		return Version{}, err
 	}
@@ -241,6 +259,10 @@ type CopyRequest struct {
 
 // Copy commits a new version with the source's bytes.
 func (s *Store) Copy(ctx context.Context, q CopyRequest) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	if err := ValidKey(q.Key); err != nil {
 		return Version{}, err
 	}

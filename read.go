@@ -12,6 +12,10 @@ import (
 // Head returns the version that a place names. Where the latest version is a delete marker the error is ErrNoKey and the Version says which marker; where
 // a version id names a marker it is ErrMarker. Body.SHA256 is not filled: Describe fills it.
 func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	b, err := s.bucketRow(at.Bucket, at.At)
 	if err != nil {
 		return Version{}, err
@@ -115,6 +119,10 @@ func (v *Version) fill(r *index.Record) {
 
 // Describe fills the digests of a version's body from its entry.
 func (s *Store) Describe(ctx context.Context, v *Version) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	e, _, _, err := s.led().Entry(ctx, v.Entry)
 	if err != nil {
 		return translate(err)
@@ -128,6 +136,10 @@ func (s *Store) Describe(ctx context.Context, v *Version) error {
 // OpenBody reads n bytes from off of a version's body; n below 0: to the end. What is read is authenticated; damage is an error
 // from Read and never other bytes. The reader is also an io.WriterTo.
 func (s *Store) OpenBody(ctx context.Context, v Version, off, n int64) (io.ReadCloser, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	if off < 0 || off > v.Size || n > v.Size-off {
 		return nil, ErrBadRange
 	}
@@ -138,7 +150,7 @@ func (s *Store) OpenBody(ctx context.Context, v Version, off, n int64) (io.ReadC
 	if err != nil {
 		return nil, translate(err)
 	}
-	return r, nil
+	return s.track(r, n), nil
 }
 
 func (s *Store) readAll(ctx context.Context, b entry.Body) ([]byte, error) {
@@ -153,6 +165,10 @@ func (s *Store) readAll(ctx context.Context, b entry.Body) ([]byte, error) {
 
 // PartList returns the parts of a multipart object, in order; nil for another.
 func (s *Store) PartList(ctx context.Context, v Version) (entry.Parts, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	if v.Body.Kind != entry.BodyParts {
 		return nil, nil
 	}
@@ -162,6 +178,10 @@ func (s *Store) PartList(ctx context.Context, v Version) (entry.Parts, error) {
 
 // PartRange returns where part number part of a version lies, and how many parts there are. An object that was put whole has one. ErrInvalidPart: no such part.
 func (s *Store) PartRange(ctx context.Context, v Version, part int) (off, n int64, parts int, err error) {
+	if err := s.enter(); err != nil {
+		return 0, 0, 0, err
+	}
+	defer s.leave()
 	list, err := s.PartList(ctx, v)
 	if err != nil {
 		return 0, 0, 0, err
@@ -190,6 +210,10 @@ func (s *Store) ListVersions(ctx context.Context, q ListRequest) (Page, error) {
 }
 
 func (s *Store) list(q ListRequest, versions bool) (page Page, err error) {
+	if err := s.enter(); err != nil {
+		return Page{}, err
+	}
+	defer s.leave()
 	b, err := s.bucketRow(q.Bucket, q.At)
 	if err != nil {
 		return Page{}, err

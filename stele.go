@@ -81,7 +81,11 @@ type Store struct {
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
+	readers  map[*bodyReader]bool // open, and perhaps fetching ahead
 
+	inside inside
+	life   context.Context // ends when Close begins
+	end    context.CancelFunc
 	closed sync.Once
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -125,7 +129,7 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 	s := newStore(folder, opt)
 	defer func() {
 		if err != nil {
-			s.closeFiles()
+			s.Close()
 			err = translate(err)
 		}
 	}()
@@ -155,7 +159,8 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 
 func newStore(folder string, opt Options) *Store {
 	s := &Store{dir: filepath.Clean(folder), opt: opt, fs: opt.FS, log: opt.Log, stop: make(chan struct{}),
-		lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}}
+		lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}, readers: map[*bodyReader]bool{}, inside: inside{idle: make(chan struct{}, 1)}}
+	s.life, s.end = context.WithCancel(context.Background())
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
@@ -353,11 +358,15 @@ func (s *Store) Size() uint64 { return s.index.Size() }
 // ReadOnly reports whether the store was opened for reading only.
 func (s *Store) ReadOnly() bool { return s.opt.ReadOnly }
 
-// Close seals what is open and gives the lock back. Work under way ends with an error or is complete.
+// Close takes no more calls (ErrClosed), waits for those under way, seals what is open and gives the lock back. A call that is in the middle of a body ends with ErrClosed at
+// its next read or write; one that waits for its source or its reader is waited for, so cut their connections first. Readers that are open and not reading are not waited for.
+// It must not be called from a function that a call of the store has called. A second Close waits for the first and returns nil.
 func (s *Store) Close() (err error) {
 	s.closed.Do(func() {
+		s.shut()
+		s.endReaders()
 		close(s.stop)
-		s.done.Wait()
+		s.done.Wait() // what it still writes comes before the files are closed
 		err = s.closeFiles()
 	})
 	return err

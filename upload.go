@@ -20,6 +20,10 @@ const (
 
 // CreateUpload opens a multipart upload with what the object will have: Headers, Meta, Tags, Lock, Checksum (algorithm and kind).
 func (s *Store) CreateUpload(ctx context.Context, by Actor, u Upload) (Upload, error) {
+	if err := s.enter(); err != nil {
+		return Upload{}, err
+	}
+	defer s.leave()
 	if err := ValidKey(u.Key); err != nil {
 		return Upload{}, err
 	}
@@ -52,6 +56,10 @@ type PartRequest struct {
 
 // PutPart writes a part; it replaces one of the same number. A part is a body like any other, so that completing an upload moves no bytes.
 func (s *Store) PutPart(ctx context.Context, q PartRequest) (Part, error) {
+	if err := s.enter(); err != nil {
+		return Part{}, err
+	}
+	defer s.leave()
 	if q.Number < 1 || q.Number > MaxParts {
 		return Part{}, fmt.Errorf("%w: part number %d, allowed are 1 to %d", ErrInvalidPart, q.Number, MaxParts)
 	}
@@ -91,6 +99,10 @@ func openUpload(r index.Reader, bucket, key, id string) (*index.Bucket, index.Up
 
 // UploadInfo returns an open upload; ErrNoUpload.
 func (s *Store) UploadInfo(ctx context.Context, bucket, key, id string) (Upload, error) {
+	if err := s.enter(); err != nil {
+		return Upload{}, err
+	}
+	defer s.leave()
 	_, u, err := openUpload(s.index.Reader(), bucket, key, id)
 	return uploadOf(bucket, u), err
 }
@@ -119,6 +131,10 @@ var errChanged = errors.New("the upload changed meanwhile")
 
 // Complete commits the object. It moves no bytes: the object's body is a list of the parts' bodies.
 func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error) {
+	if err := s.enter(); err != nil {
+		return Version{}, err
+	}
+	defer s.leave()
 	for {
 		v, err := s.completeOnce(ctx, q)
 		if !errors.Is(err, errChanged) {
@@ -220,6 +236,10 @@ func assemble(parts []Part) (entry.Parts, string) {
 
 // Abort ends an upload; its parts are hidden.
 func (s *Store) Abort(ctx context.Context, by Actor, bucket, key, id string) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, _, err := openUpload(r, bucket, key, id)
 		if err != nil {
@@ -240,6 +260,10 @@ type UploadPage struct {
 
 // Uploads returns a page of open uploads, by key, then id. After and AfterID are the markers.
 func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, err error) {
+	if err := s.enter(); err != nil {
+		return UploadPage{}, err
+	}
+	defer s.leave()
 	b, err := s.bucketRow(q.Bucket, View{})
 	if err != nil {
 		return page, err
@@ -279,6 +303,10 @@ var errStop = errors.New("stop")
 
 // Parts returns the parts of an open upload with numbers above after, at most limit, and whether there are more.
 func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit int) (parts []Part, u Upload, more bool, err error) {
+	if err := s.enter(); err != nil {
+		return nil, Upload{}, false, err
+	}
+	defer s.leave()
 	if u, err = s.UploadInfo(ctx, bucket, key, id); err != nil {
 		return nil, u, false, err
 	}

@@ -21,6 +21,12 @@ type VerifyOptions struct {
 
 // Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
 func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreReport, error) {
+	if err := s.enter(); err != nil {
+		return verify.StoreReport{}, err
+	}
+	defer s.leave()
+	ctx, cancel := s.untilClosed(ctx)
+	defer cancel()
 	if opt.Deep && !s.opt.ReadOnly {
 		if err := s.body.Flush(ctx); err != nil { // growing packs are sealed, so that they are read too
 			return verify.StoreReport{}, translate(err)
@@ -28,7 +34,7 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 	}
 	r, err := verify.Store(ctx, verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress, Problem: opt.Problem})
 	if err != nil || s.opt.ReadOnly {
-		return r, translate(err)
+		return r, s.closedOr(translate(err))
 	}
 	facts := map[string]string{"deep": strconv.FormatBool(opt.Deep), "size": strconv.FormatUint(r.Size, 10), "root": r.Root.String(),
 		"bytes": strconv.FormatInt(r.Bytes, 10), "packs": strconv.Itoa(r.Packs), "bodies": strconv.FormatInt(r.Bodies, 10), "problems": strconv.Itoa(len(r.Problems))}

@@ -27,6 +27,10 @@ var agoPattern = regexp.MustCompile(`^([0-9]+)([smhdw])$`)
 
 // ViewAt parses a moment: RFC 3339 (or its date, or date and time in UTC), 7d (ago: s, m, h, d, w), @123456 (a ledger size), or a pinned view's name. ErrFuture for what has not happened.
 func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
+	if err := s.enter(); err != nil {
+		return View{}, err
+	}
+	defer s.leave()
 	if when == "" || when == "now" {
 		return View{}, nil
 	}
@@ -86,6 +90,10 @@ var viewName = regexp.MustCompile(`^(.+)--at-(?:([0-9]{8}t[0-9]{6}z)|e([0-9]+)|(
 // ParseBucket splits the name of a bucket as of a time, NAME--at-20261120t100000z (entries up to that second, included), NAME--at-e123456 (ledger size) or NAME--at-PIN, into the bucket's name and the view. An ordinary name is
 // returned as it is, with the present.
 func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, error) {
+	if err := s.enter(); err != nil {
+		return "", View{}, err
+	}
+	defer s.leave()
 	m := viewName.FindStringSubmatch(name)
 	if m == nil {
 		return name, View{}, nil
@@ -136,6 +144,10 @@ var pinName = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
 
 // Pin names a view. The name stands in bucket names, so it is a letter and up to 15 letters or digits, all lower-case. ErrBadState if the name is taken.
 func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned, error) {
+	if err := s.enter(); err != nil {
+		return Pinned{}, err
+	}
+	defer s.leave()
 	if !pinName.MatchString(name) || regexp.MustCompile(`^e[0-9]+$`).MatchString(name) {
 		return Pinned{}, fmt.Errorf("%w: a view's name is a letter and up to 15 lower-case letters or digits, and not e and a number", ErrBadName)
 	}
@@ -154,6 +166,10 @@ func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned
 
 // Views returns the pinned views, in order of name.
 func (s *Store) Views(ctx context.Context) ([]Pinned, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	pins, err := s.index.Pins()
 	out := make([]Pinned, 0, len(pins))
 	for _, p := range pins {

@@ -1,0 +1,152 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"stele/internal/body"
+)
+
+// inside counts the calls that are under way, so that Close waits for them. Nobody enters a store that is being closed: index, ledger and packs need not
+// stand calls after their end. A call inside another one may find the store closed and ends with ErrClosed; it does not wait, so that Close can't be held up by it.
+type inside struct {
+	calls atomic.Int64  // negative: closed
+	idle  chan struct{} // holds a token when the last one has left a closed store
+}
+
+const closedAt = math.MinInt64 / 2
+
+func (s *Store) enter() error {
+	if s.inside.calls.Add(1) < 0 {
+		s.leave()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) leave() {
+	if s.inside.calls.Add(-1) == closedAt {
+		select {
+		case s.inside.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// closing reports whether Close was called: what goes on for long looks now and then.
+func (s *Store) closing() bool { return s.inside.calls.Load() < 0 }
+
+// untilClosed returns a context for work that goes on for minutes: it ends when the store is closed.
+func (s *Store) untilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// closedOr names the reason for a context that Close ended.
+func (s *Store) closedOr(err error) error {
+	if errors.Is(err, context.Canceled) && s.closing() {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
+// shut lets nobody in any more and returns when everybody has left. Called once.
+func (s *Store) shut() {
+	n := s.inside.calls.Add(closedAt)
+	s.end()
+	for ; n != closedAt; n = s.inside.calls.Load() {
+		<-s.inside.idle
+	}
+}
+
+// fetchesAhead is from how many bytes on a body's reader may have a goroutine of its own that reads ahead.
+const fetchesAhead = 64 << 10
+
+// bodyReader is inside the store while it reads and not between, so that a reader which nobody closes doesn't hold up Close.
+type bodyReader struct {
+	s *Store
+
+	mu sync.Mutex // one reads or closes at a time
+	r  body.Reader
+}
+
+// track keeps account of the readers that may fetch ahead: Close ends that before it closes what they read.
+func (s *Store) track(r body.Reader, n int64) *bodyReader {
+	b := &bodyReader{s: s, r: r}
+	if n >= fetchesAhead {
+		s.mu.Lock()
+		s.readers[b] = true
+		s.mu.Unlock()
+	}
+	return b
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if err := b.s.enter(); err != nil {
+		return 0, err
+	}
+	defer b.s.leave()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = translate(err)
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (b *bodyReader) WriteTo(w io.Writer) (int64, error) {
+	if err := b.s.enter(); err != nil {
+		return 0, err
+	}
+	defer b.s.leave()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.r.WriteTo(untilClosed{w, b.s})
+	return n, translate(err)
+}
+
+// untilClosed ends a long copy when the store is closed.
+type untilClosed struct {
+	w io.Writer
+	s *Store
+}
+
+func (u untilClosed) Write(p []byte) (int, error) {
+	if u.s.closing() {
+		return 0, ErrClosed
+	}
+	return u.w.Write(p)
+}
+
+func (b *bodyReader) Close() error {
+	b.s.mu.Lock()
+	delete(b.s.readers, b)
+	b.s.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.r.Close()
+}
+
+// endReaders ends what readers fetch ahead. Nobody is inside any more.
+func (s *Store) endReaders() {
+	s.mu.Lock()
+	left := make([]*bodyReader, 0, len(s.readers))
+	for b := range s.readers {
+		left = append(left, b)
+	}
+	clear(s.readers)
+	s.mu.Unlock()
+	for _, b := range left {
+		b.mu.Lock()
+		b.r.Close()
+		b.mu.Unlock()
+	}
+}
