@@ -91,8 +91,8 @@ type Options struct {
 	Epoch   uint32
 	// PackBytes is the size of a pack; 0 is 64 MiB.
 	PackBytes int64
-	// Sealed, if set, is told of each pack that was sealed, once it is durable under its name. It is called without locks, from several
-	// goroutines, during Open (recovered tails) and Close too. A crash can lose the call: PackInfo makes up for it.
+	// Sealed, if set, is told of each pack that was sealed, once it is durable under its name. It is called from several goroutines, during
+	// Open (recovered tails), Flush and Close too, and must call neither of these two. A crash can lose the call: PackInfo makes up for it.
 	Sealed func(entry.Pack)
 	// ReadOnly writes nothing: no recovery of tails, and places of unknown packs are kept in memory.
 	ReadOnly bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"stele/entry"
 	"stele/internal/engine"
@@ -28,6 +29,8 @@ func (s *Store) newLanes() {
 		s.lanes.stream[i] = &lane{s: s, stream: true}
 	}
 }
+
+func (l *lanes) all() []*lane { return append([]*lane{l.small}, l.stream[:]...) }
 
 // take picks the stream lane with the fewest users.
 func (l *lanes) take() *lane {
@@ -57,6 +60,10 @@ type lane struct {
 
 	mu  sync.Mutex
 	cur *openPack
+
+	// The next pack is begun when the current one is half full, so that a roll waits for no file to be made.
+	spare  *openPack   // guarded by mu
+	spared atomic.Bool // there is one, or it is being made
 }
 
 // append seals data into the lane's open pack.
@@ -69,6 +76,9 @@ func (l *lane) append(ctx context.Context, id *entry.ID, flags uint8, data []byt
 		c, err := p.w.Append(id, flags, data, l.s.opt.PackBytes)
 		switch {
 		case err == nil:
+			if c.Offset > l.s.opt.PackBytes/2 && !l.spared.Load() && l.spared.CompareAndSwap(false, true) {
+				l.s.work.Go(l.prepare)
+			}
 			return p, c, nil
 		case errors.Is(err, pack.ErrNoRoom), errors.Is(err, pack.ErrSealed):
 			l.roll(p)
@@ -84,13 +94,21 @@ func (l *lane) append(ctx context.Context, id *entry.ID, flags uint8, data []byt
 func (l *lane) open(ctx context.Context) (*openPack, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cur != nil {
+	// A chunk is never put under a key older than the one that named it, or a verification could not name it again.
+	key := l.s.opt.Keys.Current()
+	if l.cur != nil && l.cur.keyID == key {
 		return l.cur, nil
+	}
+	if l.cur != nil {
+		l.sealAside(l.cur)
 	}
 	if err := l.s.writable(); err != nil {
 		return nil, err
 	}
-	p, err := l.s.newPack(ctx, l.stream, frame.NewFileID(), l.s.opt.Keys.Current())
+	if l.cur = l.takeSpare(key); l.cur != nil {
+		return l.cur, nil
+	}
+	p, err := l.s.newPack(ctx, l.stream, frame.NewFileID(), key)
 	if err != nil {
 		return nil, err
 	}
@@ -99,22 +117,51 @@ func (l *lane) open(ctx context.Context) (*openPack, error) {
 	return p, nil
 }
 
+// prepare makes the spare pack. If it can't, the roll will say why.
+func (l *lane) prepare() {
+	p, err := l.s.newPack(l.s.ctx, l.stream, frame.NewFileID(), l.s.opt.Keys.Current())
+	if err != nil {
+		l.spared.Store(false)
+		return
+	}
+	p.lane = l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare = p
+}
+
+// takeSpare returns the spare pack if there is one for that key. l.mu is held.
+func (l *lane) takeSpare(key uint32) *openPack {
+	p := l.spare
+	if p == nil {
+		return nil
+	}
+	l.spare = nil
+	l.spared.Store(false)
+	if p.keyID != key {
+		l.s.discard(p)
+		return nil
+	}
+	return p
+}
+
 // roll lets the next append begin a new pack, and seals this one in the background.
 func (l *lane) roll(p *openPack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cur != p {
-		return // another append was first
+	if l.cur == p { // else another append was first
+		l.sealAside(p)
 	}
-	l.cur = nil
-	l.s.work.Add(1)
-	go func() {
-		defer l.s.work.Done()
-		_ = p.seal() // who waits for the pack gets the error; the store has noted it
-	}()
 }
 
-// abandon lets go of a pack that failed. What was synced in it stays readable; the next Open makes a pack of it.
+// sealAside seals the current pack in the background. l.mu is held.
+func (l *lane) sealAside(p *openPack) {
+	l.cur = nil
+	l.s.work.Go(func() { _ = p.seal() }) // who waits for the pack gets the error; the store has noted it
+}
+
+// abandon lets go of a pack that failed or is to be sealed. What was synced in one that failed stays readable; the next
+// Open makes a pack of it.
 func (l *lane) abandon(p *openPack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -174,6 +221,14 @@ func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID
 type unsynced struct{ engine.Growing }
 
 func (unsynced) Sync() error { return nil }
+
+// discard lets go of a pack in which nothing was written. Its file stays as a blank tail.
+func (s *Store) discard(p *openPack) {
+	_ = p.grow.Close()
+	s.mu.Lock()
+	delete(s.packs, p.name)
+	s.mu.Unlock()
+}
 
 // group is those who wait for one fsync.
 type group struct {
@@ -268,32 +323,36 @@ func (p *openPack) settle(chunks []pack.Chunk, err error) error {
 	return nil
 }
 
-// seal closes the pack for good.
+// seal closes the pack for good, or waits until another seal has.
 func (p *openPack) seal() error {
 	p.io.Lock()
+	defer p.io.Unlock() // held to the end: whoever comes second may rely on all of it
 	chunks, info, err := p.w.Seal()
 	if errors.Is(err, pack.ErrSealed) {
-		p.io.Unlock()
-		return nil
+		return p.failed()
 	}
 	if err = p.settle(chunks, err); err == nil {
 		err = p.s.opt.Places.KnowPack(p.name)
 	}
 	if err != nil {
 		p.s.fail(err)
-		p.io.Unlock()
 		return err
 	}
 	p.mu.Lock()
 	p.sealed = true
 	p.mu.Unlock()
-	p.io.Unlock()
 	p.s.stats.packsSealed.Add(1)
+	p.s.publish(p)
 	if p.s.opt.Sealed != nil {
 		p.s.opt.Sealed(info)
 	}
-	p.s.publish(p)
 	return nil
+}
+
+func (p *openPack) failed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
 }
 
 // publish lets readers find the sealed file instead of the growing one.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"stele/entry"
@@ -387,6 +388,64 @@ func TestLeases(t *testing.T) {
 	s.Forget(names)
 	if !bytes.Equal(get(t, s, second.Body, 0, 50_000), data) {
 		t.Fatal("the newer copy is not read")
+	}
+}
+
+// turningKeys has a current key that changes.
+type turningKeys struct {
+	testKeys
+	now *atomic.Uint32
+}
+
+func (k turningKeys) Current() uint32 { return k.now.Load() }
+
+func TestKeyRotation(t *testing.T) {
+	e := mem.New()
+	opt := options(e, newPlaces())
+	keys := turningKeys{now: new(atomic.Uint32)}
+	keys.now.Store(1)
+	opt.Keys = keys
+	s := open(t, opt)
+	data := random(700_000, 1) // more than half a pack: a spare of the first key is there
+	a := put(t, s, data, -1)
+	small := put(t, s, data[:1000], -1)
+	keys.now.Store(2)
+	b := put(t, s, data, -1)
+	c := put(t, s, data[:1000], -1)
+	if b.StoredBytes == 0 || b.Body.Ref == a.Body.Ref {
+		t.Fatal("a chunk keeps its name under another key")
+	}
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[uint32]int{}
+	if err := e.List(ctx, engine.Packs, func(i engine.Info) error {
+		rep, err := s.VerifyPack(ctx, i.Name)
+		ids[rep.KeyID]++
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if ids[1] == 0 || ids[2] == 0 {
+		t.Fatalf("packs by key: %v", ids)
+	}
+	for _, w := range []*Written{a, b, small, c} {
+		if err := s.Verify(ctx, w.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if tails, _ := e.Tails(ctx); len(tails) > 1 { // the spare of the old key is the next Open's
+		t.Fatalf("%d tails after Close", len(tails))
+	}
+	opt.Places = newPlaces()
+	if err := open(t, opt).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if tails, _ := e.Tails(ctx); len(tails) != 0 {
+		t.Fatalf("%d tails after a second Close", len(tails))
 	}
 }
 

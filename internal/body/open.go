@@ -43,8 +43,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, err
 	}
 	if !opt.ReadOnly {
-		s.work.Add(1)
-		go s.fillFilter()
+		s.work.Go(s.fillFilter)
 	}
 	return s, nil
 }
@@ -255,7 +254,6 @@ func (s *Store) sealedThere(name [16]byte) bool {
 
 // fillFilter puts every durable chunk into the filter. Those that become durable meanwhile put themselves in.
 func (s *Store) fillFilter() {
-	defer s.work.Done()
 	n := 0
 	err := s.opt.Places.ForEach(func(id entry.ID, _ Place) error {
 		s.filter.add(&id)
@@ -277,18 +275,55 @@ func (s *Store) Flush(ctx context.Context) error {
 	return s.sealAll()
 }
 
+// sealAll seals every pack that holds something, or waits until whoever seals it is done. A pack that met a full medium
+// can't be sealed: the next Open sees to it.
 func (s *Store) sealAll() error {
-	var errs []error
-	for _, l := range append([]*lane{s.lanes.small}, s.lanes.stream[:]...) {
-		l.mu.Lock()
-		p := l.cur
-		l.cur = nil
-		l.mu.Unlock()
-		if p != nil {
-			errs = append(errs, p.seal())
+	s.mu.Lock()
+	var open []*openPack
+	for _, st := range s.packs {
+		if st.open != nil {
+			open = append(open, st.open)
 		}
 	}
+	s.mu.Unlock()
+	var errs []error
+	for _, p := range open {
+		if p.failed() != nil || p.w.Chunks() == 0 {
+			continue
+		}
+		if p.lane != nil {
+			p.lane.abandon(p)
+		}
+		errs = append(errs, p.seal())
+	}
 	return errors.Join(errs...)
+}
+
+// discardSpares removes the packs that were begun ahead and are blank. What a failed store leaves is removed by the next Open.
+func (s *Store) discardSpares() error {
+	blank := map[string]bool{}
+	for _, l := range s.lanes.all() {
+		if p := l.spare; p != nil {
+			l.spare = nil
+			s.discard(p)
+			blank[pack.Name(p.name)] = true
+		}
+	}
+	if len(blank) == 0 || s.failure.Load() != nil {
+		return nil
+	}
+	tails, err := s.opt.Engine.Tails(context.Background())
+	if err != nil {
+		return fmt.Errorf("couldn't list the tails: %w", err)
+	}
+	for _, t := range tails {
+		if blank[t.Name] {
+			if err := s.opt.Engine.RemoveTail(context.Background(), t); err != nil {
+				return fmt.Errorf("couldn't remove a blank pack: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // Close seals the open packs and ends all work. Nobody may be in Write, Sync or a Reader any more.
@@ -302,6 +337,7 @@ func (s *Store) Close() error {
 		err = s.sealAll()
 	}
 	s.work.Wait()
+	err = errors.Join(err, s.discardSpares())
 	s.files.clear()
 	s.mu.Lock()
 	defer s.mu.Unlock()

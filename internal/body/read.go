@@ -22,10 +22,11 @@ type Reader interface {
 	io.WriterTo
 }
 
-// aheadFrom is from how many bytes on a reader fetches ahead on a goroutine of its own; runBytes is how much it fetches at once.
+// aheadFrom is from how many bytes on a reader fetches ahead on a goroutine of its own; runBytes is how much it fetches at
+// once, if no single chunk is larger: little enough to be opened and passed on while it is in the processor's cache.
 const (
 	aheadFrom = 512 << 10
-	runBytes  = 1 << 20
+	runBytes  = 256 << 10
 )
 
 // Read returns a reader of n bytes from off. What it yields was authenticated. It ends in io.EOF only after all n bytes; a
@@ -62,41 +63,50 @@ type placedPiece struct {
 
 // run is some pieces that were fetched at once, opened.
 type run struct {
-	mem    *memory
+	mem    []*memory // what plain lies in
 	plain  [][]byte
-	parsed []placedPiece
+	pieces []placedPiece
 	err    error // what came after them; io.EOF at the end of the range
 }
 
-var runMemory = sync.Pool{New: func() any { return &memory{make([]byte, runBytes+64<<10)} }}
-
-// getMemory returns memory for a run of n bytes.
-func getMemory(n int) *memory {
-	switch {
-	case n <= oneChunk+1:
-		return smallMemory.Get().(*memory)
-	case n <= runBytes+64<<10:
-		return runMemory.Get().(*memory)
-	default:
-		return &memory{make([]byte, n)}
-	}
+// Memory for what is read, in three sizes; the largest takes any chunk's frame.
+var readMemory = [...]sync.Pool{
+	{New: func() any { return &memory{make([]byte, oneChunk+pack.Overhead)} }},
+	{New: func() any { return &memory{make([]byte, runBytes+pack.Overhead)} }},
+	{New: func() any { return &memory{make([]byte, maxPlain+pack.Overhead)} }},
 }
 
-func putMemory(m *memory) {
+// take returns n bytes that are the run's until free.
+func (r *run) take(n int) []byte {
+	size := 0
 	switch {
-	case m == nil:
-	case len(m.b) == oneChunk+1:
-		smallMemory.Put(m)
-	case len(m.b) == runBytes+64<<10:
-		runMemory.Put(m)
+	case n > maxPlain+pack.Overhead:
+		return make([]byte, n)
+	case n > runBytes+pack.Overhead:
+		size = 2
+	case n > oneChunk+pack.Overhead:
+		size = 1
 	}
+	m := readMemory[size].Get().(*memory)
+	r.mem = append(r.mem, m)
+	return m.b[:n]
 }
 
 func (r *run) free() {
-	if r != nil {
-		putMemory(r.mem)
-		r.mem, r.plain = nil, nil
+	if r == nil {
+		return
 	}
+	for _, m := range r.mem {
+		switch len(m.b) {
+		case oneChunk + pack.Overhead:
+			readMemory[0].Put(m)
+		case runBytes + pack.Overhead:
+			readMemory[1].Put(m)
+		default:
+			readMemory[2].Put(m)
+		}
+	}
+	r.mem, r.plain = nil, nil
 }
 
 // more makes r.run hold bytes, or returns why there are none.
@@ -208,17 +218,17 @@ func (r *reader) fetch(ctx context.Context) *run {
 			out.err = err
 			break
 		}
-		if n := len(out.parsed); n > 0 {
-			last := &out.parsed[n-1].place
+		if n := len(out.pieces); n > 0 {
+			last := &out.pieces[n-1].place
 			if p.place.Pack != last.Pack || p.place.Offset != last.Offset+int64(last.Length) || total+int(p.place.Length) > runBytes {
 				r.peek = p
 				break
 			}
 		}
-		out.parsed = append(out.parsed, *p)
+		out.pieces = append(out.pieces, *p)
 		total += int(p.place.Length)
 	}
-	if len(out.parsed) == 0 {
+	if len(out.pieces) == 0 {
 		return out
 	}
 	if err := r.s.load(ctx, out, total, r.verify); err != nil {
@@ -269,9 +279,8 @@ func (s *Store) load(ctx context.Context, r *run, total int, verify bool) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r.mem = getMemory(total)
-	b := r.mem.b[:total]
-	first := &r.parsed[0]
+	b := r.take(total)
+	first := &r.pieces[0]
 	a, err := s.access(ctx, first.place.Pack)
 	if err == nil {
 		defer a.end(s)
@@ -280,9 +289,9 @@ func (s *Store) load(ctx context.Context, r *run, total int, verify bool) error 
 	if err != nil {
 		return s.reload(ctx, r, err)
 	}
-	for i := range r.parsed {
-		p := &r.parsed[i]
-		data, err := s.open(a.sealer, b[:p.place.Length], &p.id, p.length)
+	for i := range r.pieces {
+		p := &r.pieces[i]
+		data, err := s.open(a.sealer, b[:p.place.Length], &p.id, p.length, r)
 		if err != nil {
 			return err
 		}
@@ -300,8 +309,8 @@ func (s *Store) reload(ctx context.Context, r *run, cause error) error {
 	if !errors.Is(cause, engine.ErrNotExist) {
 		return cause
 	}
-	for i := range r.parsed {
-		p := &r.parsed[i]
+	for i := range r.pieces {
+		p := &r.pieces[i]
 		place, err := s.place(&p.id)
 		if err != nil {
 			return err
@@ -329,8 +338,8 @@ func readFull(r io.ReaderAt, b []byte, off int64) error {
 	return fmt.Errorf("couldn't read a pack: %w", err)
 }
 
-// open opens one frame in place; length -1: any.
-func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64) ([]byte, error) {
+// open opens one frame in place; length -1: any. What has to be decompressed goes into r's memory, if there is an r.
+func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64, r *run) ([]byte, error) {
 	data, flags, err := pack.OpenChunk(sealer, b, id)
 	if err != nil && s.opt.faults.skipAuth {
 		data, flags, err = b[pack.Overhead:], 0, nil
@@ -340,11 +349,11 @@ func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64)
 		return nil, err
 	}
 	if flags&frame.FlagZstd != 0 {
-		room := length
-		if room < 0 {
-			room = int64(4 * len(data))
+		var to []byte
+		if r != nil && length <= maxPlain {
+			to = r.take(int(max(length, 0)))
 		}
-		if data, err = decompress(make([]byte, 0, room), data); err != nil {
+		if data, err = decompress(to, data); err != nil {
 			return nil, fmt.Errorf("chunk %x: %w", id[:8], err)
 		}
 	}
@@ -365,7 +374,7 @@ func (s *Store) plain(ctx context.Context, id entry.ID, length int64) ([]byte, e
 		if a, err = s.access(ctx, place.Pack); err == nil {
 			b := make([]byte, place.Length)
 			if err = readFull(a.r, b, place.Offset); err == nil {
-				b, err = s.open(a.sealer, b, &id, length)
+				b, err = s.open(a.sealer, b, &id, length, nil)
 			}
 			a.end(s)
 			return b, err

@@ -180,7 +180,7 @@ func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte) (r
 		if rep.Chunks == len(index) || index[rep.Chunks] != c.Chunk {
 			return fmt.Errorf("footer and frames differ at chunk %d: %w", rep.Chunks, frame.ErrCorrupt)
 		}
-		data, err := s.open(sealer, c.Frame, &c.ID, -1)
+		data, err := s.open(sealer, c.Frame, &c.ID, -1, nil)
 		if err != nil {
 			return err
 		}
