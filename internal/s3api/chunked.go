@@ -19,7 +19,7 @@ import (
 //	body    = *chunk last [trailer] CRLF
 //	chunk   = hex-size [";chunk-signature=" 64 hex] CRLF  size bytes  CRLF
 //	last    = "0" [";chunk-signature=" 64 hex] CRLF
-//	trailer = 1*(name ":" value (LF | CRLF)) ["x-amz-trailer-signature:" 64 hex CRLF]
+//	trailer = 1*(name ":" value (LF | CRLF)) [[CRLF] "x-amz-trailer-signature:" 64 hex CRLF]
 //
 // Each chunk's signature covers the one before it, the first that of the request's headers, so that chunks can be
 // neither left out nor reordered.
@@ -236,7 +236,7 @@ func (c *ChunkedReader) end() error {
 // readTrailer reads lines up to the empty one.
 func (c *ChunkedReader) readTrailer() error {
 	var signed []byte // what the trailer's signature covers: "name:value\n" each
-	signature, total := "", 0
+	signature, total, ended := "", 0, false
 	for {
 		line, err := c.line()
 		if err != nil {
@@ -244,6 +244,11 @@ func (c *ChunkedReader) readTrailer() error {
 		}
 		line = bytes.TrimSuffix(line, []byte{'\r'})
 		if len(line) == 0 {
+			// Some clients (minio-go) end the trailer itself with an empty line and send its signature after that.
+			if c.chain != nil && len(c.trailer) > 0 && signature == "" && !ended {
+				ended = true
+				continue
+			}
 			break
 		}
 		if total += len(line); total > maxTrailerBytes {
@@ -254,7 +259,7 @@ func (c *ChunkedReader) readTrailer() error {
 		switch {
 		case ok && name == "x-amz-trailer-signature" && c.chain != nil && signature == "":
 			signature = value
-		case !ok || !contains(c.names, name) || c.trailer[name] != "" || signature != "":
+		case !ok || ended || !contains(c.names, name) || c.trailer[name] != "" || signature != "":
 			return ErrMalformedTrailer
 		default:
 			if c.trailer == nil {
