@@ -18,7 +18,7 @@ const (
 	slackOffline = 7 * 24 * time.Hour // from the last entry to the first after Open
 )
 
-// timekeeper gives entries their times (DESIGN invariant 9). One goroutine uses it.
+// timekeeper gives entries their times (DESIGN invariant 9). One goroutine calls next; parted may be called beside it.
 type timekeeper struct {
 	clock Clock
 	last  time.Time // of the last entry

@@ -137,7 +137,6 @@ type Ledger struct {
 	newestAt uint64
 	segments []*file // ascending, without gaps
 	open     openFiles
-	drifting bool
 	leaves   leafCache
 }
 
@@ -254,11 +253,13 @@ func (l *Ledger) VKey() string { return l.signer.String() }
 // Origin is the ledger's name in its checkpoints.
 func (l *Ledger) Origin() string { return l.signer.Origin() }
 
-// Drifting says whether the ledger's clock has parted from the wall clock (DESIGN invariant 9): erasing must wait.
+// Drifting says whether the wall clock has now parted from the ledger's (DESIGN invariant 9): erasing must wait. A ledger opened read-only doesn't know.
 func (l *Ledger) Drifting() bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.drifting
+	if l.readOnly {
+		return false
+	}
+	_, _, parted := l.seq.time.parted() // reads only what start has set
+	return parted
 }
 
 // Close commits what was proposed before, seals the active segment, publishes the last checkpoint and closes the files. After a failure it

@@ -131,7 +131,6 @@ func (l *Ledger) start() {
 		last = time.UnixMicro(l.head.commit.Time).UTC()
 	}
 	l.seq.time.start(l.opt.Clock, last)
-	_, _, l.drifting = l.seq.time.parted()
 	l.workers.Add(3)
 	go l.run()
 	go l.runApply()
@@ -149,7 +148,7 @@ func (l *Ledger) loadSealed(ctx context.Context) error {
 		}
 		h, f, err := l.readFooter(ctx, i)
 		if err != nil {
-			return fmt.Errorf("segment %s: %w", i.Name, err)
+			return segmentError(i.Name, err)
 		}
 		if h.StoreID != l.opt.Keys.StoreID || h.Epoch != epoch || h.First != first {
 			return fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", i.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)
@@ -158,7 +157,7 @@ func (l *Ledger) loadSealed(ctx context.Context) error {
 			return fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(first)-1, frame.ErrCorrupt)
 		}
 		if err := l.take(epoch, f, &groups); err != nil {
-			return fmt.Errorf("segment %s: %w", i.Name, err)
+			return segmentError(i.Name, err)
 		}
 		l.segments = append(l.segments, &file{name: i.Name, first: first, end: f.Commit.Size, firstTime: f.FirstTime, lastTime: f.LastTime, sealed: true})
 		return nil
@@ -167,6 +166,13 @@ func (l *Ledger) loadSealed(ctx context.Context) error {
 		return fmt.Errorf("couldn't open the ledger: %w", err)
 	}
 	return nil
+}
+
+func segmentError(name string, err error) error {
+	if errors.Is(err, frame.ErrCorrupt) {
+		return fmt.Errorf("segment %s is damaged, copy it back from a backup: %w", name, err)
+	}
+	return fmt.Errorf("segment %s: %w", name, err)
 }
 
 func (l *Ledger) readFooter(ctx context.Context, i engine.Info) (frame.Header, *segment.Footer, error) {
@@ -222,7 +228,7 @@ func (l *Ledger) verify(epoch uint32, c segment.Commit) (*tree.Verifier, error) 
 	}
 	v := l.former[c.KeyHash]
 	if v == nil {
-		return nil, fmt.Errorf("size %d is signed by key %08x, which the keyring doesn't know: is the keyring of another store, or older than the ledger?: %w", c.Size, c.KeyHash, frame.ErrCorrupt)
+		return nil, fmt.Errorf("size %d is signed by key %08x, which the keyring doesn't know (is it of another store, or older than the ledger?): %w", c.Size, c.KeyHash, frame.ErrCorrupt)
 	}
 	if err := v.Verify(c.Size, c.Root, tree.Signature(c.Signature)); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, frame.ErrCorrupt)

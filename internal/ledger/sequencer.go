@@ -255,7 +255,6 @@ func (l *Ledger) show(c segment.Commit, groups []tree.Hash) {
 		l.newestAt = keep - tree.GroupSize
 	}
 	l.segments[len(l.segments)-1].grow(s.active.View(), c)
-	l.drifting = s.time.drifting
 	l.publish.kick()
 }
 
