@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"stele/entry"
@@ -145,6 +146,9 @@ func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def 
 		return Committed{}, err
 	}
 	defer s.leave()
+	if err := def.valid(); err != nil {
+		return Committed{}, err
+	}
 	doc, err := json.Marshal(def)
 	if err != nil {
 		return Committed{}, err
@@ -157,12 +161,34 @@ func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def 
 	})
 }
 
-// SetSetting keeps a document with a bucket, as it is; empty: removes it.
+// Limits of a default retention, as at AWS.
+const (
+	maxRetentionDays  = 36500
+	maxRetentionYears = 100
+)
+
+// valid refuses what is neither none nor a mode and one period: ErrBadState.
+func (r Retention) valid() error {
+	switch {
+	case r == (Retention{}):
+		return nil
+	case r.Mode != governance && r.Mode != compliance:
+		return fmt.Errorf("%w: the retention mode %q is neither GOVERNANCE nor COMPLIANCE", ErrBadState, r.Mode)
+	case (r.Days > 0) == (r.Years > 0) || r.Days < 0 || r.Years < 0 || r.Days > maxRetentionDays || r.Years > maxRetentionYears:
+		return fmt.Errorf("%w: a default retention has 1 to %d days or 1 to %d years", ErrBadState, maxRetentionDays, maxRetentionYears)
+	}
+	return nil
+}
+
+// SetSetting keeps a document with a bucket, as it is; empty: removes it. ErrBadName: not one of the settings.
 func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Setting, doc string) (Committed, error) {
 	if err := s.enter(); err != nil {
 		return Committed{}, err
 	}
 	defer s.leave()
+	if !slices.Contains(settings, name) { // versioning and object lock have rules of their own
+		return Committed{}, fmt.Errorf("%w: a bucket has no setting %q", ErrBadName, name)
+	}
 	return s.configure(ctx, by, bucket, string(name), doc, nil)
 }
 

@@ -49,8 +49,8 @@ func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, err
 		}
 		p := &d.Private
 		p.Actor, p.Address, p.Request = by.Key, by.Address, by.Request
-		if err := p.Validate(); err != nil {
-			return ledger.Draft{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
+		if err := valid(p); err != nil {
+			return ledger.Draft{}, err
 		}
 		e := entry.Entry{Index: at.Index, Time: at.Time, Type: d.Type, Private: *p}
 		return d, s.index.Fold(&e)
@@ -116,6 +116,7 @@ func translate(err error) error {
 	}
 	for _, t := range []struct{ below, above error }{
 		{engine.ErrFull, ErrFull}, {engine.ErrFailed, ErrFailed}, {ledger.ErrFailed, ErrFailed}, {ledger.ErrBehind, ErrBehind},
+		{body.ErrFailed, ErrFailed}, {durable.ErrSync, ErrFailed},
 		{frame.ErrVersion, ErrVersion}, {frame.ErrCorrupt, ErrCorrupt}, {keyring.ErrWrongKey, ErrWrongKey},
 		{durable.ErrLocked, ErrLocked}, {body.ErrErased, ErrErased},
 	} {

@@ -135,7 +135,8 @@ func locked(l entry.Lock, now time.Time, bypass bool) *RetentionError {
 	return nil
 }
 
-// SetRetention sets the retention of a version; an empty mode removes it. COMPLIANCE is only ever lengthened, GOVERNANCE is shortened, removed or changed only with By.Bypass; each refusal is a *RetentionError.
+// SetRetention sets the retention of a version; an empty mode removes it. A retention that has not ended may be lengthened; GOVERNANCE is shortened, removed or made COMPLIANCE only with By.Bypass, COMPLIANCE
+// never: each refusal is a *RetentionError. The date is rounded up to whole microseconds. ErrBadState: a date in the past, another mode, a bucket without object lock.
 func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode string, until time.Time) (Version, error) {
 	if err := s.enter(); err != nil {
 		return Version{}, err
@@ -145,20 +146,26 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 		if err := lockable(b); err != nil {
 			return "", err
 		}
+		if mode == "" {
+			until = time.Time{}
+		}
+		until, err := lockUntil(mode, until)
+		if err != nil {
+			return "", err
+		}
 		if mode != "" && !until.After(now) {
 			return "", fmt.Errorf("%w: the retain-until date %s is in the past", ErrBadState, until.UTC().Format(time.RFC3339))
 		}
 		old := a.Lock
 		if old.Mode != "" && old.Until.After(now) {
-			weaker := mode != old.Mode || until.Before(old.Until)
-			stronger := mode == compliance && !until.Before(old.Until) // GOVERNANCE made COMPLIANCE, and not shorter
-			if weaker && !(old.Mode == governance && (by.Bypass || stronger)) {
+			longer := mode == old.Mode && !until.Before(old.Until)
+			if !longer && !(old.Mode == governance && by.Bypass) {
 				return "", &RetentionError{Mode: old.Mode, Until: old.Until, Hold: old.Hold}
 			}
-			p.Bypass = weaker && !stronger
+			p.Bypass = !longer
 		}
 		if mode != "" {
-			p.Lock = &entry.Lock{Mode: mode, Until: until.UTC().Truncate(time.Microsecond)}
+			p.Lock = &entry.Lock{Mode: mode, Until: until}
 		}
 		return entry.ObjectRetention, nil
 	})

@@ -109,9 +109,6 @@ func (s *Store) Put(ctx context.Context, q PutRequest) (Version, error) {
 		return Version{}, err
 	}
 	defer s.leave()
-	if err := ValidKey(q.Key); err != nil {
-		return Version{}, err
-	}
 	if err := s.early(q); err != nil {
 		return Version{}, err
 	}
@@ -124,12 +121,20 @@ func (s *Store) Put(ctx context.Context, q PutRequest) (Version, error) {
 	return s.putEntry(ctx, q.By, p, q.Lock, q.If, nil)
 }
 
-// early refuses before the body is read what would surely be refused: no bucket. Conditions are left to the commit, because what is seen here may have changed by then.
+// early refuses before a body is read what would surely be refused: no bucket, a lock where there can't be one, metadata that no entry holds. Conditions are left to the
+// commit, because what is seen here may have changed by then.
 func (s *Store) early(q PutRequest) error {
-	if _, err := s.bucketRow(q.Bucket, View{}); err != nil {
+	if err := ValidKey(q.Key); err != nil {
 		return err
 	}
-	return nil
+	b, err := s.bucketRow(q.Bucket, View{})
+	if err != nil {
+		return err
+	}
+	if _, err := askedLock(b, q.Lock); err != nil {
+		return err
+	}
+	return fits(q)
 }
 
 // putEntry commits a new version. check, if not nil, is asked first, at the commit.
@@ -148,7 +153,7 @@ func (s *Store) putEntry(ctx context.Context, by Actor, p entry.Private, lock *e
 		if err := overwritable(r, b, p.Key, by, cond); err != nil {
 			return ledger.Draft{}, err
 		}
-		if p.Lock, err = lockFor(b, lock, at.Time); err != nil {
+		if p.Lock, err = lockFor(b, lock, at.Time, p.Upload != ""); err != nil {
 			return ledger.Draft{}, err
 		}
 		p.Inc, p.Null = b.Inc, b.Versioning != string(Enabled)
@@ -220,19 +225,14 @@ func MatchETag(list, etag string) bool {
 	return false
 }
 
-// lockFor returns the lock of a new version: what the request says, else the bucket's default retention from the ledger's clock on.
-func lockFor(b *index.Bucket, asked *entry.Lock, now time.Time) (*entry.Lock, error) {
-	if !b.ObjectLock {
-		if asked != nil && *asked != (entry.Lock{}) {
-			return nil, fmt.Errorf("%w: bucket %s has no object lock", ErrBadState, b.Name)
-		}
-		return nil, nil
+// lockFor returns the lock of a new version: what the request says, else the bucket's default retention from the ledger's clock on. What a multipart upload asked for was judged when it
+// began: a date that has passed meanwhile is kept as it is and locks nothing, as else the upload could never be completed.
+func lockFor(b *index.Bucket, asked *entry.Lock, now time.Time, begun bool) (*entry.Lock, error) {
+	l, err := askedLock(b, asked)
+	if err != nil || !b.ObjectLock {
+		return nil, err
 	}
-	var l entry.Lock
-	if asked != nil {
-		l = *asked
-	}
-	if l.Mode != "" && !l.Until.After(now) {
+	if l.Mode != "" && !begun && !l.Until.After(now) {
 		return nil, fmt.Errorf("%w: the retain-until date %s is in the past", ErrBadState, l.Until.Format(time.RFC3339))
 	}
 	if l.Mode == "" {
@@ -263,7 +263,7 @@ func (s *Store) Copy(ctx context.Context, q CopyRequest) (Version, error) {
 		return Version{}, err
 	}
 	defer s.leave()
-	if err := ValidKey(q.Key); err != nil {
+	if err := s.early(q.PutRequest); err != nil {
 		return Version{}, err
 	}
 	src, _, _, err := s.led().Entry(ctx, q.Source.Entry)

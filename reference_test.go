@@ -408,7 +408,7 @@ func (m *reference) decideAttr(b *refBucket, c *change, now time.Time) (func(uin
 	l := v.lock
 	if c.do == "retention" && l.Mode != "" && l.Until.After(now) {
 		longer := !c.until.Before(l.Until)
-		free := c.mode == l.Mode && longer || l.Mode == "GOVERNANCE" && c.mode == "COMPLIANCE" && longer
+		free := c.mode == l.Mode && longer
 		if !free && !(l.Mode == "GOVERNANCE" && c.bypass) {
 			return nil, &RetentionError{}
 		}

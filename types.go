@@ -106,7 +106,7 @@ const (
 	Suspended   Versioning = "Suspended"
 )
 
-// Retention is a default retention rule of a bucket: Mode and exactly one of Days and Years; the zero value is none.
+// Retention is a default retention rule of a bucket: Mode and exactly one of Days (1 to 36,500) and Years (1 to 100); the zero value is none.
 type Retention struct {
 	Mode  string `json:"mode,omitempty"`
 	Days  int    `json:"days,omitempty"`
@@ -141,6 +141,8 @@ const (
 	SettingEncrypt   Setting = "encryption"
 	SettingACL       Setting = "acl"
 )
+
+var settings = []Setting{SettingPolicy, SettingCORS, SettingLifecycle, SettingTagging, SettingOwnership, SettingPublic, SettingEncrypt, SettingACL}
 
 // Upload is an open multipart upload.
 type Upload struct {

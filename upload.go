@@ -24,7 +24,7 @@ func (s *Store) CreateUpload(ctx context.Context, by Actor, u Upload) (Upload, e
 		return Upload{}, err
 	}
 	defer s.leave()
-	if err := ValidKey(u.Key); err != nil {
+	if err := s.early(PutRequest{By: by, Bucket: u.Bucket, Key: u.Key, Headers: u.Headers, Meta: u.Meta, Tags: u.Tags, Lock: u.Lock}); err != nil {
 		return Upload{}, err
 	}
 	u.ID, u.By = randomHex(16), by.Key
@@ -33,8 +33,11 @@ func (s *Store) CreateUpload(ctx context.Context, by Actor, u Upload) (Upload, e
 		if err != nil {
 			return ledger.Draft{}, err
 		}
-		if _, err := lockFor(b, u.Lock, at.Time); err != nil {
+		if _, err := lockFor(b, u.Lock, at.Time, false); err != nil {
 			return ledger.Draft{}, err
+		}
+		if l, err := askedLock(b, u.Lock); err == nil && u.Lock != nil {
+			u.Lock = &l // as the entry keeps it
 		}
 		return ledger.Draft{Type: entry.UploadCreate, Private: entry.Private{Bucket: u.Bucket, Inc: b.Inc, Key: u.Key, Upload: u.ID,
 			Headers: u.Headers, Meta: u.Meta, Tags: u.Tags, Lock: u.Lock, Checksum: u.Checksum}}, nil

@@ -1,0 +1,184 @@
+package stele
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stele/entry"
+)
+
+// partedClock is a clock whose wall time anyone may set.
+type partedClock struct {
+	mu   sync.Mutex
+	wall time.Time
+	mono time.Duration
+}
+
+func newPartedClock() *partedClock {
+	return &partedClock{wall: time.Date(2026, 11, 22, 16, 0, 0, 123456000, time.UTC)}
+}
+
+func (c *partedClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wall
+}
+
+func (c *partedClock) Monotonic() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mono
+}
+
+// pass lets time go by; set moves the wall clock alone.
+func (c *partedClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wall, c.mono = c.wall.Add(d), c.mono+d
+}
+
+func (c *partedClock) set(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wall = c.wall.Add(d)
+}
+
+// TestLargestEntryWhileClocksDiffer: the wall time that an entry then carries must not push it over the limit after it was decided: nothing could be written any more.
+func TestLargestEntryWhileClocksDiffer(t *testing.T) {
+	clock := newPartedClock()
+	s := newMemStore(t, Options{Clock: clock})
+	makeBucket(t, s, "books", false, Unversioned)
+	clock.set(time.Hour)
+	put(t, s, "books", "small", []byte("x"))
+	if !s.led().Drifting() {
+		t.Fatal("the clocks have not parted")
+	}
+	refused := 0
+	for n := entry.MaxPrivate - 900; n < entry.MaxPrivate; n += 9 {
+		_, err := s.SetTags(ctx, Local(), Place{Bucket: "books", Key: "small"}, map[string]string{"t": strings.Repeat("x", n)})
+		if err != nil {
+			if !errors.Is(err, ErrTooLarge) {
+				t.Fatalf("%d bytes: %v", n, err)
+			}
+			refused++
+		}
+		if _, err := s.SetHold(ctx, Local(), Place{Bucket: "books", Key: "none"}, true); !errors.Is(err, ErrNoKey) {
+			t.Fatal(err)
+		}
+		if _, err := s.SetTags(ctx, Local(), Place{Bucket: "books", Key: "small"}, nil); err != nil {
+			t.Fatalf("after tags of %d bytes nothing can be written: %v", n, err)
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing was refused")
+	}
+}
+
+// unread fails the test when a body is read that had to be refused before.
+type unread struct{ t *testing.T }
+
+func (u unread) Read(p []byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, errors.New("read")
+}
+
+// TestRefusedBeforeTheBody: what can't be an entry is refused before its body streams in, by the right name.
+func TestRefusedBeforeTheBody(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "plain", false, Unversioned)
+	makeBucket(t, s, "locked", true, Enabled)
+	later := time.Now().Add(time.Hour)
+	for name, c := range map[string]struct {
+		q    PutRequest
+		want error
+	}{
+		"no bucket":           {PutRequest{Bucket: "none"}, ErrNoBucket},
+		"meta not UTF-8":      {PutRequest{Bucket: "plain", Meta: map[string]string{"a": "\xff"}}, ErrBadName},
+		"meta name not UTF-8": {PutRequest{Bucket: "plain", Meta: map[string]string{"\xff": ""}}, ErrBadName},
+		"header not UTF-8":    {PutRequest{Bucket: "plain", Headers: map[string]string{"content-type": "\xc0\x80"}}, ErrBadName},
+		"tag not UTF-8":       {PutRequest{Bucket: "plain", Tags: map[string]string{"\xed\xa0\x80": "x"}}, ErrBadName},
+		"meta too large":      {PutRequest{Bucket: "plain", Meta: map[string]string{"a": strings.Repeat("x", entry.MaxPrivate)}}, ErrTooLarge},
+		"meta just too large": {PutRequest{Bucket: "plain", Meta: map[string]string{"a": strings.Repeat("x", entry.MaxPrivate-300)}}, ErrTooLarge},
+		"lock without lock":   {PutRequest{Bucket: "plain", Lock: &entry.Lock{Hold: true}}, ErrBadState},
+		"mode":                {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: "FOREVER", Until: later}}, ErrBadState},
+		"mode alone":          {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: compliance}}, ErrBadState},
+		"date alone":          {PutRequest{Bucket: "locked", Lock: &entry.Lock{Until: later}}, ErrBadState},
+		"year":                {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: compliance, Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, ErrBadState},
+	} {
+		q := c.q
+		q.By, q.Key, q.Body, q.Size = Local(), "a", unread{t}, 5
+		if _, err := s.Put(ctx, q); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, err := s.CreateUpload(ctx, Local(), Upload{Bucket: q.Bucket, Key: "a", Headers: q.Headers, Meta: q.Meta, Tags: q.Tags, Lock: q.Lock})
+		if !errors.Is(err, c.want) {
+			t.Errorf("upload, %s: %v", name, err)
+		}
+	}
+}
+
+// TestUploadCanBeCompleted: what CreateUpload took fits into the entry that completes it; else the parts would have been sent for nothing.
+func TestUploadCanBeCompleted(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	done := 0
+	for n := entry.MaxPrivate - 1200; n < entry.MaxPrivate; n += 60 {
+		u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "books", Key: "a", Meta: map[string]string{"m": strings.Repeat("x", n)}})
+		if errors.Is(err, ErrTooLarge) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 10000, Body: strings.NewReader("part"), Size: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{p}}
+		q.Finish = func(Upload, []Part) (*entry.Checksum, error) {
+			return &entry.Checksum{Algorithm: "SHA256", Kind: "COMPOSITE", Value: strings.Repeat("x", 50)}, nil
+		}
+		if _, err := s.Complete(ctx, q); err != nil {
+			t.Fatalf("metadata of %d bytes: %v", n, err)
+		}
+		done++
+	}
+	if done == 0 {
+		t.Error("nothing was completed")
+	}
+}
+
+// TestLockDatesAreWholeMicroseconds: entries keep no finer times. They are rounded up, so that a lock is never shorter than what was asked for.
+func TestLockDatesAreWholeMicroseconds(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "locked", true, Enabled)
+	until := time.Now().Add(time.Hour).Truncate(time.Second).Add(123456789).In(time.FixedZone("east", 3600))
+	want := until.Truncate(time.Microsecond).Add(time.Microsecond).UTC()
+	l := &entry.Lock{Mode: governance, Until: until}
+	check := func(v Version, err error) {
+		t.Helper()
+		if err == nil {
+			v, err = s.Head(ctx, Place{Bucket: "locked", Key: v.Key})
+		}
+		if err != nil || v.Lock.Until != want {
+			t.Errorf("%v, want %v: %v", v.Lock.Until, want, err)
+		}
+	}
+	check(s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "put", Size: 0, Lock: l}))
+	put(t, s, "locked", "set", nil)
+	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, governance, until))
+	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, governance, until)) // no shorter than before
+	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "mp", Lock: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := s.UploadInfo(ctx, "locked", "mp", u.ID); err != nil || info.Lock == nil || info.Lock.Until != want {
+		t.Errorf("upload: %+v, %v", info.Lock, err)
+	}
+	if l.Until != until {
+		t.Error("the caller's lock was changed")
+	}
+}

@@ -1,0 +1,203 @@
+package stele
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"stele/entry"
+)
+
+func isLocked(err error) bool { return errors.As(err, new(*RetentionError)) }
+
+// TestRetentionChanges is AWS's table of what may become of a retention that has not ended ("Object Lock retention modes"): longer in the same mode is free, all else in GOVERNANCE
+// needs the bypass, a change of mode too, and COMPLIANCE only gets longer.
+func TestRetentionChanges(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "locked", true, Enabled)
+	now := time.Now().Truncate(time.Second)
+	hours := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
+	for i, c := range []struct {
+		from, to       string
+		first, then    int // hours from now
+		bypass, locked bool
+	}{
+		{governance, governance, 2, 3, false, false},
+		{governance, governance, 2, 2, false, false},
+		{governance, governance, 2, 1, false, true},
+		{governance, governance, 2, 1, true, false},
+		{governance, "", 2, 0, false, true},
+		{governance, "", 2, 0, true, false},
+		{governance, compliance, 2, 2, false, true},
+		{governance, compliance, 2, 3, false, true},
+		{governance, compliance, 2, 3, true, false},
+		{governance, compliance, 2, 1, true, false},
+		{compliance, compliance, 2, 3, false, false},
+		{compliance, compliance, 2, 2, false, false},
+		{compliance, compliance, 2, 1, true, true},
+		{compliance, governance, 2, 3, true, true},
+		{compliance, governance, 2, 2, true, true},
+		{compliance, "", 2, 0, true, true},
+	} {
+		v := put(t, s, "locked", "a", []byte{byte(i)})
+		at := Place{Bucket: "locked", Key: "a", VersionID: v.ID}
+		if _, err := s.SetRetention(ctx, Local(), at, c.from, hours(c.first)); err != nil {
+			t.Fatal(err)
+		}
+		by := Local()
+		by.Bypass = c.bypass
+		_, err := s.SetRetention(ctx, by, at, c.to, hours(c.then))
+		if isLocked(err) != c.locked || err != nil && !c.locked {
+			t.Errorf("%+v: %v", c, err)
+		}
+		h, err := s.Head(ctx, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode, until := c.to, hours(c.then)
+		if c.locked {
+			mode, until = c.from, hours(c.first)
+		} else if c.to == "" {
+			until = time.Time{}
+		}
+		if h.Lock.Mode != mode || !h.Lock.Until.Equal(until) {
+			t.Errorf("%+v: the lock is now %+v", c, h.Lock)
+		}
+	}
+}
+
+// TestHoldOutlivesRetention: a legal hold counts whether or not a retention has ended, and no bypass lifts it.
+func TestHoldOutlivesRetention(t *testing.T) {
+	clock := newPartedClock()
+	s := newMemStore(t, Options{Clock: clock})
+	makeBucket(t, s, "locked", true, Enabled)
+	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true, Mode: governance, Until: clock.Now().Add(time.Hour)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := Local()
+	by.Bypass = true
+	q := HideRequest{By: by, Bucket: "locked", Key: "a", VersionID: v.ID}
+	if _, err := s.Hide(ctx, q); !isLocked(err) {
+		t.Errorf("with bypass: %v", err)
+	}
+	clock.pass(2 * time.Hour)
+	q.By.Bypass = false
+	if _, err := s.Hide(ctx, q); !isLocked(err) {
+		t.Errorf("after the retention: %v", err)
+	}
+	if _, err := s.SetHold(ctx, Local(), Place{Bucket: "locked", Key: "a", VersionID: v.ID}, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Hide(ctx, q); err != nil {
+		t.Errorf("free: %v", err)
+	}
+}
+
+// TestCompleteAfterItsLockEnded: an upload whose explicit date passes before it is completed can be completed; nothing is locked by it.
+func TestCompleteAfterItsLockEnded(t *testing.T) {
+	clock := newPartedClock()
+	s := newMemStore(t, Options{Clock: clock})
+	makeBucket(t, s, "locked", true, Enabled)
+	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: compliance, Until: clock.Now().Add(time.Hour)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.pass(2 * time.Hour)
+	v, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Parts: []Part{p}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "locked", Key: "a", VersionID: v.ID}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDefaultRetention: it is checked when it is set, counts from the ledger's clock, and an explicit lock or hold goes before or beside it.
+func TestDefaultRetention(t *testing.T) {
+	clock := newPartedClock()
+	s := newMemStore(t, Options{Clock: clock})
+	makeBucket(t, s, "locked", true, Enabled)
+	for _, bad := range []Retention{{Mode: "FOREVER", Days: 1}, {Days: 1}, {Years: 1}, {Mode: compliance}, {Mode: compliance, Days: 1, Years: 1}, {Mode: governance, Days: -1},
+		{Mode: governance, Days: 36501}, {Mode: governance, Years: 101}, {Mode: governance, Years: -1}} {
+		if _, err := s.SetObjectLock(ctx, Local(), "locked", bad); !errors.Is(err, ErrBadState) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: governance, Days: 36500}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: compliance, Days: 2}); err != nil {
+		t.Fatal(err)
+	}
+	clock.set(1000 * time.Hour) // the wall clock runs ahead, the ledger's does not
+	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := v.Time.Add(48 * time.Hour); v.Lock != (entry.Lock{Hold: true, Mode: compliance, Until: want}) || clock.Now().Before(want) {
+		t.Errorf("%+v, put at %v", v.Lock, v.Time)
+	}
+	until := v.Time.Add(time.Hour)
+	if v, err = s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: governance, Until: until}}); err != nil || v.Lock != (entry.Lock{Mode: governance, Until: until}) {
+		t.Errorf("explicit: %+v %v", v.Lock, err)
+	}
+	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{}); err != nil {
+		t.Fatal(err)
+	}
+	if v := put(t, s, "locked", "b", nil); v.Lock != (entry.Lock{}) {
+		t.Errorf("without a default: %+v", v.Lock)
+	}
+}
+
+// TestSettingsCannotReachTheLock: the documents of a bucket are not a way round SetVersioning and SetObjectLock.
+func TestSettingsCannotReachTheLock(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "locked", true, Enabled)
+	for _, name := range []Setting{"versioning", "object-lock", "", "other"} {
+		if _, err := s.SetSetting(ctx, Local(), "locked", name, "Suspended"); !errors.Is(err, ErrBadName) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if b, err := s.Bucket(ctx, "locked", View{}); err != nil || b.Versioning != Enabled {
+		t.Errorf("%+v %v", b, err)
+	}
+	if _, err := s.SetSetting(ctx, Local(), "locked", SettingCORS, "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLockEnabledLater: the versions there before, the null version too, have no lock until they get one, and then keep it.
+func TestLockEnabledLater(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	null := put(t, s, "books", "a", []byte("null"))
+	if _, err := s.SetObjectLock(ctx, Local(), "books", Retention{}); !errors.Is(err, ErrBadState) {
+		t.Errorf("without versioning: %v", err)
+	}
+	if _, err := s.SetVersioning(ctx, Local(), "books", Enabled); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SetObjectLock(ctx, Local(), "books", Retention{Mode: compliance, Days: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SetVersioning(ctx, Local(), "books", Suspended); !errors.Is(err, ErrBadState) {
+		t.Errorf("suspended under object lock: %v", err)
+	}
+	if _, err := s.SetRetention(ctx, Local(), Place{Bucket: "books", Key: "a", VersionID: "null"}, compliance, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "books", "a", []byte("newer"))
+	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a", VersionID: "null"}); !isLocked(err) {
+		t.Errorf("the null version: %v", err)
+	}
+	if got := read(t, s, Place{Bucket: "books", Key: "a", VersionID: "null"}); string(got) != "null" {
+		t.Errorf("%q", got)
+	}
+	_ = null
+}
