@@ -90,7 +90,6 @@ func Open(dir string, opt Options) (*DB, error) {
 	if err := errors.Join(db.load(), db.Failed()); err != nil {
 		return nil, errors.Join(openError(err), db.Close())
 	}
-	db.gate.serving.Store(true)
 	return db, nil
 }
 
@@ -185,6 +184,9 @@ func (db *DB) Failed() error { return db.gate.failed() }
 
 // Flush starts writing the memtable out, so that a crash leaves fewer entries to fold again. It does not wait.
 func (db *DB) Flush() error {
+	if err := db.places.flush(); err != nil {
+		return err
+	}
 	if _, err := db.peb.AsyncFlush(); err != nil {
 		return fmt.Errorf("couldn't flush the index: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 
@@ -22,12 +23,13 @@ type gate struct {
 	broken  chan struct{} // closed with the first error
 
 	serving atomic.Bool   // Open is done
-	vain    atomic.Int64  // what was tried after the first error, during Open
 	stuck   chan struct{} // closed when Open is given up
+	stop    sync.Once     // closes stuck
 
 	mu      sync.Mutex
 	err     error // why nothing is written any more
 	damaged error // a row or a file that failed its checksum
+	locks   []io.Closer
 }
 
 // damagedName is a file whose presence says that the rows must not be used again.
@@ -107,16 +109,38 @@ func (g *gate) pass() error {
 	return nil
 }
 
-// giveUp ends what is tried again and again during Open: a flush that Open waits for. Most errors there reach the caller; after a hundred Open is left behind as it stands,
-// and writes nothing more.
-func (g *gate) giveUp() {
-	switch n := g.vain.Add(1); {
-	case n == 100:
-		close(g.stuck)
-		fallthrough
-	case n > 100:
-		select {}
+// met is told of each error of a write. During Open the first one ends the opening where it stands: nothing more is written, the locks are given back, and the goroutines are left behind. Pebble
+// would wait for ever for a flush that fails for ever, or close under the feet of a compaction.
+func (g *gate) met(err error) error {
+	if err == nil || g.serving.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+		return err
 	}
+	g.fail(err)
+	g.giveUp()
+	return err
+}
+
+func (g *gate) giveUp() {
+	g.stop.Do(func() {
+		g.mu.Lock()
+		for _, l := range g.locks {
+			_ = l.Close() // the error that is met counts
+		}
+		g.mu.Unlock()
+		close(g.stuck)
+	})
+	<-g.closing // never, unless Open came through in the same moment
+}
+
+func (g *gate) Lock(name string) (io.Closer, error) {
+	l, err := g.FS.Lock(name)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	g.locks = append(g.locks, l)
+	g.mu.Unlock()
+	return l, nil
 }
 
 // openPebble opens Pebble, unless that is given up.
@@ -125,6 +149,7 @@ func (g *gate) openPebble(dir string, o *pebble.Options) (peb *pebble.DB, err er
 	go func() {
 		defer close(opened)
 		peb, err = pebble.Open(dir, o)
+		g.serving.Store(err == nil)
 	}()
 	select {
 	case <-opened:
@@ -159,21 +184,21 @@ func (g *gate) Link(oldname, newname string) error {
 	if err := g.pass(); err != nil {
 		return err
 	}
-	return g.FS.Link(oldname, newname)
+	return g.met(g.FS.Link(oldname, newname))
 }
 
 func (g *gate) Rename(oldname, newname string) error {
 	if err := g.pass(); err != nil {
 		return err
 	}
-	return g.FS.Rename(oldname, newname)
+	return g.met(g.FS.Rename(oldname, newname))
 }
 
 func (g *gate) Remove(name string) error {
 	if err := g.pass(); err != nil {
 		return err
 	}
-	return g.FS.Remove(name)
+	return g.met(g.FS.Remove(name))
 }
 
 func (g *gate) OpenDir(name string) (vfs.File, error) {
@@ -187,7 +212,7 @@ func (g *gate) OpenDir(name string) (vfs.File, error) {
 func (g *gate) Unwrap() vfs.FS { return g.FS }
 
 func (g *gate) wrap(f vfs.File, err error) (vfs.File, error) {
-	if err != nil {
+	if err := g.met(err); err != nil {
 		return nil, err
 	}
 	return &gated{f, g}, nil
@@ -203,35 +228,38 @@ func (f *gated) Write(p []byte) (int, error) {
 	if err := f.gate.pass(); err != nil {
 		return 0, err
 	}
-	return f.File.Write(p)
+	n, err := f.File.Write(p)
+	return n, f.gate.met(err)
 }
 
 func (f *gated) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.gate.pass(); err != nil {
 		return 0, err
 	}
-	return f.File.WriteAt(p, off)
+	n, err := f.File.WriteAt(p, off)
+	return n, f.gate.met(err)
 }
 
 func (f *gated) Sync() error {
 	if err := f.gate.pass(); err != nil {
 		return err
 	}
-	return f.File.Sync()
+	return f.gate.met(f.File.Sync())
 }
 
 func (f *gated) SyncData() error {
 	if err := f.gate.pass(); err != nil {
 		return err
 	}
-	return f.File.SyncData()
+	return f.gate.met(f.File.SyncData())
 }
 
 func (f *gated) SyncTo(length int64) (bool, error) {
 	if err := f.gate.pass(); err != nil {
 		return false, err
 	}
-	return f.File.SyncTo(length)
+	full, err := f.File.SyncTo(length)
+	return full, f.gate.met(err)
 }
 
 // gatedDir is a folder opened to be fsynced.
@@ -244,6 +272,9 @@ type gatedDir struct {
 func (d *gatedDir) Sync() error {
 	if err := d.File.Sync(); err != nil {
 		d.gate.fail(fmt.Errorf("couldn't fsync the index's folder: %w", err))
+		if !d.gate.serving.Load() {
+			d.gate.giveUp()
+		}
 	}
 	return nil
 }
