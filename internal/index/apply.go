@@ -57,9 +57,7 @@ func (db *DB) commit(changes []change, size uint64) (decoded [][]byte, err error
 	defer db.writing.Unlock()
 	b := db.peb.NewBatch()
 	defer b.Close()
-	if err := db.places.drain(b); err != nil {
-		return nil, err
-	}
+	db.places.drain(b, queueWorth)
 	decoded, totals := db.write(b, changes)
 	b.Set(metaApplied, putUint(size), nil)
 	if err := db.peb.Apply(b, pebble.NoSync); err != nil {

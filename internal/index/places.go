@@ -19,7 +19,7 @@ type Place struct {
 	Length uint32
 }
 
-// places are the chunk rows. A place may be looked up as soon as it is added; it is written with the next batch. Losing
+// places are the chunk rows. A place may be looked up as soon as it is added; it is written with a later batch, sorted among a few thousand others. Losing
 // it in a crash costs nothing: a pack that is not marked known is read again at the next start, and Pebble gets the mark
 // in the same batch as the places or in a later one (DB.writing), so that no crash keeps the mark alone.
 type places struct {
@@ -28,7 +28,8 @@ type places struct {
 	mu      sync.RWMutex
 	fresh   map[entry.ID]Place // added, rows in queue
 	writing map[entry.ID]Place // in the batch that is being written
-	queue   *pebble.Batch      // what the next batch writes; nil: nothing
+	queue   sorter             // rows of places
+	marks   []mutation         // rows of packs
 	numbers map[[16]byte]packState
 	packs   [][16]byte // by number: a row names its pack by a small number
 }
@@ -38,8 +39,12 @@ type packState struct {
 	known  bool
 }
 
-// queueLimit is the number of queued rows beyond which they are written without waiting for an entry.
-const queueLimit = 16 << 10
+const (
+	// queueWorth is the number of places that are worth a share in a batch of entries.
+	queueWorth = 2048
+	// queueLimit is the number from which they are written without waiting for one.
+	queueLimit = 16 << 10
+)
 
 func (p *places) init(db *DB) {
 	p.db, p.fresh, p.numbers = db, map[entry.ID]Place{}, map[[16]byte]packState{}
@@ -68,14 +73,15 @@ func (p *places) load() error {
 // AddPlaces records where durable chunks lie.
 func (db *DB) AddPlaces(ids []entry.ID, at []Place) error {
 	p := &db.places
-	var row [3 * binary.MaxVarintLen64]byte
 	p.mu.Lock()
 	for i, id := range ids {
 		st := p.number(at[i].Pack)
 		p.fresh[id] = at[i]
-		p.enqueue(placeKey(id), appendPlace(row[:0], st.number, at[i]))
+		row := append(append(make([]byte, 0, 33+12), famPlace), id[:]...)
+		row = appendPlace(row, st.number, at[i])
+		p.queue.rows = append(p.queue.rows, mutation{key: row[:33:33], val: row[33:]})
 	}
-	full := p.queue != nil && p.queue.Count() > queueLimit
+	full := len(p.queue.rows) >= queueLimit
 	p.mu.Unlock()
 	if full {
 		return p.flush()
@@ -88,30 +94,23 @@ func appendPlace(dst []byte, pack uint64, at Place) []byte {
 	return binary.AppendUvarint(dst, uint64(at.Length))
 }
 
-func (p *places) enqueue(key, val []byte) {
-	if p.queue == nil {
-		p.queue = p.db.peb.NewBatch()
-	}
-	p.queue.Set(key, val, nil)
-}
-
 func (p *places) number(pack [16]byte) packState {
 	st, ok := p.numbers[pack]
 	if !ok {
 		st = packState{number: uint64(len(p.packs))}
 		p.packs = append(p.packs, pack)
 		p.numbers[pack] = st
-		p.enqueuePack(pack, st)
+		p.mark(pack, st)
 	}
 	return st
 }
 
-func (p *places) enqueuePack(pack [16]byte, st packState) {
+func (p *places) mark(pack [16]byte, st packState) {
 	row := append(binary.AppendUvarint(nil, st.number), 0)
 	if st.known {
 		row[len(row)-1] = 1
 	}
-	p.enqueue(append([]byte{famPack}, pack[:]...), row)
+	p.marks = append(p.marks, mutation{key: append([]byte{famPack}, pack[:]...), val: row})
 }
 
 // KnowPack marks a sealed pack: all its chunks were added.
@@ -122,7 +121,7 @@ func (db *DB) KnowPack(pack [16]byte) {
 	st := p.number(pack)
 	st.known = true
 	p.numbers[pack] = st
-	p.enqueuePack(pack, st)
+	p.mark(pack, st)
 }
 
 // KnowsPack reports whether KnowPack was called and has survived.
@@ -197,17 +196,18 @@ func (db *DB) EachPlace(fn func(id entry.ID, at Place) error) error {
 	})
 }
 
-// drain adds the queued rows to b. DB.writing is held until settle.
-func (p *places) drain(b *pebble.Batch) error {
+// drain adds the queued rows to b if there are at least worth of them. DB.writing is held until settle.
+func (p *places) drain(b *pebble.Batch, worth int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.queue == nil {
-		return nil
+	if len(p.queue.rows) < worth {
+		return
 	}
-	err := b.Apply(p.queue, nil)
-	p.queue.Close()
-	p.queue, p.writing, p.fresh = nil, p.fresh, map[entry.ID]Place{}
-	return err
+	p.queue.writeTo(b)
+	for i := range p.marks {
+		p.marks[i].writeTo(b)
+	}
+	p.marks, p.writing, p.fresh = nil, p.fresh, map[entry.ID]Place{}
 }
 
 // settle drops from RAM the places that a written batch holds.
@@ -223,10 +223,7 @@ func (p *places) flush() error {
 	defer p.db.writing.Unlock()
 	b := p.db.peb.NewBatch()
 	defer b.Close()
-	if err := p.drain(b); err != nil {
-		return fmt.Errorf("couldn't write the index: %w", err)
-	}
-	if b.Empty() {
+	if p.drain(b, 0); b.Empty() {
 		return nil
 	}
 	if err := p.db.peb.Apply(b, pebble.NoSync); err != nil {
