@@ -72,11 +72,11 @@ func hideCurrent(r index.Reader, b *index.Bucket, q HideRequest, p *entry.Privat
 		p.Marker, p.Null = true, b.Versioning != string(Enabled)
 		return nil
 	}
-	cur, ok, err := r.Current(b.Inc, q.Key)
+	cur, ok, err := r.Latest(b.Inc, q.Key)
 	if err != nil {
 		return err
 	}
-	if err := q.If.check(cur, ok, q.Key); err != nil {
+	if err := q.If.hides(cur, ok, q.Key); err != nil {
 		return err
 	}
 	if b.Versioning != "" {
@@ -90,13 +90,21 @@ func hideCurrent(r index.Reader, b *index.Bucket, q HideRequest, p *entry.Privat
 	return nil
 }
 
+// hides judges the conditions of a DELETE: a delete marker matches no ETag and is not a missing key (AWS: "How to perform conditional deletes").
+func (c Conditions) hides(cur index.Current, ok bool, key string) error {
+	if c.Match != "" && ok && cur.Marker {
+		return ErrPrecondition
+	}
+	return c.check(cur, ok && !cur.Marker, key)
+}
+
 // hideVersion drafts a DELETE of a version, which object lock may refuse.
 func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at ledger.Slot, p *entry.Private, res *HideResult) error {
 	cur, ok, err := s.find(r, b, Place{Bucket: q.Bucket, Key: q.Key, VersionID: q.VersionID})
 	if err != nil {
 		return err
 	}
-	if err := q.If.check(cur, ok && !cur.Marker, q.Key); err != nil {
+	if err := q.If.hides(cur, ok, q.Key); err != nil {
 		return err
 	}
 	if !ok {

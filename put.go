@@ -189,23 +189,17 @@ func overwritable(r index.Reader, b *index.Bucket, key string, by Actor, cond Co
 	return cond.check(cur, ok, key)
 }
 
-// check judges the conditions against the current version (RFC 9110 section 13.1; AWS: If-Match on a missing key is NoSuchKey).
+// check judges the conditions against the current version (RFC 9110 section 13.1; AWS: If-Match on a missing key is NoSuchKey). Size and ModifiedTime hold for what is not there (AWS, DeleteObject).
 func (c Conditions) check(cur index.Current, ok bool, key string) error {
-	if c.Match != "" {
-		if !ok {
-			return fmt.Errorf("%w: %s", ErrNoKey, key)
-		}
-		if !MatchETag(c.Match, cur.ETag) {
-			return ErrPrecondition
-		}
-	}
-	if c.NoneMatch != "" && ok && MatchETag(c.NoneMatch, cur.ETag) {
-		return ErrPrecondition
-	}
-	if c.ModifiedTime != nil && (!ok || !cur.Time.Truncate(time.Second).Equal(c.ModifiedTime.Truncate(time.Second))) {
-		return ErrPrecondition
-	}
-	if c.Size != nil && (!ok || cur.Size != *c.Size) {
+	switch {
+	case c.Match != "" && !ok:
+		return fmt.Errorf("%w: %s", ErrNoKey, key)
+	case !ok:
+		return nil
+	case c.Match != "" && !MatchETag(c.Match, cur.ETag),
+		c.NoneMatch != "" && MatchETag(c.NoneMatch, cur.ETag),
+		c.ModifiedTime != nil && !cur.Time.Truncate(time.Second).Equal(c.ModifiedTime.Truncate(time.Second)),
+		c.Size != nil && cur.Size != *c.Size:
 		return ErrPrecondition
 	}
 	return nil

@@ -32,6 +32,13 @@ func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
 		return Version{}, missing(at)
 	}
 	v := Version{Bucket: at.Bucket, Key: at.Key, ID: s.versionID(cur.Entry, cur.Null), Entry: cur.Entry, Inc: b.Inc, Time: cur.Time, Marker: cur.Marker, Null: cur.Null}
+	if v.Latest = at.VersionID == ""; !v.Latest {
+		latest, _, err := r.Latest(b.Inc, at.Key)
+		if err != nil {
+			return Version{}, err
+		}
+		v.Latest = latest.Entry == cur.Entry
+	}
 	if cur.Marker {
 		return v, markerErr(at)
 	}
@@ -43,7 +50,6 @@ func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
 		return Version{}, fmt.Errorf("%w: the index has no record of %s/%s: delete the index folder, it will be rebuilt", ErrCorrupt, at.Bucket, at.Key)
 	}
 	v.fill(&rec)
-	v.Latest = at.VersionID == ""
 	if cur.Attrs {
 		a, err := r.Attrs(b.Inc, at.Key, cur.Entry)
 		if err != nil {

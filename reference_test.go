@@ -343,6 +343,9 @@ func (m *reference) note(b *refBucket, key string, c refChange) {
 func (m *reference) decideHide(b *refBucket, c *change, now time.Time) (func(uint64, time.Time), error) {
 	if c.version == "" {
 		cur := b.current(c.key)
+		if c.cond.Match != "" && cur == nil && len(b.shown[c.key]) > 0 {
+			return nil, ErrPrecondition // a delete marker
+		}
 		if err := conditions(c.cond, cur); err != nil {
 			return nil, err
 		}

@@ -3,9 +3,11 @@ package stele
 import (
 	"context"
 	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"stele/entry"
 	"stele/internal/index"
@@ -132,7 +134,8 @@ type CompleteRequest struct {
 // errChanged: a part changed between reading the list of parts and the commit; the caller reads again.
 var errChanged = errors.New("the upload changed meanwhile")
 
-// Complete commits the object. It moves no bytes: the object's body is a list of the parts' bodies.
+// Complete commits the object. It moves no bytes: the object's body is a list of the parts' bodies. Completed already, with the same parts: the version that it became then, whatever the conditions say now, so
+// that a client which did not hear the answer may ask again. ErrNoUpload, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, and as for Put.
 func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error) {
 	if err := s.enter(); err != nil {
 		return Version{}, err
@@ -140,10 +143,69 @@ func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error
 	defer s.leave()
 	for {
 		v, err := s.completeOnce(ctx, q)
+		if errors.Is(err, ErrNoUpload) {
+			if v, found, ferr := s.completed(ctx, q); found || ferr != nil {
+				return v, ferr
+			}
+		}
 		if !errors.Is(err, errChanged) {
 			return v, err
 		}
 	}
+}
+
+// completedWithin is how many of the newest versions of a key are asked whether an upload became them.
+const completedWithin = 16
+
+// completed finds the version that an upload has become.
+func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, found bool, err error) {
+	b, err := s.bucketRow(q.Bucket, View{})
+	if err != nil {
+		return v, false, err
+	}
+	etag, ok := etagOfParts(q.Parts)
+	if !ok {
+		return v, false, nil
+	}
+	var near []index.Record
+	n := 0
+	err = s.index.History(b.Inc, q.Key, func(r index.Record) error {
+		if r.Parts > 0 && r.ETag == etag {
+			near = append(near, r)
+		}
+		if n++; n == completedWithin {
+			return errStop
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return v, false, err
+	}
+	for i := range near {
+		e, _, _, err := s.led().Entry(ctx, near[i].Entry)
+		if err != nil {
+			return v, false, translate(err)
+		}
+		if e.Private.Upload == q.Upload {
+			v = Version{Bucket: q.Bucket, Key: q.Key, ID: s.versionID(e.Index, near[i].Null), Entry: e.Index, Inc: b.Inc}
+			v.fill(&near[i])
+			return v, true, nil
+		}
+	}
+	return v, false, nil
+}
+
+// etagOfParts returns the ETag of an object made of parts with these ETags.
+func etagOfParts(parts []Part) (string, bool) {
+	h := md5.New()
+	for _, p := range parts {
+		sum, err := hex.DecodeString(strings.Trim(p.ETag, `"`))
+		if err != nil || len(sum) != md5.Size {
+			return "", false
+		}
+		h.Write(sum)
+	}
+	return fmt.Sprintf("%x-%d", h.Sum(nil), len(parts)), true
 }
 
 func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, error) {
@@ -158,6 +220,9 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 	}
 	chosen, err := s.choose(q)
 	if err != nil {
+		if now, terr := r.Touched(q.Upload); terr == nil && now != touched {
+			err = errChanged // parts were sought that another call has completed, aborted or replaced
+		}
 		return Version{}, err
 	}
 	var sum *entry.Checksum
@@ -206,7 +271,7 @@ func (s *Store) choose(q CompleteRequest) ([]Part, error) {
 			return nil, fmt.Errorf("%w: part %d follows part %d", ErrPartOrder, want.Number, q.Parts[i-1].Number)
 		}
 		p, ok := have[want.Number]
-		if !ok || !MatchETag(want.ETag, p.ETag) {
+		if !ok || strings.Trim(want.ETag, `"`) != p.ETag {
 			return nil, fmt.Errorf("%w: part %d", ErrInvalidPart, want.Number)
 		}
 		if want.Checksum != nil && (p.Checksum == nil || p.Checksum.Value != want.Checksum.Value) {
@@ -261,14 +326,14 @@ type UploadPage struct {
 	NextID    string
 }
 
-// Uploads returns a page of open uploads, by key, then id. After and AfterID are the markers.
+// Uploads returns a page of open uploads, by key, then id. After and AfterID are the markers; Max 0 lists none.
 func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, err error) {
 	if err := s.enter(); err != nil {
 		return UploadPage{}, err
 	}
 	defer s.leave()
 	b, err := s.bucketRow(q.Bucket, View{})
-	if err != nil {
+	if err != nil || q.Max <= 0 {
 		return page, err
 	}
 	n, last := 0, ""
@@ -313,7 +378,10 @@ func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit 
 	if u, err = s.UploadInfo(ctx, bucket, key, id); err != nil {
 		return nil, u, false, err
 	}
-	err = s.index.Parts(id, after, func(p index.Part) error {
+	if after >= MaxParts || limit <= 0 {
+		return nil, u, false, nil
+	}
+	err = s.index.Parts(id, max(after, 0), func(p index.Part) error {
 		if len(parts) == limit {
 			more = true
 			return errStop

@@ -1,0 +1,141 @@
+package stele
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func begin(t *testing.T, s *Store, key string) Upload {
+	t.Helper()
+	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "books", Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func part(t *testing.T, s *Store, u Upload, n int, body []byte) Part {
+	t.Helper()
+	p, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: u.Bucket, Key: u.Key, Upload: u.ID, Number: n, Body: bytes.NewReader(body), Size: int64(len(body))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestCompleteTwice: a client that did not hear the first answer asks again, and hears it. Whatever was written meanwhile stays.
+func TestCompleteTwice(t *testing.T) {
+	for _, state := range []Versioning{Unversioned, Enabled} {
+		s := newMemStore(t, Options{})
+		makeBucket(t, s, "books", false, state)
+		u := begin(t, s, "a")
+		p := part(t, s, u, 1, []byte("part"))
+		q := CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{p}, If: Conditions{NoneMatch: "*"}}
+		var wg sync.WaitGroup
+		var got [4]Version
+		for i := range got {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				var err error
+				if got[i], err = s.Complete(ctx, q); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		wg.Wait()
+		put(t, s, "books", "a", []byte("newer"))
+		size := s.Size()
+		again, err := s.Complete(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range got {
+			if v.Entry != again.Entry || v.ID != again.ID || v.ETag != again.ETag || v.Size != again.Size {
+				t.Errorf("%+v and %+v", v, again)
+			}
+		}
+		if s.Size() != size || string(read(t, s, Place{Bucket: "books", Key: "a"})) != "newer" {
+			t.Error("the second answer changed something")
+		}
+		q.Parts = []Part{{Number: 1, ETag: strings.Repeat("0", 32)}}
+		if _, err := s.Complete(ctx, q); !errors.Is(err, ErrNoUpload) {
+			t.Errorf("other parts: %v", err)
+		}
+		u = begin(t, s, "a")
+		p = part(t, s, u, 1, []byte("part"))
+		if _, err := s.Abort(ctx, Local(), "books", "a", u.ID); err != nil {
+			t.Fatal(err)
+		}
+		q.Upload, q.Parts = u.ID, []Part{p}
+		if _, err := s.Complete(ctx, q); !errors.Is(err, ErrNoUpload) {
+			t.Errorf("aborted: %v", err)
+		}
+	}
+}
+
+// TestPartsAreNamedExactly: the ETag of a part is no If-Match list.
+func TestPartsAreNamedExactly(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	u := begin(t, s, "a")
+	p := part(t, s, u, 1, []byte("part"))
+	for _, etag := range []string{"*", "", "x, " + p.ETag, p.ETag + ",x", "W/" + p.ETag} {
+		if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{{Number: 1, ETag: etag}}}); !errors.Is(err, ErrInvalidPart) {
+			t.Errorf("%q: %v", etag, err)
+		}
+	}
+	if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{{Number: 1, ETag: `"` + p.ETag + `"`}}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUploadOfAnotherLife: an upload ends with its bucket's incarnation, in each of its calls.
+func TestUploadOfAnotherLife(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	u := begin(t, s, "a")
+	p := part(t, s, u, 1, []byte("part"))
+	if _, err := s.DeleteBucket(ctx, Local(), "books"); err != nil {
+		t.Fatal(err)
+	}
+	makeBucket(t, s, "books", false, Unversioned)
+	if _, err := s.UploadInfo(ctx, "books", "a", u.ID); !errors.Is(err, ErrNoUpload) {
+		t.Error(err)
+	}
+	if _, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 2, Body: unread{t}, Size: 1}); !errors.Is(err, ErrNoUpload) {
+		t.Error(err)
+	}
+	if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{p}}); !errors.Is(err, ErrNoUpload) {
+		t.Error(err)
+	}
+	if _, err := s.Abort(ctx, Local(), "books", "a", u.ID); !errors.Is(err, ErrNoUpload) {
+		t.Error(err)
+	}
+	if page, err := s.Uploads(ctx, ListRequest{Bucket: "books", Max: 10}); err != nil || len(page.Uploads) != 0 {
+		t.Errorf("%+v %v", page, err)
+	}
+}
+
+// TestNoUploadsAreAskedFor: a page of no uploads is not truncated: it would have no marker to go on from.
+func TestNoUploadsAreAskedFor(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	begin(t, s, "a")
+	if page, err := s.Uploads(ctx, ListRequest{Bucket: "books"}); err != nil || page.Truncated || len(page.Uploads) != 0 {
+		t.Errorf("%+v %v", page, err)
+	}
+	u := begin(t, s, "b")
+	part(t, s, u, 1, nil)
+	if parts, _, more, err := s.Parts(ctx, "books", "b", u.ID, 0, 0); err != nil || more || len(parts) != 0 {
+		t.Errorf("%+v %v %v", parts, more, err)
+	}
+	for after, want := range map[int]int{-5: 1, 0: 1, 1: 0, MaxParts: 0, 65535: 0, 1 << 20: 0} { // a number that wraps would begin anew
+		if parts, _, _, err := s.Parts(ctx, "books", "b", u.ID, after, 10); err != nil || len(parts) != want {
+			t.Errorf("after %d: %+v %v", after, parts, err)
+		}
+	}
+}
