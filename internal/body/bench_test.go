@@ -1,8 +1,11 @@
 package body
 
 import (
+	"crypto/md5"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"runtime"
@@ -16,6 +19,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/engine/dir"
+	"stele/internal/frame"
 )
 
 // Benchmarks run on a real folder: BENCH_DIR, else the system's temporary one. Each prints MB per CPU second of the process.
@@ -183,6 +187,36 @@ func BenchmarkGet(b *testing.B) {
 	b.Run("4x64MiB", func(b *testing.B) { benchGet(b, 4, 64<<20, 4) })
 }
 
+// BenchmarkFloor is what the hashes and the cipher alone cost of a byte that is put: MD5, SHA-256 of the body and of the
+// pack, BLAKE3, GCM, CRC-32C, on two goroutines. Put can't be cheaper; run both on the same load of the machine.
+func BenchmarkFloor(b *testing.B) {
+	const size = 64 << 10
+	b.SetBytes(2 * size)
+	start := cpu()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			data := random(size, 1)
+			k := newKeyState(1, [32]byte{})
+			sealer, _ := testKeys{}.Sealer(1, frame.FileID{})
+			m, s, p := md5.New(), sha256.New(), sha256.New()
+			out := make([]byte, 0, size+64)
+			for range b.N {
+				m.Write(data)
+				s.Write(data)
+				k.chunkID(data)
+				out = sealer.Seal(out[:0], 1, data, nil)
+				crc32.Update(0, castagnoli, out)
+				p.Write(out)
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(2*size*float64(b.N)/1e6/(cpu()-start).Seconds(), "MB/cpu-s")
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 func BenchmarkCut(b *testing.B) {
 	g := newGear([32]byte{1})
 	data := random(8<<20, 5)
@@ -192,7 +226,7 @@ func BenchmarkCut(b *testing.B) {
 			chunks := 0
 			for b.Loop() {
 				for at := 0; at < len(data); chunks++ {
-					at += g.cut(c, data[at:])
+					at += g.cut(c, data[at:], true)
 				}
 			}
 			b.ReportMetric(float64(len(data))*float64(b.N)/float64(chunks)/1024, "KiB/chunk")

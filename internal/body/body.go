@@ -115,7 +115,8 @@ type Store struct {
 	files   *fileCache
 	lists   *listCache
 	lanes   lanes
-	keys    atomic.Pointer[keyState]
+	streams atomic.Int32    // large bodies being written
+	keys    sync.Map        // data key id → *keyState
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // background: seals, preparation of packs, filter

@@ -67,18 +67,18 @@ func newGear(dedupKey [32]byte) *gear {
 	return g
 }
 
-// cut returns the length of the first chunk of data. All of data is the chunk if it is not longer than the smallest one;
-// unless data is the object's end, it must hold at least c.max bytes.
-func (g *gear) cut(c *class, data []byte) int {
-	if len(data) <= c.min {
-		return len(data)
-	}
+// cut returns the length of the first chunk of data, or 0 if that depends on what comes behind data. At the body's end nothing comes.
+func (g *gear) cut(c *class, data []byte, end bool) int {
+	short := !end && len(data) < c.max
 	data = data[:min(len(data), c.max)]
 	for at := c.min; at < len(data); at += c.skip {
 		n, h := g.find(data[at:], c.jump)
 		if at += n; h < c.cut {
-			return min(at, len(data))
+			return at
 		}
+	}
+	if short {
+		return 0
 	}
 	return len(data)
 }

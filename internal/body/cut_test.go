@@ -10,7 +10,7 @@ import (
 
 func cuts(g *gear, c *class, data []byte) (ends []int) {
 	for at := 0; at < len(data); {
-		at += g.cut(c, data[at:])
+		at += g.cut(c, data[at:], true)
 		ends = append(ends, at)
 	}
 	return ends

@@ -83,6 +83,9 @@ func (s *Store) learn(ctx context.Context, name [16]byte) error {
 		return err
 	}
 	defer f.Close()
+	if _, err := pack.ReadHeader(f, name); err != nil && !errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, frame.ErrTorn) {
+		return err // a newer format, or no luck with the medium
+	} // a bad header is judged when a chunk is read
 	chunks, err := pack.ReadIndex(f, f.Size())
 	whole := err == nil
 	if errors.Is(err, frame.ErrCorrupt) {

@@ -295,7 +295,7 @@ func (s *Store) load(ctx context.Context, r *run, total int, verify bool) error 
 		if err != nil {
 			return err
 		}
-		if verify && !(&idKeys{s: s, first: a.keyID}).names(data, p.id) {
+		if verify && !s.names(data, p.id, a.keyID) {
 			return fmt.Errorf("chunk %x: its bytes have another name: %w", p.id[:8], frame.ErrCorrupt)
 		}
 		r.plain = append(r.plain, data[p.from:p.to])

@@ -4,7 +4,9 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -12,13 +14,16 @@ import (
 )
 
 // A stream's bytes pass through blocks. A block begins with what was left of the one before, which is less than the
-// largest chunk; then come fresh bytes, which the hashes read while the block is cut and sealed.
+// largest chunk; then come fresh bytes, which are hashed, cut and sealed. With a processor to spare the hashes run on goroutines of
+// their own; else one after the other, while the block is in the processor's cache.
+// Blocks are few and small, because there may be many streams; a stream has a third one only while they are not.
 const (
-	freshBytes     = 1 << 20
-	freshBytesBig  = 2 << 20
-	blockBytes     = freshBytes + 256<<10
-	blockBytesBig  = freshBytesBig + 1<<20
-	blocksInFlight = 3
+	freshBytes    = 384 << 10
+	freshBytesBig = 1 << 20
+	blockBytes    = freshBytes + 256<<10
+	blockBytesBig = freshBytesBig + 1<<20
+	blocksMost    = 3
+	manyStreams   = 8
 )
 
 type block struct {
@@ -46,6 +51,8 @@ func (b *block) done() {
 // stream stores a body of any length: first is what was read already. It returns with all its goroutines ended.
 func (a *appender) stream(first []byte, release func(), in *input, opt WriteOptions) error {
 	a.lane = a.s.lanes.take()
+	a.s.streams.Add(1)
+	defer a.s.streams.Add(-1)
 	h := startHashes(opt)
 	err := a.blocks(first, release, in, h)
 	if herr := h.finish(&a.w.Body); err == nil {
@@ -60,8 +67,11 @@ func (a *appender) stream(first []byte, release func(), in *input, opt WriteOpti
 
 // blocks reads, cuts and stores block after block.
 func (a *appender) blocks(first []byte, release func(), in *input, h *hashes) error {
-	tokens := make(chan struct{}, blocksInFlight) // one for each block that may be filled
-	for range blocksInFlight {
+	tokens := make(chan struct{}, blocksMost) // one for each block that may be in use
+	for range blocksMost - 1 {
+		tokens <- struct{}{}
+	}
+	if a.s.streams.Load() <= manyStreams {
 		tokens <- struct{}{}
 	}
 	var rest []byte // of the last block, which is held until it is copied
@@ -88,7 +98,7 @@ func (a *appender) blocks(first []byte, release func(), in *input, h *hashes) er
 		more, err := in.fill(b.b[n:])
 		n += more
 		b.fresh = b.b[carried:n]
-		h.send(b)
+		h.take(b, int(a.s.streams.Load()) < runtime.GOMAXPROCS(0))
 		last = b
 		if err != nil {
 			b.done()
@@ -107,11 +117,10 @@ func (a *appender) blocks(first []byte, release func(), in *input, h *hashes) er
 // less than a largest chunk.
 func (a *appender) cutBlock(data []byte, end bool) (used int, err error) {
 	for used < len(data) {
-		c := classAt(a.off, a.size)
-		if !end && len(data)-used < c.max {
+		n := a.key.gear.cut(classAt(a.off, a.size), data[used:], end)
+		if n == 0 {
 			break
 		}
-		n := a.key.gear.cut(c, data[used:])
 		if err := a.chunk(data[used : used+n]); err != nil {
 			return used, err
 		}
@@ -120,60 +129,79 @@ func (a *appender) cutBlock(data []byte, end bool) (used int, err error) {
 	return used, nil
 }
 
-// hashes reads each block's fresh bytes on goroutines of its own: MD5 on one, the rest on another.
+// hashes are those of the fresh bytes of all blocks: MD5 on one lane, the rest on another.
 type hashes struct {
-	lanes  []chan *block
-	wait   sync.WaitGroup
-	md5    [16]byte
-	sha    entry.Hash
-	mu     sync.Mutex
-	failed error
+	lanes []*hashLane
+	wait  sync.WaitGroup
+	md5   hash.Hash
+	sha   hash.Hash
+}
+
+type hashLane struct {
+	to     []io.Writer
+	in     chan *block
+	behind sync.WaitGroup // blocks that were sent and are not hashed
+	failed error          // owned by who hashes
 }
 
 func startHashes(opt WriteOptions) *hashes {
-	h := new(hashes)
+	h := &hashes{sha: sha256.New()}
+	h.start(append([]io.Writer{h.sha}, opt.Tee...))
 	if opt.MD5 {
-		sum := md5.New()
-		h.start([]io.Writer{sum}, func() { sum.Sum(h.md5[:0]) })
+		h.md5 = md5.New()
+		h.start([]io.Writer{h.md5})
 	}
-	sum := sha256.New()
-	h.start(append([]io.Writer{sum}, opt.Tee...), func() { sum.Sum(h.sha[:0]) })
 	return h
 }
 
-func (h *hashes) start(to []io.Writer, end func()) {
-	in := make(chan *block, blocksInFlight)
-	h.lanes = append(h.lanes, in)
-	h.wait.Add(1)
-	go func() {
-		defer h.wait.Done()
-		for b := range in {
-			for _, w := range to {
-				if _, err := w.Write(b.fresh); err != nil {
-					h.mu.Lock()
-					h.failed = errors.Join(h.failed, err)
-					h.mu.Unlock()
-				}
-			}
+func (h *hashes) start(to []io.Writer) {
+	l := &hashLane{to: to, in: make(chan *block, blocksMost)}
+	h.lanes = append(h.lanes, l)
+	h.wait.Go(func() {
+		for b := range l.in {
+			l.write(b.fresh)
 			b.done()
+			l.behind.Done()
 		}
-		end()
-	}()
+	})
 }
 
-// send shares the block with the hashes; one use of it stays with the caller.
-func (h *hashes) send(b *block) {
-	b.users.Store(int32(len(h.lanes)) + 1)
-	for _, lane := range h.lanes {
-		lane <- b
+func (l *hashLane) write(p []byte) {
+	for _, w := range l.to {
+		if _, err := w.Write(p); err != nil && l.failed == nil {
+			l.failed = err
+		}
 	}
 }
 
-func (h *hashes) finish(b *entry.Body) error {
-	for _, lane := range h.lanes {
-		close(lane)
+// take hashes the block's fresh bytes, aside or at once; one use of the block stays with the caller.
+func (h *hashes) take(b *block, aside bool) {
+	if !aside {
+		b.users.Store(1)
+		for _, l := range h.lanes {
+			l.behind.Wait() // only where the last block was sent aside
+			l.write(b.fresh)
+		}
+		return
+	}
+	b.users.Store(int32(len(h.lanes)) + 1)
+	for _, l := range h.lanes {
+		l.behind.Add(1)
+		l.in <- b
+	}
+}
+
+func (h *hashes) finish(b *entry.Body) (err error) {
+	for _, l := range h.lanes {
+		close(l.in)
 	}
 	h.wait.Wait()
-	b.MD5, b.SHA256 = h.md5, h.sha
-	return h.failed
+	for _, l := range h.lanes {
+		err = errors.Join(err, l.failed)
+	}
+	h.sha.Sum(b.SHA256[:0])
+	if h.md5 != nil {
+		h.md5.Sum(b.MD5[:0])
+	}
+	return err
 }

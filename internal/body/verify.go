@@ -175,7 +175,6 @@ func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte) (r
 		return rep, err
 	}
 	rep.KeyID = h.KeyID
-	keys := &idKeys{s: s, first: h.KeyID}
 	end, sealed, why := pack.Scan(tee, f.Size(), func(c pack.Scanned) error {
 		if rep.Chunks == len(index) || index[rep.Chunks] != c.Chunk {
 			return fmt.Errorf("footer and frames differ at chunk %d: %w", rep.Chunks, frame.ErrCorrupt)
@@ -184,7 +183,7 @@ func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte) (r
 		if err != nil {
 			return err
 		}
-		if !keys.names(data, c.ID) {
+		if !s.names(data, c.ID, h.KeyID) {
 			return fmt.Errorf("chunk %x: its bytes have another name: %w", c.ID[:8], frame.ErrCorrupt)
 		}
 		rep.Chunks++
@@ -206,25 +205,17 @@ func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte) (r
 	return rep, nil
 }
 
-// idKeys names chunks under the key that a pack was written with, or an earlier one: chunks keep their names when they are
-// moved into a newer pack.
-type idKeys struct {
-	s     *Store
-	first uint32
-	keys  []*keyState
-}
-
-func (k *idKeys) names(data []byte, want entry.ID) bool {
-	for i := uint32(0); i < max(k.first, 1); i++ { // key ids are counted from 1
-		if int(i) == len(k.keys) {
-			id := k.first - i
-			k.keys = append(k.keys, newKeyState(id, k.s.opt.Keys.DedupKey(id)))
-		}
-		if k.keys[i].chunkID(data) == want {
+// names says whether data is chunk want of a pack of that key: named under it, or under an earlier one (chunks keep their
+// names when they are moved into a newer pack).
+func (s *Store) names(data []byte, want entry.ID, keyID uint32) bool {
+	for id := keyID; ; id-- {
+		if s.keyOf(id).chunkID(data) == want {
 			return true
 		}
+		if id <= 1 { // key ids are counted from 1
+			return false
+		}
 	}
-	return false
 }
 
 // hashingReader hashes a file while it is read forward.

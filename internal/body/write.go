@@ -62,21 +62,22 @@ func (w *Written) Release() {
 	}
 }
 
-// keyState is what follows from the current data key.
+// keyState is what follows from a data key.
 type keyState struct {
 	keyID   uint32
 	gear    *gear
 	hashers sync.Pool
 }
 
-func (s *Store) key() *keyState {
-	id := s.opt.Keys.Current()
-	if k := s.keys.Load(); k != nil && k.keyID == id {
-		return k
+// key is that of the current data key.
+func (s *Store) key() *keyState { return s.keyOf(s.opt.Keys.Current()) }
+
+func (s *Store) keyOf(id uint32) *keyState {
+	if k, ok := s.keys.Load(id); ok {
+		return k.(*keyState)
 	}
-	k := newKeyState(id, s.opt.Keys.DedupKey(id))
-	s.keys.Store(k)
-	return k
+	k, _ := s.keys.LoadOrStore(id, newKeyState(id, s.opt.Keys.DedupKey(id)))
+	return k.(*keyState)
 }
 
 func newKeyState(id uint32, dedup [32]byte) *keyState {
@@ -195,7 +196,7 @@ func (a *appender) whole(data []byte, opt WriteOptions) error {
 	for len(data) > 0 {
 		n := len(data)
 		if b.Size > oneChunk {
-			n = a.key.gear.cut(classAt(a.off, a.size), data)
+			n = a.key.gear.cut(classAt(a.off, a.size), data, true)
 		}
 		if err := a.chunk(data[:n]); err != nil {
 			return err
