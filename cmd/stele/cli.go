@@ -28,6 +28,8 @@ type cli struct {
 	Prove   proveCmd   `cmd:"" group:"Audit" help:"Write the receipt of an object, which anyone can check offline."`
 	Verify  verifyCmd  `cmd:"" group:"Audit" help:"Verify the store, or a file against a receipt."`
 	View    viewCmd    `cmd:"" group:"Audit" help:"Pinned views of the past."`
+	Doctor  doctorCmd  `cmd:"" group:"Care" help:"Check the folder, its keys, the disk, the clock and the index, with a next step for each fault."`
+	Dump    dumpCmd    `cmd:"" group:"Care" help:"Read segments and packs as they lie on disk, without index or server."`
 	Version versionCmd `cmd:"" group:"Care" help:"Print the version."`
 }
 

@@ -155,13 +155,13 @@ func (a *app) fail(ctx context.Context, err error) int {
 func (a *app) words(err error) (message, hint string) {
 	message = strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 	if errors.Is(err, context.Canceled) {
-		message = strings.TrimSpace(strings.ReplaceAll(message, context.Canceled.Error(), "interrupted"))
+		message = "interrupted" // by the person who reads it: what broke off where is of no interest
 	}
 	hint = a.hintFor(err)
 	// An error of the store may bring its own next step, as a sentence behind the first.
 	if i := strings.Index(message, ". "); i > 0 && i+2 < len(message) && !errors.As(err, new(hinted)) {
 		if c := message[i+2]; c == '`' || 'A' <= c && c <= 'Z' {
-			hint, message = message[i+2:], message[:i]
+			hint, message = strings.ToLower(message[i+2:i+3])+message[i+3:], message[:i]
 		}
 	}
 	return strings.TrimSuffix(message, "."), strings.TrimSuffix(hint, ".")

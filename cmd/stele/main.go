@@ -24,7 +24,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	a := &app{cli: &cli.Globals, stdin: stdin, stdout: stdout, stderr: stderr}
 	helped := -1
 	parser, err := kong.New(&cli, kong.Name("stele"), kong.Description(description), kong.DefaultEnvars("STELE"), kong.Writers(stdout, stderr),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Vars(helpVars),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Vars(helpVars), kong.WithHyphenPrefixedParameters(true),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Exit(func(c int) { helped = c }))
 	if err != nil {

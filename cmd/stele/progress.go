@@ -66,11 +66,6 @@ func (p *progress) end() {
 	}
 }
 
-func (p *progress) add(things, bytes int64) {
-	p.things.Add(things)
-	p.bytes.Add(bytes)
-}
-
 func (p *progress) draw() {
 	line := p.line(time.Since(p.start))
 	if !p.tty {

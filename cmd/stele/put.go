@@ -39,6 +39,7 @@ type putJob struct {
 	files  atomic.Int64
 	bytes  atomic.Int64
 	missed atomic.Int64 // reported and left out
+	alone  bool         // one file: what is wrong with it is what is wrong
 	mu     sync.Mutex   // guards stderr and stdout lines
 }
 
@@ -63,6 +64,9 @@ func (c *putCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	j := &putJob{app: a, store: s, bucket: bucket, p: a.progress("put", "file")}
+	if info, serr := os.Stat(srcs[0]); len(srcs) == 1 && serr == nil {
+		j.alone = !info.IsDir()
+	}
 	if srcs[0] == "-" {
 		err = j.stdin(ctx, prefix)
 	} else {
@@ -263,6 +267,9 @@ func (j *putJob) one(ctx context.Context, s source) error {
 		return context.Cause(ctx)
 	}
 	var se sourceFault
+	if j.alone {
+		return err
+	}
 	if errors.As(err, &se) || errors.Is(err, stele.ErrBadName) || errors.Is(err, stele.ErrTooLarge) {
 		j.miss(err)
 		return nil

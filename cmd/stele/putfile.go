@@ -111,8 +111,12 @@ func (s *steady) Read(b []byte) (n int, err error) {
 	return n, s.err
 }
 
-// same is io.EOF if the file is as it was when it was opened.
+// same is io.EOF if the file is as it was when it was opened, and has no more bytes than it said: those in /proc say 0.
 func (s *steady) same() error {
+	var more [1]byte
+	if n, _ := s.f.Read(more[:]); n > 0 {
+		return errMoving
+	}
 	now, err := s.f.Stat()
 	if err != nil {
 		return sourceFault{sourceError(err)}

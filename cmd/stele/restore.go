@@ -39,7 +39,7 @@ func safeName(rel string) error {
 	case strings.HasPrefix(rel, "/"):
 		return errors.New("it is an absolute path")
 	case runtime.GOOS == "windows" && strings.ContainsAny(rel, `\:`):
-		return errors.New(`a file name can't hold \ or :`)
+		return errors.New(`a file name can't hold a backslash or a colon`)
 	}
 	for part := range strings.SplitSeq(trimmed, "/") {
 		if part == "" || part == "." || part == ".." {

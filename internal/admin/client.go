@@ -395,3 +395,21 @@ func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report ve
 func (c *Client) Stats(ctx context.Context) (stele.Stats, error) {
 	return invoke[stele.Stats](ctx, c, "Stats", nil)
 }
+
+// Ready returns why the server takes no writes, or nil.
+func (c *Client) Ready(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/healthz/ready", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("couldn't reach the server at %s: %w", c.spoken, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(text)))
+	}
+	return err
+}
