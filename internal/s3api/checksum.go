@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
@@ -13,7 +14,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
+	"github.com/zeebo/xxh3"
 )
 
 // Algorithm is an S3 checksum algorithm.
@@ -26,10 +29,42 @@ const (
 	CRC64NVME
 	SHA1
 	SHA256
+	SHA512
+	MD5
+	XXHASH64
+	XXHASH3
+	XXHASH128
 )
 
+// algorithms says what there is to know of each.
+var algorithms = [...]struct {
+	name string
+	size int // bytes
+	new  func() hash.Hash
+}{
+	CRC32:     {"CRC32", 4, func() hash.Hash { return crc32.NewIEEE() }},
+	CRC32C:    {"CRC32C", 4, func() hash.Hash { return crc32.New(castagnoli) }},
+	CRC64NVME: {"CRC64NVME", 8, func() hash.Hash { return crc64nvme.New() }},
+	SHA1:      {"SHA1", sha1.Size, sha1.New},
+	SHA256:    {"SHA256", sha256.Size, sha256.New},
+	SHA512:    {"SHA512", sha512.Size, sha512.New},
+	MD5:       {"MD5", md5.Size, md5.New},
+	XXHASH64:  {"XXHASH64", 8, func() hash.Hash { return xxhash.New() }},
+	XXHASH3:   {"XXHASH3", 8, func() hash.Hash { return xxh3.New() }},
+	XXHASH128: {"XXHASH128", 16, func() hash.Hash { return xxh3.New128() }},
+}
+
+// headers are their headers, in lower case and as net/http has them.
+var headers, canonicalHeaders = func() (lower, canonical [len(algorithms)]string) {
+	for a := CRC32; int(a) < len(algorithms); a++ {
+		lower[a] = "x-amz-checksum-" + strings.ToLower(algorithms[a].name)
+		canonical[a] = http.CanonicalHeaderKey(lower[a])
+	}
+	return lower, canonical
+}()
+
 // Algorithms lists them all.
-var Algorithms = [...]Algorithm{CRC32, CRC32C, CRC64NVME, SHA1, SHA256}
+var Algorithms = [...]Algorithm{CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHASH64, XXHASH3, XXHASH128}
 
 // FullObject and Composite are the values of x-amz-checksum-type.
 const (
@@ -39,38 +74,18 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (a Algorithm) String() string {
-	return [...]string{"", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"}[a]
-}
+func (a Algorithm) String() string { return algorithms[a].name }
 
 // Header is the algorithm's header: x-amz-checksum-….
-func (a Algorithm) Header() string {
-	return [...]string{"", "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme", "x-amz-checksum-sha1", "x-amz-checksum-sha256"}[a]
-}
+func (a Algorithm) Header() string { return headers[a] }
 
-func (a Algorithm) canonicalHeader() string {
-	return [...]string{"", "X-Amz-Checksum-Crc32", "X-Amz-Checksum-Crc32c", "X-Amz-Checksum-Crc64nvme", "X-Amz-Checksum-Sha1", "X-Amz-Checksum-Sha256"}[a]
-}
+func (a Algorithm) canonicalHeader() string { return canonicalHeaders[a] }
 
 // Size is the checksum's length in bytes.
-func (a Algorithm) Size() int { return [...]int{0, 4, 4, 8, 20, 32}[a] }
+func (a Algorithm) Size() int { return algorithms[a].size }
 
-// New returns a hash; its Sum is what S3 encodes in base64.
-func (a Algorithm) New() hash.Hash {
-	switch a {
-	case CRC32:
-		return crc32.NewIEEE()
-	case CRC32C:
-		return crc32.New(castagnoli)
-	case CRC64NVME:
-		return crc64nvme.New()
-	case SHA1:
-		return sha1.New()
-	case SHA256:
-		return sha256.New()
-	}
-	panic("s3api: hash of no algorithm")
-}
+// New returns a hash; its Sum is what S3 encodes in base64. There is none of NoChecksum.
+func (a Algorithm) New() hash.Hash { return algorithms[a].new() }
 
 // ParseAlgorithm reads a value of x-amz-checksum-algorithm or x-amz-sdk-checksum-algorithm.
 func ParseAlgorithm(s string) (Algorithm, error) {
@@ -106,7 +121,7 @@ func (a Algorithm) CheckType(typ string) (string, error) {
 	switch {
 	case typ != FullObject && typ != Composite:
 		return "", ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
-	case typ == FullObject && (a == SHA1 || a == SHA256), typ == Composite && a == CRC64NVME:
+	case typ == FullObject && a > CRC64NVME, typ == Composite && a == CRC64NVME:
 		return "", ErrInvalidRequest.Msg("The %s checksum type cannot be used with the %s checksum algorithm.", typ, strings.ToLower(a.String()))
 	}
 	return typ, nil
@@ -119,6 +134,8 @@ type Declared struct {
 	Algorithm Algorithm
 	Checksum  []byte // of Algorithm; nil: it comes in the trailer, or only the algorithm was named
 	Trailer   bool   // the checksum follows the body
+
+	sha256Text string // as it was sent
 }
 
 // ParseDeclared reads the digests of a request that was authenticated as a.
@@ -132,7 +149,11 @@ func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
 		d.MD5 = sum
 	}
 	if a.Payload == PayloadHash {
-		d.SHA256, _ = hex.DecodeString(a.SHA256) // setPayload has seen that it is hex
+		if d.sha256Text = a.SHA256; isHex(a.SHA256) && len(a.SHA256) == 64 {
+			d.SHA256, _ = hex.DecodeString(a.SHA256) // it is hex
+		} else {
+			d.SHA256 = []byte{} // an anonymous client's nonsense: no body has it
+		}
 	}
 	return d, d.parseChecksum(h, a)
 }
@@ -208,7 +229,7 @@ func (a Algorithm) Decode(s string) ([]byte, bool) {
 
 // valid tells whether Decode would accept s.
 func (a Algorithm) valid(s string) bool {
-	var buf [48]byte
+	var buf [72]byte
 	if len(s) != base64.StdEncoding.EncodedLen(a.Size()) {
 		return false
 	}
@@ -231,7 +252,7 @@ func (d *Declared) Compare(got Sums, trailer string) error {
 		return ErrBadDigest.With("ExpectedDigest", hex.EncodeToString(d.MD5)).With("CalculatedDigest", base64.StdEncoding.EncodeToString(got.MD5))
 	}
 	if d.SHA256 != nil && !same(d.SHA256, got.SHA256) {
-		return ErrContentSHA256Mismatch.With("ClientComputedContentSHA256", hex.EncodeToString(d.SHA256)).
+		return ErrContentSHA256Mismatch.With("ClientComputedContentSHA256", d.sha256Text).
 			With("S3ComputedContentSHA256", hex.EncodeToString(got.SHA256))
 	}
 	want := d.Checksum

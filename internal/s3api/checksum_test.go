@@ -15,7 +15,8 @@ func TestAlgorithms(t *testing.T) {
 	for alg, want := range map[Algorithm]string{
 		CRC32: "cbf43926", CRC32C: "e3069283", CRC64NVME: "ae8b14860a799888",
 		SHA1:   "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
-		SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+		SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225", MD5: "25f9e794323b453885f5181f1b624d0b",
+		SHA512: "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
 	} {
 		h := alg.New()
 		h.Write([]byte("123456789"))
@@ -27,6 +28,15 @@ func TestAlgorithms(t *testing.T) {
 		}
 		if http.CanonicalHeaderKey(alg.Header()) != alg.canonicalHeader() {
 			t.Errorf("%s: header %s", alg, alg.canonicalHeader())
+		}
+	}
+}
+
+// Those of nothing, as xxHash's own documentation and tests have them, big-endian.
+func TestXXHash(t *testing.T) {
+	for alg, want := range map[Algorithm]string{XXHASH64: "ef46db3751d8e999", XXHASH3: "2d06800538d394c2", XXHASH128: "99aa06d3014798d86001c324468d497f"} {
+		if got := fmt.Sprintf("%x", alg.New().Sum(nil)); got != want || len(want) != 2*alg.Size() {
+			t.Errorf("%s: %s, want %s", alg, got, want)
 		}
 	}
 }
@@ -75,7 +85,7 @@ func TestCheckType(t *testing.T) {
 		ok  bool
 	}{
 		{CRC32, "composite", true}, {CRC32, FullObject, true}, {CRC32C, FullObject, true}, {CRC64NVME, FullObject, true},
-		{CRC64NVME, Composite, false}, {SHA1, FullObject, false}, {SHA256, FullObject, false}, {SHA256, Composite, true}, {SHA1, "x", false},
+		{CRC64NVME, Composite, false}, {SHA1, FullObject, false}, {SHA256, FullObject, false}, {SHA256, Composite, true}, {XXHASH3, Composite, true}, {MD5, FullObject, false}, {SHA1, "x", false},
 	} {
 		if _, err := c.alg.CheckType(c.typ); (err == nil) != c.ok {
 			t.Errorf("%s %s: %v", c.alg, c.typ, err)
@@ -106,7 +116,9 @@ func TestDeclared(t *testing.T) {
 		{"x-amz-checksum-sha256: " + hello(SHA256), "", "", ""},
 		{"x-amz-checksum-sha256: " + base64.StdEncoding.EncodeToString(make([]byte, 32)), "", "", "BadDigest"},
 		{"x-amz-checksum-sha256: AAAA", "InvalidRequest", "Value for x-amz-checksum-sha256 header is invalid.", ""},
-		{"x-amz-checksum-sha512: AAAA", "InvalidRequest", "algorithm type you specified", ""},
+		{"x-amz-checksum-sha3: AAAA", "InvalidRequest", "algorithm type you specified", ""},
+		{"x-amz-checksum-xxhash128: " + hello(XXHASH128), "", "", ""},
+		{"x-amz-checksum-md5: " + hello(SHA1), "InvalidRequest", "Value for x-amz-checksum-md5 header is invalid.", ""},
 		{"x-amz-checksum-crc32: " + hello(CRC32) + "|x-amz-checksum-crc32c: " + hello(CRC32C), "InvalidRequest", "Multiple checksum", ""},
 		{"x-amz-sdk-checksum-algorithm: CRC32", "InvalidRequest", "no corresponding", ""},
 		{"x-amz-sdk-checksum-algorithm: CRC32|x-amz-checksum-crc32c: " + hello(CRC32C), "InvalidRequest", "x-amz-sdk-checksum-algorithm header", ""},

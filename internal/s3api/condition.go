@@ -33,32 +33,32 @@ const (
 	forAll
 )
 
-// operators are the tests, by the name in lower case of the one that is not negated. Not… negates.
+// operators are the tests, by the name of the one that is not negated.
 var operators = map[string]func(want, got string) bool{
-	"stringequals":             func(w, g string) bool { return w == g },
-	"stringequalsignorecase":   strings.EqualFold,
-	"stringlike":               match,
-	"arnequals":                match,
-	"arnlike":                  match,
-	"binaryequals":             func(w, g string) bool { return w == g },
-	"bool":                     strings.EqualFold,
-	"ipaddress":                inNetwork,
-	"numericequals":            numeric(func(g, w float64) bool { return g == w }),
-	"numericlessthan":          numeric(func(g, w float64) bool { return g < w }),
-	"numericlessthanequals":    numeric(func(g, w float64) bool { return g <= w }),
-	"numericgreaterthan":       numeric(func(g, w float64) bool { return g > w }),
-	"numericgreaterthanequals": numeric(func(g, w float64) bool { return g >= w }),
-	"dateequals":               dates(func(c int) bool { return c == 0 }),
-	"datelessthan":             dates(func(c int) bool { return c < 0 }),
-	"datelessthanequals":       dates(func(c int) bool { return c <= 0 }),
-	"dategreaterthan":          dates(func(c int) bool { return c > 0 }),
-	"dategreaterthanequals":    dates(func(c int) bool { return c >= 0 }),
+	"StringEquals":             func(w, g string) bool { return w == g },
+	"StringEqualsIgnoreCase":   strings.EqualFold,
+	"StringLike":               match,
+	"ArnEquals":                match,
+	"ArnLike":                  match,
+	"BinaryEquals":             func(w, g string) bool { return w == g },
+	"Bool":                     strings.EqualFold,
+	"IpAddress":                inNetwork,
+	"NumericEquals":            numeric(func(g, w float64) bool { return g == w }),
+	"NumericLessThan":          numeric(func(g, w float64) bool { return g < w }),
+	"NumericLessThanEquals":    numeric(func(g, w float64) bool { return g <= w }),
+	"NumericGreaterThan":       numeric(func(g, w float64) bool { return g > w }),
+	"NumericGreaterThanEquals": numeric(func(g, w float64) bool { return g >= w }),
+	"DateEquals":               dates(func(c int) bool { return c == 0 }),
+	"DateLessThan":             dates(func(c int) bool { return c < 0 }),
+	"DateLessThanEquals":       dates(func(c int) bool { return c <= 0 }),
+	"DateGreaterThan":          dates(func(c int) bool { return c > 0 }),
+	"DateGreaterThanEquals":    dates(func(c int) bool { return c >= 0 }),
 }
 
 var negatedOperators = map[string]string{
-	"stringnotequals": "stringequals", "stringnotequalsignorecase": "stringequalsignorecase", "stringnotlike": "stringlike",
-	"arnnotequals": "arnequals", "arnnotlike": "arnlike", "notipaddress": "ipaddress",
-	"numericnotequals": "numericequals", "datenotequals": "dateequals",
+	"StringNotEquals": "StringEquals", "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase", "StringNotLike": "StringLike",
+	"ArnNotEquals": "ArnEquals", "ArnNotLike": "ArnLike", "NotIpAddress": "IpAddress",
+	"NumericNotEquals": "NumericEquals", "DateNotEquals": "DateEquals",
 }
 
 func numeric(cmp func(got, want float64) bool) func(want, got string) bool {
@@ -148,6 +148,47 @@ func conditionKey(k string) string {
 	return strings.ToLower(k)
 }
 
+// onlyOn are the keys that a few actions have and no other: a condition on them would never be what it looks like elsewhere.
+var onlyOn = map[string]map[string]bool{}
+
+func init() {
+	list := set("s3:listbucket s3:listbucketversions")
+	for _, k := range [...]string{"s3:prefix", "s3:delimiter", "s3:max-keys"} {
+		onlyOn[k] = list
+	}
+	acl := set("s3:putobject s3:putobjectacl s3:putobjectversionacl s3:putbucketacl s3:createbucket")
+	for _, k := range [...]string{"acl", "grant-full-control", "grant-read", "grant-read-acp", "grant-write", "grant-write-acp"} {
+		onlyOn["s3:x-amz-"+k] = acl
+	}
+	version := map[string]bool{}
+	for a := range knownActions {
+		if strings.Contains(a, "version") && !strings.Contains(a, "bucket") {
+			version[a] = true
+		}
+	}
+	onlyOn["s3:versionid"] = version
+}
+
+// checkConditions demands that every action can have every key that the conditions are about.
+func (s *statement) checkConditions() error {
+	for _, c := range s.conditions {
+		actions, ok := onlyOn[c.key]
+		if !ok || s.notAction {
+			continue
+		}
+		for _, pattern := range s.actions {
+			found := false
+			for a := range actions {
+				found = found || match(pattern, a)
+			}
+			if !found {
+				return malformedPolicy("Conditions do not apply to combination of actions and resources in statement")
+			}
+		}
+	}
+	return nil
+}
+
 func (s *statement) parseConditions(f map[string]json.RawMessage, _ PolicyRules) error {
 	raw, ok := f["Condition"]
 	if !ok {
@@ -182,18 +223,18 @@ func (s *statement) parseConditions(f map[string]json.RawMessage, _ PolicyRules)
 // parseOperator reads [ForAnyValue:|ForAllValues:]Operator[IfExists].
 func parseOperator(name string) (policyCondition, error) {
 	var c policyCondition
-	op := strings.ToLower(name)
-	if rest, ok := strings.CutPrefix(op, "foranyvalue:"); ok {
+	op := name
+	if rest, ok := strings.CutPrefix(op, "ForAnyValue:"); ok {
 		op, c.set = rest, forAny
-	} else if rest, ok := strings.CutPrefix(op, "forallvalues:"); ok {
+	} else if rest, ok := strings.CutPrefix(op, "ForAllValues:"); ok {
 		op, c.set = rest, forAll
 	}
-	op, c.ifExists = strings.CutSuffix(op, "ifexists")
+	op, c.ifExists = strings.CutSuffix(op, "IfExists")
 	if positive, ok := negatedOperators[op]; ok {
 		op, c.negated = positive, true
 	}
-	c.pattern = strings.HasSuffix(op, "like") || strings.HasPrefix(op, "arn")
-	c.null = op == "null" && !c.ifExists
+	c.pattern = strings.HasSuffix(op, "Like") || strings.HasPrefix(op, "Arn")
+	c.null = op == "Null" && !c.ifExists
 	c.test = operators[op]
 	if c.test == nil && !c.null {
 		return c, malformedPolicy("Invalid Condition type : %s", name)
@@ -203,18 +244,22 @@ func parseOperator(name string) (policyCondition, error) {
 
 // checkValues refuses values that could never match: a typing error must not make a Deny toothless.
 func (c *policyCondition) checkValues(operator string) error {
-	op := strings.ToLower(operator)
+	op := operator
 	for _, v := range c.values {
 		var err error
 		switch {
 		case strings.Contains(v, "${"):
-		case c.null, strings.Contains(op, "bool"):
+		case c.key == "aws:sourceip":
+			if _, err := parseNetwork(v); err != nil {
+				return malformedPolicy("Invalid IP address in Conditions")
+			}
+		case c.null, strings.Contains(op, "Bool"):
 			_, err = strconv.ParseBool(strings.ToLower(v))
-		case strings.Contains(op, "ipaddress"):
+		case strings.Contains(op, "IpAddress"):
 			_, err = parseNetwork(v)
-		case strings.Contains(op, "numeric"):
+		case strings.Contains(op, "Numeric"):
 			_, err = strconv.ParseFloat(v, 64)
-		case strings.Contains(op, "date"):
+		case strings.Contains(op, "Date"):
 			_, err = policyTime(v)
 		}
 		if err != nil {

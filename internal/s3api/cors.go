@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,8 +11,11 @@ import (
 type CORSRule struct {
 	ID                                                            string
 	AllowedMethods, AllowedOrigins, AllowedHeaders, ExposeHeaders []string
-	MaxAgeSeconds                                                 int // -1: not set
+	MaxAgeSeconds                                                 int // NoMaxAge: not set
 }
+
+// NoMaxAge is a MaxAgeSeconds that was not given; S3 keeps negative ones.
+const NoMaxAge = math.MinInt32
 
 const maxCORSRules = 100
 
@@ -41,7 +45,7 @@ func DecodeCORS(b []byte) ([]CORSRule, error) {
 }
 
 func decodeCORSRule(e elem) (CORSRule, error) {
-	r := CORSRule{MaxAgeSeconds: -1}
+	r := CORSRule{MaxAgeSeconds: NoMaxAge}
 	for c := range e.children() {
 		v := c.word()
 		switch c.name() {
@@ -56,11 +60,11 @@ func decodeCORSRule(e elem) (CORSRule, error) {
 		case "ExposeHeader":
 			r.ExposeHeaders = append(r.ExposeHeaders, v)
 		case "MaxAgeSeconds":
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 0 {
+			n, err := strconv.ParseInt(v, 10, 32)
+			if err != nil {
 				return r, ErrMalformedXML
 			}
-			r.MaxAgeSeconds = n
+			r.MaxAgeSeconds = int(n)
 		}
 	}
 	return r, r.check()
@@ -124,7 +128,7 @@ func AppendCORS(b []byte, rules []CORSRule) []byte {
 				w.str(l.name, v)
 			}
 		}
-		if r.MaxAgeSeconds >= 0 {
+		if r.MaxAgeSeconds != NoMaxAge {
 			w.int("MaxAgeSeconds", int64(r.MaxAgeSeconds))
 		}
 		w.close("CORSRule")
@@ -146,11 +150,11 @@ func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 	var wanted []string
 	for _, line := range r.Header["Access-Control-Request-Headers"] {
 		for _, h := range strings.Split(line, ",") {
-			h = strings.Trim(h, " ")
-			if !headerName(h) {
+			name := strings.Trim(h, " ")
+			if !headerName(name) {
 				return nil, ErrBadRequest.Msg("Access-Control-Request-Headers \"%s\" contains invalid character.", h)
 			}
-			if h != "" {
+			if h = name; h != "" {
 				wanted = append(wanted, strings.ToLower(h))
 			}
 		}
@@ -222,7 +226,7 @@ func (r *CORSRule) headers(origin string) http.Header {
 		expose = strings.TrimPrefix(expose+", ETag", ", ")
 	}
 	h.Set("Access-Control-Expose-Headers", expose)
-	if r.MaxAgeSeconds >= 0 {
+	if r.MaxAgeSeconds != NoMaxAge {
 		h.Set("Access-Control-Max-Age", strconv.Itoa(r.MaxAgeSeconds))
 	}
 	h.Set("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")

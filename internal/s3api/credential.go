@@ -85,7 +85,7 @@ func parseAuthHeader(header string) (*credential, error) {
 	case algorithm == "AWS4-ECDSA-P256-SHA256":
 		return nil, ErrNotImplemented.With("Header", "Authorization")
 	case algorithm != algorithmV4:
-		return nil, InvalidArgument("Authorization", header, "Unsupported Authorization Type")
+		return nil, InvalidArgument("Authorization", algorithm, "Unsupported Authorization Type")
 	}
 	var value [3]string
 	if n := strings.Count(rest, ",") + 1; n != len(value) {
@@ -124,7 +124,7 @@ var authComponents = [...]string{"Credential", "SignedHeaders", "Signature"}
 func parsePresigned(q Query) (c *credential, expires int, err error) {
 	algorithm, ok := q.Lookup("X-Amz-Algorithm")
 	if q.Has("X-Amz-Security-Token") {
-		return nil, 0, ErrAuthQueryParameters.Msg("Authorization with X-Amz-Security-Token is not supported")
+		return nil, 0, ErrSecurityToken // keys are permanent
 	}
 	for _, n := range [...]string{"X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires"} {
 		ok = ok && q.Get(n) != ""

@@ -61,7 +61,7 @@ var (
 	ErrInvalidPolicyDocument    = def("InvalidPolicyDocument", 400, "The content of the form does not meet the conditions specified in the policy document.")
 	ErrMissingChecksum          = def("InvalidRequest", 400, "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	ErrMultipleChecksums        = def("InvalidRequest", 400, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
-	ErrChecksumAlgorithm        = def("InvalidRequest", 400, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+	ErrChecksumAlgorithm        = def("InvalidRequest", 400, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]")
 	ErrChecksumHeader           = def("InvalidRequest", 400, "The algorithm type you specified in x-amz-checksum- header is invalid.")
 	ErrChecksumSDK              = def("InvalidRequest", 400, "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 	ErrChecksumTypeAlone        = def("InvalidRequest", 400, "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")

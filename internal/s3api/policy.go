@@ -201,6 +201,9 @@ func parseStatement(raw json.RawMessage, rules PolicyRules) (*statement, error) 
 			return nil, err
 		}
 	}
+	if err := s.checkConditions(); err != nil {
+		return nil, err
+	}
 	return s, s.checkMatch()
 }
 

@@ -64,8 +64,16 @@ func TestPolicyRefusals(t *testing.T) {
 		{cond(`{"StringSortOf":{"s3:prefix":"a"}}`), "Invalid Condition type"},
 		{cond(`{"StringEquals":{"s3:nonsense":"a"}}`), "invalid condition key"},
 		{cond(`{"StringEquals":{"aws:SourceIp":[]}}`), "invalid Json"},
-		{cond(`{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "Invalid value"},
-		{cond(`{"NumericLessThan":{"s3:max-keys":"ten"}}`), "Invalid value"},
+		{cond(`{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "Invalid IP address"},
+		{cond(`{"Null":{"aws:SourceIp":"true"}}`), "Invalid IP address"},
+		{cond(`{"IpAddress":{"aws:VpcSourceIp":"x"}}`), "Invalid value"},
+		{cond(`{"stringequals":{"aws:UserAgent":"x"}}`), "Invalid Condition type : stringequals"},
+		{cond(`{"NullIfExists":{"aws:UserAgent":"true"}}`), "Invalid Condition type : NullIfExists"},
+		{cond(`{"ForSomeValues:StringEquals":{"aws:UserAgent":"x"}}`), "Invalid Condition type : ForSomeValues:StringEquals"},
+		{cond(`{"StringEquals":{"s3:prefix":"x"}}`), "Conditions do not apply"},
+		{cond(`{"StringEquals":{"s3:VersionId":"x"}}`), "Conditions do not apply"},
+		{strings.Replace(cond(`{"StringEquals":{"s3:x-amz-acl":"x"}}`), `"s3:GetObject"`, `["s3:GetObject","s3:PutObject"]`, 1), "Conditions do not apply"},
+		{cond(`{"NumericLessThan":{"s3:signatureAge":"ten"}}`), "Invalid value"},
 		{cond(`{"Bool":{"aws:SecureTransport":"yes"}}`), "Invalid value"},
 		{cond(`{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "Invalid value"},
 		{`{"Statement":[` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `,` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `]}`, "unique"},
@@ -189,7 +197,7 @@ func TestConditions(t *testing.T) {
 		`{"DateLessThanEquals":{"aws:CurrentTime":"2026-11-22T12:00:00Z"}}`:              true,
 		`{"DateGreaterThanEquals":{"aws:CurrentTime":"2026-11-22T12:00:01Z"}}`:           false,
 	} {
-		p := policyOf(t, fmt.Sprintf(allowGet, `,"Condition":`+cond))
+		p := policyOf(t, strings.Replace(fmt.Sprintf(allowGet, `,"Condition":`+cond), "s3:GetObject", "s3:*", 1))
 		got := p.Evaluate(&Ask{Action: "s3:GetObject", Bucket: "photos", Key: "k", Context: ctx}) == PolicyAllows
 		if got != want {
 			t.Errorf("%s: %v", cond, got)

@@ -33,9 +33,9 @@ func ParseRange(header string, size int64) (r ByteRange, ok bool, err error) {
 	if first == "" {
 		n, valid := parseOffset(last)
 		switch {
-		case !valid:
+		case !valid, n > 0 && size == 0: // the last bytes of nothing are all of it
 			return r, false, nil
-		case n == 0 || size == 0:
+		case n == 0:
 			return r, false, InvalidRange(header, size)
 		}
 		n = min(n, size)
@@ -266,7 +266,7 @@ func ParseCopySource(header string) (CopySource, error) {
 	var found bool
 	s.Bucket, s.Key, found = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
-	case !plausibleBucketName(s.Bucket):
+	case !plausibleBucketName(s.Bucket) || isIPv4(s.Bucket):
 		return invalid("bucket name")
 	case !found || s.Key == "" || len(s.Key) > maxKeyBytes:
 		return invalid("object key")

@@ -46,7 +46,7 @@ func TestParseRange(t *testing.T) {
 		{"bytes=100-110", 100, ByteRange{}, false, true},
 		{"bytes=99999999999999999999999-", 100, ByteRange{}, false, true},
 		{"bytes=0-", 0, ByteRange{}, false, true},
-		{"bytes=-5", 0, ByteRange{}, false, true},
+		{"bytes=-5", 0, ByteRange{}, false, false},
 	} {
 		r, ok, err := ParseRange(c.header, c.size)
 		if c.bad {
@@ -176,6 +176,7 @@ func TestCopySource(t *testing.T) {
 		{"bucket", CopySource{}, "object key"},
 		{"bucket/", CopySource{}, "object key"},
 		{"B/key", CopySource{}, "bucket name"},
+		{"192.168.1.1/key", CopySource{}, "bucket name"},
 		{"bucket/%zz", CopySource{}, "encoding"},
 		{"bucket/%ff", CopySource{}, "encoding"},
 		{"bucket/key?versionId=", CopySource{}, "empty string"},

@@ -32,14 +32,14 @@ func Parse(r *http.Request, domain string) (Request, error) {
 	if err := req.setNames(r.Host, path, domain); err != nil {
 		return req, err
 	}
-	if v, ok := req.Query.Lookup("versionId"); ok {
-		if v == "" {
-			return req, InvalidArgument("versionId", "", "Version id cannot be the empty string")
-		}
-		req.VersionID = v
-	}
 	if req.Op, err = findOp(r, &req); err != nil {
 		return req, err
+	}
+	if v, ok := req.Query.Lookup("versionId"); ok {
+		if v == "" && (req.Op == OpGetObject || req.Op == OpHeadObject || req.Op == OpDeleteObject) {
+			return req, InvalidArgument("versionId", "", "Version id cannot be the empty string")
+		}
+		req.VersionID = v // empty on a sub-resource: the current version
 	}
 	if req.Op == OpPutObject && req.Query.Has("partNumber") {
 		return req, InvalidArgument("partNumber", req.Query.Get("partNumber"), "This operation does not accept partNumber without uploadId")

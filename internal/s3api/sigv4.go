@@ -93,7 +93,10 @@ func anonymous(r *http.Request) (*Auth, error) {
 		a.Payload = PayloadUnsigned
 		return a, nil
 	}
-	if err := a.setPayload(h); err != nil {
+	if err := a.setPayload(h); errors.Is(err, ErrInvalidArgument) {
+		// No signature depends on it, so S3 takes it for a digest, which then is not that of the body.
+		a.Payload, a.SHA256 = PayloadHash, h
+	} else if err != nil {
 		return nil, err
 	}
 	if a.Payload == PayloadSigned || a.Payload == PayloadSignedTrailer {
@@ -107,6 +110,9 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	c, err := parseAuthHeader(header)
 	if err != nil {
 		return nil, err
+	}
+	if firstOf(r.Header, "X-Amz-Security-Token") != "" {
+		return nil, ErrSecurityToken // keys are permanent
 	}
 	if err := c.checkScope(v.region, headerErrors); err != nil {
 		return nil, err

@@ -281,9 +281,9 @@ func TestListArgs(t *testing.T) {
 		{"/bucket?list-type=2&fetch-owner=true&max-keys=0", ListArgs{FetchOwner: true}, ""},
 		{"/bucket?versions&key-marker=k&version-id-marker=v", ListArgs{MaxKeys: 1000, Marker: "k", SecondMarker: "v", FetchOwner: true}, ""},
 		{"/bucket?uploads&key-marker=k&upload-id-marker=v&max-uploads=3", ListArgs{MaxKeys: 3, Marker: "k", SecondMarker: "v"}, ""},
-		{"/bucket?max-keys=-1", ListArgs{}, "Argument max-keys must be an integer between 0 and 2147483647"},
-		{"/bucket?max-keys=x", ListArgs{}, "Provided max-keys not an integer or within integer range"},
-		{"/bucket?max-keys=9999999999", ListArgs{}, "Provided max-keys not an integer or within integer range"},
+		{"/bucket?max-keys=-1", ListArgs{}, "Argument -1 must be an integer between 0 and 2147483647"},
+		{"/bucket?max-keys=x", ListArgs{}, "Provided x not an integer or within integer range"},
+		{"/bucket?max-keys=9999999999", ListArgs{}, "Provided 9999999999 not an integer or within integer range"},
 		{"/bucket?versions&max-keys=-123", ListArgs{}, "max-keys cannot be negative"},
 		{"/bucket?encoding-type=base64", ListArgs{}, "Invalid Encoding Method"},
 		{"/bucket?list-type=2&continuation-token=", ListArgs{}, "continuation token"},
@@ -306,7 +306,7 @@ func TestListArgs(t *testing.T) {
 	}
 	q, _ = Parse(httptest.NewRequest("GET", "/bucket/k?uploadId=u&part-number-marker=x", nil), "")
 	_, _, err := ParsePartArgs(&q)
-	wantError(t, "marker", err, "InvalidArgument", "part-number-marker")
+	wantError(t, "marker", err, "InvalidArgument", "Provided x")
 }
 
 func TestWriteError(t *testing.T) {

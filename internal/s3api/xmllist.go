@@ -434,10 +434,10 @@ func countArg(q *Request, name string, largest int) (int, error) {
 func parseCount(name, v string) (int, error) {
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil {
-		return 0, InvalidArgument(name, v, "Provided %s not an integer or within integer range", name)
+		return 0, InvalidArgument(name, v, "Provided %s not an integer or within integer range", v)
 	}
 	if n < 0 {
-		return 0, InvalidArgument(name, v, "Argument %s must be an integer between 0 and 2147483647", name)
+		return 0, InvalidArgument(name, v, "Argument %s must be an integer between 0 and 2147483647", v)
 	}
 	return int(n), nil
 }

@@ -195,8 +195,8 @@ func AppendRequestPayment(b []byte) []byte {
 
 // AppendPostResponse appends the reply of a POST upload with success_action_status=201.
 func AppendPostResponse(b []byte, location, bucket, key, etag string) []byte {
-	w := xw{append(b, xmlHeader...)}
-	w.open("PostResponse")
+	w := xw{b}
+	w.root("PostResponse")
 	w.str("Location", location)
 	w.str("Bucket", bucket)
 	w.str("Key", key)
