@@ -48,6 +48,16 @@ func (s *Store) untilClosed(ctx context.Context) (context.Context, context.Cance
 	return ctx, func() { stop(); cancel() }
 }
 
+// goOn returns what a long walk over the index asks now and then.
+func (s *Store) goOn(ctx context.Context) func() error {
+	return func() error {
+		if s.closing() {
+			return ErrClosed
+		}
+		return ctx.Err()
+	}
+}
+
 // closedOr names the reason for a context that Close ended.
 func (s *Store) closedOr(err error) error {
 	if errors.Is(err, context.Canceled) && s.closing() {

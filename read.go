@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 
 	"stele/entry"
 	"stele/internal/index"
@@ -208,14 +209,16 @@ func (s *Store) PartRange(ctx context.Context, v Version, part int) (off, n int6
 }
 
 // List returns a page of current objects.
-func (s *Store) List(ctx context.Context, q ListRequest) (Page, error) { return s.list(q, false) }
+func (s *Store) List(ctx context.Context, q ListRequest) (Page, error) {
+	return s.list(ctx, q, false)
+}
 
 // ListVersions returns a page of the versions and markers that S3 shows, newest first within a key.
 func (s *Store) ListVersions(ctx context.Context, q ListRequest) (Page, error) {
-	return s.list(q, true)
+	return s.list(ctx, q, true)
 }
 
-func (s *Store) list(q ListRequest, versions bool) (page Page, err error) {
+func (s *Store) list(ctx context.Context, q ListRequest, versions bool) (page Page, err error) {
 	if err := s.enter(); err != nil {
 		return Page{}, err
 	}
@@ -224,7 +227,7 @@ func (s *Store) list(q ListRequest, versions bool) (page Page, err error) {
 	if err != nil {
 		return Page{}, err
 	}
-	scan := index.Scan{Inc: b.Inc, Prefix: q.Prefix, Delimiter: q.Delimiter, After: q.After, Max: q.Max, Size: q.At.Size, Versions: versions}
+	scan := index.Scan{Inc: b.Inc, Prefix: q.Prefix, Delimiter: q.Delimiter, After: q.After, Max: q.Max, Size: q.At.Size, Versions: versions, Stop: s.goOn(ctx)}
 	if scan.AfterAt, err = s.afterVersion(b, q, versions); err != nil {
 		return Page{}, err
 	}
@@ -240,7 +243,9 @@ func (s *Store) list(q ListRequest, versions bool) (page Page, err error) {
 			v.Checksum = &entry.Checksum{Algorithm: l.Checksum, Kind: l.Kind}
 		}
 		page.Versions = append(page.Versions, v)
-		page.Next, page.NextID = l.Key, v.ID
+		if page.Next, page.NextID = l.Key, v.ID; b.Versioning != "" {
+			page.NextID = s.versionID(l.Entry, false) // the place, also of a null version: that one may be gone when the next page is asked for
+		}
 		return nil
 	})
 	if !page.Truncated {
@@ -249,7 +254,7 @@ func (s *Store) list(q ListRequest, versions bool) (page Page, err error) {
 	return page, err
 }
 
-// afterVersion returns the entry behind a version id marker. The id "null" is looked up.
+// afterVersion returns the entry behind a version id marker. The id "null" is looked up; where no version has it any more, all of the key is listed rather than nothing.
 func (s *Store) afterVersion(b *index.Bucket, q ListRequest, versions bool) (uint64, error) {
 	if !versions || q.AfterID == "" {
 		return 0, nil
@@ -261,10 +266,23 @@ func (s *Store) afterVersion(b *index.Bucket, q ListRequest, versions bool) (uin
 		}
 		return at, nil
 	}
-	if !q.At.Now() {
-		rec, _, _, err := s.index.At(b.Inc, q.After, q.At.Size, func(r *index.Record) bool { return r.Null })
-		return rec.Entry, err
+	if b.Versioning == "" {
+		return 0, nil // no key has another version
 	}
-	cur, _, err := s.index.Reader().Null(b.Inc, q.After)
-	return cur.Entry, err
+	var at uint64
+	var ok bool
+	var err error
+	if q.At.Now() {
+		var cur index.Current
+		cur, ok, err = s.index.Reader().Null(b.Inc, q.After)
+		at = cur.Entry
+	} else {
+		var rec index.Record
+		rec, _, ok, err = s.index.At(b.Inc, q.After, q.At.Size, func(r *index.Record) bool { return r.Null })
+		at = rec.Entry
+	}
+	if err == nil && !ok {
+		at = math.MaxUint64
+	}
+	return at, err
 }

@@ -268,7 +268,7 @@ func conditions(c Conditions, cur *refVersion) error {
 	switch {
 	case c.Match != "" && cur == nil:
 		return ErrNoKey
-	case c.Match != "" && !matches(c.Match), c.NoneMatch != "" && matches(c.NoneMatch), c.Size != nil && (cur == nil || *c.Size != cur.size()):
+	case c.Match != "" && !matches(c.Match), c.NoneMatch != "" && matches(c.NoneMatch), c.Size != nil && cur != nil && *c.Size != cur.size():
 		return ErrPrecondition
 	}
 	return nil

@@ -94,7 +94,7 @@ type Page struct {
 	Prefixes  []string
 	Truncated bool
 	Next      string // the After of the next page
-	NextID    string // ListVersions: the AfterID of the next page
+	NextID    string // ListVersions: the AfterID of the next page; it need not be the id of a version
 }
 
 // Versioning is a bucket's state.

@@ -17,6 +17,23 @@ type Scan struct {
 	Max       int
 	Size      uint64 // as of this ledger size; 0: now
 	Versions  bool   // every version that S3 shows, newest first, instead of the current ones
+	// Stop is asked now and then whether to go on: a listing of the past passes over all that was hidden. nil: it goes on.
+	Stop func() error
+}
+
+// pause asks Stop every so many rows.
+type pause struct {
+	stop func() error
+	rows int
+}
+
+const pauseRows = 1024
+
+func (p *pause) row() error {
+	if p.rows++; p.stop == nil || p.rows%pauseRows != 0 {
+		return nil
+	}
+	return p.stop()
 }
 
 // Listed is what a listing yields: a version, or a common prefix (Prefix set).
@@ -32,7 +49,7 @@ func (db *DB) List(s Scan, yield func(Listed) error) (more bool, err error) {
 	if s.Max <= 0 {
 		return false, nil
 	}
-	w := walk{Scan: s, yield: yield}
+	w := walk{Scan: s, yield: yield, pause: pause{stop: s.Stop}}
 	if w.skip = w.skipped(); w.skip != "" && after([]byte(w.skip)) == nil {
 		return false, nil // nothing is above it
 	}
@@ -58,6 +75,7 @@ type walk struct {
 	Scan
 	yield func(Listed) error
 	n     int
+	pause pause
 	skip  string // a common prefix that the page before ended with: nothing below it is listed
 }
 

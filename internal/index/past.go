@@ -24,6 +24,7 @@ func (p *past) shown(r *Record) bool {
 		return false
 	}
 	show := !p.hidden[r.Entry] && !(r.Null && p.nullSeen)
+	delete(p.hidden, r.Entry) // hidings are met before what they hide
 	p.nullSeen = p.nullSeen || r.Null
 	return show
 }
@@ -45,37 +46,42 @@ func (db *DB) listPast(w *walk) (err error) {
 		if w.beyond(key) {
 			break
 		}
-		prefix := objectPrefix(famHistory, w.Inc, key)
-		shown, err := db.pastOf(it, prefix, w.Size, !w.Versions)
-		if err != nil {
+		next, err := db.listPastKey(w, it, key)
+		if err != nil || next == nil {
 			return err
 		}
-		if !w.Versions && len(shown) > 0 && shown[0].Marker {
-			shown = nil
-		}
-		fresh := 0 // shown[:fresh] the pages before had
-		for fresh < len(shown) && w.passed(key, shown[fresh].Entry) {
-			fresh++
-		}
-		if cp, rolled := w.common(key); rolled && len(shown) > fresh {
-			if err := w.emit(Listed{Prefix: cp}); err != nil {
-				return err
-			}
-			end := after([]byte(cp))
-			if end == nil {
-				break
-			}
-			ok = it.SeekGE(objectPrefix(famHistory, w.Inc, string(end)))
-			continue
-		}
-		for i, r := range shown[fresh:] {
-			if err := w.emit(Listed{Key: key, Latest: fresh+i == 0, Current: r.current()}); err != nil {
-				return err
-			}
-		}
-		ok = it.SeekGE(after(prefix))
+		ok = it.SeekGE(next)
 	}
 	return readError(it.Error())
+}
+
+// listPastKey lists one key, a version at a time: it may have a million. It returns where the walk goes on; nil: nowhere.
+func (db *DB) listPastKey(w *walk, it *pebble.Iterator, key string) (next []byte, err error) {
+	prefix := objectPrefix(famHistory, w.Inc, key)
+	cp, rolled := w.common(key)
+	latest, listed := true, false
+	err = db.eachPast(it, prefix, w.Size, &w.pause, func(r *Record) (more bool, err error) {
+		first := latest
+		latest = false
+		switch {
+		case !w.Versions && r.Marker:
+			return false, nil
+		case w.passed(key, r.Entry):
+			return true, nil
+		case rolled:
+			listed = true
+			return false, w.emit(Listed{Prefix: cp})
+		}
+		return w.Versions, w.emit(Listed{Key: key, Latest: first, Current: r.current()})
+	})
+	if err != nil || !listed {
+		return after(prefix), err
+	}
+	end := after([]byte(cp))
+	if end == nil {
+		return nil, nil
+	}
+	return objectPrefix(famHistory, w.Inc, string(end)), nil
 }
 
 func (r *Record) current() Current {
@@ -86,22 +92,26 @@ func (r *Record) current() Current {
 	return c
 }
 
-// pastOf returns the versions of one key that S3 showed at a size, newest first; only the newest if latestOnly.
-func (db *DB) pastOf(it *pebble.Iterator, prefix []byte, size uint64, latestOnly bool) (shown []Record, err error) {
+// eachPast calls fn for the versions of one key that S3 showed at a size, newest first, as long as it wants more.
+func (db *DB) eachPast(it *pebble.Iterator, prefix []byte, size uint64, pause *pause, fn func(*Record) (more bool, err error)) error {
 	var p past
 	end := after(prefix)
 	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], complement(size-1)...)); ok && string(it.Key()) < string(end); ok = it.Next() {
+		if err := pause.row(); err != nil {
+			return err
+		}
 		r, err := parseRecord(^binary.BigEndian.Uint64(it.Key()[len(it.Key())-8:]), it.Value())
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if p.shown(&r) {
-			if shown = append(shown, r); latestOnly {
-				break
-			}
+		if !p.shown(&r) {
+			continue
+		}
+		if more, err := fn(&r); err != nil || !more {
+			return err
 		}
 	}
-	return shown, readError(it.Error())
+	return readError(it.Error())
 }
 
 // At returns the version of a key that was current at a size (a marker too), or the shown version with the entry at version, or the null version.
@@ -112,13 +122,16 @@ func (db *DB) At(inc uint64, key string, size uint64, match func(*Record) bool) 
 		return Record{}, false, false, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	shown, err := db.pastOf(it, prefix, size, match == nil)
-	for i := range shown {
-		if match == nil || match(&shown[i]) {
-			return shown[i], i == 0, true, err
+	first := true
+	err = db.eachPast(it, prefix, size, &pause{}, func(r *Record) (more bool, err error) {
+		if match == nil || match(r) {
+			rec, latest, ok = *r, first, true
+			return false, nil
 		}
-	}
-	return Record{}, false, false, err
+		first = false
+		return true, nil
+	})
+	return rec, latest, ok, err
 }
 
 // History calls fn for each record of a key, newest first.
