@@ -182,7 +182,7 @@ func TestAWSLock(t *testing.T) {
 	_, err = rw.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: b, Key: k, VersionId: v.VersionId, BypassGovernanceRetention: aws.Bool(true)})
 	d.refused(err, "AccessDenied", 403)
 	until := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
-	_, err = c.PutObjectRetention(ctx, &s3.PutObjectRetentionInput{Bucket: b, Key: k, Retention: &types.ObjectLockRetention{Mode: "COMPLIANCE", RetainUntilDate: &until}})
+	_, err = c.PutObjectRetention(ctx, &s3.PutObjectRetentionInput{Bucket: b, Key: k, BypassGovernanceRetention: aws.Bool(true), Retention: &types.ObjectLockRetention{Mode: "COMPLIANCE", RetainUntilDate: &until}})
 	d.ok(err)
 	r, err := c.GetObjectRetention(ctx, &s3.GetObjectRetentionInput{Bucket: b, Key: k})
 	d.ok(err)

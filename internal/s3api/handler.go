@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,8 +197,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve is the way of a request: what is asked, who asks, of which bucket as of when, may they; then the operation itself.
 func (c *call) serve() (err error) {
-	c.q, err = Parse(c.r, c.opt.Domain)
-	if err != nil {
+	if err := checkHead(c.r); err != nil {
+		return err
+	}
+	if c.q, err = Parse(c.r, c.opt.Domain); err != nil {
 		return err
 	}
 	if c.q.Op == OpPreflight {
@@ -208,7 +211,10 @@ func (c *call) serve() (err error) {
 	}
 	do := operations[c.q.Op]
 	if do == nil {
-		return ErrNotImplemented.Msg("Stele does not implement %s; docs/S3.md lists what it does.", c.q.Op)
+		return ErrNotImplemented.With("Operation", c.q.Op.String())
+	}
+	if c.q.Op == OpPostObject {
+		return do(c) // the form itself says who asks
 	}
 	if err := c.openBucket(); err != nil {
 		return err
@@ -217,12 +223,34 @@ func (c *call) serve() (err error) {
 		return err
 	}
 	if c.r.Header["Origin"] != nil && c.q.Bucket != "" {
-		c.setCORS()
+		if err := c.setCORS(); err != nil {
+			return err
+		}
 	}
 	if c.sosapi() {
 		return c.serveSOSAPI()
 	}
 	return do(c)
+}
+
+// maxHeadBytes is how long all headers of a request may be, as at AWS.
+const maxHeadBytes = 8 << 10
+
+// checkHead refuses what no operation takes.
+func checkHead(r *http.Request) error {
+	n := 0
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v)
+		}
+	}
+	if n > maxHeadBytes {
+		return ErrHeaderTooLarge.With("MaxSizeAllowed", strconv.Itoa(maxHeadBytes))
+	}
+	if v := firstOf(r.Header, "X-Amz-Copy-Source"); v != "" && r.Method != http.MethodPut && r.Method != http.MethodOptions {
+		return InvalidArgument("x-amz-copy-source", v, "You can only specify a copy source header for copy requests.")
+	}
+	return nil
 }
 
 // newID makes a request id: 16 hex digits, unlike any other of this process and, most likely, of any other.

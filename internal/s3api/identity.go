@@ -68,7 +68,12 @@ func (c *call) openBucket() (err error) {
 	if c.b, err = c.store.Bucket(c.ctx, c.name, c.at); err != nil {
 		return err
 	}
-	if want := firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"); want != "" && want != AccountID && want != c.b.Owner {
+	return checkOwner(firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"), &c.b)
+}
+
+// checkOwner holds a bucket to the owner that the client expects: its access key or the store's one account.
+func checkOwner(want string, b *stele.Bucket) error {
+	if want != "" && want != AccountID && want != b.Owner {
 		return ErrAccessDenied
 	}
 	return nil
@@ -98,16 +103,29 @@ func (c *call) authorize() error {
 	switch c.q.Op {
 	case OpDeleteObjects, OpPostObject:
 		return nil
-	case OpListBuckets, OpCreateBucket:
+	case OpListBuckets:
 		if c.auth.Kind == Anonymous {
-			return ErrAnonymous
+			return ErrAccessDenied
 		}
+	}
+	if err := anonymousRefusals[c.q.Op]; err != nil && c.auth.Kind == Anonymous {
+		return err
 	}
 	key := c.q.Key
 	if key == "" {
 		key = c.q.Query.Get("prefix") // of listings; a setting has none
 	}
 	return c.require(&c.b, c.name, c.at, c.q.Action(), key)
+}
+
+// anonymousRefusals are what AWS lets nobody do without a signature, whatever the policy says, in its words.
+var anonymousRefusals = map[Op]*Error{
+	OpCreateBucket: ErrAnonymous, OpPutBucketAcl: ErrAnonymous, OpPutObjectAcl: ErrAnonymous,
+	OpCreateMultipartUpload:         ErrAnonymous.Msg("Anonymous users cannot initiate multipart uploads. Please authenticate."),
+	OpCopyObject:                    ErrAnonymous.Msg("Anonymous users cannot copy objects. Please authenticate."),
+	OpPutBucketOwnershipControls:    ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),
+	OpDeleteBucketOwnershipControls: ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),
+	OpGetBucketOwnershipControls:    ErrAnonymous.Msg("s3:GetBucketOwnershipControls does not support Anonymous requests!"),
 }
 
 // require refuses unless the caller may carry out action on a bucket, as of a view, and on a key or, for listings, a prefix.

@@ -20,14 +20,16 @@ const (
 
 // incoming is the body of a write: what the store reads, and what it must turn out to be.
 type incoming struct {
-	r       io.Reader
-	size    int64
-	want    Declared
-	sum     Algorithm // to compute and keep
-	tee     []io.Writer
-	hash    interface{ Sum([]byte) []byte }
-	body    io.ReadCloser
-	trailer func(string) string
+	r        io.Reader
+	size     int64
+	want     Declared
+	sum      Algorithm // to compute and keep
+	tee      []io.Writer
+	hash     interface{ Sum([]byte) []byte } // of sum
+	also     interface{ Sum([]byte) []byte } // of the declared algorithm, where another is kept
+	declared []byte                          // the declared algorithm's sum over what arrived
+	body     io.ReadCloser
+	trailer  func(string) string
 }
 
 // openBody makes the request's body readable: unframed, counted, not allowed to stall. sum is the algorithm that the object needs where the
@@ -71,8 +73,17 @@ func (c *call) openBody(sum Algorithm) (*incoming, error) {
 func (in *incoming) compute() {
 	if in.sum != NoChecksum && in.sum != SHA256 {
 		h := in.sum.New()
-		in.hash, in.tee = h, []io.Writer{h}
+		in.hash, in.tee = h, append(in.tee, h)
 	}
+}
+
+// keepAnother keeps a checksum of another algorithm than the declared one, which is only compared.
+func (in *incoming) keepAnother(alg Algorithm) {
+	if alg == in.sum {
+		return
+	}
+	in.also, in.sum, in.hash = in.hash, alg, nil
+	in.compute()
 }
 
 func (in *incoming) close() {
@@ -84,12 +95,20 @@ func (in *incoming) close() {
 // finish holds what arrived to everything that was declared for it, and returns the checksum to keep.
 func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 	got := Sums{MD5: arrived.MD5[:], SHA256: arrived.SHA256[:]}
-	switch {
-	case in.hash != nil:
-		got.Checksum = in.hash.Sum(nil)
-	case in.sum == SHA256:
-		got.Checksum = got.SHA256
+	kept := got.SHA256
+	if in.hash != nil {
+		kept = in.hash.Sum(nil)
 	}
+	switch declared := in.want.Algorithm; {
+	case declared == NoChecksum:
+	case in.also != nil:
+		got.Checksum = in.also.Sum(nil)
+	case declared == SHA256:
+		got.Checksum = got.SHA256
+	default:
+		got.Checksum = kept
+	}
+	in.declared = got.Checksum
 	trailer := ""
 	if in.want.Trailer && in.trailer != nil {
 		trailer = in.trailer(in.want.Algorithm.Header())
@@ -100,7 +119,7 @@ func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 	if in.sum == NoChecksum {
 		return nil, nil
 	}
-	return &entry.Checksum{Algorithm: in.sum.String(), Kind: FullObject, Value: in.sum.Encode(got.Checksum)}, nil
+	return &entry.Checksum{Algorithm: in.sum.String(), Kind: FullObject, Value: in.sum.Encode(kept)}, nil
 }
 
 // takePlace waits until there is room for one more large body.
@@ -169,6 +188,9 @@ func (c *call) readDocument(limit int64, required bool) ([]byte, error) {
 
 // readDeclared reads a small body that must be what was declared.
 func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
+	if c.auth.Payload == PayloadUnsignedTrailer && c.q.Op != OpDeleteObjects && c.q.Op != OpCompleteMultipartUpload {
+		return nil, ErrContentSHA256Usage
+	}
 	if c.r.ContentLength > limit && !c.auth.Payload.Chunked() {
 		return nil, ErrMaxMessageLengthExceeded
 	}

@@ -44,7 +44,7 @@ func listBucketsArgs(q *Request) (limit int, prefix, token string, err error) {
 	limit = 10000
 	if v, ok := q.Query.Lookup("max-buckets"); ok {
 		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > 10000 {
-			return 0, "", "", InvalidArgument("max-buckets", v, "max-buckets must be an integer between 1 and 10000")
+			return 0, "", "", InvalidArgument("max-buckets", v, "Argument max-buckets must be an integer between 1 and 10000.")
 		}
 	}
 	return limit, q.Query.Get("prefix"), q.Query.Get("continuation-token"), nil
@@ -68,7 +68,8 @@ func (c *call) createBucket() error {
 	if err != nil {
 		return err
 	}
-	if l := conf.LocationConstraint; l != "" && l != c.opt.Region {
+	// As at AWS, the region us-east-1 is not named.
+	if l := conf.LocationConstraint; l != "" && (l != c.opt.Region || l == "us-east-1") {
 		return ErrInvalidLocation.With("LocationConstraint", l)
 	}
 	lock := false
@@ -89,6 +90,7 @@ func (c *call) createBucket() error {
 		return err
 	}
 	c.w.Header()["Location"] = []string{"/" + c.name}
+	c.w.Header()["X-Amz-Bucket-Arn"] = []string{arnPrefix + c.name}
 	if err := c.setCommitted(c.w.Header(), done.Entry); err != nil {
 		return err
 	}

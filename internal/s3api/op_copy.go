@@ -41,6 +41,9 @@ func (c *call) copySource() (*source, error) {
 	if named.VersionID != "" {
 		action = "s3:GetObjectVersion"
 	}
+	if err := checkOwner(firstOf(c.r.Header, "X-Amz-Source-Expected-Bucket-Owner"), &src.b); err != nil {
+		return nil, err
+	}
 	if err := c.require(&src.b, bucket, at, action, named.Key); err != nil {
 		return nil, err
 	}
@@ -68,6 +71,11 @@ func sourceError(err error, s CopySource) error {
 
 // copyObject commits a new version with the source's bytes; none are moved.
 func (c *call) copyObject() error {
+	if name := firstOf(c.r.Header, "X-Amz-Checksum-Algorithm"); name != "" {
+		if _, err := ParseAlgorithm(name); err != nil {
+			return err
+		}
+	}
 	src, err := c.copySource()
 	if err != nil {
 		return err
@@ -121,11 +129,10 @@ func (c *call) copyAttributes(src *source) (a attributes, replaces bool, err err
 	if err != nil {
 		return a, false, err
 	}
-	if meta {
-		if a.headers, err = requestHeaders(h); err == nil {
-			a.meta, err = requestMeta(h)
-		}
-	} else {
+	if a.headers, err = requestHeaders(h); err == nil {
+		a.meta, err = requestMeta(h)
+	}
+	if !meta {
 		a.headers, a.meta = withoutRedirect(src.v.Headers, firstOf(h, "X-Amz-Website-Redirect-Location")), src.v.Meta
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
 
 	"stele"
@@ -31,16 +32,23 @@ func (c *call) corsRules() ([]CORSRule, error) {
 	return c.corsets.get(text, DecodeCORS)
 }
 
-// setCORS lets a browser show the reply to its page, if the bucket's rules say so.
-func (c *call) setCORS() {
+// setCORS lets a browser show the reply to its page, if the bucket's rules say so. A request that names the method it asks for, as preflights
+// do, is judged like one, but not refused.
+func (c *call) setCORS() error {
 	rules, err := c.corsRules()
-	if err != nil {
-		c.log.Error("stored CORS rules cannot be read", "bucket", c.name, "err", err)
-		return
+	if err != nil || rules == nil {
+		return err
 	}
-	for name, values := range CORSHeaders(c.r, rules) {
+	headers := CORSHeaders(c.r, rules)
+	if c.r.Header["Access-Control-Request-Method"] != nil && c.r.Header["Origin"] != nil {
+		if headers, err = Preflight(c.r, rules); errors.Is(err, ErrBadRequest) {
+			return err
+		}
+	}
+	for name, values := range headers {
 		c.w.Header()[name] = values
 	}
+	return nil
 }
 
 // preflight answers a browser's question before the request itself. It is not signed.

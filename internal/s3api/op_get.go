@@ -12,15 +12,15 @@ import (
 
 // getObject is GetObject and HeadObject.
 func (c *call) getObject() error {
+	part, err := ParsePartNumber(c.r.Header, c.q.Query)
+	if err != nil {
+		return err
+	}
 	v, err := c.head()
 	if err != nil {
 		return err
 	}
 	h := c.w.Header()
-	part, err := ParsePartNumber(c.r.Header, c.q.Query)
-	if err != nil {
-		return err
-	}
 	if cond := ParseConditions(c.r.Header); !cond.None() {
 		if err := cond.Check(v.ETag, v.Time); err != nil {
 			c.setVersion(h, &v)
@@ -109,6 +109,7 @@ func (c *call) setObject(h http.Header, v *stele.Version, part, status int) erro
 	h["Last-Modified"] = []string{httpTime(v.Time)}
 	h["ETag"] = quoted(v.ETag)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
+	h["X-Amz-Storage-Class"] = isStandard
 	h["Content-Type"] = isOctets
 	for name, value := range v.Headers {
 		if canonical, ok := canonicalKept[name]; ok {
@@ -152,6 +153,9 @@ func (c *call) setReadChecksum(h http.Header, v *stele.Version, part, status int
 		return nil
 	}
 	if part > 0 && v.Parts > 0 {
+		if v.Checksum.Kind != Composite {
+			return nil // parts of a full-object checksum have none of their own
+		}
 		list, err := c.store.PartList(c.ctx, *v)
 		if err != nil || part > len(list) {
 			return err

@@ -28,7 +28,7 @@ func (c *call) listObjects() error {
 	}
 	res := ListObjectsResult{Name: c.q.Bucket, Prefix: a.Prefix, Marker: a.Marker, Delimiter: a.Delimiter, MaxKeys: a.MaxKeys, IsTruncated: page.Truncated, URLEncoding: a.URLEncoding,
 		Contents: c.items(&page, a.FetchOwner), CommonPrefixes: page.Prefixes}
-	if page.Truncated && a.Delimiter != "" { // without a delimiter a client goes on from the last key
+	if page.Truncated { // AWS leaves it out without a delimiter; clients may then go on from the last key, or from this
 		res.NextMarker = page.Next
 	}
 	return c.replyDocument(res.AppendXML)

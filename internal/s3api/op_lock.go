@@ -25,6 +25,9 @@ func (c *call) putObjectLockConfiguration() error {
 	if err != nil {
 		return err
 	}
+	if len(doc) == 0 {
+		return ErrMissingRequestBody
+	}
 	l, err := DecodeLockConfig(doc)
 	if err != nil {
 		return err
@@ -38,10 +41,11 @@ func (c *call) putObjectLockConfiguration() error {
 
 // lockOf finds a version whose bucket has object lock.
 func (c *call) lockOf() (stele.Version, error) {
-	if !c.b.ObjectLock {
-		return stele.Version{}, ErrBucketMissingObjectLock
+	v, err := c.head()
+	if err == nil && !c.b.ObjectLock {
+		err = ErrBucketMissingObjectLock
 	}
-	return c.head()
+	return v, err
 }
 
 func (c *call) getObjectRetention() error {
@@ -56,9 +60,6 @@ func (c *call) getObjectRetention() error {
 }
 
 func (c *call) putObjectRetention() error {
-	if !c.b.ObjectLock {
-		return ErrBucketMissingObjectLock
-	}
 	doc, err := c.readDocument(MaxConfigBytes, false)
 	if err != nil {
 		return err
@@ -66,6 +67,9 @@ func (c *call) putObjectRetention() error {
 	r, err := DecodeRetention(doc, c.now())
 	if err != nil {
 		return err
+	}
+	if !c.b.ObjectLock {
+		return ErrBucketMissingObjectLock
 	}
 	v, err := c.store.SetRetention(c.ctx, c.actor(c.q.Key), c.place(), r.Mode, r.Until)
 	return c.changed(&v, err, http.StatusOK)
@@ -83,9 +87,6 @@ func (c *call) getObjectLegalHold() error {
 }
 
 func (c *call) putObjectLegalHold() error {
-	if !c.b.ObjectLock {
-		return ErrBucketMissingObjectLock
-	}
 	doc, err := c.readDocument(MaxConfigBytes, false)
 	if err != nil {
 		return err
@@ -93,6 +94,9 @@ func (c *call) putObjectLegalHold() error {
 	on, err := DecodeLegalHold(doc)
 	if err != nil {
 		return err
+	}
+	if !c.b.ObjectLock {
+		return ErrBucketMissingObjectLock
 	}
 	v, err := c.store.SetHold(c.ctx, c.by, c.place(), on)
 	return c.changed(&v, err, http.StatusOK)

@@ -22,6 +22,12 @@ func (c *call) postObject() error {
 		return err
 	}
 	c.setActor()
+	if err := c.openBucket(); err != nil {
+		return err
+	}
+	if err := c.setCORS(); err != nil {
+		return err
+	}
 	c.q.Key = form.Key
 	if err := c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key); err != nil {
 		return err

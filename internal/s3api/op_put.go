@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"net/http"
+	"strconv"
 
 	"stele"
 	"stele/entry"
@@ -40,6 +41,7 @@ func (c *call) replyPut(v *stele.Version) error {
 	c.setVersion(h, v)
 	setSum(h, v.Checksum)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
+	h["X-Amz-Object-Size"] = []string{strconv.FormatInt(v.Size, 10)}
 	if err := c.setCommitted(h, v.Entry); err != nil {
 		return err
 	}

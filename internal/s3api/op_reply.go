@@ -21,6 +21,7 @@ var (
 	isEmpty     = []string{"0"}
 	isFullSum   = []string{FullObject}
 	isComposite = []string{Composite}
+	isStandard  = []string{"STANDARD"}
 	isNull      = []string{"null"}
 )
 

@@ -162,7 +162,16 @@ func (c *call) putBucketEncryption() error {
 
 func (c *call) deleteBucketEncryption() error { return c.reply(http.StatusNoContent) }
 
+// noOwnership stands for ownership controls that were deleted; a bucket that never had any is BucketOwnerEnforced, as at AWS.
+const noOwnership = "none"
+
 func (c *call) getOwnershipControls() error {
+	switch c.b.Settings[stele.SettingOwnership] {
+	case "":
+		return c.replyDocument(func(b []byte) []byte { return AppendOwnership(b, BucketOwnerEnforced) })
+	case noOwnership:
+		return ErrNoSuchOwnershipControls.With("BucketName", c.q.Bucket)
+	}
 	return c.show(stele.SettingOwnership, ErrNoSuchOwnershipControls)
 }
 
@@ -178,7 +187,9 @@ func (c *call) putOwnershipControls() error {
 	return c.keep(stele.SettingOwnership, AppendOwnership(nil, o), http.StatusOK)
 }
 
-func (c *call) deleteOwnershipControls() error { return c.drop(stele.SettingOwnership) }
+func (c *call) deleteOwnershipControls() error {
+	return c.keep(stele.SettingOwnership, []byte(noOwnership), http.StatusNoContent)
+}
 
 func (c *call) getPublicAccessBlock() error {
 	return c.show(stele.SettingPublic, ErrNoSuchPublicAccessBlock)

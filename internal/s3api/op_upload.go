@@ -39,6 +39,9 @@ func (c *call) createMultipartUpload() error {
 // uploadChecksum reads x-amz-checksum-algorithm and -type of CreateMultipartUpload; nil: none was asked for.
 func uploadChecksum(h http.Header) (*entry.Checksum, error) {
 	alg, typ := firstOf(h, "X-Amz-Checksum-Algorithm"), firstOf(h, "X-Amz-Checksum-Type")
+	if u := strings.ToUpper(typ); typ != "" && u != FullObject && u != Composite {
+		return nil, ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
+	}
 	if alg == "" {
 		if typ != "" {
 			return nil, ErrChecksumTypeAlone
@@ -85,7 +88,7 @@ func checksumMismatch(want, got Algorithm) error {
 		if a == NoChecksum {
 			return "null"
 		}
-		return strings.ToLower(a.String())
+		return a.String()
 	}
 	return ErrInvalidRequest.Msg("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", name(want), name(got))
 }
@@ -109,6 +112,9 @@ func (c *call) uploadPart() error {
 		return err
 	}
 	defer in.close()
+	if alg == NoChecksum { // the object will have a CRC64NVME, whatever each part was sent with
+		in.keepAnother(CRC64NVME)
+	}
 	if declared := in.want.Algorithm; alg != NoChecksum && declared != alg && (declared != NoChecksum || u.Checksum.Kind == Composite) {
 		return checksumMismatch(alg, declared)
 	}
@@ -119,8 +125,11 @@ func (c *call) uploadPart() error {
 	h := c.w.Header()
 	h["ETag"] = quoted(p.ETag)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
-	if p.Checksum != nil && (alg != NoChecksum || in.want.Algorithm != NoChecksum) {
-		h[algorithmOf(p.Checksum).canonicalHeader()] = []string{p.Checksum.Value}
+	switch declared := in.want.Algorithm; {
+	case declared != NoChecksum:
+		h[declared.canonicalHeader()] = []string{declared.Encode(in.declared)}
+	case alg != NoChecksum:
+		h[alg.canonicalHeader()] = []string{p.Checksum.Value}
 	}
 	return c.reply(http.StatusOK)
 }
@@ -184,7 +193,11 @@ func (c *call) completeMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	doc, declared, err := c.readComplete()
+	doc, err := c.readComplete()
+	if err != nil {
+		return err
+	}
+	declared, err := objectChecksum(h)
 	if err != nil {
 		return err
 	}
@@ -195,16 +208,19 @@ func (c *call) completeMultipartUpload() error {
 	q := stele.CompleteRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: c.q.Query.Get("uploadId"), If: cond}
 	if v := firstOf(h, "X-Amz-Mp-Object-Size"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < 0 {
-			return InvalidArgument("x-amz-mp-object-size", v, "Value for x-amz-mp-object-size header is invalid.")
+		if err != nil {
+			return ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is invalid: '%s'", v)
+		}
+		if n < 0 {
+			return ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is less than zero: '%d'", n)
 		}
 		q.Size = &n
 	}
 	for _, p := range named {
-		q.Parts = append(q.Parts, namedPart(p))
+		q.Parts = append(q.Parts, stele.Part{Number: p.PartNumber, ETag: p.ETag})
 	}
 	q.Finish = func(u stele.Upload, parts []stele.Part) (*entry.Checksum, error) {
-		return completeChecksum(h, u, named, parts, declared)
+		return finishUpload(h, u, named, parts, declared, q.Size)
 	}
 	v, err := c.store.Complete(c.ctx, q)
 	if err != nil {
@@ -236,52 +252,102 @@ func (c *call) location() string {
 	return scheme + c.r.Host + path
 }
 
-func namedPart(p CompletedPart) stele.Part {
-	out := stele.Part{Number: p.PartNumber, ETag: p.ETag}
-	if p.Algorithm != NoChecksum {
-		out.Checksum = &entry.Checksum{Algorithm: p.Algorithm.String(), Value: p.Checksum}
-	}
-	return out
-}
-
 // readComplete reads the list of parts. A checksum among the headers is the object's and not that of this body.
-func (c *call) readComplete() ([]byte, Declared, error) {
-	want, err := ParseDeclared(c.r.Header, c.auth)
-	if err != nil {
-		return nil, want, err
+func (c *call) readComplete() ([]byte, error) {
+	h := http.Header{}
+	for name, v := range c.r.Header {
+		if !strings.HasPrefix(name, "X-Amz-Checksum-") && name != "X-Amz-Sdk-Checksum-Algorithm" {
+			h[name] = v
+		}
 	}
-	object := want
-	want.Algorithm, want.Checksum, want.Trailer = NoChecksum, nil, false
-	doc, err := c.readDeclared(MaxCompleteBytes, want)
-	return doc, object, err
+	want, err := ParseDeclared(h, c.auth)
+	if err != nil {
+		return nil, err
+	}
+	return c.readDeclared(MaxCompleteBytes, want)
 }
 
-// completeChecksum is the object's checksum, from those of its parts.
-func completeChecksum(h http.Header, u stele.Upload, named []CompletedPart, parts []stele.Part, declared Declared) (*entry.Checksum, error) {
+// objectSum is the checksum that a client declares for a whole multipart object.
+type objectSum struct {
+	alg   Algorithm
+	value string // base64, with "-N" where it is composite
+}
+
+// objectChecksum reads it from the headers of CompleteMultipartUpload.
+func objectChecksum(h http.Header) (o objectSum, err error) {
+	for _, alg := range Algorithms {
+		v := firstOf(h, alg.canonicalHeader())
+		if v == "" {
+			continue
+		}
+		if o.alg != NoChecksum {
+			return o, ErrMultipleChecksums
+		}
+		sum, count, composite := strings.Cut(v, "-")
+		if _, ok := alg.Decode(sum); !ok || composite && strings.Trim(count, "0123456789") != "" {
+			return o, ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
+		}
+		o = objectSum{alg, v}
+	}
+	if o.alg == NoChecksum {
+		return o, checkUnknownChecksum(h)
+	}
+	return o, nil
+}
+
+// finishUpload holds a completion to what the client declared, and returns the object's checksum.
+func finishUpload(h http.Header, u stele.Upload, named []CompletedPart, parts []stele.Part, declared objectSum, size *int64) (*entry.Checksum, error) {
+	if size != nil {
+		var total int64
+		for _, p := range parts {
+			total += p.Size
+		}
+		if total != *size {
+			return nil, ErrInvalidRequest.Msg("The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", total, *size)
+		}
+	}
 	alg, kind := algorithmOf(u.Checksum), ""
-	if alg != NoChecksum {
+	if u.Checksum != nil {
 		kind = u.Checksum.Kind
-		if t := firstOf(h, "X-Amz-Checksum-Type"); t != "" && !strings.EqualFold(t, kind) {
+	}
+	if t := firstOf(h, "X-Amz-Checksum-Type"); t != "" {
+		if t = strings.ToUpper(t); t != FullObject && t != Composite {
+			return nil, ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
+		}
+		if alg != NoChecksum && t != kind {
 			return nil, ErrInvalidRequest.Msg("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", kind)
 		}
-		for i, n := range named {
-			if n.Algorithm != NoChecksum && n.Algorithm != alg {
-				return nil, ErrBadDigest.Msg("The %s you specified for part %d did not match what we received.", strings.ToLower(n.Algorithm.String()), parts[i].Number)
-			}
-			if n.Algorithm == NoChecksum && kind == Composite {
-				return nil, ErrInvalidRequest.Msg("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
-					strings.ToLower(alg.String()), n.PartNumber)
-			}
-		}
+	}
+	if err := checkNamed(alg, kind, named, parts); err != nil {
+		return nil, err
 	}
 	sum := sumOfParts(alg, kind, parts)
-	if declared.Checksum == nil {
-		return sum, nil
+	if declared.alg == NoChecksum || alg == NoChecksum || sum == nil {
+		return sum, nil // as AWS does, a checksum of an upload that was opened without one is not looked at
 	}
-	if sum == nil || declared.Algorithm != algorithmOf(sum) || sum.Kind == FullObject && declared.Algorithm.Encode(declared.Checksum) != sum.Value {
-		return nil, ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", declared.Algorithm)
+	bare, _, _ := strings.Cut(sum.Value, "-")
+	if declared.alg != alg || declared.value != sum.Value && !(kind == Composite && declared.value == bare) {
+		return nil, ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", declared.alg)
 	}
 	return sum, nil
+}
+
+// checkNamed compares the checksums that the client names for the parts.
+func checkNamed(alg Algorithm, kind string, named []CompletedPart, parts []stele.Part) error {
+	for i, n := range named {
+		switch {
+		case alg == NoChecksum:
+		case n.Algorithm == NoChecksum && kind == Composite:
+			return ErrInvalidRequest.Msg("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+				strings.ToLower(alg.String()), n.PartNumber)
+		case n.Algorithm == NoChecksum:
+		case n.Algorithm != alg:
+			return ErrBadDigest.Msg("The %s you specified for part %d did not match what we received.", strings.ToLower(n.Algorithm.String()), n.PartNumber)
+		case parts[i].Checksum == nil || n.Checksum != parts[i].Checksum.Value:
+			return ErrInvalidPart.With("PartNumber", strconv.Itoa(n.PartNumber)).With("ETag", n.ETag)
+		}
+	}
+	return nil
 }
 
 // sumOfParts combines the parts' checksums: of the algorithm asked for, else of the one that all parts have; nil if they differ.
@@ -325,7 +391,7 @@ func (c *call) abortMultipartUpload() error {
 		if err != nil {
 			return err
 		}
-		if !u.Started.Truncate(time.Second).Equal(at.UTC()) {
+		if !u.Started.Truncate(time.Second).Equal(at) && !at.After(c.now()) { // AWS ignores dates to come
 			return PreconditionFailed("x-amz-if-match-initiated-time")
 		}
 	}

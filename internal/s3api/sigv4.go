@@ -205,6 +205,13 @@ var scratches = sync.Pool{New: func() any {
 	return &scratch{canonical: make([]byte, 0, 2048), toSign: make([]byte, 0, 256)}
 }}
 
+// free gives s back, unless one huge request made it large.
+func (s *scratch) free() {
+	if cap(s.canonical) <= 64<<10 {
+		scratches.Put(s)
+	}
+}
+
 // check computes the signature and compares it in constant time. The canonical path is the URI-encoded key, as the
 // specification has it; a client that signs the path as it sent it is right as well, since both name the same key.
 func (v *Verifier) check(ctx context.Context, r *http.Request, q *Request, c *credential, a *Auth, stamp, sum string) error {
@@ -214,7 +221,7 @@ func (v *Verifier) check(ctx context.Context, r *http.Request, q *Request, c *cr
 	}
 	a.key, a.scope, a.signature = key, c.scope, c.signature
 	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	defer s.free()
 	path, raw := canonicalPath(q)
 	s.canonical = appendCanonical(s.canonical[:0], r, q, c, path, sum)
 	s.toSign = appendToSign(s.toSign[:0], stamp, c.scope, s.canonical)
@@ -235,14 +242,16 @@ func mismatch(c *credential, toSign, canonical []byte) error {
 	e := ErrSignatureDoesNotMatch.With("AWSAccessKeyId", c.accessKeyID).With("StringToSign", string(toSign)).
 		With("SignatureProvided", c.signature).With("StringToSignBytes", spacedHex(toSign))
 	if canonical != nil {
-		e = e.With("CanonicalRequest", string(canonical)).With("CanonicalRequestBytes", spacedHex(canonical))
+		e = e.With("CanonicalRequest", string(canonical[:min(len(canonical), maxReflected)])).With("CanonicalRequestBytes", spacedHex(canonical))
 	}
 	return e
 }
 
-// spacedHex renders at most the first 4 KiB.
+// maxReflected bounds what an error repeats, since its sender is not known.
+const maxReflected = 16 << 10
+
 func spacedHex(b []byte) string {
-	b = b[:min(len(b), 4096)]
+	b = b[:min(len(b), maxReflected)]
 	out := make([]byte, 0, 3*len(b))
 	for i, c := range b {
 		if i > 0 {
@@ -284,11 +293,12 @@ func (v *Verifier) signingKey(ctx context.Context, c *credential) (*signingKey, 
 	if len(v.keys) >= maxCachedKeys {
 		clear(v.keys)
 	}
-	v.keys[name] = k
+	// Cloned, since they are slices of a whole header.
+	v.keys[keyName{strings.Clone(c.accessKeyID), strings.Clone(c.date)}] = k
 	return k, nil
 }
 
-// deriveKey is SigV4's key derivation; the parts are cloned, since they are slices of a request.
+// deriveKey is SigV4's key derivation.
 func deriveKey(secret, date, region string) *signingKey {
 	k := []byte("AWS4" + secret)
 	for _, part := range [...]string{date, region, "s3", "aws4_request"} {

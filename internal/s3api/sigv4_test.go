@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -315,6 +317,52 @@ func TestKeyCache(t *testing.T) {
 	}
 	if n := len(v.keys); n > maxCachedKeys {
 		t.Errorf("%d keys cached", n)
+	}
+}
+
+// One verifier serves all requests at once, while a key is changed under it.
+func TestVerifierIsConcurrent(t *testing.T) {
+	var turn atomic.Int64
+	v := NewVerifier("us-east-1", func(context.Context, string) (string, error) {
+		if turn.Add(1)%5 == 0 {
+			return "changed", nil
+		}
+		return exampleSecret, nil
+	}, func() time.Time { return exampleTime })
+	var wg sync.WaitGroup
+	var good, bad atomic.Int64
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				r := awsExamples()["get object"]
+				q, err := Parse(r, "s3.amazonaws.com")
+				if err == nil {
+					_, err = v.Verify(t.Context(), r, &q)
+				}
+				switch {
+				case err == nil:
+					good.Add(1)
+				case errors.Is(err, ErrSignatureDoesNotMatch):
+					bad.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if good.Load() != 1280 || bad.Load() != 320 {
+		t.Errorf("%d believed, %d refused", good.Load(), bad.Load())
+	}
+}
+
+// A refusal to somebody unknown is not longer than what he sent, give or take a bound.
+func TestRefusalIsBounded(t *testing.T) {
+	r := awsExamples()["get object"]
+	r.Header.Set("Range", strings.Repeat("<", 900_000))
+	_, err := verify(t, exampleVerifier(), r)
+	if n := len(AppendError(nil, FromError(err), "", ReplyIDs{})); !errors.Is(err, ErrSignatureDoesNotMatch) || n > 200_000 {
+		t.Errorf("%d bytes", n)
 	}
 }
 
