@@ -36,6 +36,7 @@ func (db *DB) Apply(batch []entry.Entry) error {
 		return err
 	}
 	size := batch[len(batch)-1].Index + 1
+	db.lastSalt = batch[len(batch)-1].Salt
 	decoded, err := db.commit(changes, size)
 	if err == nil {
 		err = db.refresh(decoded)
@@ -60,6 +61,7 @@ func (db *DB) commit(changes []change, size uint64) (decoded [][]byte, err error
 	db.places.drain(b, queueWorth)
 	decoded, totals := db.write(b, changes)
 	b.Set(metaApplied, putUint(size), nil)
+	b.Set(metaLast, db.lastSalt[:], nil)
 	if err := db.peb.Apply(b, pebble.NoSync); err != nil {
 		return nil, err
 	}

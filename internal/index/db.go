@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,7 +99,8 @@ func openError(err error) error {
 	if errors.Is(err, ErrFormat) {
 		return err
 	}
-	if errors.Is(err, errRow) || pebble.IsCorruptionError(err) || strings.Contains(err.Error(), "format major version") {
+	// A file that is not there: the power went while the folder was fsynced, and of two new names the file system kept only the one that points to the other.
+	if errors.Is(err, errRow) || pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), "format major version") {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return fmt.Errorf("couldn't open the index: %w", err)

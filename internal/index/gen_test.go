@@ -86,7 +86,8 @@ func (w *writer) checksum() *entry.Checksum {
 
 // next draws an entry.
 func (w *writer) next() entry.Entry {
-	e := entry.Entry{Index: w.m.size, Time: began.Add(time.Duration(w.m.size) * time.Millisecond)}
+	salt := digest(w.m.size, 6)
+	e := entry.Entry{Index: w.m.size, Time: began.Add(time.Duration(w.m.size) * time.Millisecond), Salt: [16]byte(salt[:16])}
 	names := slices.Sorted(maps.Keys(w.m.buckets))
 	what := rapid.IntRange(0, 19).Draw(w.t, "what")
 	switch {

@@ -510,4 +510,9 @@ func (w *world) compareRebuilt() {
 	want, err := dump(w.db)
 	w.must(err)
 	w.equal("rows of a rebuilt index", got, want)
+	if n := len(w.entries); n > 0 {
+		salt, err := again.LastSalt()
+		w.must(err)
+		w.equal("last salt", salt, w.entries[n-1].Salt)
+	}
 }
