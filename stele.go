@@ -175,8 +175,8 @@ func (s *Store) onDisk() bool { return s.fs == vfs.Default }
 func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
 
 func (s *Store) checkIsStore() error {
-	if _, err := s.fs.Stat(s.path(fileFormat)); err == nil {
-		return nil
+	if text, err := readFile(s.fs, s.path(fileFormat)); err == nil {
+		return s.checkFormat(string(text))
 	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
 	}
@@ -193,6 +193,19 @@ func (s *Store) checkIsStore() error {
 		}
 	}
 	return fmt.Errorf("%w: %s holds other files. Name a store's folder with --data, or an empty one for a new store", ErrNotStore, s.dir)
+}
+
+// checkFormat refuses what a newer program made, and what none did.
+func (s *Store) checkFormat(text string) error {
+	var version int
+	_, err := fmt.Sscanf(text, "stele store, format %d\n", &version)
+	switch {
+	case text == formatText:
+		return nil
+	case err == nil && version > 0 && text == fmt.Sprintf("stele store, format %d\n", version):
+		return fmt.Errorf("%w: %s has format %d, this program reads up to 0. Open it with a newer Stele", ErrVersion, s.dir, version)
+	}
+	return fmt.Errorf("%w: %s is not what a store was made with. Copy it back, or write into it: %q", ErrCorrupt, s.path(fileFormat), formatText)
 }
 
 func (s *Store) lockFolder() (err error) {
@@ -282,7 +295,7 @@ func (s *Store) memoryIndex() (err error) {
 func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 	opt := ledger.Options{
 		Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes,
-		Apply:     s.index.Apply,
+		Apply:     func(batch []entry.Entry) error { return s.index.Apply(batch) }, // the index may be made anew below
 		Rotated:   func() { s.flushIndex() },
 		Published: publishedFile{s},
 		Seen:      []ledger.Seen{{By: "the index", Size: s.index.Size()}},
@@ -301,7 +314,37 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 		return err
 	}
 	s.ledger.Store(l)
+	if err := s.ownIndex(ctx, l); err != nil {
+		return err
+	}
 	return s.replay(ctx, l)
+}
+
+// ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.
+func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
+	size := s.index.Size()
+	if size == 0 || size > l.Size() {
+		return nil
+	}
+	last, _, _, err := l.Entry(ctx, size-1)
+	if err != nil {
+		return err
+	}
+	salt, err := s.index.LastSalt()
+	if err == nil && salt == last.Salt {
+		return nil
+	}
+	if s.opt.ReadOnly {
+		return s.memoryIndex()
+	}
+	s.log.Warn("rebuilding the index", "reason", "its rows are not of this ledger", "err", err)
+	if err := s.index.Close(); err != nil {
+		return err
+	}
+	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
+		return fmt.Errorf("couldn't remove the index of another ledger %s: %w", s.path(dirIndex), err)
+	}
+	return s.openIndex()
 }
 
 // replayBatch is the number of entries that recovery applies at once.

@@ -36,8 +36,7 @@ func (db *DB) Apply(batch []entry.Entry) error {
 		return err
 	}
 	size := batch[len(batch)-1].Index + 1
-	db.lastSalt = batch[len(batch)-1].Salt
-	decoded, err := db.commit(changes, size)
+	decoded, err := db.commit(changes, size, batch[len(batch)-1].Salt)
 	if err == nil {
 		err = db.refresh(decoded)
 	}
@@ -53,7 +52,7 @@ func (db *DB) Apply(batch []entry.Entry) error {
 
 // commit writes rows, counters, waiting places and the new size: all of them or none. It returns the keys of changed rows that
 // are kept decoded.
-func (db *DB) commit(changes []change, size uint64) (decoded [][]byte, err error) {
+func (db *DB) commit(changes []change, size uint64, salt [16]byte) (decoded [][]byte, err error) {
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	b := db.peb.NewBatch()
@@ -61,7 +60,7 @@ func (db *DB) commit(changes []change, size uint64) (decoded [][]byte, err error
 	db.places.drain(b, queueWorth)
 	decoded, totals := db.write(b, changes)
 	b.Set(metaApplied, putUint(size), nil)
-	b.Set(metaLast, db.lastSalt[:], nil)
+	b.Set(metaLast, salt[:], nil)
 	if err := db.peb.Apply(b, pebble.NoSync); err != nil {
 		return nil, err
 	}
