@@ -125,7 +125,8 @@ func describe(a index.Attrs) string {
 	return a.Lock.Mode + " until " + a.Lock.Until.Format(time.RFC3339)
 }
 
-// Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey.
+// Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey. It holds the entry's private part, so that there is none for an entry with a secret: ErrBadState for
+// key.create. ErrFuture: no such entry.
 func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -134,6 +135,9 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 	e, _, _, err := s.led().Entry(ctx, at)
 	if err != nil {
 		return nil, translate(err)
+	}
+	if a := e.Private.Access; a != nil && a.Secret != "" {
+		return nil, fmt.Errorf("%w: the receipt of entry %d would hand out the secret of access key %s", ErrBadState, at, a.ID)
 	}
 	var parts []byte
 	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {
@@ -170,13 +174,14 @@ func (s *Store) VKey() string { return s.led().VKey() }
 // Origin returns the ledger's name in its checkpoints.
 func (s *Store) Origin() string { return s.led().Origin() }
 
-// Entry returns one entry.
+// Entry returns one entry; ErrFuture: there is none yet. Secrets of access keys are left out.
 func (s *Store) Entry(ctx context.Context, at uint64) (*entry.Entry, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.leave()
 	e, _, _, err := s.led().Entry(ctx, at)
+	withoutSecret(&e)
 	return &e, translate(err)
 }
 
@@ -223,14 +228,18 @@ func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error
 		if !q.selects(e) {
 			return nil
 		}
-		if a := e.Private.Access; a != nil {
-			shown := *a
-			shown.Secret = ""
-			e.Private.Access = &shown
-		}
+		withoutSecret(e)
 		return fn(e)
 	})
 	return translate(err)
+}
+
+func withoutSecret(e *entry.Entry) {
+	if a := e.Private.Access; a != nil {
+		shown := *a
+		shown.Secret = ""
+		e.Private.Access = &shown
+	}
 }
 
 func (q *LogQuery) selects(e *entry.Entry) bool {
@@ -263,32 +272,38 @@ func (s *Store) refused(ctx context.Context, by Actor, bucket, key, version, wha
 }
 
 // Denied counts a refusal of another kind. A minute's counts become one entry.
-func (s *Store) Denied(by Actor, kind string) { s.denials.count(kind + " " + by.Key) }
+func (s *Store) Denied(by Actor, kind string) { s.denials.count(kind+" "+by.Key, 1) }
 
 func (s *Store) appendDenials(ctx context.Context) error {
 	sums := s.denials.take()
 	if len(sums) == 0 {
 		return nil
 	}
+	data := make(map[string]string, len(sums))
+	for kind, n := range sums {
+		data[kind] = strconv.Itoa(n)
+	}
 	_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.DeniedSum, Private: entry.Private{Data: sums}}, nil
+		return ledgerDraft{Type: entry.DeniedSum, Private: entry.Private{Data: data}}, nil
 	})
+	if err != nil {
+		for kind, n := range sums {
+			s.denials.count(kind, n) // for the next minute
+		}
+	}
 	return err
 }
 
-// maxDenialKinds bounds the kinds that one minute's sum tells apart; the rest are counted together.
-const maxDenialKinds = 64
+// maxDenialKinds and maxDenialKind bound the kinds that one minute's sum tells apart, and their bytes; the rest are counted together. Nobody can make a sum unwritable by how he calls himself.
+const (
+	maxDenialKinds = 64
+	maxDenialKind  = 128
+)
 
-func (d *denials) take() map[string]string {
+func (d *denials) take() map[string]int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sums) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(d.sums))
-	for k, n := range d.sums {
-		out[k] = strconv.Itoa(n)
-	}
+	out := d.sums
 	d.sums = nil
 	return out
 }

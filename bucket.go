@@ -192,7 +192,7 @@ func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Se
 	return s.configure(ctx, by, bucket, string(name), doc, nil)
 }
 
-// Bucket returns the incarnation that a name has in a view; ErrNoBucket if none.
+// Bucket returns the incarnation that a name has in a view; ErrNoBucket if none, ErrFuture for a view beyond the ledger.
 func (s *Store) Bucket(ctx context.Context, name string, at View) (Bucket, error) {
 	if err := s.enter(); err != nil {
 		return Bucket{}, err
@@ -211,7 +211,7 @@ func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 	var err error
 	if at.Now() {
 		b, ok, err = s.index.Reader().Bucket(name)
-	} else {
+	} else if err = s.reached(at); err == nil {
 		b, ok, err = s.index.BucketAt(name, at.Size)
 	}
 	if err == nil && !ok {
@@ -226,6 +226,9 @@ func (s *Store) Buckets(ctx context.Context, at View) ([]Bucket, error) {
 		return nil, err
 	}
 	defer s.leave()
+	if err := s.reached(at); err != nil {
+		return nil, err
+	}
 	rows, err := s.index.Buckets(at.Size)
 	if err != nil {
 		return nil, err

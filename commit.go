@@ -118,7 +118,7 @@ func translate(err error) error {
 		{engine.ErrFull, ErrFull}, {engine.ErrFailed, ErrFailed}, {ledger.ErrFailed, ErrFailed}, {ledger.ErrBehind, ErrBehind},
 		{body.ErrFailed, ErrFailed}, {durable.ErrSync, ErrFailed},
 		{frame.ErrVersion, ErrVersion}, {frame.ErrCorrupt, ErrCorrupt}, {keyring.ErrWrongKey, ErrWrongKey},
-		{durable.ErrLocked, ErrLocked}, {body.ErrErased, ErrErased},
+		{durable.ErrLocked, ErrLocked}, {body.ErrErased, ErrErased}, {ledger.ErrRange, ErrFuture},
 	} {
 		if errors.Is(err, t.below) && !errors.Is(err, t.above) {
 			return fmt.Errorf("%w: %w", t.above, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"stele/entry"
 	"stele/internal/body"
@@ -50,16 +51,17 @@ func (d *denials) alone(now time.Time) bool {
 	return true
 }
 
-func (d *denials) count(kind string) {
+func (d *denials) count(kind string, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sums == nil {
 		d.sums = map[string]int{}
 	}
-	if _, known := d.sums[kind]; !known && len(d.sums) >= maxDenialKinds {
+	_, known := d.sums[kind]
+	if !known && (len(d.sums) >= maxDenialKinds || len(kind) > maxDenialKind || !utf8.ValidString(kind)) {
 		kind = "other"
 	}
-	d.sums[kind]++
+	d.sums[kind] += n
 }
 
 // seals are packs that were sealed and whose pack.seal entry is still to be written. A crash loses the queue, not the packs: unsealed finds them at the next start.

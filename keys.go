@@ -107,10 +107,18 @@ func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, erro
 	return a.AccessKey, nil
 }
 
-// Used takes note that a key was used.
+// Used takes note that a key was used. One that is not there is passed over.
 func (s *Store) Used(id string) {
+	if s.enter() != nil {
+		return
+	}
+	defer s.leave()
+	if _, ok, err := s.index.Reader().Access(id); id != s.root.ID && (err != nil || !ok) {
+		return
+	}
+	now := s.now()
 	s.mu.Lock()
-	s.lastUsed[id] = time.Now()
+	s.lastUsed[id] = now
 	s.mu.Unlock()
 }
 

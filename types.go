@@ -124,7 +124,7 @@ type Bucket struct {
 	ObjectLock bool
 	Default    Retention
 	Settings   map[Setting]string // documents as they were set: XML or JSON text
-	Objects    int64              // current objects
+	Objects    int64              // current objects, of now in every view
 	Bytes      int64              // their bytes
 }
 

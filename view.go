@@ -25,7 +25,8 @@ func commonPrefix(key, prefix, delimiter string) string {
 
 var agoPattern = regexp.MustCompile(`^([0-9]+)([smhdw])$`)
 
-// ViewAt parses a moment: RFC 3339 (or its date, or date and time in UTC), 7d (ago: s, m, h, d, w), @123456 (a ledger size), or a pinned view's name. ErrFuture for what has not happened.
+// ViewAt parses a moment: RFC 3339 (or its date, or date and time in UTC), 7d (ago: s, m, h, d, w), @123456 (a ledger size), or a pinned view's name.
+// Times are the ledger's: where somebody has set the wall clock, a moment is counted by the clock that entries have. ErrFuture for what has not happened, ErrBadName for what is no moment.
 func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 	if err := s.enter(); err != nil {
 		return View{}, err
@@ -47,7 +48,7 @@ func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 			return View{}, fmt.Errorf("%w: %q is too long ago", ErrBadName, when)
 		}
 		unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
-		return s.viewOfTime(ctx, s.now().Add(-time.Duration(n)*unit))
+		return s.viewOfTime(ctx, s.led().Now().Add(-time.Duration(n)*unit))
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, when); err == nil {
@@ -65,14 +66,19 @@ func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 }
 
 func (s *Store) viewOfSize(n uint64) (View, error) {
-	if size := s.Size(); n > size {
-		return View{}, fmt.Errorf("%w: the ledger has %d entries", ErrFuture, size)
+	return View{Size: n}, s.reached(View{Size: n})
+}
+
+// reached refuses a view beyond the ledger: it would show the present and change.
+func (s *Store) reached(at View) error {
+	if size := s.Size(); at.Size > size {
+		return fmt.Errorf("%w: the ledger has %d entries", ErrFuture, size)
 	}
-	return View{Size: n}, nil
+	return nil
 }
 
 func (s *Store) viewOfTime(ctx context.Context, t time.Time) (View, error) {
-	if now := s.now(); t.After(now) {
+	if now := s.led().Now(); t.After(now) {
 		return View{}, fmt.Errorf("%w: %s, and it is %s", ErrFuture, t.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	n, err := s.led().SizeAt(ctx, t)
@@ -106,10 +112,11 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 		if perr != nil {
 			return "", View{}, fmt.Errorf("%w: %s is no time", ErrBadName, m[2])
 		}
-		if t.After(s.now()) {
+		now := s.led().Now()
+		if t.After(now) {
 			return "", View{}, fmt.Errorf("%w: %s", ErrFuture, m[2])
 		}
-		v, err = s.viewOfTime(ctx, minTime(t.Add(time.Second-time.Microsecond), s.now()))
+		v, err = s.viewOfTime(ctx, minTime(t.Add(time.Second-time.Microsecond), now))
 	case m[3] != "":
 		n, perr := strconv.ParseUint(m[3], 10, 63)
 		if perr != nil || n == 0 {
@@ -142,7 +149,8 @@ type Pinned struct {
 
 var pinName = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
 
-// Pin names a view. The name stands in bucket names, so it is a letter and up to 15 letters or digits, all lower-case. ErrBadState if the name is taken.
+// Pin names a view. The name stands in bucket names, so it is a letter and up to 15 letters or digits, all lower-case. ErrBadState if the name is taken, ErrFuture for a size
+// that the ledger has not reached.
 func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned, error) {
 	if err := s.enter(); err != nil {
 		return Pinned{}, err
@@ -151,13 +159,16 @@ func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned
 	if !pinName.MatchString(name) || regexp.MustCompile(`^e[0-9]+$`).MatchString(name) {
 		return Pinned{}, fmt.Errorf("%w: a view's name is a letter and up to 15 lower-case letters or digits, and not e and a number", ErrBadName)
 	}
-	p := entry.Private{Name: name, Target: at.Size}
+	p := entry.Private{Name: name}
 	c, err := s.commit(ctx, by, func(r index.Reader, slot ledger.Slot) (ledger.Draft, error) {
 		if _, ok, err := r.Pin(name); err != nil || ok {
 			return ledger.Draft{}, orErr(err, fmt.Errorf("%w: view %s is pinned already", ErrBadState, name))
 		}
-		if p.Target == 0 {
+		if p.Target = at.Size; p.Target == 0 {
 			p.Target = slot.Index
+		}
+		if p.Target > slot.Index {
+			return ledger.Draft{}, fmt.Errorf("%w: the ledger has %d entries", ErrFuture, slot.Index)
 		}
 		return ledger.Draft{Type: entry.ViewPin, Private: p}, nil
 	})

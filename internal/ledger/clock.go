@@ -68,6 +68,24 @@ func (k *timekeeper) next() (t, wall time.Time, changed bool) {
 
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
+// Now is the time that an entry would get now: what a moment means is asked of the ledger, since anyone with root may set the wall clock. Opened read-only it is the wall clock. It is
+// never before the newest entry.
+func (l *Ledger) Now() time.Time {
+	t := micro(l.opt.Clock.Now())
+	if !l.readOnly {
+		wall, run, parted := l.seq.time.parted()
+		if t = wall; parted {
+			t = run
+		}
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if last := time.UnixMicro(l.head.commit.Time).UTC(); l.head.size > 0 && t.Before(last) {
+		return last
+	}
+	return t
+}
+
 // driftDraft records that the ledger's clock and the wall clock have parted or met again.
 func driftDraft(drifting bool) Draft {
 	state := "met"

@@ -1,0 +1,87 @@
+package stele
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func withCancelled() (context.Context, context.CancelFunc) {
+	c, cancel := context.WithCancel(ctx)
+	cancel()
+	return c, cancel
+}
+
+// TestSecretsStayIn: neither an entry nor a receipt hands out the secret of an access key.
+func TestSecretsStayIn(t *testing.T) {
+	s := newMemStore(t, Options{})
+	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := s.Size() - 1
+	e, err := s.Entry(ctx, at)
+	if err != nil || e.Private.Access == nil || e.Private.Access.ID != k.ID || e.Private.Access.Secret != "" {
+		t.Errorf("%+v %v", e.Private.Access, err)
+	}
+	if r, err := s.Receipt(ctx, at); err == nil || bytes.Contains(r, []byte(k.Secret)) {
+		t.Errorf("%q %v", r, err)
+	}
+	if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret {
+		t.Errorf("%v", err)
+	}
+	if _, err := s.RevokeKey(ctx, Local(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Receipt(ctx, s.Size()-1); err != nil || len(r) == 0 {
+		t.Errorf("the receipt of a revocation: %v", err)
+	}
+}
+
+// TestUsedIsBounded: only keys that are there are remembered as used.
+func TestUsedIsBounded(t *testing.T) {
+	s := newMemStore(t, Options{})
+	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Used(k.ID)
+	s.Used(s.Root().ID)
+	for i := range 1000 {
+		s.Used(fmt.Sprint("AKIA", i))
+	}
+	if n := len(s.lastUsed); n != 2 {
+		t.Errorf("%d keys are remembered", n)
+	}
+	if list, err := s.Keys(ctx); err != nil || len(list) != 1 || list[0].LastUsed.IsZero() {
+		t.Errorf("%+v %v", list, err)
+	}
+}
+
+// TestBeyondTheLedger: an entry that is not there has the same name of error everywhere.
+func TestBeyondTheLedger(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	put(t, s, "books", "a", nil)
+	far := s.Size() + 1000
+	for name, err := range map[string]error{
+		"Entry":       second(s.Entry(ctx, far)),
+		"Receipt":     second(s.Receipt(ctx, far)),
+		"ViewAt":      second(s.ViewAt(ctx, fmt.Sprint("@", far))),
+		"Head":        second(s.Head(ctx, Place{Bucket: "books", Key: "a", At: View{far}})),
+		"List":        second(s.List(ctx, ListRequest{Bucket: "books", Max: 1, At: View{far}})),
+		"Bucket":      second(s.Bucket(ctx, "books", View{far})),
+		"Buckets":     second(s.Buckets(ctx, View{far})),
+		"Pin":         second(s.Pin(ctx, Local(), "far", View{far})),
+		"ParseBucket": third(s.ParseBucket(ctx, fmt.Sprint("books--at-e", far))),
+	} {
+		if !errors.Is(err, ErrFuture) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error        { return err }
+func third[T, U any](_ T, _ U, err error) error { return err }

@@ -1,0 +1,106 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestMomentsAreTheLedgers: what a moment means is decided by the ledger's clock, which entries have their times from, wherever somebody has set the wall clock.
+func TestMomentsAreTheLedgers(t *testing.T) {
+	for name, shift := range map[string]time.Duration{"ahead": 5 * 365 * 24 * time.Hour, "behind": -5 * 365 * 24 * time.Hour, "a little behind": -5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			clock := newPartedClock()
+			s := newMemStore(t, Options{Clock: clock})
+			makeBucket(t, s, "books", false, Unversioned)
+			one := put(t, s, "books", "a", []byte("1"))
+			clock.pass(time.Hour)
+			put(t, s, "books", "a", []byte("2"))
+			clock.pass(time.Hour)
+			three := put(t, s, "books", "a", []byte("3"))
+			clock.set(shift)
+			put(t, s, "books", "b", []byte("4")) // from here on the clocks are known to differ
+			for when, want := range map[string]string{"90m": "1", "30m": "2", "1s": "2", one.Time.Format(time.RFC3339Nano): "1", three.Time.Format(time.RFC3339Nano): "3"} {
+				if shift < 0 && shift > -time.Hour && when == "1s" {
+					continue // the ledger's clock stands still until the wall has caught up
+				}
+				at, err := s.ViewAt(ctx, when)
+				if err != nil {
+					t.Errorf("%s: %v", when, err)
+					continue
+				}
+				if got := read(t, s, Place{Bucket: "books", Key: "a", At: at}); string(got) != want {
+					t.Errorf("%s shows %q, not %q", when, got, want)
+				}
+			}
+			if _, err := s.ViewAt(ctx, three.Time.Add(time.Hour).Format(time.RFC3339)); !errors.Is(err, ErrFuture) {
+				t.Errorf("an hour after the newest entry: %v", err)
+			}
+			if _, _, err := s.ParseBucket(ctx, "books--at-"+three.Time.Add(time.Hour).Format("20060102t150405z")); !errors.Is(err, ErrFuture) {
+				t.Errorf("as a bucket: %v", err)
+			}
+			if _, v, err := s.ParseBucket(ctx, "books--at-"+one.Time.Format("20060102t150405z")); err != nil || v.Size != one.Entry+1 {
+				t.Errorf("%v %v", v, err)
+			}
+		})
+	}
+}
+
+// TestViewsOverIncarnations: a name shows at each moment the life that it had then, with its versions, settings and locks, and nothing of the others.
+func TestViewsOverIncarnations(t *testing.T) {
+	s := newMemStore(t, Options{})
+	type moment struct {
+		at   View
+		body string // "": no bucket; "-": no key
+	}
+	var moments []moment
+	note := func(body string) { moments = append(moments, moment{View{s.Size()}, body}) }
+	note("")
+	for life := range 3 {
+		makeBucket(t, s, "books", false, []Versioning{Unversioned, Enabled, Suspended}[life])
+		note("-")
+		body := fmt.Sprint("life ", life)
+		v := put(t, s, "books", "a", []byte(body))
+		note(body)
+		r, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		note("-")
+		for _, id := range []string{v.ID, r.VersionID} {
+			if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a", VersionID: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		note("-")
+		if _, err := s.DeleteBucket(ctx, Local(), "books"); err != nil {
+			t.Fatal(err)
+		}
+		note("")
+	}
+	for _, m := range moments {
+		list, err := s.Buckets(ctx, m.at)
+		if err != nil || len(list) != map[bool]int{true: 0, false: 1}[m.body == ""] {
+			t.Errorf("@%d: %d buckets, %v", m.at.Size, len(list), err)
+		}
+		page, err := s.List(ctx, ListRequest{Bucket: "books", Max: 10, At: m.at})
+		switch m.body {
+		case "":
+			if !errors.Is(err, ErrNoBucket) {
+				t.Errorf("@%d: %v", m.at.Size, err)
+			}
+		case "-":
+			if _, herr := s.Head(ctx, Place{Bucket: "books", Key: "a", At: m.at}); err != nil || len(page.Versions) != 0 || !errors.Is(herr, ErrNoKey) {
+				t.Errorf("@%d: %+v %v %v", m.at.Size, page, err, herr)
+			}
+		default:
+			if got := read(t, s, Place{Bucket: "books", Key: "a", At: m.at}); err != nil || len(page.Versions) != 1 || string(got) != m.body {
+				t.Errorf("@%d: %+v %q %v", m.at.Size, page, got, err)
+			}
+		}
+	}
+	if h, err := s.History(ctx, "books", "a"); err != nil || len(h) < 9 {
+		t.Errorf("%d changes, %v", len(h), err)
+	}
+}
