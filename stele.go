@@ -328,7 +328,7 @@ func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
 	}
 	last, _, _, err := l.Entry(ctx, size-1)
 	if err != nil {
-		return err
+		return nil // damage in the ledger is for Verify to tell, and what can be read is read
 	}
 	salt, err := s.index.LastSalt()
 	if err == nil && salt == last.Salt {
