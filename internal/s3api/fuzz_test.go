@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/xml"
 	"errors"
 	"io"
 	"net/http"
@@ -182,6 +183,29 @@ func fuzzDecoders(t *testing.T, b []byte) {
 	isS3(t, err)
 	isS3(t, DecodeEncryption(b))
 	isS3(t, DecodeACL(b, "me"))
+}
+
+// FuzzText: what we write as text we read back, and so does encoding/xml where XML 1.0 can hold it.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"", "!*'();:@&=$,?#[]~", "a&amp;b", "\x00\r\n", "\u65e5\ufffe", "<![CDATA[", "]]>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) {
+			return
+		}
+		doc := append(appendText([]byte("<a>"), s), "</a>"...)
+		e, err := parseRoot(doc, "a")
+		if err != nil || e.text() != s {
+			t.Fatalf("%q: %s, %q, %v", s, doc, e.text(), err)
+		}
+		var std struct {
+			Text string `xml:",chardata"`
+		}
+		if err := xml.Unmarshal(doc, &std); err == nil && std.Text != s {
+			t.Fatalf("%q: %s, %q", s, doc, std.Text)
+		}
+	})
 }
 
 // FuzzPolicy: a policy is refused, or it decides; one that only denies never allows.

@@ -33,7 +33,7 @@ func TestXMLRefusals(t *testing.T) {
 func TestXMLText(t *testing.T) {
 	for doc, want := range map[string]string{
 		"<a>x</a>": "x", "<a/>": "", "<a></a >": "", "<a> x </a>": " x ", "<a>&lt;&gt;&amp;&quot;&apos;</a>": `<>&"'`,
-		"<a>&#65;&#x42;&#x1F600;&#0;</a>": "AB\U0001F600\x00", "<a>a\r\nb\rc</a>": "a\nb\nc", "<a>a&#13;b</a>": "a\rb",
+		"<a>;&amp;;&amp;</a>": ";&;&", "<a>&#65;&#x42;&#x1F600;&#0;</a>": "AB\U0001F600\x00", "<a>a\r\nb\rc</a>": "a\nb\nc", "<a>a&#13;b</a>": "a\rb",
 		"<a><![CDATA[<&>]]></a>": "<&>", "<a>x<!-- c -->y</a>": "xy", "\ufeff<a>x</a>": "x", "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<a>x</a>\n": "x",
 		`<s3:a xmlns:s3="http://s3.amazonaws.com/doc/2006-03-01/" c = 'd>e'>x</s3:a>`: "x", "<!-- c --><a>x</a><!-- d -->": "x", "<a>\u00e9</a>": "\u00e9",
 	} {

@@ -332,11 +332,12 @@ func unescapeXML(s string) (string, bool) {
 			return b.String(), true
 		}
 		b.WriteString(normalEnds(s[:i]))
-		end := strings.IndexByte(s[:min(len(s), i+12)], ';')
-		if end < i {
+		s = s[i+1:]
+		end := strings.IndexByte(s[:min(len(s), 12)], ';')
+		if end < 0 {
 			return "", false
 		}
-		name := s[i+1 : end]
+		name := s[:end]
 		s = s[end+1:]
 		if e, ok := xmlEntities[name]; ok {
 			b.WriteString(e)
