@@ -133,15 +133,32 @@ func complete(e *entry.Entry) error {
 	p := &e.Private
 	ok := true
 	switch e.Type {
-	case entry.ObjectPut, entry.UploadPart:
-		ok = p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
+	case entry.ObjectPut:
+		ok = p.Key != "" && p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
+	case entry.ObjectHide, entry.ObjectRetention, entry.ObjectHold, entry.ObjectTags:
+		ok = p.Key != ""
+	case entry.BucketCreate, entry.BucketDelete, entry.BucketConfig:
+		ok = p.Bucket != "" && (e.Type != entry.BucketConfig || p.Name != "")
+	case entry.UploadCreate, entry.UploadAbort:
+		ok = p.Key != "" && p.Upload != ""
+	case entry.UploadPart:
+		ok = p.Upload != "" && p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
 	case entry.KeyCreate, entry.KeyRevoke:
-		ok = p.Access != nil
+		ok = p.Access != nil && p.Access.ID != ""
+	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet:
+		ok = p.Name != ""
+	case entry.PackSeal:
+		ok = p.Pack != nil && p.Pack.Name != ""
 	}
 	if !ok {
 		return errEntry
 	}
 	return nil
+}
+
+// erased reports whether a lawful erasure took the private part (DESIGN section 5): such an entry has no rows. Every entry that has some says one of these.
+func erased(p *entry.Private) bool {
+	return p.Key == "" && p.Bucket == "" && p.Upload == "" && p.Name == "" && p.Access == nil && p.Pack == nil && p.Body == nil
 }
 
 func etagOf(p *entry.Private) string {

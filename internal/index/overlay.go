@@ -168,7 +168,10 @@ func (o *overlay) take(batch []entry.Entry) ([]change, error) {
 		c, ok := o.pop(batch[i].Index)
 		if !ok {
 			var err error
-			if c, err = fold(&batch[i], Reader{o}); err != nil {
+			if c = (change{entry: batch[i].Index}); !erased(&batch[i].Private) {
+				c, err = fold(&batch[i], Reader{o})
+			}
+			if err != nil {
 				return nil, err
 			}
 			if err := o.late(c); err != nil {
