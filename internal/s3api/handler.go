@@ -210,9 +210,6 @@ func (c *call) serve() (err error) {
 		return err
 	}
 	do := operations[c.q.Op]
-	if do == nil {
-		return ErrNotImplemented.With("Operation", c.q.Op.String())
-	}
 	if c.q.Op == OpPostObject {
 		return do(c) // the form itself says who asks
 	}
@@ -221,6 +218,9 @@ func (c *call) serve() (err error) {
 	}
 	if err := c.authorize(); err != nil {
 		return err
+	}
+	if do == nil {
+		return ErrNotImplemented.With("Operation", c.q.Op.String())
 	}
 	if c.r.Header["Origin"] != nil && c.q.Bucket != "" {
 		if err := c.setCORS(); err != nil {

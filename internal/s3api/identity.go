@@ -68,8 +68,30 @@ func (c *call) openBucket() (err error) {
 	if c.b, err = c.store.Bucket(c.ctx, c.name, c.at); err != nil {
 		return err
 	}
+	if err := checkVersionID(c.q.VersionID); err != nil {
+		return err
+	}
 	return checkOwner(firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"), &c.b)
 }
+
+// checkVersionID refuses what can be nobody's version id, as AWS does; what could be one and is not is NoSuchVersion.
+func checkVersionID(id string) error {
+	if id == "" || id == "null" {
+		return nil
+	}
+	ok := len(id) >= minVersionID && len(id) <= 1024
+	for i := 0; i < len(id) && ok; i++ {
+		ch := id[i]
+		ok = 'a' <= ch && ch <= 'z' || 'A' <= ch && ch <= 'Z' || '0' <= ch && ch <= '9' || ch == '.' || ch == '-'
+	}
+	if !ok {
+		return InvalidArgument("versionId", id, "Invalid version id specified")
+	}
+	return nil
+}
+
+// minVersionID is how long ids of versions are at least, here and elsewhere.
+const minVersionID = 20
 
 // checkOwner holds a bucket to the owner that the client expects: its access key or the store's one account.
 func checkOwner(want string, b *stele.Bucket) error {
@@ -115,12 +137,18 @@ func (c *call) authorize() error {
 	if key == "" {
 		key = c.q.Query.Get("prefix") // of listings; a setting has none
 	}
-	return c.require(&c.b, c.name, c.at, c.q.Action(), key)
+	if err := c.require(&c.b, c.name, c.at, c.q.Action(), key); err != nil {
+		return err
+	}
+	if c.auth.Kind == Anonymous && policyActions[c.q.Action()] {
+		return MethodNotAllowed(c.r.Method, "BUCKETPOLICY") // whoever may read or change who may do what has a name
+	}
+	return nil
 }
 
 // anonymousRefusals are what AWS lets nobody do without a signature, whatever the policy says, in its words.
 var anonymousRefusals = map[Op]*Error{
-	OpCreateBucket: ErrAnonymous, OpPutBucketAcl: ErrAnonymous, OpPutObjectAcl: ErrAnonymous,
+	OpCreateBucket: ErrAnonymous, OpPutBucketAcl: ErrAnonymous, OpPutObjectAcl: ErrAnonymous, OpSelectObjectContent: ErrAnonymous,
 	OpCreateMultipartUpload:         ErrAnonymous.Msg("Anonymous users cannot initiate multipart uploads. Please authenticate."),
 	OpCopyObject:                    ErrAnonymous.Msg("Anonymous users cannot copy objects. Please authenticate."),
 	OpPutBucketOwnershipControls:    ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),

@@ -29,6 +29,9 @@ func (c *call) copySource() (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkVersionID(named.VersionID); err != nil {
+		return nil, err
+	}
 	src := &source{CopySource: named}
 	bucket, at, err := c.viewOf(named.Bucket)
 	if err != nil {
@@ -102,7 +105,7 @@ func (c *call) copyObject() error {
 		return err
 	}
 	h := c.w.Header()
-	c.setVersion(h, &v)
+	c.setNewVersion(h, &v)
 	src.setVersion(h)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
 	if err := c.setCommitted(h, v.Entry); err != nil {

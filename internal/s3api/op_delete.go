@@ -59,6 +59,9 @@ func (c *call) deleteObjects() error {
 	if err != nil {
 		return err
 	}
+	if err := c.mayDeleteAny(req.Objects); err != nil {
+		return err
+	}
 	out := make([]DeletedObject, len(req.Objects))
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -80,16 +83,37 @@ func (c *call) deleteObjects() error {
 	return c.replyDocument(func(b []byte) []byte { return AppendDeleteResult(b, out, req.Quiet) })
 }
 
+// deleteAction is what a policy must allow for one key of many.
+func deleteAction(o *ObjectToDelete) string {
+	if o.VersionID != "" {
+		return "s3:DeleteObjectVersion"
+	}
+	return "s3:DeleteObject"
+}
+
+// mayDeleteAny refuses an anonymous request as a whole if it may delete none of its keys.
+func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
+	if c.auth.Kind != Anonymous {
+		return nil
+	}
+	for i := range objects {
+		if c.allowed(&c.b, c.name, deleteAction(&objects[i]), objects[i].Key) {
+			return nil
+		}
+	}
+	return ErrAccessDenied
+}
+
 // deleteOne hides one key of many.
 func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 	d := DeletedObject{Key: o.Key, VersionID: o.VersionID}
-	action := "s3:DeleteObject"
-	if o.VersionID != "" {
-		action = "s3:DeleteObjectVersion"
-	}
-	if !c.allowed(&c.b, c.name, action, o.Key) {
+	if !c.allowed(&c.b, c.name, deleteAction(o), o.Key) {
 		d.Err = ErrAccessDenied
 		c.store.Denied(c.by, ErrAccessDenied.Code)
+		return d
+	}
+	if err := checkVersionID(o.VersionID); err != nil {
+		d.Err = c.s3Error(err)
 		return d
 	}
 	o.ETag = trimETag(o.ETag)

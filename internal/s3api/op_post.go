@@ -74,7 +74,7 @@ func (c *call) replyPost(form *PostForm, v *stele.Version) error {
 	h := c.w.Header()
 	h["ETag"] = quoted(v.ETag)
 	h["Location"] = []string{c.location()}
-	c.setVersion(h, v)
+	c.setNewVersion(h, v)
 	setSum(h, v.Checksum)
 	if err := c.setCommitted(h, v.Entry); err != nil {
 		return err

@@ -38,7 +38,7 @@ func (c *call) putObject() error {
 func (c *call) replyPut(v *stele.Version) error {
 	h := c.w.Header()
 	h["ETag"] = quoted(v.ETag)
-	c.setVersion(h, v)
+	c.setNewVersion(h, v)
 	setSum(h, v.Checksum)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
 	h["X-Amz-Object-Size"] = []string{strconv.FormatInt(v.Size, 10)}

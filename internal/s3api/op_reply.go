@@ -129,6 +129,13 @@ func (c *call) setVersion(h http.Header, v *stele.Version) {
 	}
 }
 
+// setNewVersion is setVersion for a version that was just made: S3 says nothing where its id is null.
+func (c *call) setNewVersion(h http.Header, v *stele.Version) {
+	if !v.Null {
+		c.setVersion(h, v)
+	}
+}
+
 // setCommitted writes where the change stands in the ledger: x-stele-entry, x-stele-checkpoint (size and root of a tree that holds it) and, on
 // request, x-stele-receipt.
 func (c *call) setCommitted(h http.Header, at uint64) error {

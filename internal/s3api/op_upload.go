@@ -227,7 +227,7 @@ func (c *call) completeMultipartUpload() error {
 		return err
 	}
 	rh := c.w.Header()
-	c.setVersion(rh, &v)
+	c.setNewVersion(rh, &v)
 	rh["X-Amz-Server-Side-Encryption"] = isAES256
 	if err := c.setCommitted(rh, v.Entry); err != nil {
 		return err
