@@ -29,6 +29,17 @@ func benchStore(b *testing.B) *Store {
 	if err != nil {
 		b.Fatal(err)
 	}
+	s := openDir(b, root)
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+		_ = os.RemoveAll(root)
+	})
+	return s
+}
+
+func openDir(b *testing.B, root string) *Store {
 	e, err := dir.Open(vfs.Default, root, dir.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -39,12 +50,6 @@ func benchStore(b *testing.B) *Store {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			b.Error(err)
-		}
-		_ = os.RemoveAll(root)
-	})
 	return s
 }
 
@@ -185,6 +190,48 @@ func BenchmarkGet(b *testing.B) {
 	b.Run("2x4KiB", func(b *testing.B) { benchGet(b, 2, 4<<10, 10_000) })
 	b.Run("1x64MiB", func(b *testing.B) { benchGet(b, 1, 64<<20, 4) })
 	b.Run("4x64MiB", func(b *testing.B) { benchGet(b, 4, 64<<20, 4) })
+}
+
+// BenchmarkRecover opens a store that was killed with its packs nearly full: one of small objects and four of streams.
+func BenchmarkRecover(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		root, err := os.MkdirTemp(os.Getenv("BENCH_DIR"), "body")
+		if err != nil {
+			b.Fatal(err)
+		}
+		killed := openDir(b, root)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 3 {
+					w, err := killed.Write(ctx, newUnique(18<<20, numbers.Add(1)), WriteOptions{SizeHint: -1})
+					if err == nil {
+						err = w.Sync(ctx)
+					}
+					if err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		for range 12_000 {
+			if _, err := killed.Write(ctx, newUnique(4096, numbers.Add(1)), WriteOptions{SizeHint: 4096}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		wg.Wait()
+		b.StartTimer()
+		s := openDir(b, root)
+		b.StopTimer()
+		b.ReportMetric(float64(s.recovered.tails), "tails")
+		b.ReportMetric(float64(s.recovered.chunks), "chunks")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		killed.closeOpen()
+		_ = os.RemoveAll(root)
+	}
 }
 
 // BenchmarkFloor is what the hashes and the cipher alone cost of a byte that is put: MD5, SHA-256 of the body and of the

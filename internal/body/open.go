@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"stele/entry"
 	"stele/internal/engine"
@@ -36,10 +39,13 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.faults.dedupUnsynced {
 		s.pending = map[entry.ID]Place{}
 	}
-	if err := s.learnPacks(ctx); err != nil {
-		return nil, err
+	err := s.learnPacks(ctx)
+	if err == nil {
+		err = s.recoverTails(ctx)
 	}
-	if err := s.recoverTails(ctx); err != nil {
+	if err != nil {
+		s.cancel()
+		s.closeOpen()
 		return nil, err
 	}
 	if !opt.ReadOnly {
@@ -126,26 +132,35 @@ func (s *Store) recoverTails(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("couldn't list the tails: %w", err)
 	}
+	var group errgroup.Group
+	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
 	for _, t := range tails {
 		name, ok := pack.ParseName(t.Name)
 		if !ok {
 			continue // a segment's
 		}
 		s.recovered.tails++
-		if s.opt.ReadOnly {
-			continue
+		if !s.opt.ReadOnly {
+			group.Go(func() error { return s.clearTail(ctx, t, name) })
 		}
-		whole, err := s.recoverTail(ctx, t, name)
-		if err != nil {
-			return fmt.Errorf("couldn't recover tail %s: %w", t.Private, err)
-		}
-		if !whole {
-			s.recovered.tailsLeft++ // evidence, and perhaps curable by a key or a copy
-			continue
-		}
-		if err := s.opt.Engine.RemoveTail(ctx, t); err != nil {
-			return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
-		}
+	}
+	return group.Wait()
+}
+
+// clearTail recovers a tail and removes it.
+func (s *Store) clearTail(ctx context.Context, t engine.Tail, name [16]byte) error {
+	whole, err := s.recoverTail(ctx, t, name)
+	if err != nil {
+		return fmt.Errorf("couldn't recover tail %s: %w", t.Private, err)
+	}
+	if !whole {
+		s.mu.Lock()
+		s.recovered.tailsLeft++ // evidence, and perhaps curable by a key or a copy
+		s.mu.Unlock()
+		return nil
+	}
+	if err := s.opt.Engine.RemoveTail(ctx, t); err != nil {
+		return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
 	}
 	return nil
 }
@@ -238,7 +253,9 @@ func (c *copier) end() error {
 	}
 	p := c.to
 	c.to = nil
+	c.s.mu.Lock()
 	c.s.recovered.chunks += p.w.Chunks()
+	c.s.mu.Unlock()
 	if c.s.opt.faults.reuseNonce {
 		chunks, err := p.w.Sync()
 		c.s.lanes.small.cur = p
@@ -342,13 +359,18 @@ func (s *Store) Close() error {
 	s.work.Wait()
 	err = errors.Join(err, s.discardSpares())
 	s.files.clear()
+	s.closeOpen()
+	return err
+}
+
+// closeOpen lets go of packs that could not be sealed: they stay as tails.
+func (s *Store) closeOpen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.packs {
-		if st.open != nil { // failed: it stays as a tail
+		if st.open != nil {
 			_ = st.open.grow.Close()
 			st.open = nil
 		}
 	}
-	return err
 }

@@ -1,6 +1,7 @@
 package body
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,8 +129,8 @@ func (r *reader) more() error {
 			r.start()
 		}
 		run, ok := <-r.ahead
-		if !ok { // only after Close
-			r.run, r.err = nil, ErrClosed
+		if !ok { // after Close, or ctx ended
+			r.run, r.err = nil, cmp.Or(r.ctx.Err(), ErrClosed)
 			return r.err
 		}
 		r.run = run
