@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
@@ -23,6 +25,7 @@ type app struct {
 	cli            *Globals
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	fs             vfs.FS // nil: the operating system's; tests put faults into it
 }
 
 // local is the actor of what the command line changes by itself. Through a server it is who the server takes us for.
@@ -132,7 +135,7 @@ func secretOf(secret, file string) (string, error) {
 }
 
 func (a *app) options() (stele.Options, error) {
-	opt := stele.Options{Log: a.logger()}
+	opt := stele.Options{Log: a.logger(), FS: a.fs}
 	if a.cli.RecoveryKey == "" {
 		return opt, nil
 	}

@@ -43,6 +43,14 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
+// soFar is an error that ended work of which a part is done.
+type soFar struct {
+	error
+	done string
+}
+
+func (s soFar) Unwrap() error { return s.error }
+
 func withHint(err error, format string, args ...any) error {
 	return hinted{err, fmt.Sprintf(format, args...)}
 }
@@ -96,9 +104,11 @@ func (a *app) hintFor(err error) string {
 		return "use the identity file that was made with this store, or its recovery kit: --recovery-key FILE"
 	case errors.Is(err, stele.ErrVersion):
 		return "install the newest stele: this one reads older formats only"
-	case errors.Is(err, stele.ErrFull), errors.Is(err, syscall.ENOSPC):
-		return "free some space on the disk of the data folder; nothing acknowledged was lost, and reads go on"
-	case errors.Is(err, stele.ErrFailed):
+	case errors.Is(err, stele.ErrFull):
+		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads go on"
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on that disk"
+	case errors.Is(err, stele.ErrFailed), errors.Is(err, syscall.EIO):
 		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
 	case errors.Is(err, stele.ErrCorrupt):
 		return "`stele verify --deep` lists all that is damaged"
@@ -158,6 +168,12 @@ func (a *app) words(err error) (message, hint string) {
 		message = "interrupted" // by the person who reads it: what broke off where is of no interest
 	}
 	hint = a.hintFor(err)
+	defer func() {
+		var s soFar
+		if errors.As(err, &s) {
+			message += "; " + s.done
+		}
+	}()
 	// An error of the store may bring its own next step, as a sentence behind the first.
 	if i := strings.Index(message, ". "); i > 0 && i+2 < len(message) && !errors.As(err, new(hinted)) {
 		if c := message[i+2]; c == '`' || 'A' <= c && c <= 'Z' {

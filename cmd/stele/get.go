@@ -130,7 +130,7 @@ func (c *getCmd) tree(ctx context.Context, a *app, s admin.Store) error {
 		return fmt.Errorf("%w: nothing lies in %s/%s", stele.ErrNoKey, name, shown(folder(prefix)))
 	}
 	if err != nil {
-		return withHint(err, "%s complete; what is there has its final name only when it is whole", filesAre(j.files.Load()))
+		return soFar{err, filesAre(j.files.Load()) + " there, each whole"}
 	}
 	return j.summary(c.Dest)
 }

@@ -11,7 +11,7 @@ type initCmd struct {
 }
 
 func (c *initCmd) Run(ctx context.Context, a *app) error {
-	opt := stele.Options{Kit: c.Kit, Log: a.logger()}
+	opt := stele.Options{Kit: c.Kit, Log: a.logger(), FS: a.fs}
 	s, err := stele.Create(ctx, a.data(), opt)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,17 +12,17 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit((&app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}).run(os.Args[1:]))
 }
 
 // run parses the arguments, runs the verb and returns the exit code.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+func (a *app) run(args []string) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var cli cli
-	a := &app{cli: &cli.Globals, stdin: stdin, stdout: stdout, stderr: stderr}
+	a.cli = &cli.Globals
 	helped := -1
-	parser, err := kong.New(&cli, kong.Name("stele"), kong.Description(description), kong.DefaultEnvars("STELE"), kong.Writers(stdout, stderr),
+	parser, err := kong.New(&cli, kong.Name("stele"), kong.Description(description), kong.DefaultEnvars("STELE"), kong.Writers(a.stdout, a.stderr),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Vars(helpVars), kong.WithHyphenPrefixedParameters(true),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Exit(func(c int) { helped = c }))

@@ -20,7 +20,7 @@ type putCmd struct {
 	Args      []string `arg:"" name:"src … bucket/prefix" help:"Files and folders, and last where they go. One file goes to BUCKET/KEY, or into BUCKET or BUCKET/FOLDER/. One folder's content goes under BUCKET/PREFIX; of several each keeps its name. - is standard input."`
 	Recursive bool     `short:"r" help:"Put folders, with modification times, permissions and symlinks."`
 	Create    bool     `help:"Make the bucket if it is missing."`
-	Jobs      int      `short:"j" default:"32" help:"Files put at once (${default})."`
+	Jobs      int      `short:"j" default:"64" help:"Files put at once (${default})."`
 }
 
 // source is something to be put.
@@ -296,7 +296,7 @@ func (j *putJob) done(v *stele.Version, bytes int64) {
 // stopped says how far a put came that ended early.
 func (j *putJob) stopped(err error) error {
 	if n := j.files.Load(); n > 0 {
-		return withHint(err, "%s in and durable; putting again costs little space, for what is there already is not stored twice", filesAre(n))
+		return soFar{err, filesAre(n) + " in and durable"}
 	}
 	return err
 }
@@ -312,6 +312,11 @@ func (j *putJob) summary() error {
 	took := time.Since(j.p.start)
 	files, bytes, missed := j.files.Load(), j.bytes.Load(), j.missed.Load()
 	rate := size(int64(float64(bytes) / max(took.Seconds(), 0.001)))
+	if j.app.cli.JSON {
+		if err := j.app.document(map[string]any{"v": 1, "files": files, "bytes": bytes, "left_out": missed, "bucket": j.bucket, "seconds": took.Seconds()}); err != nil {
+			return err
+		}
+	}
 	j.app.say("put %s, %s, into %s in %s (%s/s)", count(files, "file"), size(bytes), j.bucket, took.Round(time.Millisecond), rate)
 	if missed > 0 {
 		return withHint(fmt.Errorf("%w: %s left out", errPartial, count(missed, "file")), "the lines above say why; put those again")

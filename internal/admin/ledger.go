@@ -160,7 +160,7 @@ func serveEntries(q request, w http.ResponseWriter) error {
 
 func writeEntries(ctx context.Context, s *stele.Store, l stele.LogQuery, w io.Writer) error {
 	b := bufio.NewWriter(w)
-	enc := json.NewEncoder(b)
+	enc := lineEncoder(b)
 	n := 0
 	err := s.Log(ctx, l, func(e *entry.Entry) error {
 		if n++; n > maxEntries {

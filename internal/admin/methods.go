@@ -125,7 +125,7 @@ func serveBody(ctx context.Context, q request, a bodyArgs, out io.Writer) error 
 
 func serveLog(ctx context.Context, q request, l stele.LogQuery, out io.Writer) error {
 	b := bufio.NewWriterSize(out, 64<<10)
-	enc := json.NewEncoder(b)
+	enc := lineEncoder(b)
 	err := q.store.Log(ctx, l, func(e *entry.Entry) error { return enc.Encode(LineOf(e)) })
 	if ferr := b.Flush(); err == nil {
 		err = ferr

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"stele"
@@ -75,6 +76,13 @@ type EntryLine struct {
 	Type    entry.Type      `json:"type"`
 	Salt    string          `json:"salt,omitempty"`
 	Private json.RawMessage `json:"private,omitempty"` // canonical, as package entry writes it, without the secret of an access key
+}
+
+// lineEncoder writes lines whose private parts stay canonical: no character is escaped that package entry does not escape.
+func lineEncoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // LineOf makes the line of an entry.
