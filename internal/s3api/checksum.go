@@ -168,16 +168,15 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 		if d.Algorithm != NoChecksum || len(v) > 1 {
 			return ErrMultipleChecksums
 		}
-		sum, ok := alg.Decode(v[0])
-		if !ok {
+		d.Algorithm = alg
+	}
+	if alg := d.Algorithm; alg != NoChecksum {
+		var ok bool
+		if d.Checksum, ok = alg.Decode(h[alg.canonicalHeader()][0]); !ok {
 			return ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
 		}
-		d.Algorithm, d.Checksum = alg, sum
-	}
-	if d.Algorithm == NoChecksum {
-		if err := checkUnknownChecksum(h); err != nil {
-			return err
-		}
+	} else if err := checkUnknownChecksum(h); err != nil {
+		return err
 	}
 	if t := firstOf(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
 		alg := algorithmOfHeader(strings.ToLower(strings.TrimSpace(t)))

@@ -126,8 +126,7 @@ func checkBucketACL(h http.Header, ownership string) error {
 	if ownership != "" && ownership != BucketOwnerEnforced && ownership != "BucketOwnerPreferred" && ownership != "ObjectWriter" {
 		return InvalidArgument("x-amz-object-ownership", ownership, "Invalid x-amz-object-ownership header: %s", ownership)
 	}
-	granted := slices.ContainsFunc([]string{"X-Amz-Grant-Full-Control", "X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp"},
-		func(n string) bool { return firstOf(h, n) != "" })
+	granted := hasGrants(h)
 	acl := firstOf(h, "X-Amz-Acl")
 	switch {
 	case granted && acl != "":
@@ -136,6 +135,12 @@ func checkBucketACL(h http.Header, ownership string) error {
 		return ErrACLWithOwnership
 	}
 	return checkCannedACL(acl)
+}
+
+// hasGrants tells whether headers grant anything.
+func hasGrants(h http.Header) bool {
+	return slices.ContainsFunc([]string{"X-Amz-Grant-Full-Control", "X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp"},
+		func(n string) bool { return firstOf(h, n) != "" })
 }
 
 func (c *call) headBucket() error {

@@ -230,19 +230,26 @@ func (c *call) putACL() error {
 			return err
 		}
 	}
-	if err := checkSpecials(c.r.Header); err != nil {
-		return err
-	}
 	doc, err := c.readDocument(MaxConfigBytes, false)
 	if err != nil {
+		return err
+	}
+	canned, granted := firstOf(c.r.Header, "X-Amz-Acl") != "", hasGrants(c.r.Header)
+	switch {
+	case canned && granted:
+		return ErrCannedACLAndGrants
+	case len(doc) > 0 && (canned || granted):
+		return ErrUnexpectedContent
+	case len(doc) == 0 && !canned && !granted:
+		return ErrMissingSecurityHeader
+	}
+	if err := checkSpecials(c.r.Header); err != nil {
 		return err
 	}
 	if len(doc) > 0 {
 		if err := DecodeACL(doc, c.b.Owner); err != nil {
 			return err
 		}
-	} else if firstOf(c.r.Header, "X-Amz-Acl") == "" {
-		return ErrMissingSecurityHeader
 	}
 	return c.reply(http.StatusOK)
 }

@@ -42,7 +42,10 @@ func Parse(r *http.Request, domain string) (Request, error) {
 		req.VersionID = v // empty on a sub-resource: the current version
 	}
 	if req.Op == OpPutObject && req.Query.Has("partNumber") {
-		return req, InvalidArgument("partNumber", req.Query.Get("partNumber"), "This operation does not accept partNumber without uploadId")
+		return req, InvalidArgument("partNumber", "partNumber", "This operation does not accept partNumber without uploadId")
+	}
+	if (req.Op == OpUploadPart || req.Op == OpUploadPartCopy) && !req.Query.Has("partNumber") {
+		return req, MethodNotAllowed(r.Method, "UPLOAD")
 	}
 	return req, nil
 }

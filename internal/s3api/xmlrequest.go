@@ -277,18 +277,37 @@ func DecodeACL(b []byte, owner string) error {
 		return ErrMalformedACL
 	}
 	list := root.child("AccessControlList")
-	if !root.child("Owner").exists() || !list.exists() {
+	if root.child("Owner").child("ID").word() == "" || !list.exists() {
 		return ErrMalformedACL
 	}
+	var grants error
 	for g := range list.children() {
-		if g.name() != "Grant" {
+		who, what := g.child("Grantee"), g.child("Permission").word()
+		switch {
+		case g.name() != "Grant" || !aclPermissions[what] || !wellFormedGrantee(who):
 			return ErrMalformedACL
-		}
-		if g.child("Grantee").child("ID").word() != owner || g.child("Permission").word() != "FULL_CONTROL" {
-			return ErrACLNotSupported
+		case who.child("ID").word() != owner || what != "FULL_CONTROL":
+			grants = ErrACLNotSupported
 		}
 	}
-	return nil
+	return grants
+}
+
+var aclPermissions = set("FULL_CONTROL READ WRITE READ_ACP WRITE_ACP")
+
+func wellFormedGrantee(g elem) bool {
+	if !g.exists() {
+		return false
+	}
+	switch g.d.nodes[g.i].typ {
+	case "CanonicalUser":
+		return g.child("ID").word() != ""
+	case "Group":
+		return g.child("URI").word() != ""
+	case "AmazonCustomerByEmail":
+		return g.child("EmailAddress").word() != ""
+	}
+	return false
 }
 
 // parseTime reads a time as S3's clients write it.

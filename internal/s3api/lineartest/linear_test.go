@@ -248,7 +248,7 @@ func acknowledge(w http.ResponseWriter, r *http.Request) []byte {
 		return nil
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, md5.Sum(body))) //nolint:gosec // S3's ETag
-	w.Header().Set("Content-Length", "0") // so that the reply is whole before the handler ends
+	w.Header().Set("Content-Length", "0")                      // so that the reply is whole before the handler ends
 	w.WriteHeader(http.StatusOK)
 	return body
 }
