@@ -92,14 +92,11 @@ func (s *Store) DeleteBucket(ctx context.Context, by Actor, name string) (Commit
 func (s *Store) configure(ctx context.Context, by Actor, bucket, name, value string, check func(*index.Bucket) error) (Committed, error) {
 	p := entry.Private{Bucket: bucket, Name: name, Value: value}
 	if len(value) > maxInlineSetting {
-		w, err := s.body.WriteDocument(ctx, []byte(value))
+		w, err := s.writeDocument(ctx, []byte(value))
 		if err != nil {
-			return Committed{}, translate(err)
+			return Committed{}, err
 		}
 		defer w.Release()
-		if err := w.Sync(ctx); err != nil {
-			return Committed{}, translate(err)
-		}
 		p.Value, p.Doc = "", &w.Body
 	}
 	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {

@@ -38,6 +38,9 @@ func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, err
 	if s.opt.ReadOnly {
 		return Committed{}, ErrReadOnly
 	}
+	if err := s.Failed(); err != nil {
+		return Committed{}, err
+	}
 	e, err := s.led().Append(ctx, func(at ledger.Slot) (ledger.Draft, error) {
 		r := s.index.Pending()
 		if err := s.stillValid(r, by); err != nil {
@@ -119,6 +122,7 @@ func translate(err error) error {
 		{body.ErrFailed, ErrFailed}, {durable.ErrSync, ErrFailed},
 		{frame.ErrVersion, ErrVersion}, {frame.ErrCorrupt, ErrCorrupt}, {keyring.ErrWrongKey, ErrWrongKey},
 		{durable.ErrLocked, ErrLocked}, {body.ErrErased, ErrErased}, {ledger.ErrRange, ErrFuture},
+		{body.ErrReadOnly, ErrReadOnly}, {body.ErrClosed, ErrClosed}, {ledger.ErrClosed, ErrClosed}, {body.ErrRange, ErrBadRange}, {ledger.ErrForked, ErrCorrupt},
 	} {
 		if errors.Is(err, t.below) && !errors.Is(err, t.above) {
 			return fmt.Errorf("%w: %w", t.above, err)
@@ -127,8 +131,17 @@ func translate(err error) error {
 	return err
 }
 
-// Failed returns what ended writing, or nil.
-func (s *Store) Failed() error { return translate(errors.Join(s.led().Err(), s.body.Failed())) }
+// Failed returns what ended writing (ErrFailed), or nil. A failure anywhere ends it everywhere (DESIGN invariant 6). A store that is open for reading only has not failed.
+func (s *Store) Failed() error {
+	if s.opt.ReadOnly {
+		return nil
+	}
+	err := translate(errors.Join(s.led().Err(), s.body.Failed(), s.index.Failed()))
+	if err != nil && !errors.Is(err, ErrFailed) {
+		err = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	return err
+}
 
 // now is the wall clock. What is compared with entry times at a commit uses the slot's time instead.
 func (s *Store) now() time.Time {

@@ -28,17 +28,29 @@ func ValidKey(key string) error {
 	return nil
 }
 
-// source passes a body through, and ends it when the store is closed.
+// source passes a body through, and ends it when the store is closed or the disk is full: when it began there was room, but others write too, and not every body says how long it is.
 type source struct {
-	r io.Reader
-	s *Store
+	r    io.Reader
+	s    *Store
+	read int64 // bytes since the disk was asked
 }
+
+// askEvery is how many bytes of a body may come before the disk is asked again.
+const askEvery = 4 << 20
 
 func (b *source) Read(p []byte) (int, error) {
 	if b.s.closing() {
 		return 0, ErrClosed
 	}
-	return b.r.Read(p)
+	if b.read >= askEvery {
+		b.read = 0
+		if err := b.s.roomFor(0); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.r.Read(p)
+	b.read += int64(n)
+	return n, err
 }
 
 // exact holds a body to its declared length: an early end is ErrIncomplete and never a shorter object.
@@ -64,24 +76,52 @@ func (e *exact) Read(p []byte) (int, error) {
 	}
 	n, err := e.r.Read(p)
 	e.left -= int64(n)
-	if err == io.EOF && e.left > 0 {
+	switch {
+	case e.left == 0 || err == nil:
+	case err == io.EOF:
 		err = ErrIncomplete
+	case errors.Is(err, io.ErrUnexpectedEOF): // the connection was cut
+		err = fmt.Errorf("%w: %w", ErrIncomplete, err)
 	}
 	return n, err
 }
 
+// writable refuses bytes that can't be kept; size below 0: not known.
+func (s *Store) writable(size int64) error {
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	if err := s.Failed(); err != nil {
+		return err
+	}
+	return s.roomFor(size)
+}
+
+// writeDocument makes a document durable. The caller releases what it gets.
+func (s *Store) writeDocument(ctx context.Context, doc []byte) (*body.Written, error) {
+	if err := s.writable(int64(len(doc))); err != nil {
+		return nil, err
+	}
+	w, err := s.body.WriteDocument(ctx, doc)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if err := w.Sync(ctx); err != nil {
+		w.Release()
+		return nil, translate(err)
+	}
+	return w, nil
+}
+
 // writeBody brings a body to the packs and makes it durable. The caller releases what it gets.
 func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io.Writer, finish func(entry.Body) (*entry.Checksum, error)) (*body.Written, *entry.Checksum, error) {
-	if s.opt.ReadOnly {
-		return nil, nil, ErrReadOnly
-	}
-	if err := s.roomFor(size); err != nil {
+	if err := s.writable(size); err != nil {
 		return nil, nil, err
 	}
 	if r == nil {
 		r = strings.NewReader("")
 	}
-	r = &source{r, s}
+	r = &source{r: r, s: s}
 	if size >= 0 {
 		r = &exact{r, size}
 	}

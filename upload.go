@@ -235,14 +235,11 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 	if q.Size != nil && *q.Size != doc.Size() {
 		return Version{}, fmt.Errorf("%w: the parts have %d bytes, %d were declared", ErrInvalidPart, doc.Size(), *q.Size)
 	}
-	w, err := s.body.WriteDocument(ctx, entry.AppendParts(nil, doc))
+	w, err := s.writeDocument(ctx, entry.AppendParts(nil, doc))
 	if err != nil {
-		return Version{}, translate(err)
+		return Version{}, err
 	}
 	defer w.Release()
-	if err := w.Sync(ctx); err != nil {
-		return Version{}, translate(err)
-	}
 	p := entry.Private{Bucket: q.Bucket, Key: q.Key, Upload: q.Upload, Part: len(doc), ETag: etag, Checksum: sum, Headers: u.Headers, Meta: u.Meta, Tags: u.Tags,
 		Body: &entry.Body{Kind: entry.BodyParts, Ref: w.Body.Ref, SHA256: w.Body.SHA256, Size: doc.Size()}}
 	return s.putEntry(ctx, q.By, p, u.Lock, q.If, func(r index.Reader, b *index.Bucket) error {

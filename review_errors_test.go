@@ -1,0 +1,191 @@
+package stele
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"stele/internal/body"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/ledger"
+)
+
+// TestErrorsKeepTheirNames: what comes from below has a name that callers of this package know.
+func TestErrorsKeepTheirNames(t *testing.T) {
+	for below, want := range map[error]error{
+		engine.ErrFull: ErrFull, engine.ErrFailed: ErrFailed, ledger.ErrFailed: ErrFailed, body.ErrFailed: ErrFailed, frame.ErrVersion: ErrVersion, frame.ErrCorrupt: ErrCorrupt,
+		body.ErrErased: ErrErased, body.ErrReadOnly: ErrReadOnly, body.ErrClosed: ErrClosed, ledger.ErrClosed: ErrClosed, body.ErrRange: ErrBadRange, ledger.ErrForked: ErrCorrupt, ledger.ErrRange: ErrFuture,
+	} {
+		if err := translate(fmt.Errorf("couldn't: %w", below)); !errors.Is(err, want) || !errors.Is(err, below) {
+			t.Errorf("%v: %v", below, err)
+		}
+	}
+	// A failure that has a reason keeps both, and a full disk is not called failed.
+	if err := translate(fmt.Errorf("%w: %w", body.ErrFailed, errors.New("EIO"))); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "EIO") {
+		t.Error(err)
+	}
+}
+
+// TestCutOff: a source that says it ended too early is an incomplete body, whatever it calls that.
+func TestCutOff(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	for name, c := range map[string]struct {
+		body io.Reader
+		size int64
+		want error
+	}{
+		"short":          {strings.NewReader("abc"), 5, ErrIncomplete},
+		"connection cut": {io.MultiReader(strings.NewReader("abc"), failing{io.ErrUnexpectedEOF}), 5, ErrIncomplete},
+		"long":           {strings.NewReader("abcdef"), 5, ErrTooLong},
+		"long stream":    {bytes.NewReader(make([]byte, 1<<20+1)), 1 << 20, ErrTooLong},
+		"short stream":   {bytes.NewReader(make([]byte, 1<<20-1)), 1 << 20, ErrIncomplete},
+		"empty and long": {strings.NewReader("a"), 0, ErrTooLong},
+		"source fails":   {io.MultiReader(strings.NewReader("abc"), failing{errSource}), 5, errSource},
+	} {
+		if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "a", Body: c.body, Size: c.size}); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.Head(ctx, Place{Bucket: "books", Key: "a"}); !errors.Is(err, ErrNoKey) {
+			t.Errorf("%s: something was stored (%v)", name, err)
+		}
+	}
+}
+
+var errSource = errors.New("the source failed")
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestReadOnlyWritesNothing: every change is ErrReadOnly and no file is another one afterwards.
+func TestReadOnlyWritesNothing(t *testing.T) {
+	fs := vfs.NewMem()
+	s := newMemStore(t, Options{FS: fs})
+	makeBucket(t, s, "books", false, Unversioned)
+	v := put(t, s, "books", "a", []byte("the first"))
+	u := begin(t, s, "up")
+	p := part(t, s, u, 1, []byte("x"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := reviewFiles(t, fs, "data")
+	s, err := Open(ctx, "data", Options{FS: fs, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Failed(); err != nil {
+		t.Errorf("a reader has failed: %v", err)
+	}
+	calls := everyCall(s, v)
+	calls["Complete"] = func() error {
+		_, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Parts: []Part{p}})
+		return err
+	}
+	calls["PutPart"] = func() error {
+		_, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
+		return err
+	}
+	calls["CopyPart"] = func() error {
+		_, err := s.CopyPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Number: 1}, v, 0, -1)
+		return err
+	}
+	for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetObjectLock", "SetSetting", "SetRetention", "SetHold", "SetTags",
+		"CreateKey", "RevokeKey", "CopyPart", "CreateUpload", "PutPart", "Complete", "Abort", "Pin"} {
+		if err := calls[name](); !errors.Is(err, ErrReadOnly) {
+			t.Errorf("%s: %v", name, err)
+		}
+		delete(calls, name)
+	}
+	for name, call := range calls {
+		if err := call(); errors.Is(err, ErrReadOnly) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.Denied(Local(), "x")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := reviewFiles(t, fs, "data"); !maps.Equal(before, after) {
+		for name, b := range after {
+			if before[name] != b {
+				t.Errorf("%s was written", name)
+			}
+		}
+		for name := range before {
+			if _, ok := after[name]; !ok {
+				t.Errorf("%s was removed", name)
+			}
+		}
+	}
+}
+
+func reviewFiles(t *testing.T, fs vfs.FS, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	names, err := fs.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		path := fs.PathJoin(dir, name)
+		info, err := fs.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.IsDir() {
+			maps.Copy(out, reviewFiles(t, fs, path))
+			continue
+		}
+		b, err := readFile(fs, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[path] = string(b)
+	}
+	return out
+}
+
+// TestOneFailureEndsAllWriting: after one failed fsync, of a pack or of a segment, nothing is written any more by any call, and each says so.
+func TestOneFailureEndsAllWriting(t *testing.T) {
+	for _, what := range []string{"packs_", "segments_"} {
+		t.Run(what, func(t *testing.T) {
+			bad := false
+			mem := vfs.NewMem()
+			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if bad && strings.Contains(op.Path, what) && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
+					return errors.New("EIO")
+				}
+				return nil
+			}))
+			s := newMemStore(t, Options{FS: fs})
+			makeBucket(t, s, "books", false, Unversioned)
+			v := put(t, s, "books", "a", []byte("the first"))
+			bad = true
+			if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "b", Body: strings.NewReader("second"), Size: 6}); !errors.Is(err, ErrFailed) {
+				t.Errorf("the first: %v", err)
+			}
+			bad = false
+			if err := s.Failed(); !errors.Is(err, ErrFailed) {
+				t.Errorf("Failed says %v", err)
+			}
+			calls := everyCall(s, v)
+			for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetSetting", "SetTags", "CreateKey", "CreateUpload", "Pin"} {
+				if err := calls[name](); !errors.Is(err, ErrFailed) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if got := read(t, s, Place{Bucket: "books", Key: "a"}); string(got) != "the first" {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}

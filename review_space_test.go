@@ -1,0 +1,70 @@
+package stele
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// smallDisk says how much is free.
+type smallDisk struct {
+	vfs.FS
+	free atomic.Uint64
+}
+
+func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	free := d.free.Load()
+	return vfs.DiskUsage{AvailBytes: free, TotalBytes: 100 << 30, UsedBytes: 100<<30 - free}, nil
+}
+
+// fills takes the last room of the disk while it is read.
+type fills struct {
+	s    *Store
+	disk *smallDisk
+	n    int
+}
+
+func (f *fills) Read(p []byte) (int, error) {
+	if f.n += len(p); f.n > 8<<20 {
+		f.disk.free.Store(0)
+		f.s.space.mu.Lock()
+		f.s.space.asked = time.Time{}
+		f.s.space.mu.Unlock()
+	}
+	if f.n > 200<<20 {
+		return 0, errors.New("nobody stopped the stream")
+	}
+	return len(p), nil
+}
+
+// TestStreamEndsAtTheReserve: a body that does not say how long it is leaves the reserve alone, and what frees space or says no goes on.
+func TestStreamEndsAtTheReserve(t *testing.T) {
+	disk := &smallDisk{FS: vfs.NewMem()}
+	disk.free.Store(50 << 30)
+	s := newMemStore(t, Options{FS: disk})
+	makeBucket(t, s, "books", false, Unversioned)
+	put(t, s, "books", "a", []byte("x"))
+	u := begin(t, s, "up")
+	p := part(t, s, u, 1, []byte("x"))
+	if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "b", Body: &fills{s: s, disk: disk}, Size: -1}); !errors.Is(err, ErrFull) {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Parts: []Part{p}}); !errors.Is(err, ErrFull) {
+		t.Errorf("complete: %v", err)
+	}
+	if got := read(t, s, Place{Bucket: "books", Key: "a"}); string(got) != "x" {
+		t.Errorf("%q", got)
+	}
+	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Abort(ctx, Local(), "books", "up", u.ID); err != nil {
+		t.Error(err)
+	}
+	if err := s.Failed(); err != nil {
+		t.Errorf("a full disk is no failure: %v", err)
+	}
+}
