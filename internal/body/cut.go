@@ -14,22 +14,22 @@ type class struct {
 	skip          int    // by so many bytes
 }
 
-func newClass(bits int) class {
+// newClass makes the class with an average of 2^bits, in which 2^-rare of all bytes are looked at more closely.
+func newClass(bits, rare int) class {
 	// JC (Jin and others, "Accelerating Content-Defined Chunking for Data Deduplication Based on Speculative Jump", IEEE TPDS 2023):
-	// every avg/4 bytes on average the hash is below jump; every second time it is below cut as well, else avg/4 bytes
-	// are skipped. With the smallest chunk that makes avg. The hash is compared as a number, that is by its leading bits, so
-	// that a cut of a class is one of each smaller class: the masks are nested.
-	quarter := 1 << (bits - 2)
-	return class{
-		min: quarter, avg: 4 * quarter, max: 16 * quarter,
-		cut: 1 << (64 - (bits - 1)), jump: 1 << (64 - (bits - 2)), skip: quarter,
-	}
+	// after the smallest chunk, every 2^rare bytes on average, the hash is below jump; every second time it is below cut as
+	// well, else skip bytes are passed over. On average a chunk then is min + 2·2^rare + skip. The hash is compared as a
+	// number, that is by its leading bits, so that a cut of a class is one of each smaller class: the masks are nested.
+	c := class{min: 1 << (bits - 2), avg: 1 << bits, max: 1 << (bits + 2), cut: 1 << (63 - rare), jump: 1 << (64 - rare)}
+	c.skip = c.avg - c.min - 2<<rare
+	return c
 }
 
+// Small chunks vary less in size, which deduplicates better; in large ones fewer bytes are looked at, which is faster.
 var (
-	small  = newClass(14) // 16 KiB on average
-	medium = newClass(16) // 64 KiB
-	large  = newClass(18) // 256 KiB
+	small  = newClass(14, 12) // 16 KiB on average
+	medium = newClass(16, 13) // 64 KiB
+	large  = newClass(18, 15) // 256 KiB
 )
 
 const (

@@ -28,7 +28,7 @@ func TestChunkSizes(t *testing.T) {
 			}
 			before = end
 		}
-		if mean := len(data) / len(ends); mean < c.avg || mean > c.avg*3/2 {
+		if mean := len(data) / len(ends); mean < c.avg*9/10 || mean > c.avg*5/4 {
 			t.Fatalf("%d bytes on average, should be about %d", mean, c.avg)
 		}
 	}
