@@ -67,7 +67,7 @@ func (w *witnessed) copy() *witnessed {
 
 // refusals are the errors by which a store says no, all others are failures.
 var refusals = []error{errNoChange, ErrNoBucket, ErrNoKey, ErrNoVersion, ErrNoUpload, ErrBucketExists, ErrBucketNotEmpty, ErrMarker, ErrPrecondition,
-	ErrOverwriteDenied, ErrInvalidPart, ErrBadState}
+	ErrOverwriteDenied, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, ErrBadState, ErrKeyRevoked, ErrNoAccessKey}
 
 func isRefusal(err error) bool {
 	if errors.As(err, new(*RetentionError)) {
@@ -83,6 +83,15 @@ func isRefusal(err error) bool {
 
 // do makes a change and notes what was told. It returns failures, and refusals not.
 func (w *witnessed) do(s *Store, c change) (made string, err error) {
+	_, made, err = w.ask(s, c)
+	if isRefusal(err) {
+		err = nil
+	}
+	return made, err
+}
+
+// ask makes a change, notes what was told, and returns it, with the change as it was noted.
+func (w *witnessed) ask(s *Store, c change) (asked *change, made string, err error) {
 	w.mu.Lock()
 	w.n++
 	c.request = fmt.Sprintf("r%d", w.n)
@@ -101,11 +110,10 @@ func (w *witnessed) do(s *Store, c change) (made string, err error) {
 		w.acked[c.request] = at
 	case isRefusal(err):
 		w.refused[c.request] = err
-		err = nil
 	default:
 		err = fmt.Errorf("%v: %w", &c, err)
 	}
-	return made, err
+	return &c, made, err
 }
 
 // all makes changes one after the other, until one fails.
@@ -178,17 +186,25 @@ func (w *witnessed) take(m *reference, e *entry.Entry, seen map[string]uint64) e
 		return fmt.Errorf("%v is there twice, also as entry %d", c, was)
 	}
 	seen[c.request] = e.Index
-	if c.do == "create" {
-		n := *c
-		n.upload = e.Private.Upload
-		c = &n
-	}
+	c = c.named(e)
 	apply, err := m.decide(c, e.Time)
 	if err != nil {
 		return fmt.Errorf("%v is there and should have been refused: %w", c, err)
 	}
 	apply(e.Index, e.Time)
 	return nil
+}
+
+// named fills in what the store has made up.
+func (c *change) named(e *entry.Entry) *change {
+	n := *c
+	switch c.do {
+	case "create":
+		n.upload = e.Private.Upload
+	case "createKey":
+		n.name = e.Private.Access.ID
+	}
+	return &n
 }
 
 // compare holds a store against what was told: entries, views, histories, roots, bytes.

@@ -2,6 +2,7 @@ package stele
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -159,7 +160,8 @@ func (m *reference) clone() *reference {
 // change is one call of the store's API. request names it in the ledger.
 type change struct {
 	request string
-	do      string // createBucket, deleteBucket, versioning, objectLock, setting, put, copy, hide, tags, retention, hold, create, part, complete, abort, pin
+	by      string // an access key; empty: the command line
+	do      string // createKey, revokeKey, createBucket, deleteBucket, versioning, objectLock, setting, put, copy, hide, tags, retention, hold, create, part, complete, abort, pin
 	bucket  string
 	key     string
 	version string // of hide, tags, retention, hold, copy (source); empty: the current one
@@ -191,7 +193,17 @@ func (c *change) String() string {
 // decide judges a change at a time and returns what applies it, or the refusal: a sentinel, a *RetentionError, or errNoChange.
 func (m *reference) decide(c *change, now time.Time) (func(at uint64, now time.Time), error) {
 	b := m.live[c.bucket]
+	if revoked, ok := m.keys[c.by]; c.by != "" && (revoked || !ok) {
+		return nil, ErrKeyRevoked
+	}
 	switch c.do {
+	case "createKey": // name is what the store has made up
+		return func(uint64, time.Time) { m.keys[c.name] = false }, nil
+	case "revokeKey":
+		if revoked, ok := m.keys[c.name]; revoked || !ok {
+			return nil, ErrNoAccessKey
+		}
+		return func(uint64, time.Time) { m.keys[c.name] = true }, nil
 	case "createBucket":
 		if b != nil {
 			return nil, ErrBucketExists
@@ -290,14 +302,25 @@ func (m *reference) decidePut(b *refBucket, c *change, now time.Time) (func(uint
 		if u == nil {
 			return nil, ErrNoUpload
 		}
-		for _, n := range c.parts {
+		for i, n := range c.parts {
 			p, ok := u.parts[n]
+			if i > 0 && n <= c.parts[i-1] {
+				return nil, ErrPartOrder
+			}
 			if !ok {
 				return nil, ErrInvalidPart
 			}
 			v.parts = append(v.parts, p)
 		}
+		for _, p := range v.parts[:len(v.parts)-1] {
+			if p.size < MinPartSize {
+				return nil, ErrPartTooSmall
+			}
+		}
 		v.mp, v.meta = true, u.meta
+	}
+	if !b.lock && c.lock != nil {
+		return nil, ErrBadState
 	}
 	cur := b.current(c.key)
 	if c.append && cur != nil {
@@ -305,9 +328,6 @@ func (m *reference) decidePut(b *refBucket, c *change, now time.Time) (func(uint
 	}
 	if err := conditions(c.cond, cur); err != nil {
 		return nil, err
-	}
-	if !b.lock && c.lock != nil {
-		return nil, ErrBadState
 	}
 	if c.lock != nil && c.lock.Mode != "" && !c.lock.Until.After(now) {
 		return nil, ErrBadState
@@ -341,15 +361,18 @@ func (m *reference) note(b *refBucket, key string, c refChange) {
 }
 
 func (m *reference) decideHide(b *refBucket, c *change, now time.Time) (func(uint64, time.Time), error) {
+	target := b.find(c.key, c.version)
+	seen := target
+	if target != nil && target.marker {
+		if seen = nil; c.cond.Match != "" {
+			return nil, ErrPrecondition // a delete marker is there and matches nothing
+		}
+	}
+	if err := conditions(c.cond, seen); err != nil {
+		return nil, err
+	}
 	if c.version == "" {
-		cur := b.current(c.key)
-		if c.cond.Match != "" && cur == nil && len(b.shown[c.key]) > 0 {
-			return nil, ErrPrecondition // a delete marker
-		}
-		if err := conditions(c.cond, cur); err != nil {
-			return nil, err
-		}
-		if b.versioning == Unversioned && cur == nil {
+		if b.versioning == Unversioned && target == nil {
 			return nil, errNoChange
 		}
 		return func(at uint64, now time.Time) {
@@ -363,12 +386,11 @@ func (m *reference) decideHide(b *refBucket, c *change, now time.Time) (func(uin
 			m.note(b, c.key, refChange{at, entry.ObjectHide, v.id()})
 		}, nil
 	}
-	v := b.find(c.key, c.version)
-	if v == nil {
+	if target == nil {
 		return nil, errNoChange
 	}
-	if !v.marker {
-		if err := guarded(v.lock, now, c.bypass); err != nil {
+	if !target.marker {
+		if err := guarded(target.lock, now, c.bypass); err != nil {
 			return nil, err
 		}
 	}
@@ -408,11 +430,12 @@ func (m *reference) decideAttr(b *refBucket, c *change, now time.Time) (func(uin
 	case c.do != "tags" && !b.lock:
 		return nil, ErrBadState
 	}
-	l := v.lock
-	if c.do == "retention" && l.Mode != "" && l.Until.After(now) {
-		longer := !c.until.Before(l.Until)
-		free := c.mode == l.Mode && longer
-		if !free && !(l.Mode == "GOVERNANCE" && c.bypass) {
+	if c.do == "retention" {
+		if c.mode != "" && !c.until.After(now) {
+			return nil, ErrBadState
+		}
+		longer := c.mode == v.lock.Mode && !c.until.Before(v.lock.Until)
+		if v.lock.Mode != "" && v.lock.Until.After(now) && !longer && !(v.lock.Mode == "GOVERNANCE" && c.bypass) {
 			return nil, &RetentionError{}
 		}
 	}
@@ -660,7 +683,7 @@ func compareHistory(s *Store, m *reference) error {
 
 // run makes the call on a store. entries is the ledger position of what it changed, if it did.
 func (c *change) run(s *Store) (at Committed, made string, err error) {
-	by := Actor{Key: "local", Request: c.request, Bypass: c.bypass, NoOverwrite: c.append}
+	by := Actor{Key: cmp.Or(c.by, "local"), Request: c.request, Bypass: c.bypass, NoOverwrite: c.append}
 	place := Place{Bucket: c.bucket, Key: c.key, VersionID: c.version}
 	var v Version
 	switch c.do {
@@ -712,6 +735,12 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 		at, made = Committed{v.Entry, v.Time}, v.ID
 	case "abort":
 		at, err = s.Abort(ctx, by, c.bucket, c.key, c.upload)
+	case "createKey":
+		var k entry.AccessKey
+		k, err = s.CreateKey(ctx, by, RoleReadWrite, nil)
+		made = k.ID
+	case "revokeKey":
+		at, err = s.RevokeKey(ctx, by, c.name)
 	case "pin":
 		_, err = s.Pin(ctx, by, c.name, View{})
 	default:
