@@ -165,13 +165,28 @@ func (c *ChunkedReader) nextChunk() error {
 		return ErrInvalidChunkSize.With("Chunk", strconv.Itoa(c.chunk-1)).With("BadChunkSize", strconv.FormatInt(c.short, 10))
 	}
 	if size > c.size-c.read {
-		return ErrContentLengthMismatch
+		return c.tooLong(size)
 	}
 	if size < minChunkBytes {
 		c.short = size
 	}
 	c.left = size
 	return nil
+}
+
+// tooLong says what is wrong with a chunk that goes beyond the declared length: the length, unless the framing is broken
+// as well. Of a chunk that is far too long nobody needs to know.
+func (c *ChunkedReader) tooLong(size int64) error {
+	if size <= int64(c.src.Size()) {
+		var crlf [2]byte
+		if _, err := c.src.Discard(int(size)); err != nil {
+			return bodyError(err)
+		}
+		if _, err := io.ReadFull(c.src, crlf[:]); err != nil || crlf != [2]byte{'\r', '\n'} {
+			return ErrIncompleteBody
+		}
+	}
+	return ErrContentLengthMismatch
 }
 
 // parseHeader reads "size[;chunk-signature=…]".
@@ -258,7 +273,11 @@ func (c *ChunkedReader) readTrailer() error {
 		name, value = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(value, " \t")
 		switch {
 		case ok && name == "x-amz-trailer-signature" && c.chain != nil && signature == "":
-			signature = value
+			if signature = value; len(signature) != 64 {
+				return ErrIncompleteBody
+			}
+		case c.chain != nil && len(c.names) > 0 && len(c.trailer) == len(c.names): // the signature was to come here
+			return ErrIncompleteBody
 		case !ok || ended || !contains(c.names, name) || c.trailer[name] != "" || signature != "":
 			return ErrMalformedTrailer
 		default:

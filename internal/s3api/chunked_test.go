@@ -74,6 +74,8 @@ func TestUnsignedChunks(t *testing.T) {
 		{"b\r\nabcdefghijk\r\n0\r\n\r\n", "", 5, "IncompleteBody", "number of bytes"},
 		{"b\r\nabcdefghijk\r\n0\r\n\r\n", "", 200, "IncompleteBody", "number of bytes"},
 		{"fffffffffffffff\r\n", "", 10, "IncompleteBody", "number of bytes"},
+		{"B\r\ndummy data\r\n0\r\n\r\n", "", 10, "IncompleteBody", "terminated"},
+		{"B\r\ndummy data", "", 10, "IncompleteBody", "terminated"},
 		{"1\r\nx\r\n1\r\ny\r\n0\r\n\r\n", "", 2, "InvalidChunkSizeError", ""},
 		{"0\r\n\r\n", "", "", "MissingContentLength", ""},
 		{"0\r\n\r\n", "", "x", "MissingContentLength", ""},
