@@ -53,6 +53,11 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	if err := s.lockFolder(); err != nil {
 		return nil, err
 	}
+	if empty, err := isEmpty(s.fs, s.dir); err != nil { // again: another Create may have come before us and be done
+		return nil, err
+	} else if !empty {
+		return nil, fmt.Errorf("%s is not empty: a new store needs an empty or missing folder", s.dir)
+	}
 	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,6 +109,7 @@ func OpenOrCreate(ctx context.Context, folder string, opt Options) (s *Store, cr
 	return s, false, err
 }
 
+// isEmpty reports whether a folder is missing or holds no file. What Create makes first, a lock and folders, is none: a Create that was stopped there may be done again.
 func isEmpty(fsys vfs.FS, folder string) (bool, error) {
 	names, err := fsys.List(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,8 +119,17 @@ func isEmpty(fsys vfs.FS, folder string) (bool, error) {
 		return false, fmt.Errorf("couldn't read the folder %s: %w", folder, err)
 	}
 	for _, n := range names {
-		if n != "lost+found" && n != durable.LockFile {
-			return false, nil
+		switch {
+		case n == "lost+found", n == durable.LockFile, strings.HasPrefix(n, fileIdentity+".") && strings.HasSuffix(n, ".tmp"):
+			continue
+		}
+		path := fsys.PathJoin(folder, n)
+		info, err := fsys.Stat(path)
+		if err != nil || !info.IsDir() {
+			return false, err
+		}
+		if empty, err := isEmpty(fsys, path); err != nil || !empty {
+			return false, err
 		}
 	}
 	return true, nil

@@ -1,0 +1,76 @@
+package stele
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// TestCreateInterrupted stops Create at every write and then starts as a server does: either there is a store, or Open says in what state the folder is and what to do.
+func TestCreateInterrupted(t *testing.T) {
+	made, told := 0, 0
+	for k := 0; ; k++ {
+		mem := vfs.NewMem()
+		n := 0
+		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || strings.Contains(op.Path, dirIndex+"/") {
+				return nil
+			}
+			if n++; n > k {
+				return errors.New("the power went")
+			}
+			return nil
+		}))
+		s, err := Create(ctx, "data", Options{FS: fs, Kit: "kit.txt"})
+		if err == nil {
+			s.Close()
+			break
+		}
+		_, kitless := mem.Stat("kit.txt")
+		s, created, err := OpenOrCreate(ctx, "data", Options{FS: mem, Kit: "kit2.txt"})
+		switch {
+		case err == nil:
+			if !created && kitless != nil {
+				t.Errorf("write %d: there is a store and no recovery kit", k)
+			}
+			made++
+			s.Close()
+		case errors.Is(err, ErrNotStore) && strings.Contains(err.Error(), "interrupted"):
+			told++
+		default:
+			t.Errorf("write %d: %v", k, err)
+		}
+	}
+	if made == 0 || told == 0 {
+		t.Errorf("%d times a store was made, %d times it was told that making one was interrupted", made, told)
+	}
+}
+
+// TestCreateBesideCreate: who waited for the other's Create does not build over it.
+func TestCreateBesideCreate(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(folder, Options{})
+	if err := s.lockFolder(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(ctx, folder, Options{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("beside another: %v", err)
+	}
+	s.closeFiles()
+	a, err := Create(ctx, folder, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if _, err := Create(ctx, folder, Options{Kit: filepath.Join(t.TempDir(), "kit")}); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("after another: %v", err)
+	}
+}
