@@ -268,7 +268,7 @@ func crashScenario(f faults) crashtest.Scenario[oracle] {
 		Work:  crashWork, Check: crashCheck, Copy: copyOracle,
 	}
 	if testing.Short() {
-		s.Stride, s.Dense = 7, 10
+		s.Stride = 7
 	}
 	return s
 }
