@@ -276,8 +276,11 @@ func (s *Store) bucket(ctx context.Context, b *index.Bucket) (Bucket, error) {
 	return out, nil
 }
 
-// maxCachedDocuments bounds the documents kept in memory, each at most 20 KiB or so.
-const maxCachedDocuments = 256
+// maxCachedDocuments and maxCachedDocument (bytes) bound the documents kept in memory.
+const (
+	maxCachedDocuments = 256
+	maxCachedDocument  = 64 << 10
+)
 
 // document reads a setting's document. It never changes, so it is kept.
 func (s *Store) document(ctx context.Context, b entry.Body) (string, error) {
@@ -290,6 +293,9 @@ func (s *Store) document(ctx context.Context, b entry.Body) (string, error) {
 	raw, err := s.readAll(ctx, b)
 	if err != nil {
 		return "", err
+	}
+	if len(raw) > maxCachedDocument {
+		return string(raw), nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

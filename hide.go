@@ -111,7 +111,7 @@ func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at l
 		return errNoChange
 	}
 	if !cur.Marker && b.ObjectLock {
-		a, err := r.Attrs(b.Inc, q.Key, cur.Entry)
+		a, err := attrsOf(r, b, q.Key, cur.Entry)
 		if err != nil {
 			return err
 		}
@@ -124,6 +124,16 @@ func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at l
 	p.Target, p.Null = cur.Entry, cur.Null
 	res.VersionID, res.Marker = q.VersionID, cur.Marker
 	return nil
+}
+
+// attrsOf returns lock and tags of a version for a decision. An index without the version's record can't say that there is no lock.
+func attrsOf(r index.Reader, b *index.Bucket, key string, version uint64) (index.Attrs, error) {
+	if _, ok, err := r.Record(b.Inc, key, version); err != nil {
+		return index.Attrs{}, err
+	} else if !ok {
+		return index.Attrs{}, fmt.Errorf("%w: the index has no record of %s/%s: stop the server and delete the index folder, it will be rebuilt", ErrCorrupt, b.Name, key)
+	}
+	return r.Attrs(b.Inc, key, version)
 }
 
 const (
@@ -234,7 +244,7 @@ func (s *Store) setAttr(ctx context.Context, by Actor, at Place, what string, dr
 		case cur.Marker:
 			return ledger.Draft{}, markerErr(at)
 		}
-		a, err := r.Attrs(b.Inc, at.Key, cur.Entry)
+		a, err := attrsOf(r, b, at.Key, cur.Entry)
 		if err != nil {
 			return ledger.Draft{}, err
 		}

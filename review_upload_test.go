@@ -3,6 +3,7 @@ package stele
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -137,5 +138,48 @@ func TestNoUploadsAreAskedFor(t *testing.T) {
 		if parts, _, _, err := s.Parts(ctx, "books", "b", u.ID, after, 10); err != nil || len(parts) != want {
 			t.Errorf("after %d: %+v %v", after, parts, err)
 		}
+	}
+}
+
+// TestUploadsByPrefix: pages of uploads with a delimiter show each prefix once, in order, whatever the page size.
+func TestUploadsByPrefix(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	for _, key := range []string{"a", "a/", "a/1", "a/2/3", "a/é", "a0", "b//", "b//x", "c/\U0010FFFF", "d"} {
+		for range 3 {
+			begin(t, s, key)
+		}
+	}
+	want := "a a a a/ a0 a0 a0 b/ c/ d d d"
+	for size := 1; size <= 13; size++ {
+		var got []string
+		q := ListRequest{Bucket: "books", Delimiter: "/", Max: size}
+		for pages := 0; ; pages++ {
+			page, err := s.Uploads(ctx, q)
+			if err != nil || pages > 20 {
+				t.Fatalf("%d pages: %v", pages, err)
+			}
+			n := len(page.Uploads) + len(page.Prefixes)
+			if n > size || n < size && page.Truncated {
+				t.Errorf("a page of %d holds %d", size, n)
+			}
+			var names []string
+			for _, u := range page.Uploads {
+				names = append(names, u.Key)
+			}
+			names = append(names, page.Prefixes...)
+			slices.Sort(names)
+			got = append(got, names...)
+			if q.After, q.AfterID = page.Next, page.NextID; !page.Truncated {
+				break
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("pages of %d: %q", size, got)
+		}
+	}
+	page, err := s.Uploads(ctx, ListRequest{Bucket: "books", Prefix: "a/", Delimiter: "/", Max: 10})
+	if err != nil || len(page.Uploads) != 9 || len(page.Prefixes) != 1 {
+		t.Errorf("below a prefix: %d uploads, %q, %v", len(page.Uploads), page.Prefixes, err)
 	}
 }

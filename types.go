@@ -24,7 +24,7 @@ type Version struct {
 	Inc         uint64    // the bucket's incarnation
 	Time        time.Time // entry time
 	Marker      bool
-	Latest      bool // filled by ListVersions, Head, History
+	Latest      bool // as of the call
 	Null        bool
 	Size        int64
 	ETag        string            // without quotes
@@ -33,7 +33,7 @@ type Version struct {
 	Tags        map[string]string
 	Lock        entry.Lock
 	Checksum    *entry.Checksum
-	Body        entry.Body // SHA256 is zero unless the call says that it fills it
+	Body        entry.Body // the digests are filled by Put, Copy, Complete, Describe and Prove; a listing fills nothing of it
 	Parts       int        // parts of a multipart object, else 0
 }
 

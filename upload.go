@@ -189,7 +189,9 @@ func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, fo
 		if e.Private.Upload == q.Upload {
 			v = Version{Bucket: q.Bucket, Key: q.Key, ID: s.versionID(e.Index, near[i].Null), Entry: e.Index, Inc: b.Inc}
 			v.fill(&near[i])
-			return v, true, nil
+			cur, ok, err := s.index.Reader().Current(b.Inc, q.Key)
+			v.Latest = ok && cur.Entry == v.Entry
+			return v, true, err
 		}
 	}
 	return v, false, nil
@@ -333,29 +335,34 @@ func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, er
 	if err != nil || q.Max <= 0 {
 		return page, err
 	}
+	after, afterID := q.After, q.AfterID
 	n, last := 0, ""
-	err = s.index.Uploads(b.Inc, q.Prefix, q.After, q.AfterID, func(u index.Upload) error {
-		cp := commonPrefix(u.Key, q.Prefix, q.Delimiter)
-		if cp != "" && (cp == last || cp == q.After) {
+	for again := true; again && err == nil; {
+		again = false
+		err = s.index.Uploads(b.Inc, q.Prefix, after, afterID, func(u index.Upload) error {
+			cp := commonPrefix(u.Key, q.Prefix, q.Delimiter)
+			switch {
+			case cp != "" && (cp == last || cp == q.After):
+				after, afterID, again = cp+"\xff", "", true // past all keys below it, which are UTF-8
+				return errStop
+			case n == q.Max:
+				page.Truncated = true
+				return errStop
+			}
+			n++
+			if cp != "" {
+				last = cp
+				page.Prefixes = append(page.Prefixes, cp)
+				page.Next, page.NextID = cp, ""
+				return nil
+			}
+			page.Uploads = append(page.Uploads, uploadOf(q.Bucket, u))
+			page.Next, page.NextID = u.Key, u.ID
 			return nil
+		})
+		if errors.Is(err, errStop) {
+			err = ctx.Err()
 		}
-		if n == q.Max {
-			page.Truncated = true
-			return errStop
-		}
-		n++
-		if cp != "" {
-			last = cp
-			page.Prefixes = append(page.Prefixes, cp)
-			page.Next, page.NextID = cp, ""
-			return nil
-		}
-		page.Uploads = append(page.Uploads, uploadOf(q.Bucket, u))
-		page.Next, page.NextID = u.Key, u.ID
-		return nil
-	})
-	if errors.Is(err, errStop) {
-		err = nil
 	}
 	if !page.Truncated {
 		page.Next, page.NextID = "", ""
