@@ -35,17 +35,19 @@ type Options struct {
 
 // server is the S3 face of one store.
 type server struct {
-	store    *stele.Store
-	opt      Options
-	log      *slog.Logger
-	now      func() time.Time
-	verifier *Verifier
-	owner    string // whose access key owns what has no owner
-	working  atomic.Int64
-	bodies   chan struct{}
-	policies textCache[*Policy]
-	corsets  textCache[[]CORSRule]
-	heads    headCache
+	store     *stele.Store
+	opt       Options
+	log       *slog.Logger
+	now       func() time.Time
+	verifier  *Verifier
+	owner     string // whose access key owns what has no owner
+	working   atomic.Int64
+	bodies    chan struct{}
+	documents chan struct{}
+	policies  textCache[*Policy]
+	corsets   textCache[[]CORSRule]
+	rules     textCache[*Lifecycle]
+	heads     headCache
 
 	idPrefix [4]byte // random, of this process
 	idCount  atomic.Uint32
@@ -68,7 +70,7 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 	if opt.StallTimeout == 0 {
 		opt.StallTimeout = time.Minute
 	}
-	s := &server{store: store, opt: opt, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies)}
+	s := &server{store: store, opt: opt, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies), documents: make(chan struct{}, maxDocuments)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -171,9 +173,9 @@ type call struct {
 	at   stele.View // as of when
 	b    stele.Bucket
 
-	status int   // of the reply, once it has begun
-	sent   int64 // bytes of the reply's body
-	holds  bool  // has a place in bodies
+	status int           // of the reply, once it has begun
+	sent   int64         // bytes of the reply's body
+	taken  chan struct{} // where it has one: bodies or documents; nil: nowhere
 }
 
 // ServeHTTP answers one request.
@@ -181,14 +183,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	c := &call{server: s, w: w, r: r, ctx: r.Context(), id: s.newID()}
 	w.Header()["X-Amz-Request-Id"] = []string{c.id}
+	defer func() { // also of a reply that was cut off, which is a panic
+		s.working.Add(-1)
+		if c.taken != nil {
+			<-c.taken
+		}
+	}()
 	if s.working.Add(1) > int64(s.opt.MaxRequests) {
 		c.fail(ErrSlowDown)
 	} else if err := c.serve(); err != nil {
 		c.fail(err)
-	}
-	s.working.Add(-1)
-	if c.holds {
-		<-s.bodies
 	}
 	if s.log.Enabled(c.ctx, slog.LevelInfo) {
 		c.logLine(time.Since(start))

@@ -3,6 +3,7 @@ package s3api
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 const (
 	maxPutBytes   = 5 << 30  // AWS: of one PUT or part
 	bigBodyBytes  = 1 << 20  // from here on a body needs a place in server.bodies
+	bigDocument   = 64 << 10 // from here on a document needs a place in server.documents
+	maxDocuments  = 4        // large documents worked on at once: one costs up to some 20 MiB while it is parsed
 	stallProgress = 16 << 10 // bytes that must come within a stall timeout
 	maxMetaBytes  = 2 << 10  // AWS: names and values of user metadata
 	maxCopyBytes  = 5 << 30  // AWS: source of CopyObject
@@ -61,7 +64,7 @@ func (c *call) openBody(sum Algorithm) (*incoming, error) {
 		in.trailer = ch.Trailer
 	}
 	if in.size > bigBodyBytes {
-		if err := c.takePlace(); err != nil {
+		if err := c.takePlace(c.bodies); err != nil {
 			in.close()
 			return nil, err
 		}
@@ -122,19 +125,19 @@ func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 	return &entry.Checksum{Algorithm: in.sum.String(), Kind: FullObject, Value: in.sum.Encode(kept)}, nil
 }
 
-// takePlace waits until there is room for one more large body.
-func (c *call) takePlace() error {
+// takePlace waits until there is room for one more large body, or large document. A request takes one place at most.
+func (c *call) takePlace(among chan struct{}) error {
 	select {
-	case c.bodies <- struct{}{}:
-		c.holds = true
+	case among <- struct{}{}:
+		c.taken = among
 		return nil
 	default:
 	}
 	t := time.NewTimer(c.opt.StallTimeout)
 	defer t.Stop()
 	select {
-	case c.bodies <- struct{}{}:
-		c.holds = true
+	case among <- struct{}{}:
+		c.taken = among
 		return nil
 	case <-t.C:
 		return ErrSlowDown
@@ -194,6 +197,14 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 	if c.r.ContentLength > limit && !c.auth.Payload.Chunked() {
 		return nil, ErrMaxMessageLengthExceeded
 	}
+	if c.r.ContentLength < 0 || c.r.ContentLength > bigDocument {
+		if c.auth.Kind == Anonymous { // its keys are judged after the document, and until then anybody could fill the places
+			return nil, ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.Itoa(bigDocument))
+		}
+		if err := c.takePlace(c.documents); err != nil {
+			return nil, err
+		}
+	}
 	c.r.Body = c.patient(c.r.Body)
 	body, size, err := c.auth.Body(c.r)
 	if err != nil {
@@ -204,7 +215,7 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 		defer ch.Close() //nolint:errcheck // gives a buffer back
 		trailer = ch.Trailer
 	}
-	doc, err := ReadBody(NewChecked(body, want, trailer), limit)
+	doc, err := readSized(NewChecked(body, want, trailer), size, limit)
 	if err != nil {
 		return nil, err
 	}

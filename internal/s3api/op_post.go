@@ -62,7 +62,7 @@ func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
 	}
 	in.sum = orAlgorithm(in.want.Algorithm, CRC64NVME)
 	in.compute()
-	if err := c.takePlace(); err != nil {
+	if err := c.takePlace(c.bodies); err != nil {
 		return v, err
 	}
 	return c.store.Put(c.ctx, stele.PutRequest{By: c.by, Bucket: c.name, Key: form.Key, Body: &boundedFile{src: in.r, most: maxPutBytes}, Size: -1, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags,

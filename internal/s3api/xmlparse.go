@@ -22,15 +22,19 @@ const (
 )
 
 // ReadBody reads a body of at most limit bytes. A longer one is ErrMaxMessageLengthExceeded, and nothing beyond the limit is kept.
-func ReadBody(r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+func ReadBody(r io.Reader, limit int64) ([]byte, error) { return readSized(r, 0, limit) }
+
+// readSized is ReadBody for what says that it has size bytes, so that they are allocated once.
+func readSized(r io.Reader, size, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(size, 0), limit)) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, err
 	}
-	if int64(len(b)) > limit {
+	if int64(b.Len()) > limit {
 		return nil, ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.FormatInt(limit, 10))
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // document is a parsed body: a tree in one slice. The parser knows elements, attributes, text, CDATA, comments and the
