@@ -107,6 +107,7 @@ func (c *call) copyObject() error {
 	h := c.w.Header()
 	c.setNewVersion(h, &v)
 	src.setVersion(h)
+	c.setExpiration(h, &v)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
 	if err := c.setCommitted(h, v.Entry); err != nil {
 		return err

@@ -126,6 +126,7 @@ func (c *call) setObject(h http.Header, v *stele.Version, part, status int) erro
 		c.setLock(h, v)
 	}
 	c.setVersion(h, v)
+	c.setExpiration(h, v)
 	if err := c.setReadChecksum(h, v, part, status); err != nil {
 		return err
 	}

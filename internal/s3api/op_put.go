@@ -40,6 +40,7 @@ func (c *call) replyPut(v *stele.Version) error {
 	h["ETag"] = quoted(v.ETag)
 	c.setNewVersion(h, v)
 	setSum(h, v.Checksum)
+	c.setExpiration(h, v)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
 	h["X-Amz-Object-Size"] = []string{strconv.FormatInt(v.Size, 10)}
 	if err := c.setCommitted(h, v.Entry); err != nil {

@@ -143,6 +143,43 @@ func (c *call) putBucketLifecycle() error {
 	return c.keep(stele.SettingLifecycle, l.AppendXML(nil), http.StatusOK)
 }
 
+// lifecycle is the bucket's; nil: none.
+func (c *call) lifecycle() *Lifecycle {
+	text := c.b.Settings[stele.SettingLifecycle]
+	if text == "" || !c.at.Now() {
+		return nil
+	}
+	l, err := c.rules.get(text, DecodeLifecycle)
+	if err != nil {
+		c.log.Error("stored lifecycle rules cannot be read", "bucket", c.name, "err", err)
+		return nil
+	}
+	return l
+}
+
+// setExpiration says when the lifecycle rules will hide a current version.
+func (c *call) setExpiration(h http.Header, v *stele.Version) {
+	l := c.lifecycle()
+	if l == nil || !v.Latest {
+		return
+	}
+	if at, rule, ok := l.Expiration(v.Key, v.Size, tagList(v.Tags), v.Time); ok {
+		h["X-Amz-Expiration"] = []string{ExpirationHeader(at, rule)}
+	}
+}
+
+// setAbort says when the lifecycle rules will abort an upload.
+func (c *call) setAbort(h http.Header, u *stele.Upload) {
+	l := c.lifecycle()
+	if l == nil {
+		return
+	}
+	if _, at, rule := l.AbortUpload(u.Key, u.Started, c.now()); !at.IsZero() {
+		h["X-Amz-Abort-Date"] = []string{httpTime(at)}
+		h["X-Amz-Abort-Rule-Id"] = []string{rule}
+	}
+}
+
 func (c *call) deleteBucketLifecycle() error { return c.drop(stele.SettingLifecycle) }
 
 // Encryption cannot be switched off: every chunk is encrypted.

@@ -11,13 +11,19 @@ func (c *call) getObjectTagging() error {
 	if err != nil {
 		return err
 	}
-	tags := make([]Tag, 0, len(v.Tags))
-	for k, t := range v.Tags {
+	tags := tagList(v.Tags)
+	c.setVersion(c.w.Header(), &v)
+	return c.replyDocument(func(b []byte) []byte { return AppendTagging(b, tags) })
+}
+
+// tagList is how S3 shows tags: in order.
+func tagList(m map[string]string) []Tag {
+	tags := make([]Tag, 0, len(m))
+	for k, t := range m {
 		tags = append(tags, Tag{k, t})
 	}
 	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
-	c.setVersion(c.w.Header(), &v)
-	return c.replyDocument(func(b []byte) []byte { return AppendTagging(b, tags) })
+	return tags
 }
 
 func (c *call) putObjectTagging() error {

@@ -30,6 +30,7 @@ func (c *call) createMultipartUpload() error {
 		h["X-Amz-Checksum-Algorithm"] = []string{sum.Algorithm}
 		h["X-Amz-Checksum-Type"] = []string{sum.Kind}
 	}
+	c.setAbort(h, &u)
 	if err := c.setCommitted(h, u.Entry); err != nil {
 		return err
 	}
@@ -228,6 +229,7 @@ func (c *call) completeMultipartUpload() error {
 	}
 	rh := c.w.Header()
 	c.setNewVersion(rh, &v)
+	c.setExpiration(rh, &v)
 	rh["X-Amz-Server-Side-Encryption"] = isAES256
 	if err := c.setCommitted(rh, v.Entry); err != nil {
 		return err
@@ -412,6 +414,7 @@ func (c *call) listParts() error {
 	if err != nil {
 		return err
 	}
+	c.setAbort(c.w.Header(), &u)
 	owner := ownerOf(&c.b)
 	res := ListPartsResult{Bucket: c.q.Bucket, Key: c.q.Key, UploadID: id, PartNumberMarker: after, MaxParts: limit, IsTruncated: more && limit > 0, Owner: &owner, Parts: make([]PartItem, len(parts))}
 	if u.Checksum != nil {
