@@ -1,9 +1,11 @@
 package stele
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,87 +15,142 @@ import (
 	"stele/internal/index"
 )
 
-// History returns every change of a key in every incarnation of its bucket, newest first. ErrNoKey if there was never one.
+// History returns every change of a key in every incarnation of its bucket, newest first. ErrNoKey if there was never one. A key may have millions: HistoryPage asks for some.
 func (s *Store) History(ctx context.Context, bucket, key string) ([]Change, error) {
+	out, _, err := s.HistoryPage(ctx, HistoryRequest{Bucket: bucket, Key: key})
+	return out, err
+}
+
+// HistoryRequest asks for a page of the history of a key.
+type HistoryRequest struct {
+	Bucket, Key string
+	Before      uint64 // only changes by entries before this one: the last Change.Entry of the page before; 0: from the newest on
+	Max         int    // at most this many; 0: all
+}
+
+// HistoryPage returns a page of the changes of a key, newest first, and whether there are more. ErrNoBucket, ErrNoKey: there was never one.
+func (s *Store) HistoryPage(ctx context.Context, q HistoryRequest) (out []Change, more bool, err error) {
 	if err := s.enter(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer s.leave()
-	lives, err := s.index.Incarnations(bucket)
+	lives, err := s.index.Incarnations(q.Bucket)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(lives) == 0 {
-		return nil, fmt.Errorf("%w: %s", ErrNoBucket, bucket)
+		return nil, false, fmt.Errorf("%w: %s", ErrNoBucket, q.Bucket)
 	}
-	var out []Change
-	for _, b := range lives {
-		changes, err := s.historyOf(ctx, b.Inc, key)
-		if err != nil {
-			return nil, err
+	h := history{s: s, goOn: s.goOn(ctx), before: q.Before, max: math.MaxInt}
+	if h.before == 0 {
+		h.before = math.MaxUint64
+	}
+	if q.Max > 0 {
+		h.max = q.Max + 1 // one more tells whether there are more
+	}
+	for i := 0; i < len(lives) && len(out) < h.max; i++ {
+		if err := h.life(lives[i].Inc, q.Key); err != nil {
+			return nil, false, err
 		}
-		out = append(out, changes...)
+		out = append(out, h.found[:min(len(h.found), h.max-len(out))]...)
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %s/%s has never been written", ErrNoKey, bucket, key)
+	if len(out) == 0 && h.newest == 0 {
+		return nil, false, fmt.Errorf("%w: %s/%s has never been written", ErrNoKey, q.Bucket, q.Key)
 	}
-	return out, nil
+	if len(out) == h.max {
+		out, more = out[:len(out)-1], true
+	}
+	for i := range out {
+		if err := h.goOn(); err != nil {
+			return nil, false, err
+		}
+		if err := s.fillChange(ctx, &out[i]); err != nil {
+			return nil, false, err
+		}
+	}
+	return out, more, nil
 }
 
-func (s *Store) historyOf(ctx context.Context, inc uint64, key string) (out []Change, err error) {
-	var records []index.Record
-	if err := s.index.History(inc, key, func(r index.Record) error { records = append(records, r); return nil }); err != nil {
-		return nil, err
+// history finds the newest changes of a key before an entry, and no more of them than it must keep.
+type history struct {
+	s           *Store
+	goOn        func() error
+	before      uint64
+	max         int
+	found       []Change // of one incarnation
+	newest, row uint64   // the newest entry met at all; rows read
+}
+
+func (h *history) meet(at uint64) error {
+	h.newest = max(h.newest, at)
+	if h.row++; h.row%1024 == 0 {
+		return h.goOn()
 	}
-	type attr struct {
-		version, at uint64
-		a           index.Attrs
+	return nil
+}
+
+// life finds those of one incarnation.
+func (h *history) life(inc uint64, key string) error {
+	h.found = h.found[:0]
+	if err := h.records(inc, key); err != nil {
+		return err
 	}
-	var attrs []attr
-	if err := s.index.AttrHistory(inc, key, func(v, at uint64, a index.Attrs) error { attrs = append(attrs, attr{v, at, a}); return nil }); err != nil {
-		return nil, err
+	if err := h.attrs(inc, key); err != nil {
+		return err
 	}
-	null := map[uint64]bool{}
-	hidden := map[uint64]bool{}
-	nullSeen := false
-	for _, r := range records {
-		null[r.Entry] = r.Null
+	h.cut()
+	return nil
+}
+
+// cut brings what was found in order and drops what is too old.
+func (h *history) cut() {
+	slices.SortFunc(h.found, func(a, b Change) int { return cmp.Compare(b.Entry, a.Entry) })
+	h.found = h.found[:min(len(h.found), h.max)]
+}
+
+// records walks over puts, markers and hidings, newest first. What hides a version comes before it.
+func (h *history) records(inc uint64, key string) error {
+	hidden, nullSeen := map[uint64]bool{}, false
+	err := h.s.index.History(inc, key, func(r index.Record) error {
+		if err := h.meet(r.Entry); err != nil {
+			return err
+		}
+		c := Change{Entry: r.Entry, Time: r.Time, Type: r.Type, Marker: r.Marker, Size: r.Size, ETag: r.ETag, Version: h.s.versionID(r.Entry, r.Null)}
 		if r.Type == entry.ObjectHide && !r.Marker {
 			hidden[r.Target] = true
-			continue
+			c.Version, c.Detail = h.s.versionID(r.Target, r.Null), "hidden"
+		} else {
+			c.Hidden = hidden[r.Entry] || r.Null && nullSeen
+			nullSeen = nullSeen || r.Null
+			delete(hidden, r.Entry)
 		}
-		if r.Null {
-			hidden[r.Entry] = hidden[r.Entry] || nullSeen
-			nullSeen = true
+		if r.Entry < h.before {
+			h.found = append(h.found, c)
 		}
-	}
-	for _, r := range records {
-		c := Change{Entry: r.Entry, Time: r.Time, Type: r.Type, Marker: r.Marker, Size: r.Size, ETag: r.ETag, Version: s.versionID(r.Entry, r.Null), Hidden: hidden[r.Entry]}
-		if r.Type == entry.ObjectHide && !r.Marker {
-			c.Version, c.Detail = s.versionID(r.Target, null[r.Target]), "hidden"
+		if len(h.found) == h.max {
+			return errStop
 		}
-		out = append(out, c)
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		return nil
 	}
-	for _, a := range attrs {
-		out = append(out, Change{Entry: a.at, Type: a.a.Type, Version: s.versionID(a.version, null[a.version]), Detail: describe(a.a)})
-	}
-	slices.SortFunc(out, func(a, b Change) int { return -compare(a.Entry, b.Entry) })
-	for i := range out {
-		if err := s.fillChange(ctx, &out[i]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return err
 }
 
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+// attrs walks over changes of locks and tags, which lie by version.
+func (h *history) attrs(inc uint64, key string) error {
+	return h.s.index.AttrHistory(inc, key, func(v, at uint64, a index.Attrs) error {
+		if err := h.meet(at); err != nil || at >= h.before {
+			return err
+		}
+		rec, _, err := h.s.index.Reader().Record(inc, key, v)
+		h.found = append(h.found, Change{Entry: at, Type: a.Type, Version: h.s.versionID(v, rec.Null), Detail: describe(a)})
+		if h.max <= math.MaxInt/4 && len(h.found) > 4*h.max+1024 {
+			h.cut()
+		}
+		return err
+	})
 }
 
 // fillChange adds what only the entry knows.

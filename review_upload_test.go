@@ -3,6 +3,7 @@ package stele
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -181,5 +182,41 @@ func TestUploadsByPrefix(t *testing.T) {
 	page, err := s.Uploads(ctx, ListRequest{Bucket: "books", Prefix: "a/", Delimiter: "/", Max: 10})
 	if err != nil || len(page.Uploads) != 9 || len(page.Prefixes) != 1 {
 		t.Errorf("below a prefix: %d uploads, %q, %v", len(page.Uploads), page.Prefixes, err)
+	}
+}
+
+// TestCompleteBesidePutPart: parts that arrive while an upload is completed are in the object or not, but what the ETags name is what is read.
+func TestCompleteBesidePutPart(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Enabled)
+	for round := range 20 {
+		u := begin(t, s, "a")
+		first := part(t, s, u, 1, []byte(fmt.Sprint("first ", round)))
+		var wg sync.WaitGroup
+		for g := range 3 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for i := range 5 {
+					body := fmt.Sprint(g, i, round)
+					_, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 1 + g, Body: strings.NewReader(body), Size: int64(len(body))})
+					if err != nil && !errors.Is(err, ErrNoUpload) {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		v, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{first}})
+		wg.Wait()
+		switch {
+		case errors.Is(err, ErrInvalidPart), errors.Is(err, ErrBusy): // part 1 was replaced first
+		case err != nil:
+			t.Error(err)
+		default:
+			if got := read(t, s, Place{Bucket: "books", Key: "a", VersionID: v.ID}); string(got) != fmt.Sprint("first ", round) {
+				t.Errorf("%q", got)
+			}
+		}
+		s.Abort(ctx, Local(), "books", "a", u.ID)
 	}
 }

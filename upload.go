@@ -135,13 +135,13 @@ type CompleteRequest struct {
 var errChanged = errors.New("the upload changed meanwhile")
 
 // Complete commits the object. It moves no bytes: the object's body is a list of the parts' bodies. Completed already, with the same parts: the version that it became then, whatever the conditions say now, so
-// that a client which did not hear the answer may ask again. ErrNoUpload, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, and as for Put.
+// that a client which did not hear the answer may ask again. ErrNoUpload, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, ErrBusy, and as for Put.
 func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error) {
 	if err := s.enter(); err != nil {
 		return Version{}, err
 	}
 	defer s.leave()
-	for {
+	for try := 1; ; try++ {
 		v, err := s.completeOnce(ctx, q)
 		if errors.Is(err, ErrNoUpload) {
 			if v, found, ferr := s.completed(ctx, q); found || ferr != nil {
@@ -151,8 +151,14 @@ func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error
 		if !errors.Is(err, errChanged) {
 			return v, err
 		}
+		if try == completeTries {
+			return Version{}, fmt.Errorf("%w: parts of upload %s arrive all the while", ErrBusy, q.Upload)
+		}
 	}
 }
+
+// completeTries bounds the tries of a Complete whose upload changes under its hands: each costs an fsync.
+const completeTries = 20
 
 // completedWithin is how many of the newest versions of a key are asked whether an upload became them.
 const completedWithin = 16

@@ -1,0 +1,86 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// TestHistoryByPages: pages of any size make the whole history, over versions, markers, tags, locks, hidings and lives.
+func TestHistoryByPages(t *testing.T) {
+	s := newMemStore(t, Options{})
+	for life := range 2 {
+		makeBucket(t, s, "books", true, Enabled)
+		var ids []string
+		for i := range 3 {
+			v := put(t, s, "books", "a", []byte(fmt.Sprint(i)))
+			ids = append(ids, v.ID)
+			at := Place{Bucket: "books", Key: "a", VersionID: ids[0]}
+			_, err1 := s.SetTags(ctx, Local(), at, map[string]string{"n": fmt.Sprint(i)})
+			_, err2 := s.SetHold(ctx, Local(), Place{Bucket: "books", Key: "a"}, i%2 == 0)
+			_, err3 := s.SetRetention(ctx, Local(), at, governance, time.Now().Add(time.Duration(i+1)*time.Hour))
+			if err := errors.Join(err1, err2, err3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := Local()
+		by.Bypass = true
+		for _, id := range append(ids, r.VersionID) {
+			if _, err := s.SetHold(ctx, by, Place{Bucket: "books", Key: "a", VersionID: id}, false); err != nil && !errors.Is(err, ErrMarker) {
+				t.Fatal(err)
+			}
+			if _, err := s.Hide(ctx, HideRequest{By: by, Bucket: "books", Key: "a", VersionID: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if life == 0 {
+			if _, err := s.DeleteBucket(ctx, Local(), "books"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	whole, err := s.History(ctx, "books", "a")
+	if err != nil || len(whole) != 2*(3*4+1+3+4) {
+		t.Fatalf("%d changes, %v", len(whole), err)
+	}
+	for i := range whole[1:] {
+		if whole[i].Entry <= whole[i+1].Entry {
+			t.Fatalf("entry %d before entry %d", whole[i].Entry, whole[i+1].Entry)
+		}
+	}
+	for size := 1; size <= len(whole)+1; size++ {
+		var got []Change
+		q := HistoryRequest{Bucket: "books", Key: "a", Max: size}
+		for {
+			page, more, err := s.HistoryPage(ctx, q)
+			if err != nil || len(page) > size || more && len(page) != size {
+				t.Fatalf("%d changes, more %v, %v", len(page), more, err)
+			}
+			got = append(got, page...)
+			if !more {
+				break
+			}
+			q.Before = page[len(page)-1].Entry
+		}
+		if !reflect.DeepEqual(got, whole) {
+			t.Fatalf("pages of %d make another history", size)
+		}
+	}
+	if _, _, err := s.HistoryPage(ctx, HistoryRequest{Bucket: "books", Key: "none", Max: 1}); !errors.Is(err, ErrNoKey) {
+		t.Error(err)
+	}
+	if page, more, err := s.HistoryPage(ctx, HistoryRequest{Bucket: "books", Key: "a", Max: 1, Before: 1}); err != nil || more || len(page) != 0 {
+		t.Errorf("%v %v %v", page, more, err)
+	}
+	gone, cancel := withCancelled()
+	defer cancel()
+	if _, _, err := s.HistoryPage(gone, HistoryRequest{Bucket: "books", Key: "a"}); err == nil {
+		t.Error("nobody waits for it, and it was made")
+	}
+}
