@@ -25,6 +25,7 @@ type app struct {
 	cli            *Globals
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	recovered      bool   // the store was brought in order after a crash before it was read
 	fs             vfs.FS // nil: the operating system's; tests put faults into it
 }
 
@@ -51,15 +52,26 @@ func (a *app) openRead(ctx context.Context) (admin.Store, error) {
 			return nil, err
 		}
 	}
-	opt.ReadOnly = false
-	w, werr := stele.Open(ctx, a.data(), opt)
-	if werr != nil {
-		if errors.Is(werr, os.ErrPermission) {
-			return nil, err
-		}
-		return nil, werr
+	if rerr := a.recover(ctx, opt); errors.Is(rerr, os.ErrPermission) {
+		return nil, err
+	} else if rerr != nil {
+		return nil, rerr
 	}
-	return w, nil
+	a.recovered = true
+	if s, err = stele.Open(ctx, a.data(), opt); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// recover opens the store for writing, which brings index and ledger in order, and closes it again, so that other readers need not wait for this one.
+func (a *app) recover(ctx context.Context, opt stele.Options) error {
+	opt.ReadOnly = false
+	s, err := stele.Open(ctx, a.data(), opt)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // openWrite opens the store to change it.

@@ -3,7 +3,7 @@ package main
 const description = `An immutable S3 store that can prove it kept everything.
 
 A verb works on the folder --data by itself, through the server that holds that folder, or on a server's admin address (--server).
-Every flag can be set by the environment: --data by STELE_DATA, and so on.`
+Every flag can be set by the environment: --data by STELE_DATA, --tls-cert by STELE_TLS_CERT, and so on.`
 
 var helpVars = map[string]string{
 	"at": "The store as of a moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size) or a pinned view's name.",
@@ -35,13 +35,13 @@ type cli struct {
 
 // Globals are the flags of all verbs.
 type Globals struct {
-	Data          string `short:"d" placeholder:"DIR" help:"Data folder (./stele-data)."`
-	Server        string `placeholder:"URL" help:"Work on a server by its admin address instead of a folder."`
-	AccessKey     string `placeholder:"ID" help:"Access key for --server."`
-	SecretKey     string `placeholder:"SECRET" help:"Its secret. Better in STELE_SECRET_KEY or a file."`
-	SecretKeyFile string `placeholder:"FILE" help:"File that holds the secret."`
-	CA            string `name:"ca" placeholder:"FILE" help:"Certificate in PEM to trust for --server, as made by serve --tls self."`
-	RecoveryKey   string `placeholder:"FILE" help:"Recovery kit that opens the store in place of the folder's own identity."`
-	JSON          bool   `help:"Print one JSON document, or JSON lines where there are many."`
-	Quiet         bool   `short:"q" help:"No progress, no remarks."`
+	Data          string `group:"Every verb" short:"d" placeholder:"DIR" help:"Data folder (./stele-data)."`
+	Server        string `group:"Every verb" placeholder:"URL" help:"Work on a server by its admin address instead of a folder."`
+	AccessKey     string `group:"Every verb" placeholder:"ID" help:"Access key for --server."`
+	SecretKey     string `group:"Every verb" placeholder:"SECRET" help:"Its secret. Better in STELE_SECRET_KEY or a file."`
+	SecretKeyFile string `group:"Every verb" placeholder:"FILE" help:"File that holds the secret."`
+	CA            string `group:"Every verb" name:"ca" placeholder:"FILE" help:"Certificate in PEM to trust for --server, as made by serve --tls self."`
+	RecoveryKey   string `group:"Every verb" placeholder:"FILE" help:"Recovery kit that opens the store in place of the folder's own identity."`
+	JSON          bool   `group:"Every verb" help:"Print one JSON document, or JSON lines where there are many."`
+	Quiet         bool   `group:"Every verb" short:"q" help:"No progress, no remarks."`
 }

@@ -230,15 +230,13 @@ func (c *checkup) store(ctx context.Context) admin.Store {
 		return nil
 	}
 	how := "opened here"
-	switch s := s.(type) {
-	case *admin.Client:
+	if c.app.recovered {
+		how = "opened here, and recovered after a crash"
+	}
+	if client, ok := s.(*admin.Client); ok {
 		how = "held by a server"
-		if err := s.Ready(ctx); err != nil {
+		if err := client.Ready(ctx); err != nil {
 			c.fault("server", fmt.Errorf("it is not ready: %w", err))
-		}
-	case *stele.Store:
-		if !s.ReadOnly() {
-			how = "opened here, and recovered after a crash"
 		}
 	}
 	c.ok("store", "%s, %s in %s", s.ID(), how, time.Since(start).Round(time.Millisecond))

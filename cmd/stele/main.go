@@ -19,11 +19,13 @@ func main() {
 func (a *app) run(args []string) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	var cli cli
 	a.cli = &cli.Globals
 	helped := -1
 	parser, err := kong.New(&cli, kong.Name("stele"), kong.Description(description), kong.DefaultEnvars("STELE"), kong.Writers(a.stdout, a.stderr),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Vars(helpVars), kong.WithHyphenPrefixedParameters(true),
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }), // without the name of the variable at each flag: the rule is told once
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Exit(func(c int) { helped = c }))
 	if err != nil {
