@@ -3,6 +3,7 @@ package s3api
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"stele"
 )
@@ -272,6 +273,9 @@ func (c *call) putACL() error {
 		return err
 	}
 	canned, granted := firstOf(c.r.Header, "X-Amz-Acl") != "", hasGrants(c.r.Header)
+	if o := c.b.Settings[stele.SettingOwnership]; granted && (o == "" || strings.Contains(o, BucketOwnerEnforced)) {
+		return ErrACLNotSupported
+	}
 	switch {
 	case canned && granted:
 		return ErrCannedACLAndGrants
