@@ -106,7 +106,7 @@ func (s *Store) makeKeys(ctx context.Context) (*keyring.Kit, error) {
 		return nil, err
 	}
 	if s.opt.Root != nil {
-		s.root = *s.opt.Root
+		s.giveRoot()
 	} else if err := s.makeRoot(); err != nil {
 		return nil, err
 	}
@@ -155,6 +155,12 @@ func (s *Store) writeKit(kit *keyring.Kit) error {
 		return fmt.Errorf("couldn't write the recovery kit %s: %w", at, err)
 	}
 	return nil
+}
+
+// giveRoot takes the root key from the options.
+func (s *Store) giveRoot() {
+	s.root = *s.opt.Root
+	s.root.Role, s.root.Scope = RoleAdmin, nil
 }
 
 func (s *Store) makeRoot() error {

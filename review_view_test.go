@@ -3,6 +3,7 @@ package stele
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -102,5 +103,18 @@ func TestViewsOverIncarnations(t *testing.T) {
 	}
 	if h, err := s.History(ctx, "books", "a"); err != nil || len(h) < 9 {
 		t.Errorf("%d changes, %v", len(h), err)
+	}
+}
+
+// TestLongAgo: a number of weeks that no duration holds is refused and does not turn into another moment.
+func TestLongAgo(t *testing.T) {
+	s := newMemStore(t, Options{})
+	for _, when := range []string{"2147483647w", "15251w", "9223372036854775807s", "99999999999999999999d"} {
+		if v, err := s.ViewAt(ctx, when); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), "long ago") {
+			t.Errorf("%s: %v %v", when, v, err)
+		}
+	}
+	if _, err := s.ViewAt(ctx, "15000w"); !errors.Is(err, ErrBadName) {
+		t.Error(err)
 	}
 }

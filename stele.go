@@ -55,7 +55,7 @@ type Options struct {
 	Clock    Clock            // nil: the system's
 	Log      *slog.Logger     // nil: nothing is logged
 	Identity string           // AGE-SECRET-KEY-1…: opens the keyring in place of the folder's identity file (a recovery key)
-	Root     *entry.AccessKey // the root access key; nil: the one kept in the folder
+	Root     *entry.AccessKey // the root access key, always an admin's; nil: the one kept in the folder
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 }
@@ -156,6 +156,9 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 			err = fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: read what is there with a reading verb or `serve --read-only`, or put the newer files back", ErrBehind, behind.By, behind.Saw, behind.Have)
 		}
 	}()
+	if err := s.sweep(); err != nil {
+		return nil, err
+	}
 	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{ReadOnly: s.opt.ReadOnly}); err != nil {
 		return nil, err
 	}
@@ -234,6 +237,27 @@ func (s *Store) lockFolder() (err error) {
 	return err
 }
 
+// sweep removes what a crash left of writing the files beside the engine's folders: nobody has their names.
+func (s *Store) sweep() error {
+	if s.opt.ReadOnly {
+		return nil
+	}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
+	}
+	for _, n := range names {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity} {
+			if strings.HasPrefix(n, ours+".") && strings.HasSuffix(n, ".tmp") {
+				if err := s.fs.Remove(s.path(n)); err != nil {
+					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 func (s *Store) openKeys(ctx context.Context) error {
 	identity := s.opt.Identity
 	if identity == "" {
@@ -251,7 +275,7 @@ func (s *Store) openKeys(ctx context.Context) error {
 		return err
 	}
 	if s.opt.Root != nil {
-		s.root = *s.opt.Root
+		s.giveRoot()
 		return nil
 	}
 	return s.loadRoot()

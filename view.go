@@ -3,6 +3,7 @@ package stele
 import (
 	"context"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -43,11 +44,11 @@ func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 		return s.viewOfSize(n)
 	}
 	if m := agoPattern.FindStringSubmatch(when); m != nil {
-		n, err := strconv.ParseInt(m[1], 10, 32)
-		if err != nil {
+		unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil || n > int64(math.MaxInt64/unit) {
 			return View{}, fmt.Errorf("%w: %q is too long ago", ErrBadName, when)
 		}
-		unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
 		return s.viewOfTime(ctx, s.led().Now().Add(-time.Duration(n)*unit))
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
