@@ -117,7 +117,7 @@ func (c *call) setObject(h http.Header, v *stele.Version, part, status int) erro
 		}
 	}
 	for name, value := range v.Meta {
-		h[http.CanonicalHeaderKey(metaPrefix+name)] = []string{value}
+		h["x-amz-meta-"+name] = []string{value} // in lower case, as AWS sends it: boto3 hands names on as they come
 	}
 	if len(v.Tags) > 0 {
 		h["X-Amz-Tagging-Count"] = []string{strconv.Itoa(len(v.Tags))}
@@ -177,6 +177,11 @@ func (c *call) sendBody(v stele.Version, span ByteRange, status int) error {
 	if span.Length == 0 {
 		c.begin(status)
 		return nil
+	}
+	if span.Length > bigBodyBytes {
+		if err := c.takePlace(c.reads); err != nil {
+			return err
+		}
 	}
 	body, err := c.store.OpenBody(c.ctx, v, span.Start, span.Length)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package clienttest runs stock S3 clients against the S3 face of a real store, each with its own checks. A client that is missing is an error where
-// STELE_CLIENTS is "all" (CI), else that test is skipped by name.
+// CI is "true" or STELE_CLIENTS is "all", else that test is skipped by name.
 package clienttest
 
 import (
@@ -40,10 +40,7 @@ type client struct {
 func open(t *testing.T, program string) *client {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("STELE_CLIENTS") == "all" {
-			t.Fatalf("the client %s is missing: %v", program, err)
-		}
-		t.Skipf("the client %s is not installed", program)
+		absent(t, "the client "+program, err)
 	}
 	dir := t.TempDir()
 	s, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Root: &entry.AccessKey{ID: accessKey, Secret: secretKey, Role: stele.RoleAdmin}, Kit: filepath.Join(dir, "kit.txt")})
