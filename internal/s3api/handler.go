@@ -27,6 +27,8 @@ type Options struct {
 	MaxRequests int
 	// MaxBodies is how many bodies over 1 MiB come in at once, since each has buffers; one more waits for StallTimeout, then it is 503 SlowDown. 0: 64.
 	MaxBodies int
+	// MaxReads is how many replies over 1 MiB go out at once, since each has up to three MiB fetched ahead; one more waits like a body. 0: 256.
+	MaxReads int
 	// StallTimeout ends a request whose body, or whose reply, makes no progress. 0: one minute.
 	StallTimeout time.Duration
 	// Capacity returns the size of the file system that holds the store and what is free on it, in bytes, for Veeam's SOSAPI; nil: not told.
@@ -43,6 +45,7 @@ type server struct {
 	owner     string // whose access key owns what has no owner
 	working   atomic.Int64
 	bodies    chan struct{}
+	reads     chan struct{}
 	documents chan struct{}
 	policies  textCache[*Policy]
 	corsets   textCache[[]CORSRule]
@@ -67,10 +70,13 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 	if opt.MaxBodies == 0 {
 		opt.MaxBodies = 64
 	}
+	if opt.MaxReads == 0 {
+		opt.MaxReads = 256
+	}
 	if opt.StallTimeout == 0 {
 		opt.StallTimeout = time.Minute
 	}
-	s := &server{store: store, opt: opt, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies), documents: make(chan struct{}, maxDocuments)}
+	s := &server{store: store, opt: opt, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies), reads: make(chan struct{}, opt.MaxReads), documents: make(chan struct{}, maxDocuments)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -175,7 +181,7 @@ type call struct {
 
 	status int           // of the reply, once it has begun
 	sent   int64         // bytes of the reply's body
-	taken  chan struct{} // where it has one: bodies or documents; nil: nowhere
+	taken  chan struct{} // where it has one: bodies, reads or documents; nil: nowhere
 }
 
 // ServeHTTP answers one request.

@@ -115,7 +115,7 @@ func (c *call) firstSettings(ownership string, tags []Tag) error {
 // bucketTaken tells the owner apart from others.
 func (c *call) bucketTaken() error {
 	b, err := c.store.Bucket(c.ctx, c.name, stele.View{})
-	if err == nil && b.Owner == c.key.ID {
+	if err == nil && (b.Owner == c.key.ID || Role(c.key.Role) == Admin) {
 		return ErrBucketAlreadyOwnedByYou.With("BucketName", c.name)
 	}
 	return ErrBucketAlreadyExists.With("BucketName", c.name)

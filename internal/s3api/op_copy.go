@@ -196,6 +196,11 @@ func (c *call) copyChecksum(src *source) (*entry.Checksum, error) {
 	if have := src.v.Checksum; have != nil && have.Algorithm == alg.String() && have.Kind == FullObject {
 		return nil, nil
 	}
+	if src.v.Size > bigBodyBytes {
+		if err := c.takePlace(c.reads); err != nil {
+			return nil, err
+		}
+	}
 	body, err := c.store.OpenBody(c.ctx, src.v, 0, -1)
 	if err != nil {
 		return nil, err

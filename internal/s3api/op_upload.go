@@ -166,6 +166,11 @@ func (c *call) uploadPartCopy() error {
 	if span.Length > maxPutBytes {
 		return ErrCopySourceTooLarge
 	}
+	if span.Length > bigBodyBytes {
+		if err := c.takePlace(c.bodies); err != nil {
+			return err
+		}
+	}
 	body, err := c.store.OpenBody(c.ctx, src.v, span.Start, span.Length)
 	if err != nil {
 		return err
