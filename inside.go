@@ -136,13 +136,15 @@ func (u untilClosed) Write(p []byte) (int, error) {
 	return u.w.Write(p)
 }
 
+// Close ends the reader first and its account then: the store's Close, which ends what is on the account, so waits for what this one still ends.
 func (b *bodyReader) Close() error {
+	b.mu.Lock()
+	err := b.r.Close()
+	b.mu.Unlock()
 	b.s.mu.Lock()
 	delete(b.s.readers, b)
 	b.s.mu.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.r.Close()
+	return err
 }
 
 // endReaders ends what readers fetch ahead. Nobody is inside any more.
