@@ -161,8 +161,12 @@ func TestBites(t *testing.T) {
 			defer proxy.Close()
 			r := newRun(&doortest.Server{URL: proxy.URL, Host: s.Host}, "lie-"+strings.ReplaceAll(name, " ", "-"))
 			r.http.Transport = &signedFor{s.Host, r.http.Transport}
-			r.phase(1, 700*time.Millisecond, false)
-			if got := r.check(t); got != porcupine.Illegal {
+			got := porcupine.Ok
+			for phase := 1; got == porcupine.Ok && phase <= 20; phase++ { // a busy machine may meet few lies in one phase
+				r.phase(phase, 700*time.Millisecond, false)
+				got = r.check(t)
+			}
+			if got != porcupine.Illegal {
 				t.Fatalf("%d operations with a lie among them are %s", len(r.history), got)
 			}
 		})
