@@ -42,7 +42,6 @@ type server struct {
 	log       *slog.Logger
 	now       func() time.Time
 	verifier  *Verifier
-	owner     string // whose access key owns what has no owner
 	working   atomic.Int64
 	bodies    chan struct{}
 	reads     chan struct{}

@@ -18,7 +18,6 @@ const (
 	maxDocuments  = 4        // large documents worked on at once: one costs up to some 20 MiB while it is parsed
 	stallProgress = 16 << 10 // bytes that must come within a stall timeout
 	maxMetaBytes  = 2 << 10  // AWS: names and values of user metadata
-	maxCopyBytes  = 5 << 30  // AWS: source of CopyObject
 )
 
 // incoming is the body of a write: what the store reads, and what it must turn out to be.
