@@ -163,7 +163,7 @@ func TestBites(t *testing.T) {
 			r.http.Transport = &signedFor{s.Host, r.http.Transport}
 			got := porcupine.Ok
 			for phase := 1; got == porcupine.Ok && phase <= 20; phase++ { // a busy machine may meet few lies in one phase
-				r.phase(phase, 700*time.Millisecond, false)
+				r.phase(uint64(phase), 700*time.Millisecond, false)
 				got = r.check(t)
 			}
 			if got != porcupine.Illegal {
