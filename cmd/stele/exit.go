@@ -106,9 +106,9 @@ func (a *app) hintFor(err error) string {
 		return "install the newest stele: this one reads older formats only"
 	case errors.Is(err, stele.ErrFull):
 		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads go on"
-	case errors.Is(err, syscall.ENOSPC):
+	case says(err, syscall.ENOSPC):
 		return "make room on that disk"
-	case errors.Is(err, stele.ErrFailed), errors.Is(err, syscall.EIO):
+	case errors.Is(err, stele.ErrFailed), says(err, syscall.EIO):
 		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
 	case errors.Is(err, stele.ErrCorrupt):
 		return "`stele verify --deep` lists all that is damaged"
@@ -134,6 +134,11 @@ func (a *app) hintFor(err error) string {
 		return "run as the user who owns " + a.data()
 	}
 	return ""
+}
+
+// says reports whether an error is errno, or has its words: not every library below keeps the chain.
+func says(err error, errno syscall.Errno) bool {
+	return errors.Is(err, errno) || strings.Contains(err.Error(), errno.Error())
 }
 
 // fail prints an error and its next step, each on a line, and returns the exit code.

@@ -37,26 +37,44 @@ func (c *logCmd) Run(ctx context.Context, a *app) error {
 	out := bufio.NewWriterSize(a.stdout, 64<<10)
 	w := *a
 	w.stdout = out
-	var last []*entry.Entry
-	err = s.Log(ctx, q, func(e *entry.Entry) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if c.Last <= 0 {
-			return printEntry(&w, e)
-		}
-		kept := *e
-		if last = append(last, &kept); len(last) > 2*c.Last {
-			last = slices.Delete(last, 0, len(last)-c.Last)
-		}
-		return nil
-	})
-	for _, e := range last[max(0, len(last)-max(c.Last, 0)):] {
-		if err == nil {
-			err = printEntry(&w, e)
-		}
+	if c.Last > 0 {
+		err = c.last(ctx, s, q, &w)
+	} else {
+		err = s.Log(ctx, q, func(e *entry.Entry) error { return printEntry(&w, e) })
 	}
 	return errors.Join(err, out.Flush())
+}
+
+// last prints the last entries that match. It looks backwards, further each time, so that it need not read a long ledger for its end.
+func (c *logCmd) last(ctx context.Context, s admin.Store, q stele.LogQuery, a *app) error {
+	st, err := s.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	low, high := q.From, st.Entries
+	if q.To != 0 {
+		high = min(high, q.To)
+	}
+	var found []entry.Entry
+	for window := uint64(max(1000, 2*c.Last)); high > low && len(found) < c.Last; window *= 4 {
+		q.From, q.To = max(low, high-min(high, window)), high
+		var part []entry.Entry
+		if err := s.Log(ctx, q, func(e *entry.Entry) error {
+			if part = append(part, *e); len(part) > 2*c.Last {
+				part = slices.Delete(part, 0, len(part)-c.Last)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		found, high = append(part, found...), q.From
+	}
+	for i := max(0, len(found)-c.Last); i < len(found); i++ {
+		if err := printEntry(a, &found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // query turns moments into ledger sizes: the ledger's clock decides what came first.

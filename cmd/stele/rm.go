@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"stele"
 	"stele/internal/admin"
@@ -14,6 +16,8 @@ type rmCmd struct {
 	Recursive bool     `short:"r" help:"Hide everything below a folder."`
 	All       bool     `help:"With -r, let a bucket's name alone mean everything in it."`
 	VersionID string   `placeholder:"ID" help:"Hide this version."`
+
+	mu sync.Mutex // one line at a time
 }
 
 func (c *rmCmd) Run(ctx context.Context, a *app) error {
@@ -62,6 +66,8 @@ func (c *rmCmd) hide(ctx context.Context, a *app, s admin.Store, bucket, key str
 	if err != nil {
 		return 0, fmt.Errorf("couldn't hide %s/%s: %w", bucket, shown(key), err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if a.cli.JSON {
 		return 1, a.document(map[string]any{"v": 1, "bucket": bucket, "key": key, "hidden": true, "entry": r.Entry, "version": r.VersionID, "marker": r.Marker})
 	}
@@ -76,20 +82,40 @@ func (c *rmCmd) tree(ctx context.Context, a *app, s admin.Store, arg string) (n 
 	}
 	q := stele.ListRequest{Bucket: bucket, Prefix: folder(prefix)}
 	err = each(ctx, q, s.List, func(p stele.Page) error {
-		for i := range p.Versions {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			k, err := c.hide(ctx, a, s, bucket, p.Versions[i].Key)
-			n += k
-			if err != nil && !errors.Is(err, stele.ErrNoKey) { // gone meanwhile
-				return err
-			}
-		}
-		return nil
+		k, err := c.page(ctx, a, s, bucket, p.Versions)
+		n += k
+		return err
 	})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%w: nothing lies in %s/%s", stele.ErrNoKey, bucket, shown(folder(prefix)))
 	}
 	return n, err
+}
+
+// hiders is how many objects are hidden at once: those that wait together share an fsync.
+const hiders = 64
+
+// page hides the objects of a page of a listing.
+func (c *rmCmd) page(ctx context.Context, a *app, s admin.Store, bucket string, page []stele.Version) (int, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next, hidden atomic.Int64
+	var work sync.WaitGroup
+	for range min(hiders, len(page)) {
+		work.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(page) {
+					return
+				}
+				k, err := c.hide(ctx, a, s, bucket, page[i].Key)
+				hidden.Add(int64(k))
+				if err != nil && !errors.Is(err, stele.ErrNoKey) { // it may be gone meanwhile
+					cancel(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	return int(hidden.Load()), context.Cause(ctx)
 }

@@ -68,6 +68,7 @@ func (s *server) banner() {
 	default:
 		a.say("  secret key  in %s", filepath.Join(s.cfg.Data, "root.key"))
 	}
+	s.warnPlain()
 	s.firstSteps(door, root.ID, root.Secret, configured)
 	if s.created {
 		a.sayKit(stele.Options{Kit: s.cfg.Kit}.KitPath(s.cfg.Data))
@@ -88,4 +89,16 @@ func (s *server) firstSteps(door, id, secret string, configured bool) {
 		a.say("  export AWS_CA_BUNDLE=%s", s.certs.certFile)
 	}
 	a.say("  aws s3 mb s3://first && echo hello | aws s3 cp - s3://first/hello && aws s3 ls s3://first")
+}
+
+// warnPlain warns of plain HTTP where other machines can reach it.
+func (s *server) warnPlain() {
+	for _, l := range []net.Listener{s.s3, s.port} {
+		if l == nil || s.certs != nil {
+			continue
+		}
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+			s.log.Warn("plain HTTP: whoever is on the way reads what goes over it. --tls-cert and --tls-key, or --tls self, or a proxy with TLS before it", "address", l.Addr().String())
+		}
+	}
 }

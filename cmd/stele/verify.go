@@ -63,7 +63,7 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 	if !r.OK() {
 		return withHint(fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem")), "keep the data folder as it is, and bring what is damaged back from a copy")
 	}
-	a.say("verified %s in %s: every leaf, root and signature", entries(r.Size), count(r.Segments, "segment"))
+	a.say("verified %s, %s: every leaf, root and signature", entries(r.Size), count(r.Segments, "sealed segment"))
 	if c.Deep {
 		a.say("verified %s in %s: every byte", count(r.Bodies, "object"), count(r.Packs, "pack"))
 	} else {

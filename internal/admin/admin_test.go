@@ -650,3 +650,20 @@ func TestEntryLine(t *testing.T) {
 		t.Error("no salt")
 	}
 }
+
+// TestStall: a client that stops in the middle of a body does not hold the server for ever.
+func TestStall(t *testing.T) {
+	defer admin.SetPatience(50 * time.Millisecond)()
+	s := newStore(t)
+	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: s}).Socket())
+	defer ts.Close()
+	conn := must[net.Conn](t)(net.Dial("tcp", ts.Listener.Addr().String()))
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /v1/Stats HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Errorf("the server still waits: %v", err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"stele"
 	"stele/entry"
@@ -87,6 +88,7 @@ func (s *Server) routes(who admitted) http.Handler {
 	s.ledgerRoutes(mux, who)
 	for name, m := range methods {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
+			w, r = patient(w, r)
 			by, body, err := who(r, m.need)
 			if err != nil {
 				writeReply[any](w, nil, err)
@@ -99,6 +101,48 @@ func (s *Server) routes(who admitted) http.Handler {
 		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
 	})
 	return mux
+}
+
+// patience is how long a request may make no progress. Without it a client that stalls would hold a connection for ever.
+var patience = time.Minute
+
+// patient ends a request whose body, or whose answer, stands still.
+func patient(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(patience)) // the connections of net/http have deadlines
+	_ = c.SetWriteDeadline(time.Now().Add(patience))
+	q := *r
+	q.Body = &patientBody{r.Body, c}
+	return &patientWriter{w, c}, &q
+}
+
+type patientBody struct {
+	io.ReadCloser
+	c *http.ResponseController
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	_ = b.c.SetReadDeadline(time.Now().Add(patience))
+	n, err := b.ReadCloser.Read(p)
+	_ = b.c.SetWriteDeadline(time.Now().Add(patience)) // the answer's time begins when the body has come
+	return n, err
+}
+
+type patientWriter struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	_ = w.c.SetWriteDeadline(time.Now().Add(patience))
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *patientWriter) Flush() { _ = w.c.Flush() } // what can't be sent fails at the next write
+
+func (w *patientWriter) WriteHeader(code int) {
+	_ = w.c.SetWriteDeadline(time.Now().Add(patience))
+	w.ResponseWriter.WriteHeader(code)
 }
 
 // ready is false once the store takes no more writes.
