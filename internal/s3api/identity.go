@@ -55,11 +55,15 @@ func (c *call) openBucket() (err error) {
 	if c.q.Bucket == "" {
 		return nil
 	}
+	if c.q.Op == OpCreateBucket {
+		c.name = c.q.Bucket // there is none yet
+		if strings.Contains(c.name, viewMark) {
+			return notAName(c.name)
+		}
+		return nil
+	}
 	if c.name, c.at, err = c.viewOf(c.q.Bucket); err != nil {
 		return err
-	}
-	if c.q.Op == OpCreateBucket {
-		return nil
 	}
 	if !c.at.Now() && c.q.Op.Writes() {
 		return ErrMethodNotAllowed.Msg("The bucket %s shows %s as it was and cannot be changed. Write to %s instead; what is copied from here is a new version there.", c.q.Bucket, c.name, c.name).
@@ -103,7 +107,7 @@ func checkOwner(want string, b *stele.Bucket) error {
 
 // viewOf splits NAME--at-… into the bucket's name and the view.
 func (c *call) viewOf(bucket string) (string, stele.View, error) {
-	if !strings.Contains(bucket, "--at-") {
+	if !strings.Contains(bucket, viewMark) {
 		return bucket, stele.View{}, nil
 	}
 	name, at, err := c.store.ParseBucket(c.ctx, bucket)
@@ -115,9 +119,16 @@ func (c *call) viewOf(bucket string) (string, stele.View, error) {
 	case err != nil:
 		return "", at, err
 	case at.Now():
-		return "", at, ErrInvalidBucketName.Msg("A bucket's name must not hold --at-, which names a view of the past.").With("BucketName", bucket)
+		return "", at, notAName(bucket)
 	}
 	return name, at, nil
+}
+
+// viewMark stands in the names of views and of nothing else.
+const viewMark = "--at-"
+
+func notAName(bucket string) *Error {
+	return ErrInvalidBucketName.Msg("A bucket's name must not hold %s, which names a view of the past.", viewMark).With("BucketName", bucket)
 }
 
 // authorize asks whether the caller may do what the request says. DeleteObjects and PostObject ask for each key instead.
