@@ -80,16 +80,17 @@ const fetchesAhead = 64 << 10
 
 // bodyReader is inside the store while it reads and not between, so that a reader which nobody closes doesn't hold up Close.
 type bodyReader struct {
-	s *Store
+	s     *Store
+	r     body.Reader
+	ahead bool // it may fetch ahead, and so Close ends it
 
-	mu sync.Mutex // one reads or closes at a time
-	r  body.Reader
+	mu sync.Mutex // if ahead: one reads or closes at a time
 }
 
 // track keeps account of the readers that may fetch ahead: Close ends that before it closes what they read.
 func (s *Store) track(r body.Reader, n int64) *bodyReader {
-	b := &bodyReader{s: s, r: r}
-	if n >= fetchesAhead {
+	b := &bodyReader{s: s, r: r, ahead: n >= fetchesAhead}
+	if b.ahead {
 		s.mu.Lock()
 		s.readers[b] = true
 		s.mu.Unlock()
@@ -102,8 +103,10 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	defer b.s.leave()
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	if b.ahead {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+	}
 	n, err := b.r.Read(p)
 	if err != nil && err != io.EOF {
 		err = translate(err)
@@ -117,9 +120,12 @@ func (b *bodyReader) WriteTo(w io.Writer) (int64, error) {
 		return 0, err
 	}
 	defer b.s.leave()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n, err := b.r.WriteTo(untilClosed{w, b.s})
+	if b.ahead {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		w = untilClosed{w, b.s}
+	}
+	n, err := b.r.WriteTo(w)
 	return n, translate(err)
 }
 
@@ -138,13 +144,15 @@ func (u untilClosed) Write(p []byte) (int, error) {
 
 // Close ends the reader first and its account then: the store's Close, which ends what is on the account, so waits for what this one still ends.
 func (b *bodyReader) Close() error {
-	b.mu.Lock()
-	err := b.r.Close()
-	b.mu.Unlock()
+	if !b.ahead {
+		return b.r.Close()
+	}
 	b.s.mu.Lock()
 	delete(b.s.readers, b)
 	b.s.mu.Unlock()
-	return err
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.r.Close()
 }
 
 // endReaders ends what readers fetch ahead. Nobody is inside any more.

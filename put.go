@@ -223,7 +223,15 @@ func overwritable(r index.Reader, b *index.Bucket, key string, by Actor, cond Co
 	if err != nil {
 		return err
 	}
-	if by.NoOverwrite && ok {
+	taken := ok
+	if by.NoOverwrite && !ok && b.Versioning == string(Suspended) { // behind a marker there may be a null version, which the new one would hide
+		null, found, err := r.Null(b.Inc, key)
+		if err != nil {
+			return err
+		}
+		taken = found && !null.Marker
+	}
+	if by.NoOverwrite && taken {
 		return fmt.Errorf("%w: %s/%s", ErrOverwriteDenied, b.Name, key)
 	}
 	return cond.check(cur, ok, key)

@@ -162,3 +162,40 @@ func TestHideInEveryState(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAppendHidesNothing: who may only add makes nothing invisible, a null version behind a delete marker neither.
+func TestAppendHidesNothing(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	by := Actor{Key: actorLocal, NoOverwrite: true}
+	add := func(key string) error {
+		_, err := s.Put(ctx, PutRequest{By: by, Bucket: "books", Key: key, Size: 0})
+		return err
+	}
+	if err := add("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("a"); !errors.Is(err, ErrOverwriteDenied) {
+		t.Errorf("a live key: %v", err)
+	}
+	setVersioning(t, s, Enabled)
+	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	setVersioning(t, s, Suspended)
+	if err := add("a"); !errors.Is(err, ErrOverwriteDenied) {
+		t.Errorf("it would hide the null version: %v", err)
+	}
+	setVersioning(t, s, Enabled)
+	if err := add("a"); err != nil {
+		t.Errorf("behind a marker: %v", err)
+	}
+	put(t, s, "books", "b", nil)
+	setVersioning(t, s, Suspended)
+	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("b"); err != nil {
+		t.Errorf("over a null marker: %v", err)
+	}
+}

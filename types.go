@@ -12,7 +12,7 @@ type Actor struct {
 	Key         string // access key id; "root", "local" (the command line), "stele" (the store itself)
 	Address     string // client IP, without port
 	Request     string // request id
-	NoOverwrite bool   // role append: a put onto a live key is refused at the commit
+	NoOverwrite bool   // role append: a put onto a live key, or one that would hide a version, is refused at the commit
 	Bypass      bool   // may and does bypass GOVERNANCE retention
 }
 
