@@ -24,7 +24,7 @@ type ledgerOf struct {
 // crashLedger is made once: drawn as for the model, the same in every run.
 var crashLedger = sync.OnceValues(func() (l ledgerOf, err error) {
 	l.entries = rapid.Custom(func(t *rapid.T) []entry.Entry {
-		w := writer{t, newModel(), map[string]uint64{}}
+		w := newWriter(t)
 		var out []entry.Entry
 		for range 48 {
 			e := w.next()

@@ -10,10 +10,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -86,24 +86,26 @@ func Open(dir string, opt Options) (*DB, error) {
 	var err error
 	if db.peb, err = db.gate.openPebble(dir, options(opt, db.gate, db.cache)); err != nil {
 		db.cache.Unref()
-		return nil, openError(err)
+		return nil, db.gate.openError(err)
 	}
 	if err := errors.Join(db.load(), db.Failed()); err != nil {
-		return nil, errors.Join(openError(err), db.Close())
+		return nil, errors.Join(db.gate.openError(err), db.Close())
 	}
 	return db, nil
 }
 
-// openError tells what a rebuild mends from what it does not.
-func openError(err error) error {
-	if errors.Is(err, ErrFormat) {
+// openError tells what a rebuild mends, and that is all but an error of the system: another holder of the lock, EIO, no space. A file that is not there is damage too: the
+// power went while the folder was fsynced, and of two new names the file system kept only the one that points to the other.
+func (g *gate) openError(err error) error {
+	var errno syscall.Errno
+	system := errors.As(err, &errno) && errno != syscall.ENOENT || g.failed() != nil || strings.Contains(err.Error(), "lock held")
+	switch {
+	case errors.Is(err, ErrFormat):
 		return err
+	case system && !pebble.IsCorruptionError(err):
+		return fmt.Errorf("couldn't open the index: %w", err)
 	}
-	// A file that is not there: the power went while the folder was fsynced, and of two new names the file system kept only the one that points to the other.
-	if errors.Is(err, errRow) || pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), "format major version") {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	return fmt.Errorf("couldn't open the index: %w", err)
+	return fmt.Errorf("%w: %w", ErrFormat, err)
 }
 
 func (db *DB) load() error {
@@ -207,7 +209,7 @@ func (db *DB) Close() error {
 		err = db.flushAll()
 	}
 	db.gate.open()
-	err = errors.Join(err, db.peb.Close(), db.gate.mark())
+	err = errors.Join(err, db.peb.Close())
 	db.cache.Unref()
 	return err
 }
@@ -297,8 +299,11 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 }
 
 func readError(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("couldn't read the index, it is damaged and will be made anew when the server is started again: %w", err)
 	}
 	return fmt.Errorf("couldn't read the index: %w", err)
 }

@@ -65,31 +65,19 @@ func (g *gate) background(err error) {
 	g.fail(err)
 }
 
-// damage notes bytes that are not what was written. Reads that need them fail; the next start rebuilds.
+// damage notes bytes that are not what was written, and leaves word of it: reads that need them fail, and the next Open
+// asks for a rebuild. If the word can't be left, the damage is met again.
 func (g *gate) damage(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.damaged == nil {
-		g.damaged = err
+	if g.damaged != nil {
+		return
 	}
-}
-
-// mark leaves word of damage for the next Open. If it can't, the damage is met again there.
-func (g *gate) mark() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.damaged == nil {
-		return nil
+	g.damaged = err
+	if f, cerr := g.FS.Create(g.FS.PathJoin(g.dir, damagedName), vfs.WriteCategoryUnspecified); cerr == nil {
+		_, _ = io.WriteString(f, err.Error()+"\n")
+		_, _ = f.Sync(), f.Close()
 	}
-	f, err := g.FS.Create(g.FS.PathJoin(g.dir, damagedName), vfs.WriteCategoryUnspecified)
-	if err == nil {
-		_, err = io.WriteString(f, g.damaged.Error()+"\n")
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("couldn't mark the index as damaged: %w", err)
-	}
-	return nil
 }
 
 // open lets the waiting go, with an error: Close is under way.
@@ -144,16 +132,20 @@ func (g *gate) Lock(name string) (io.Closer, error) {
 }
 
 // openPebble opens Pebble, unless that is given up.
-func (g *gate) openPebble(dir string, o *pebble.Options) (peb *pebble.DB, err error) {
-	opened := make(chan struct{})
+func (g *gate) openPebble(dir string, o *pebble.Options) (*pebble.DB, error) {
+	type result struct {
+		peb *pebble.DB
+		err error
+	}
+	opened := make(chan result, 1)
 	go func() {
-		defer close(opened)
-		peb, err = pebble.Open(dir, o)
+		peb, err := pebble.Open(dir, o)
 		g.serving.Store(err == nil)
+		opened <- result{peb, err}
 	}()
 	select {
-	case <-opened:
-		return peb, err
+	case r := <-opened:
+		return r.peb, r.err
 	case <-g.stuck:
 		return nil, g.failed()
 	}
@@ -207,6 +199,15 @@ func (g *gate) OpenDir(name string) (vfs.File, error) {
 		return nil, err
 	}
 	return &gatedDir{f, g}, nil
+}
+
+// GetDiskUsage is a hint by which Pebble paces itself; that it can't be had is no error.
+func (g *gate) GetDiskUsage(path string) (vfs.DiskUsage, error) {
+	u, err := g.FS.GetDiskUsage(path)
+	if err != nil {
+		return u, vfs.ErrUnsupported
+	}
+	return u, nil
 }
 
 func (g *gate) Unwrap() vfs.FS { return g.FS }

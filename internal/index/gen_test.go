@@ -24,9 +24,14 @@ var (
 
 // writer draws entries that could have been decided after a model's state.
 type writer struct {
-	t   *rapid.T
-	m   *model
-	inc map[string]uint64 // upload → incarnation
+	t    *rapid.T
+	m    *model
+	inc  map[string]uint64 // upload → incarnation
+	keys []string          // few, so that much happens to each
+}
+
+func newWriter(t *rapid.T) writer {
+	return writer{t, newModel(), map[string]uint64{}, rapid.SliceOfN(rapid.SampledFrom(someKeys), 1, 6).Draw(t, "keys")}
 }
 
 func (w *writer) pick(label string, from []string) string {
@@ -95,11 +100,11 @@ func (w *writer) next() entry.Entry {
 		e.Type, e.Private = entry.StoreInit, entry.Private{Actor: "stele"}
 	case what == 0:
 		w.plain(&e)
-	case len(names) == 0 || what == 1:
+	case len(names) == 0 || what == 1 && w.yes("other bucket"):
 		w.bucket(&e, w.pick("bucket", someBuckets))
 	default:
 		b := w.m.buckets[w.pick("bucket", names)]
-		e.Private = entry.Private{Actor: "K1", Bucket: b.Name, Inc: b.Inc, Key: w.pick("key", someKeys)}
+		e.Private = entry.Private{Actor: "K1", Bucket: b.Name, Inc: b.Inc, Key: w.pick("key", w.keys)}
 		switch {
 		case what == 2:
 			w.bucket(&e, b.Name)

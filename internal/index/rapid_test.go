@@ -27,8 +27,8 @@ type world struct {
 }
 
 func newWorld(t *rapid.T) *world {
-	m := newModel()
-	w := &world{t: t, fs: vfs.NewMem(), models: []*model{m.clone()}, w: writer{t, m, map[string]uint64{}}}
+	w := &world{t: t, fs: vfs.NewMem(), w: newWriter(t)}
+	w.models = []*model{w.w.m.clone()}
 	w.open()
 	return w
 }
@@ -37,6 +37,9 @@ func (w *world) open() {
 	db, err := Open("index", Options{FS: w.fs, CacheBytes: 1 << 20})
 	w.must(err)
 	w.db = db
+	if rapid.Bool().Draw(w.t, "filter") {
+		db.makeFilter(64)
+	}
 }
 
 func (w *world) must(err error) {
@@ -102,7 +105,7 @@ func TestModel(t *testing.T) {
 			default:
 				w.restart()
 			}
-			w.compareRows(w.db.Pending(), w.models[w.folded], rapid.SampledFrom(someKeys).Draw(t, "compared"))
+			w.compareRows(w.db.Pending(), w.models[w.folded], rapid.SampledFrom(w.w.keys).Draw(t, "compared"))
 		}
 		w.compareRows(w.db.Reader(), w.applied(), someKeys...)
 		w.compareLists()
@@ -299,6 +302,9 @@ func (w *world) compareScan(m *model, s Scan) {
 				break
 			}
 			w.equal("items on a full page", len(got), page.Max)
+			if len(all) > len(want) {
+				w.t.Fatalf("pages of %d of %+v do not end", page.Max, s)
+			}
 			last := got[len(got)-1]
 			page.After, page.AfterAt = last.Prefix, 0
 			if last.Prefix == "" {
