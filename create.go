@@ -117,7 +117,7 @@ func (s *Store) makeKeys(ctx context.Context) (*keyring.Kit, error) {
 	return &keyring.Kit{StoreID: id, RecoveryIdentity: recovery.String(), VKey: vkey, Created: time.Now().UTC().Truncate(time.Second)}, nil
 }
 
-// KitPath returns where Create writes the recovery kit.
+// KitPath returns where Create writes the recovery kit if nothing is there yet.
 func (o Options) KitPath(folder string) string {
 	if o.Kit != "" {
 		return o.Kit
@@ -125,9 +125,27 @@ func (o Options) KitPath(folder string) string {
 	return filepath.Join(filepath.Dir(filepath.Clean(folder)), "stele-recovery-kit.txt")
 }
 
+// maxKits bounds the search for a name that no other store's kit has.
+const maxKits = 1000
+
+// chooseKit settles where the kit goes. A place that was named is kept to; beside the folder a second store's kit gets a number, since the first one's must not be touched.
+func (s *Store) chooseKit() {
+	s.kit = s.opt.KitPath(s.dir)
+	for n := 2; s.opt.Kit == "" && n <= maxKits; n++ {
+		if _, err := s.fs.Stat(s.kit); err != nil {
+			return
+		}
+		s.kit = strings.TrimSuffix(s.opt.KitPath(s.dir), ".txt") + fmt.Sprintf("-%d.txt", n)
+	}
+}
+
+// KitWritten returns where Create wrote the recovery kit; empty for a store that was opened.
+func (s *Store) KitWritten() string { return s.kit }
+
 // checkKit refuses a place for the recovery kit before anything is made.
 func (s *Store) checkKit() error {
-	at := s.opt.KitPath(s.dir)
+	s.chooseKit()
+	at := s.kit
 	abs, err1 := filepath.Abs(at)
 	folder, err2 := filepath.Abs(s.dir)
 	if err := errors.Join(err1, err2); err != nil {
@@ -150,7 +168,7 @@ func (s *Store) checkKit() error {
 }
 
 func (s *Store) writeKit(kit *keyring.Kit) error {
-	at := s.opt.KitPath(s.dir)
+	at := s.kit
 	if err := durable.WriteFile(s.fs, at, kit.Text(), 0o600); err != nil {
 		return fmt.Errorf("couldn't write the recovery kit %s: %w", at, err)
 	}

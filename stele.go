@@ -63,6 +63,7 @@ type Options struct {
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
 	dir   string
+	kit   string // where Create wrote the recovery kit
 	opt   Options
 	fs    vfs.FS
 	log   *slog.Logger

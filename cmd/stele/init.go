@@ -20,7 +20,7 @@ func (c *initCmd) Run(ctx context.Context, a *app) error {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	kit := opt.KitPath(a.data())
+	kit := s.KitWritten()
 	if a.cli.JSON {
 		return a.document(map[string]any{"v": 1, "data": a.data(), "store": id, "vkey": vkey, "kit": kit, "access_key": root})
 	}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"path/filepath"
 
-	"stele"
 	"stele/internal/config"
 )
 
@@ -71,7 +70,7 @@ func (s *server) banner() {
 	s.warnPlain()
 	s.firstSteps(door, root.ID, root.Secret, configured)
 	if s.created {
-		a.sayKit(stele.Options{Kit: s.cfg.Kit}.KitPath(s.cfg.Data))
+		a.sayKit(s.store.KitWritten())
 	}
 	a.say("")
 }
