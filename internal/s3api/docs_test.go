@@ -1,0 +1,23 @@
+package s3api
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestDocsNameEveryOperation holds docs/S3.md to the table of operations.
+func TestDocsNameEveryOperation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/S3.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for op := opUnknown + 1; op < opCount; op++ {
+		_, row, found := strings.Cut(string(page), "| "+op.String()+" | ")
+		if !found {
+			t.Errorf("docs/S3.md has no row for %s", op)
+		} else if op.Implemented() == strings.HasPrefix(row, "no |") {
+			t.Errorf("docs/S3.md says otherwise of %s than the table", op)
+		}
+	}
+}
