@@ -275,9 +275,8 @@ func (c *checkup) kit(s admin.Store) {
 		c.tell("kit", "warning", "read the recovery kit back from where it is kept: stele kit confirm FILE", "never confirmed: without it this machine is the only way to the data")
 		return
 	}
-	beside := stele.Options{}.KitPath(c.app.data())
-	if info, err := os.Stat(beside); err == nil && c.app.cli.Server == "" {
-		c.tell("kit", "warning", "move it to two places where the store is not", "confirmed %s, but %s lies beside the store (mode %04o)", moment(at), beside, info.Mode().Perm())
+	if beside, there := c.app.kitBeside(s.ID()); there && c.app.cli.Server == "" {
+		c.tell("kit", "warning", "move it to two places where the store is not", "confirmed %s, but %s lies beside the store", moment(at), beside)
 		return
 	}
 	c.ok("kit", "confirmed %s", moment(at))

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"stele"
+	"stele/internal/keyring"
 )
 
 type kitCmd struct {
@@ -26,9 +30,7 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	path := stele.Options{}.KitPath(a.data())
-	_, err = os.Stat(path)
-	there := err == nil
+	path, there := a.kitBeside(s.ID())
 	if a.cli.JSON {
 		doc := map[string]any{"v": 1, "store": s.ID(), "path": path, "there": there, "confirmed": nil}
 		if !at.IsZero() {
@@ -37,10 +39,12 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 		return a.document(doc)
 	}
 	a.say("store      %s", s.ID())
-	if there {
-		a.say("kit        %s, where init puts it", path)
-	} else {
-		a.say("kit        not in %s, where init puts it: it was moved, which is right, or lost", path)
+	switch {
+	case a.cli.Server != "": // the folder beside which it would lie is on another machine
+	case there:
+		a.say("kit        %s, where it was made", path)
+	default:
+		a.say("kit        not beside the store: it was moved, which is right, or lost")
 	}
 	if at.IsZero() {
 		a.say("confirmed  never. Read it back from where it is kept: stele kit confirm FILE")
@@ -48,6 +52,25 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 		a.say("confirmed  %s", moment(at))
 	}
 	return nil
+}
+
+// kitBeside looks for the kit of a store where it is made unless another place is named: beside the data folder.
+func (a *app) kitBeside(id string) (path string, there bool) {
+	path = stele.Options{}.KitPath(a.data())
+	names, err := filepath.Glob(strings.TrimSuffix(path, ".txt") + "*.txt") // further stores' kits have numbers
+	if err != nil {
+		return path, false
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		if kit, err := keyring.ParseKit(text); err == nil && hex.EncodeToString(kit.StoreID[:]) == id {
+			return name, true
+		}
+	}
+	return path, false
 }
 
 type kitConfirmCmd struct {
