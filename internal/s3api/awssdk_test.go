@@ -317,6 +317,15 @@ func TestViews(t *testing.T) {
 	if len(list.Contents) != 2 {
 		t.Fatalf("the view lists %d keys, want 2", len(list.Contents))
 	}
+	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String("box"), Key: aws.String("a")})
+	d.ok(err)
+	uploads, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &view})
+	d.ok(err)
+	if len(uploads.Uploads) != 0 {
+		t.Fatal("a view shows an upload of the present")
+	}
+	_, err = c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String("box"), Key: aws.String("a"), UploadId: up.UploadId})
+	d.ok(err)
 	_, err = c.PutObject(ctx, &s3.PutObjectInput{Bucket: &view, Key: aws.String("a"), Body: strings.NewReader("x")})
 	d.refused(err, "MethodNotAllowed", 405)
 	_, err = c.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(fmt.Sprintf("box--at-e%d", size+1000)), Key: aws.String("a")})

@@ -51,7 +51,8 @@ type server struct {
 	rules     textCache[*Lifecycle]
 	heads     headCache
 
-	idPrefix [4]byte // random, of this process
+	hostID   []string // x-amz-id-2: the store's id; nobody writes to it
+	idPrefix [4]byte  // random, of this process
 	idCount  atomic.Uint32
 }
 
@@ -75,7 +76,7 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 	if opt.StallTimeout == 0 {
 		opt.StallTimeout = time.Minute
 	}
-	s := &server{store: store, opt: opt, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies), reads: make(chan struct{}, opt.MaxReads), documents: make(chan struct{}, maxDocuments)}
+	s := &server{store: store, opt: opt, hostID: []string{store.ID()}, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies), reads: make(chan struct{}, opt.MaxReads), documents: make(chan struct{}, maxDocuments)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -187,7 +188,8 @@ type call struct {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	c := &call{server: s, w: w, r: r, ctx: r.Context(), id: s.newID()}
-	w.Header()["X-Amz-Request-Id"] = []string{c.id}
+	h := w.Header()
+	h["X-Amz-Request-Id"], h["X-Amz-Id-2"] = []string{c.id}, s.hostID
 	defer func() { // also of a reply that was cut off, which is a panic
 		s.working.Add(-1)
 		if c.taken != nil {

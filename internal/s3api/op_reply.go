@@ -84,7 +84,7 @@ func (c *call) fail(err error) {
 	c.status = e.Status
 	h := c.w.Header()
 	for name := range h { // what an operation had set before it failed
-		if name != "X-Amz-Request-Id" && name != "Vary" && !isReplyToError[name] {
+		if !isReplyToError[name] {
 			delete(h, name)
 		}
 	}
@@ -102,6 +102,7 @@ func (c *call) fail(err error) {
 
 // isReplyToError names headers that an error reply keeps.
 var isReplyToError = map[string]bool{
+	"X-Amz-Request-Id": true, "X-Amz-Id-2": true, "Vary": true,
 	"X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "Last-Modified": true, "ETag": true, "Allow": true, "X-Amz-Bucket-Region": true,
 	"Access-Control-Allow-Origin": true, "Access-Control-Allow-Methods": true, "Access-Control-Allow-Credentials": true, "Access-Control-Expose-Headers": true, "Access-Control-Max-Age": true,
 }

@@ -415,6 +415,9 @@ func (c *call) listParts() error {
 		return err
 	}
 	id := c.q.Query.Get("uploadId")
+	if !c.at.Now() {
+		return NoSuchUpload(id) // a view shows objects; uploads are of the present
+	}
 	parts, u, more, err := c.store.Parts(c.ctx, c.name, c.q.Key, id, after, limit)
 	if err != nil {
 		return err
@@ -441,7 +444,10 @@ func (c *call) listMultipartUploads() error {
 	if err != nil {
 		return err
 	}
-	page, err := c.store.Uploads(c.ctx, stele.ListRequest{Bucket: c.name, Prefix: a.Prefix, Delimiter: a.Delimiter, After: a.Marker, AfterID: a.SecondMarker, Max: a.MaxKeys})
+	var page stele.UploadPage
+	if c.at.Now() { // in a view there are none: it shows objects
+		page, err = c.store.Uploads(c.ctx, stele.ListRequest{Bucket: c.name, Prefix: a.Prefix, Delimiter: a.Delimiter, After: a.Marker, AfterID: a.SecondMarker, Max: a.MaxKeys})
+	}
 	if err != nil {
 		return err
 	}
