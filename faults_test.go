@@ -63,12 +63,7 @@ func TestDeliberateBugs(t *testing.T) {
 			s := scenario
 			s.Stride, s.Clones = 7, 1
 			s.Work = func(fs vfs.FS, w *witnessed) error {
-				buggy := d.play(fs)
-				err := crashWork(buggy, w)
-				if l, ok := buggy.(*bugFS); ok {
-					l.late.Wait()
-				}
-				return err
+				return crashWork(d.play(fs), w)
 			}
 			runs, err := d.by(s)
 			var found *crashtest.Failure
@@ -83,14 +78,13 @@ func TestDeliberateBugs(t *testing.T) {
 // bugFS is a file system with a bug in how it syncs.
 type bugFS struct {
 	vfs.FS
-	sync func(path string, do func() error) error
-	late sync.WaitGroup // syncs that were promised and are still to come
+	sync func(f *bugFile, do func() error) error
 }
 
 func without(paths ...string) func(vfs.FS) vfs.FS {
 	return func(fs vfs.FS) vfs.FS {
-		return &bugFS{FS: fs, sync: func(path string, do func() error) error {
-			if contains(path, paths) {
+		return &bugFS{FS: fs, sync: func(f *bugFile, do func() error) error {
+			if contains(f.path, paths) {
 				return nil
 			}
 			return do()
@@ -100,20 +94,18 @@ func without(paths ...string) func(vfs.FS) vfs.FS {
 
 func late(paths ...string) func(vfs.FS) vfs.FS {
 	return func(fs vfs.FS) vfs.FS {
-		b := &bugFS{FS: fs}
-		b.sync = func(path string, do func() error) error {
-			if !contains(path, paths) {
+		return &bugFS{FS: fs, sync: func(f *bugFile, do func() error) error {
+			if !contains(f.path, paths) {
 				return do()
 			}
-			b.late.Go(func() { _ = do() })
+			f.late.Go(func() { _ = do() })
 			return nil
-		}
-		return b
+		}}
 	}
 }
 
 func again(fs vfs.FS) vfs.FS {
-	return &bugFS{FS: fs, sync: func(_ string, do func() error) error {
+	return &bugFS{FS: fs, sync: func(_ *bugFile, do func() error) error {
 		if err := do(); err != nil {
 			return do()
 		}
@@ -149,17 +141,24 @@ func (b *bugFS) wrap(f vfs.File, path string, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bugFile{f, b, path}, nil
+	return &bugFile{File: f, fs: b, path: path}, nil
 }
 
 type bugFile struct {
 	vfs.File
 	fs   *bugFS
 	path string
+	late sync.WaitGroup // syncs that were promised and are still to come
 }
 
-func (f *bugFile) Sync() error     { return f.fs.sync(f.path, f.File.Sync) }
-func (f *bugFile) SyncData() error { return f.fs.sync(f.path, f.File.SyncData) }
+// Close waits for what was promised: a closed file can't be synced.
+func (f *bugFile) Close() error {
+	f.late.Wait()
+	return f.File.Close()
+}
+
+func (f *bugFile) Sync() error     { return f.fs.sync(f, f.File.Sync) }
+func (f *bugFile) SyncData() error { return f.fs.sync(f, f.File.SyncData) }
 
 // TestFailedStaysFailed fails one fsync after the other: who waits for it gets an error, nobody writes after it, what was
 // acknowledged can be read all the while, and a restart brings back all of it.
