@@ -148,7 +148,7 @@ const (
 func (s *server) serve(ctx context.Context) error {
 	failed := make(chan error, 3)
 	s.start(failed, s.s3, s.certs != nil, s.door())
-	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics})
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log})
 	if s.port != nil {
 		s.start(failed, s.port, s.certs != nil, api.Port())
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -89,18 +90,38 @@ func (s *Server) routes(who admitted) http.Handler {
 	for name, m := range methods {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 			w, r = patient(w, r)
-			by, body, err := who(r, m.need)
-			if err != nil {
-				writeReply[any](w, nil, err)
-				return
-			}
-			m.serve(request{Request: r, store: s.opt.Store, by: by, body: body}, w)
+			s.call(name, m, who, w, r)
 		})
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
 	})
 	return mux
+}
+
+// call lets a request in, serves it, and logs it under the id that its entry bears.
+func (s *Server) call(name string, m method, who admitted, w http.ResponseWriter, r *http.Request) {
+	start, id := time.Now(), newID()
+	w.Header().Set("Stele-Request-Id", id)
+	by, body, err := who(r, m.need)
+	by.Request = id
+	if err != nil {
+		writeReply[any](w, nil, err)
+	} else {
+		m.serve(request{Request: r, store: s.opt.Store, by: by, body: body}, w)
+	}
+	level := slog.LevelInfo
+	if m.need == reads && err == nil {
+		level = slog.LevelDebug
+	}
+	s.opt.Log.Log(r.Context(), level, "admin", "id", id, "call", name, "key", by.Key, "from", by.Address, "let_in", err == nil, "took", time.Since(start).Round(time.Microsecond))
+}
+
+// newID makes a request id like those of the S3 door: 16 hex digits.
+func newID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("%X", b)
 }
 
 // patience is how long a request may make no progress. Without it a client that stalls would hold a connection for ever.
