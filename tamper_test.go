@@ -405,6 +405,20 @@ func TestRemovedFiles(t *testing.T) {
 	}
 }
 
+// TestNewerStore: the format of a newer program is not taken for damage.
+func TestNewerStore(t *testing.T) {
+	x := newTampered(t, false)
+	for text, want := range map[string]error{"stele store, format 1\n": ErrVersion, "stele store, format 12\n": ErrVersion, "stele store, format 00\n": ErrCorrupt,
+		"stele store, format 1": ErrCorrupt, "": ErrCorrupt, "another program's\n": ErrCorrupt} {
+		files := maps.Clone(x.files)
+		files[crashFolder+"/"+fileFormat] = []byte(text)
+		_, _, err := x.open(t, files)
+		if !errors.Is(err, want) || errors.Is(err, ErrVersion) && errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q: %v, want %v", text, err, want)
+		}
+	}
+}
+
 // TestSwappedFiles puts files where others were, of this store and of another one.
 func TestSwappedFiles(t *testing.T) {
 	x, other := newTampered(t, false, change{do: "tags", bucket: "plain", key: "last", tags: map[string]string{"a": "b"}}), newTampered(t, false, change{do: "put", bucket: "plain", key: "else"})
