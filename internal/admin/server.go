@@ -61,11 +61,12 @@ type admitted func(r *http.Request, need access) (stele.Actor, io.Reader, error)
 
 func (s *Server) admit(r *http.Request, need access) (stele.Actor, io.Reader, error) {
 	key, body, err := s.opt.Authenticate(r)
-	if err != nil {
-		return stele.Actor{}, nil, err
-	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	by := stele.Actor{Key: key.ID, Address: host}
+	if err != nil {
+		s.opt.Store.Denied(by, "admin.signature")
+		return by, nil, err
+	}
 	switch {
 	case len(key.Scope) > 0:
 		err = fmt.Errorf("%w: it is limited to %v and works at the S3 port only", ErrDenied, key.Scope)
