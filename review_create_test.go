@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,12 +20,12 @@ func TestCreateInterrupted(t *testing.T) {
 	made, told := 0, 0
 	for k := 0; ; k++ {
 		mem := vfs.NewMem()
-		n := 0
+		var n atomic.Int64
 		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || strings.Contains(op.Path, dirIndex+"/") {
 				return nil
 			}
-			if n++; n > k {
+			if n.Add(1) > int64(k) {
 				return errors.New("the power went")
 			}
 			return nil
