@@ -431,3 +431,23 @@ func rss(b *testing.B) float64 {
 	}
 	return resident * float64(os.Getpagesize()) / (1 << 20)
 }
+
+// BenchmarkMultipart is an upload of two parts: four entries, whose completion removes the rows of its parts.
+func BenchmarkMultipart(b *testing.B) {
+	db, o := benchOpen(b, b.TempDir()), newObjects()
+	defer db.Close()
+	fillOne(b, db, o, []entry.Entry{o.bucket()}, false)
+	i := uint64(0)
+	loop(b, func() {
+		i++
+		batch := []entry.Entry{o.put(i), o.put(i), o.put(i), o.put(i)}
+		for n, typ := range []entry.Type{entry.UploadCreate, entry.UploadPart, entry.UploadPart, entry.ObjectPut} {
+			p := &batch[n].Private
+			batch[n].Type, p.Upload, p.Part = typ, fmt.Sprintf("%016x", i), n
+		}
+		fillOne(b, db, o, batch, true)
+		if _, _, err := db.Reader().Record(0, o.key(i/2), 7); err != nil { // a read beside
+			b.Fatal(err)
+		}
+	})
+}

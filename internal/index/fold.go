@@ -12,10 +12,11 @@ import (
 	"stele/entry"
 )
 
-// mutation is one change of a row; val nil deletes. end set: every row in [key, end) is deleted, from the database only
+// mutation is one change of a row; val nil deletes. unseen: it is made in the database only
 // (such rows are reachable only through a row that the same entry deletes).
 type mutation struct {
-	key, val, end []byte
+	key, val []byte
+	unseen   bool
 }
 
 // name returns the key as a string without copying it: keys are not changed once they are made.
@@ -45,9 +46,6 @@ func (c *change) set(key, val []byte) {
 	c.mutations = append(c.mutations, mutation{key: key, val: val})
 }
 func (c *change) del(key []byte) { c.mutations = append(c.mutations, mutation{key: key}) }
-func (c *change) delPrefix(prefix []byte) {
-	c.mutations = append(c.mutations, mutation{key: prefix, end: after(prefix)})
-}
 
 // currentKey returns the key of an object's row of family c, made once.
 func (c *change) currentKey(p *entry.Private) []byte {
@@ -101,12 +99,11 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 	case entry.UploadCreate:
 		c.set(uploadKey(p.Inc, p.Key, p.Upload), appendJSON(Upload{Entry: e.Index, Started: e.Time.UTC(), By: p.Actor,
 			Headers: p.Headers, Meta: p.Meta, Tags: p.Tags, Lock: p.Lock, Checksum: p.Checksum}))
-		c.touched(p.Upload, e.Index)
+		c.set(named(famTouched, p.Upload), touch(nil, e.Index, 0))
 	case entry.UploadPart:
-		c.set(partKey(p.Upload, p.Part), (&Part{Entry: e.Index, Time: e.Time, ETag: etagOf(p), Body: *p.Body, Checksum: p.Checksum}).append(nil))
-		c.touched(p.Upload, e.Index)
+		err = c.part(e, r)
 	case entry.UploadAbort:
-		c.endUpload(p.Inc, p.Key, p.Upload)
+		err = c.endUpload(p, r)
 	case entry.KeyCreate:
 		c.set(named(famAccess, p.Access.ID), appendJSON(Access{AccessKey: *p.Access, Created: e.Time.UTC(), CreatedBy: p.Actor}))
 	case entry.KeyRevoke:
@@ -187,7 +184,7 @@ func (c *change) put(e *entry.Entry, r Reader) error {
 	c.setHistory(p, e.Index, &rec)
 	c.count(p.Inc, Totals{Objects: 1, Bytes: p.Body.Size, Versions: 1, PutBytes: p.Body.Size})
 	if p.Upload != "" {
-		c.endUpload(p.Inc, p.Key, p.Upload)
+		return c.endUpload(p, r)
 	}
 	return nil
 }
@@ -237,10 +234,15 @@ func (c *change) displace(p *entry.Private, r Reader) error {
 	return nil
 }
 
-// hideNull hides the null version where it is not current. An unversioned bucket has none, and asks no row: the sequencer's put costs one look-up there.
-func (c *change) hideNull(p *entry.Private, r Reader) error {
+// plain reports that the bucket never had versioning, so that no key has a noncurrent row and none need be looked for.
+func plain(p *entry.Private, r Reader) (bool, error) {
 	b, ok, err := r.Bucket(p.Bucket)
-	if err != nil || ok && b.Inc == p.Inc && b.Versioning == "" {
+	return ok && b.Inc == p.Inc && b.Versioning == "", err
+}
+
+// hideNull hides the null version where it is not current.
+func (c *change) hideNull(p *entry.Private, r Reader) error {
+	if never, err := plain(p, r); never || err != nil {
 		return err
 	}
 	at, ok, err := r.null(p.Inc, p.Key)
@@ -294,6 +296,9 @@ func (c *change) hide(e *entry.Entry, r Reader) error {
 
 // promote makes the newest remaining version of a key that has no current row the current one, unless it is a marker.
 func (c *change) promote(p *entry.Private, hidden uint64, r Reader) error {
+	if never, err := plain(p, r); never || err != nil {
+		return err
+	}
 	prefix := objectPrefix(famVersion, p.Inc, p.Key)
 	k, v, err := r.src.first(prefix, after(prefix))
 	if err == nil && k != nil && bytes.Equal(k, entryKey(famVersion, p.Inc, p.Key, hidden)) {
@@ -390,14 +395,28 @@ func (c *change) bucket(e *entry.Entry, r Reader) error {
 	return nil
 }
 
-func (c *change) touched(upload string, at uint64) {
-	c.set(named(famTouched, upload), putUint(at))
+func (c *change) part(e *entry.Entry, r Reader) error {
+	p := &e.Private
+	row := Part{Entry: e.Index, Time: e.Time, ETag: etagOf(p), Body: *p.Body, Checksum: p.Checksum}
+	c.set(partKey(p.Upload, p.Part), row.append(nil))
+	old, err := r.src.get(named(famTouched, p.Upload))
+	c.set(named(famTouched, p.Upload), touch(old, e.Index, p.Part))
+	return err
 }
 
-func (c *change) endUpload(inc uint64, key, upload string) {
-	c.del(uploadKey(inc, key, upload))
-	c.del(named(famTouched, upload))
-	c.delPrefix(partPrefix(upload))
+// endUpload removes an upload and its parts, each by its number. One deletion of their whole range would be shorter, but Pebble
+// sorts all such ranges of a memtable again for the first read after each of them.
+func (c *change) endUpload(p *entry.Private, r Reader) error {
+	touched, err := r.src.get(named(famTouched, p.Upload))
+	if err != nil {
+		return err
+	}
+	c.del(uploadKey(p.Inc, p.Key, p.Upload))
+	c.del(named(famTouched, p.Upload))
+	for _, part := range touchedParts(touched) {
+		c.mutations = append(c.mutations, mutation{key: partKey(p.Upload, part), unseen: true})
+	}
+	return nil
 }
 
 func (c *change) revoke(p *entry.Private, r Reader) error {

@@ -17,7 +17,7 @@ import (
 //	n inc key^                     the entry of the null version, where it is not current
 //	b name / B name^ ¬entry        a bucket now / since that entry
 //	t inc                          counters of an incarnation
-//	u inc key^ upload / U upload   an open upload / the entry that last changed it
+//	u inc key^ upload / U upload   an open upload / the entry that last changed it, and the numbers of its parts
 //	p upload^ part                 a part
 //	k id   w name   s name         access key, pinned view, store setting
 //	P chunk   K pack               places

@@ -138,7 +138,7 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(*testing.T, *DB){
-		"format":          put(metaFormat, []byte("1")),
+		"format":          put(metaFormat, []byte(indexFormat+"x")),
 		"no format":       put(metaFormat, nil),
 		"size":            put(metaApplied, []byte("x")),
 		"bucket":          put(bucketKey("b9"), []byte("{")),

@@ -147,7 +147,7 @@ func (o *overlay) add(c change) error {
 		return fmt.Errorf("entry %d was folded already, and entries after it count on that", c.entry)
 	}
 	for _, m := range c.mutations {
-		if m.end != nil {
+		if m.unseen {
 			continue
 		}
 		k := m.name()
@@ -226,7 +226,7 @@ func (o *overlay) drop(applied []change) {
 	for _, c := range applied {
 		for _, m := range c.mutations {
 			k := m.name()
-			if p, ok := o.rows[k]; !ok || p.at != c.entry || m.end != nil {
+			if p, ok := o.rows[k]; !ok || p.at != c.entry || m.unseen {
 				continue
 			}
 			if delete(o.rows, k); ordered(m.key[0]) {

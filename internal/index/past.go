@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -50,9 +51,20 @@ func (db *DB) listPast(w *walk) (err error) {
 		if err != nil || next == nil {
 			return err
 		}
-		ok = it.SeekGE(next)
+		ok = forward(it, next)
 	}
 	return readError(it.Error())
+}
+
+// forward moves to the first row not below key. Most keys have few rows: some steps cost less than a seek.
+func forward(it *pebble.Iterator, key []byte) bool {
+	for range 4 {
+		if !it.Valid() || bytes.Compare(it.Key(), key) >= 0 {
+			return it.Valid()
+		}
+		it.Next()
+	}
+	return it.SeekGE(key)
 }
 
 // listPastKey lists one key, a version at a time: it may have a million. It returns where the walk goes on; nil: nowhere.
@@ -96,7 +108,7 @@ func (r *Record) current() Current {
 func (db *DB) eachPast(it *pebble.Iterator, prefix []byte, size uint64, pause *pause, fn func(*Record) (more bool, err error)) error {
 	var p past
 	end := after(prefix)
-	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], complement(size-1)...)); ok && string(it.Key()) < string(end); ok = it.Next() {
+	for ok := seekPast(it, prefix, size); ok && bytes.Compare(it.Key(), end) < 0; ok = it.Next() {
 		if err := pause.row(); err != nil {
 			return err
 		}
@@ -112,6 +124,15 @@ func (db *DB) eachPast(it *pebble.Iterator, prefix []byte, size uint64, pause *p
 		}
 	}
 	return readError(it.Error())
+}
+
+// seekPast moves to the newest row of a key as of a size. A listing stands at the key's newest row already, which most often is that row.
+func seekPast(it *pebble.Iterator, prefix []byte, size uint64) bool {
+	from := append(prefix[:len(prefix):len(prefix)], complement(size-1)...)
+	if it.Valid() && bytes.HasPrefix(it.Key(), prefix) && bytes.Compare(it.Key(), from) >= 0 {
+		return true
+	}
+	return it.SeekGE(from)
 }
 
 // At returns the version of a key that was current at a size (a marker too), or the shown version with the entry at version, or the null version.

@@ -134,7 +134,7 @@ func (w *world) compareRows(r Reader, m *model, keys ...string) {
 		if !ok {
 			continue
 		}
-		w.equal("bucket "+name, plain(*b), plain(want))
+		w.equal("bucket "+name, normal(*b), normal(want))
 		empty, err := r.Empty(b.Inc)
 		w.must(err)
 		w.equal("empty "+name, empty, m.empty(b.Inc))
@@ -145,8 +145,8 @@ func (w *world) compareRows(r Reader, m *model, keys ...string) {
 	w.compareOthers(r, m)
 }
 
-// plain makes bucket states comparable: a nil map is an empty one.
-func plain(b Bucket) Bucket { return b.clone() }
+// normal makes bucket states comparable: a nil map is an empty one.
+func normal(b Bucket) Bucket { return b.clone() }
 
 func (w *world) row(v shown) Current {
 	c := v.current()
@@ -246,12 +246,12 @@ func (w *world) compareLists() {
 	m := w.applied()
 	var want []Bucket
 	for _, name := range slices.Sorted(maps.Keys(m.buckets)) {
-		want = append(want, plain(m.buckets[name]))
+		want = append(want, normal(m.buckets[name]))
 	}
 	got, err := w.db.Buckets(0)
 	w.must(err)
 	for i := range got {
-		got[i] = plain(got[i])
+		got[i] = normal(got[i])
 	}
 	w.equal("buckets", got, want)
 	for _, b := range want {
@@ -390,12 +390,12 @@ func (w *world) comparePast() {
 		m := w.models[size]
 		var want []Bucket
 		for _, name := range slices.Sorted(maps.Keys(m.buckets)) {
-			want = append(want, plain(m.buckets[name]))
+			want = append(want, normal(m.buckets[name]))
 		}
 		got, err := w.db.Buckets(size)
 		w.must(err)
 		for i := range got {
-			got[i] = plain(got[i])
+			got[i] = normal(got[i])
 		}
 		w.equal(fmt.Sprintf("buckets at %d", size), got, want)
 		for _, name := range someBuckets {
@@ -404,7 +404,7 @@ func (w *world) comparePast() {
 			want, there := m.buckets[name]
 			w.equal("bucket at", ok, there)
 			if ok {
-				w.equal("bucket at", plain(*b), plain(want))
+				w.equal("bucket at", normal(*b), normal(want))
 			}
 		}
 		for _, b := range want {
@@ -465,13 +465,13 @@ func (w *world) compareHistory(m *model) {
 		var want []Bucket
 		for _, b := range m.states[name] {
 			if n := len(want); n == 0 || want[n-1].Inc != b.Inc {
-				want = append(want, plain(b))
+				want = append(want, normal(b))
 			}
 		}
 		got, err := w.db.Incarnations(name)
 		w.must(err)
 		for i := range got {
-			got[i] = plain(got[i])
+			got[i] = normal(got[i])
 		}
 		w.equal("incarnations of "+name, got, want)
 	}

@@ -196,7 +196,7 @@ func (r Reader) Upload(inc uint64, key, id string) (Upload, bool, error) {
 // Touched returns the entry that last changed an open upload or one of its parts.
 func (r Reader) Touched(upload string) (uint64, error) {
 	b, err := r.src.get(named(famTouched, upload))
-	if len(b) != 8 || err != nil {
+	if len(b) < 8 || err != nil {
 		return 0, err
 	}
 	return binary.BigEndian.Uint64(b), nil

@@ -408,3 +408,27 @@ func parseTotals(b []byte) (t Totals, err error) {
 	}
 	return t, nil
 }
+
+// touch returns the row of family U: the entry that last changed an upload, and a bit for each part that it has. part 0 adds none.
+func touch(row []byte, at uint64, part int) []byte {
+	out := append(putUint(at), row[min(8, len(row)):]...)
+	for len(out) <= 8+part/8 && part > 0 {
+		out = append(out, 0)
+	}
+	if part > 0 {
+		out[8+part/8] |= 1 << (part % 8)
+	}
+	return out
+}
+
+// touchedParts returns the numbers of the parts in a row of family U.
+func touchedParts(row []byte) (parts []int) {
+	for i := 8; i < len(row); i++ {
+		for bit := range 8 {
+			if row[i]>>bit&1 == 1 {
+				parts = append(parts, (i-8)*8+bit)
+			}
+		}
+	}
+	return parts
+}

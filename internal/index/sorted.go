@@ -68,12 +68,9 @@ func head(b []byte) uint64 {
 }
 
 func (m *mutation) writeTo(b *pebble.Batch) {
-	switch {
-	case m.end != nil:
-		b.DeleteRange(m.key, m.end, nil)
-	case m.val == nil:
+	if m.val == nil {
 		b.Delete(m.key, nil)
-	default:
+	} else {
 		b.Set(m.key, m.val, nil)
 	}
 }
