@@ -44,6 +44,13 @@ const (
 	VerifyRun Type = "verify.run" // a verification of the store and its outcome (Data)
 	TimeDrift Type = "time.drift" // the wall clock and the ledger clock part or meet again (Data)
 
+	BackupTarget Type = "backup.target" // target Name is now Value (its URL and settings); Value empty: removed
+	BackupIndex  Type = "backup.index"  // a snapshot of the index at size Target; Doc lists its files
+	DrillRun     Type = "drill.run"     // a drill of target Name and its certificate (Doc)
+	VerifyScrub  Type = "verify.scrub"  // a round, or a part, of the rolling scrub (Data)
+	Heal         Type = "heal"          // a damaged file or chunk was replaced by a proven copy (Name: file; Data: from where, what was wrong)
+	StandbyAdmit Type = "standby.admit" // standby Name with age recipient Value is admitted; Value empty: removed
+
 	DeniedLock Type = "denied.lock" // an authenticated request that retention refused
 	DeniedSum  Type = "denied.sum"  // one minute's other refusals, counted by kind (Data)
 )

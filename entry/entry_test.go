@@ -97,6 +97,12 @@ func examples() map[Type]Private {
 		ConfigSet:    local(func(p *Private) { p.Name, p.Value = "keep", "720h" }),
 		VerifyRun:    {Actor: "stele", Data: map[string]string{"entries": "100", "bad": "0"}},
 		TimeDrift:    {Actor: "stele", Data: map[string]string{"state": "parted"}, Wall: epoch.Add(48 * time.Hour)},
+		BackupTarget: local(func(p *Private) { p.Name, p.Value = "nas", `{"url":"dir:///mnt/nas"}` }),
+		BackupIndex:  {Actor: "stele", Name: "index", Target: 99, Doc: func() *Body { b := body(BodyChunk); b.MD5 = [16]byte{}; return b }()},
+		DrillRun:     {Actor: "stele", Name: "nas", Data: map[string]string{"ok": "true", "rto": "1.2s"}, Doc: func() *Body { b := body(BodyChunk); b.MD5 = [16]byte{}; return b }()},
+		VerifyScrub:  {Actor: "stele", Name: "scrub", Data: map[string]string{"bytes": "100", "bad": "0"}},
+		Heal:         {Actor: "stele", Name: "packs/00.pack", Data: map[string]string{"from": "nas"}, Reason: "chunk 00: authentication failed"},
+		StandbyAdmit: local(func(p *Private) { p.Name, p.Value = "b", "age1x" }),
 		DeniedLock:   with(func(p *Private) { p.Target, p.Reason = 7, "COMPLIANCE until 2027" }),
 		DeniedSum:    {Actor: "stele", Data: map[string]string{"AccessDenied": "12", "SignatureDoesNotMatch": "3"}},
 	}

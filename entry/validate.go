@@ -17,7 +17,7 @@ const MaxKey = 1024
 // MaxParts is the highest part number, and so the most parts of an object.
 const MaxParts = 10_000
 
-// Types are all the types there are, in the order of their constants.
+// Types are all the types there are, in the order in which they came into the format.
 var Types = []Type{
 	StoreInit, EpochBegin,
 	ObjectPut, ObjectHide, ObjectRetention, ObjectHold, ObjectTags,
@@ -26,6 +26,7 @@ var Types = []Type{
 	UploadCreate, UploadPart, UploadAbort,
 	PackSeal, ViewPin, ViewUnpin, ConfigSet, VerifyRun, TimeDrift,
 	DeniedLock, DeniedSum,
+	BackupTarget, BackupIndex, DrillRun, VerifyScrub, Heal, StandbyAdmit,
 }
 
 // Validate says whether e can be written: it parses again to the same entry, within all limits.

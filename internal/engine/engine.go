@@ -1,7 +1,7 @@
 // Package engine is the storage contract: where sealed files of a store live.
 //
 // A store is a set of named, sealed, immutable files: segments (the ledger), packs (the bytes), keyrings.
-// An engine creates them once, reads ranges of them, lists them and (packs only) removes them. It knows nothing
+// An engine creates them once, reads ranges of them, lists them and (packs, and what is superseded on a target) removes them. It knows nothing
 // of entries, chunks or keys, and it cannot change a file. A primary needs files that grow as well; an engine
 // that can give it those implements [Appender].
 package engine
@@ -14,10 +14,12 @@ import (
 
 // Folders of a store. A file's name is folder/base; base holds only [a-z0-9.-].
 const (
-	Segments = "segments/" // sealed ledger segments, never removed
-	Packs    = "packs/"    // sealed packs, removed by the keeper alone
-	Keyrings = "keyring/"  // wrapped keyrings, 000001, 000002, …; the newest counts
-	Meta     = "meta/"     // store.format and the like: create once
+	Segments  = "segments/"  // sealed ledger segments, never removed
+	Packs     = "packs/"     // sealed packs, removed by the keeper alone
+	Tails     = "tails/"     // on a target: what growing files held when it was shipped; removed once a sealed file holds it
+	Snapshots = "snapshots/" // on a target: snapshots of the index; removed once a newer one is there
+	Keyrings  = "keyring/"   // wrapped keyrings, 000001, 000002, …; the newest counts
+	Meta      = "meta/"      // store.format and the like: create once
 )
 
 var (
@@ -46,7 +48,7 @@ type Engine interface {
 	// List calls fn for each sealed file whose name starts with prefix (a folder constant, with or without more), in
 	// ascending order of name, and stops at fn's first error, which it returns. Strongly consistent: what was created before the call is listed.
 	List(ctx context.Context, prefix string, fn func(Info) error) error
-	// Remove removes a pack, durably; ErrNotExist if there is none, ErrName if it is not a pack.
+	// Remove removes a file of a folder that Removable names, durably; ErrNotExist if there is none, ErrName if it is of another folder.
 	Remove(ctx context.Context, name string) error
 }
 

@@ -9,7 +9,13 @@ import (
 const MaxNameBytes = 200
 
 // Folders lists the folders of a store, in ascending order.
-func Folders() []string { return []string{Keyrings, Meta, Packs, Segments} }
+func Folders() []string { return []string{Keyrings, Meta, Packs, Segments, Snapshots, Tails} }
+
+// Removable says whether Remove may remove a file: a pack, or what a newer file supersedes on a target. Segments, keyrings and meta files stay for ever.
+func Removable(name string) bool {
+	folder, _ := SplitName(name)
+	return folder == Packs || folder == Tails || folder == Snapshots
+}
 
 // CheckName returns ErrName unless name is one of the folders followed by a base of [a-z0-9.-] that does not start with a dot.
 func CheckName(name string) error {

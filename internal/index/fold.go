@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -114,6 +115,10 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 		c.del(named(famPin, p.Name))
 	case entry.PackSeal:
 		c.set(named(famSealed, p.Pack.Name), putUint(e.Index))
+	case entry.BackupTarget, entry.StandbyAdmit:
+		c.named(e.Type, p)
+	case entry.BackupIndex, entry.DrillRun, entry.VerifyScrub:
+		c.set(named(famConfig, LastOf(e.Type, p.Name)), appendJSON(Setting{Value: strconv.FormatUint(e.Index, 10), Doc: p.Doc}))
 	case entry.ConfigSet:
 		c.set(named(famConfig, p.Name), appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
 	}
@@ -142,7 +147,7 @@ func complete(e *entry.Entry) error {
 		ok = p.Upload != "" && p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
 	case entry.KeyCreate, entry.KeyRevoke:
 		ok = p.Access != nil && p.Access.ID != ""
-	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet:
+	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet, entry.BackupTarget, entry.BackupIndex, entry.DrillRun, entry.VerifyScrub, entry.Heal, entry.StandbyAdmit:
 		ok = p.Name != ""
 	case entry.PackSeal:
 		ok = p.Pack != nil && p.Pack.Name != ""
@@ -417,6 +422,22 @@ func (c *change) endUpload(p *entry.Private, r Reader) error {
 		c.mutations = append(c.mutations, mutation{key: partKey(p.Upload, part), unseen: true})
 	}
 	return nil
+}
+
+// LastOf names the setting (Reader.Config) whose Value is the index of the newest entry of a type about a name, in decimal: the last drill of a target.
+func LastOf(t entry.Type, name string) string { return "last/" + string(t) + "/" + name }
+
+// NamedBy names the setting (Reader.Config) that is the present Value of a name of a type: a target, a standby.
+func NamedBy(t entry.Type, name string) string { return string(t) + "/" + name }
+
+// named keeps what a name of a type is now, or that it is no more.
+func (c *change) named(t entry.Type, p *entry.Private) {
+	key := named(famConfig, NamedBy(t, p.Name))
+	if p.Value == "" {
+		c.del(key)
+		return
+	}
+	c.set(key, appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
 }
 
 func (c *change) revoke(p *entry.Private, r Reader) error {

@@ -143,8 +143,8 @@ func (d *Dir) Remove(ctx context.Context, name string) error {
 	if err := d.writable(ctx, name); err != nil {
 		return err
 	}
-	if !strings.HasPrefix(name, engine.Packs) {
-		return fmt.Errorf("couldn't remove %s: %w: only packs are removed", name, engine.ErrName)
+	if !engine.Removable(name) {
+		return fmt.Errorf("couldn't remove %s: %w: it stays for ever", name, engine.ErrName)
 	}
 	// Asked first: not every vfs.FS says that there was nothing to remove.
 	if _, err := d.fs.Stat(d.path(name)); err != nil {

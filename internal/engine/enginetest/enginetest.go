@@ -137,7 +137,7 @@ func testEmpty(t *testing.T, e engine.Engine) {
 
 func testCreateOpen(t *testing.T, e engine.Engine) {
 	for i, n := range []int{0, 1, 4095, 4096, 4097, 1 << 20, 1<<20 + 1, 3<<20 + 5} {
-		name := fmt.Sprintf("%sfile-%d.x", engine.Folders()[i%4], i)
+		name := fmt.Sprintf("%sfile-%d.x", engine.Folders()[i%len(engine.Folders())], i)
 		want := pattern(n)
 		// A source that yields less than it is asked for is no shorter.
 		err := e.Create(t.Context(), name, int64(n), iotest.HalfReader(iotest.DataErrReader(bytes.NewReader(want))))
@@ -321,6 +321,13 @@ func testRemove(t *testing.T, e engine.Engine) {
 	}
 	wantAbsent(t, e, "packs/p")
 	wantErr(t, "second Remove", e.Remove(t.Context(), "packs/p"), engine.ErrNotExist)
+	for _, name := range []string{"tails/t", "snapshots/s"} {
+		create(t, e, name, nil)
+		if err := e.Remove(t.Context(), name); err != nil {
+			t.Errorf("Remove(%s) = %v", name, err)
+		}
+		wantAbsent(t, e, name)
+	}
 	for _, name := range []string{"segments/s", "keyring/000001", "meta/store.format"} {
 		create(t, e, name, []byte("stays"))
 		wantErr(t, "Remove("+name+")", e.Remove(t.Context(), name), engine.ErrName)

@@ -139,8 +139,8 @@ func (m *Mem) Remove(ctx context.Context, name string) error {
 	if err := check(ctx, name); err != nil {
 		return err
 	}
-	if !strings.HasPrefix(name, engine.Packs) {
-		return fmt.Errorf("couldn't remove %s: %w: only packs are removed", name, engine.ErrName)
+	if !engine.Removable(name) {
+		return fmt.Errorf("couldn't remove %s: %w: it stays for ever", name, engine.ErrName)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
