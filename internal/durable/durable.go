@@ -6,7 +6,7 @@
 //	MkdirAll    fsync(parent of the deepest folder there); for each missing level: mkdir, fsync(parent)
 //	SyncDir     open(dir), fsync, close
 //	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
-//	Replace     open(tmp, O_CREAT|O_EXCL), write, fsync, close, rename(tmp, path), open(dir), fsync, close
+//	Replace     open(tmp, O_CREAT|O_EXCL), write…, fsync, close, rename(tmp, path), open(dir), fsync, close
 //	Publish     link(private, path), open(dir), fsync, close, unlink(private)
 //	            (no hard links there, as on FAT and some network folders: renameat2(RENAME_NOREPLACE) for the link)
 //	Remove      unlink(path), open(dir), fsync, close
@@ -118,8 +118,13 @@ func WriteFile(fsys vfs.FS, path string, data []byte, perm os.FileMode) error {
 
 // Replace stores data as path, durably, in place of what had that name: a crash leaves the old file or the new one.
 func Replace(fsys vfs.FS, path string, data []byte, perm os.FileMode) error {
-	tmp := tempName(path)
-	if err := writeTemp(fsys, tmp, int64(len(data)), &sliceReader{data}, perm); err != nil {
+	return ReplaceFrom(fsys, tempName(path), path, int64(len(data)), &sliceReader{data}, perm)
+}
+
+// ReplaceFrom stores size bytes of r as path, durably, in place of what had that name, if anything had: a crash leaves the old
+// file or the new one, whole. tmp is as in Create. A reader that fails, or yields another length (ErrLength), leaves the old file.
+func ReplaceFrom(fsys vfs.FS, tmp, path string, size int64, r io.Reader, perm os.FileMode) error {
+	if err := writeTemp(fsys, tmp, size, r, perm); err != nil {
 		return err
 	}
 	if err := fsys.Rename(tmp, path); err != nil {

@@ -52,6 +52,22 @@ type Engine interface {
 	Remove(ctx context.Context, name string) error
 }
 
+// Replacer is an engine that can put a proven copy in the place of a damaged file: the one way in which a sealed file is ever
+// written again, for healing alone.
+type Replacer interface {
+	// Replace stores r's whole content under name, the name of a pack or a segment (else ErrName), in place of the file that has it or of none.
+	// After a crash at any moment the name holds the file that it had or the new one, each whole; files that are open go on
+	// showing the old one. When it returns nil the new one is durable. When r fails, or yields another number of bytes than size, the old file stays:
+	// so a reader that compares while it is read decides whether anything is replaced. One caller at a time for a name.
+	Replace(ctx context.Context, name string, size int64, r io.Reader) error
+}
+
+// Copy is a copy of a store elsewhere, read as a store: a target, a folder.
+type Copy struct {
+	Name   string // what people call it
+	Engine Engine // only read
+}
+
 // File is a sealed file opened for reading. ReadAt may be called concurrently.
 type File interface {
 	io.ReaderAt

@@ -17,6 +17,12 @@ func Removable(name string) bool {
 	return folder == Packs || folder == Tails || folder == Snapshots
 }
 
+// Replaceable says whether Replace may put a proven copy in the place of a file: a pack or a segment.
+func Replaceable(name string) bool {
+	folder, _ := SplitName(name)
+	return folder == Packs || folder == Segments
+}
+
 // CheckName returns ErrName unless name is one of the folders followed by a base of [a-z0-9.-] that does not start with a dot.
 func CheckName(name string) error {
 	folder, base := SplitName(name)

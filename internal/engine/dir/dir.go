@@ -2,7 +2,7 @@
 //
 //	root/segments/… packs/… keyring/… meta/…   sealed files, by their names
 //	root/open/<sealed name, "_" for "/">.<16 hex>   growing files; after a crash: tails
-//	root/tmp/<instance>-<n>   files that Create is writing; after a crash: rubbish, which Tails sweeps
+//	root/tmp/<instance>-<n>   files that Create and Replace are writing; after a crash: rubbish, which Tails sweeps
 //
 // It runs on any vfs.FS. On the operating system's own (vfs.Default) growing files use fallocate, fdatasync and, for
 // streams, direct I/O; elsewhere plain appends with the same contract.
@@ -55,7 +55,10 @@ type Dir struct {
 	live map[string]bool // private names of growing files that are not closed
 }
 
-var _ engine.Appender = (*Dir)(nil)
+var (
+	_ engine.Appender = (*Dir)(nil)
+	_ engine.Replacer = (*Dir)(nil)
+)
 
 // Open opens the folder root on fsys; unless it is to be read only, it makes it and its folders first. When it returns,
 // every name that a listing shows is durable, whatever an earlier process left undone.
@@ -89,9 +92,19 @@ func (d *Dir) Create(ctx context.Context, name string, size int64, r io.Reader) 
 	if err := d.writable(ctx, name); err != nil {
 		return err
 	}
-	tmp := d.fs.PathJoin(d.root, tmpFolder, fmt.Sprintf("%s-%d", d.instance, d.temps.Add(1)))
-	err := durable.Create(d.fs, tmp, d.path(name), size, &reader{ctx, r}, filePerm)
+	err := durable.Create(d.fs, d.temp(), d.path(name), size, &reader{ctx, r}, filePerm)
 	return d.note("couldn't create "+name, err)
+}
+
+// Replace implements engine.Replacer.
+func (d *Dir) Replace(ctx context.Context, name string, size int64, r io.Reader) error {
+	if err := d.writable(ctx, name); err != nil {
+		return err
+	}
+	if !engine.Replaceable(name) {
+		return fmt.Errorf("couldn't replace %s: %w", name, engine.ErrName)
+	}
+	return d.note("couldn't replace "+name, durable.ReplaceFrom(d.fs, d.temp(), d.path(name), size, &reader{ctx, r}, filePerm))
 }
 
 // Open implements engine.Engine.
@@ -151,6 +164,11 @@ func (d *Dir) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("couldn't remove %s: %w", name, translate(err))
 	}
 	return d.note("couldn't remove "+name, durable.Remove(d.fs, d.path(name)))
+}
+
+// temp names a temporary file that is nobody else's.
+func (d *Dir) temp() string {
+	return d.fs.PathJoin(d.root, tmpFolder, fmt.Sprintf("%s-%d", d.instance, d.temps.Add(1)))
 }
 
 func (d *Dir) path(name string) string { return d.fs.PathJoin(d.root, name) }

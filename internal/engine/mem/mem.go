@@ -28,7 +28,10 @@ type Mem struct {
 	off       bool  // the power was cut: this is the old process's view
 }
 
-var _ engine.Appender = (*Mem)(nil)
+var (
+	_ engine.Appender = (*Mem)(nil)
+	_ engine.Replacer = (*Mem)(nil)
+)
 
 // New returns an empty store of unlimited size.
 func New() *Mem {
@@ -66,16 +69,9 @@ func (m *Mem) PowerCut() *Mem {
 
 // Create implements engine.Engine.
 func (m *Mem) Create(ctx context.Context, name string, size int64, r io.Reader) error {
-	if err := check(ctx, name); err != nil {
-		return err
-	}
-	var buf bytes.Buffer
-	// One more than announced, to see that there is no more.
-	if _, err := io.Copy(&buf, io.LimitReader(r, size+1)); err != nil {
-		return fmt.Errorf("couldn't create %s: couldn't read the source: %w", name, err)
-	}
-	if int64(buf.Len()) != size {
-		return fmt.Errorf("couldn't create %s: %w", name, durable.ErrLength)
+	data, err := readAll(ctx, name, size, r)
+	if err != nil {
+		return fmt.Errorf("couldn't create %s: %w", name, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -88,8 +84,48 @@ func (m *Mem) Create(ctx context.Context, name string, size int64, r io.Reader) 
 	if !m.take(size) {
 		return fmt.Errorf("couldn't create %s: %w", name, engine.ErrFull)
 	}
-	m.sealed[name] = buf.Bytes()
+	m.sealed[name] = data
 	return nil
+}
+
+// Replace implements engine.Replacer.
+func (m *Mem) Replace(ctx context.Context, name string, size int64, r io.Reader) error {
+	if err := check(ctx, name); err != nil {
+		return err
+	}
+	if !engine.Replaceable(name) {
+		return fmt.Errorf("couldn't replace %s: %w", name, engine.ErrName)
+	}
+	data, err := readAll(ctx, name, size, r)
+	if err != nil {
+		return fmt.Errorf("couldn't replace %s: %w", name, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.refuse(); err != nil {
+		return err
+	}
+	if !m.take(size) {
+		return fmt.Errorf("couldn't replace %s: %w", name, engine.ErrFull)
+	}
+	m.sealed[name] = data
+	return nil
+}
+
+// readAll reads what is to be a file.
+func readAll(ctx context.Context, name string, size int64, r io.Reader) ([]byte, error) {
+	if err := check(ctx, name); err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	// One more than announced, to see that there is no more.
+	if _, err := io.Copy(&buf, io.LimitReader(r, size+1)); err != nil {
+		return nil, fmt.Errorf("couldn't read the source: %w", err)
+	}
+	if int64(buf.Len()) != size {
+		return nil, durable.ErrLength
+	}
+	return buf.Bytes(), nil
 }
 
 // Open implements engine.Engine.

@@ -20,3 +20,7 @@ func TestConformance(t *testing.T) {
 		}
 	})
 }
+
+func TestReplacer(t *testing.T) {
+	enginetest.RunReplacer(t, func(testing.TB) engine.Engine { return mem.New() })
+}
