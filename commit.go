@@ -43,7 +43,7 @@ func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, err
 	}
 	e, err := s.led().Append(ctx, func(at ledger.Slot) (ledger.Draft, error) {
 		r := s.index.Pending()
-		if err := s.stillValid(r, by); err != nil {
+		if err := s.stillValid(r, by, at.Time); err != nil {
 			return ledger.Draft{}, err
 		}
 		d, err := fn(r, at)
@@ -64,8 +64,8 @@ func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, err
 	return Committed{Entry: e.Index, Time: e.Time}, nil
 }
 
-// stillValid refuses a key that was revoked while its request was under way.
-func (s *Store) stillValid(r index.Reader, by Actor) error {
+// stillValid refuses a key that was revoked while its request was under way, and one that causes more entries than it may.
+func (s *Store) stillValid(r index.Reader, by Actor, now time.Time) error {
 	switch by.Key {
 	case "", actorRoot, actorLocal, actorStele, s.root.ID:
 		return nil
@@ -76,6 +76,9 @@ func (s *Store) stillValid(r index.Reader, by Actor) error {
 	}
 	if !ok || a.Revoked {
 		return fmt.Errorf("%w: %s", ErrKeyRevoked, by.Key)
+	}
+	if a.Rate > 0 && !s.rates.allow(by.Key, a.Rate, now) {
+		return fmt.Errorf("%w: %s, %d a second", ErrRate, by.Key, a.Rate)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ var (
 	ErrBusy            = errors.New("a conflicting write of the same key is under way")
 	ErrOverwriteDenied = errors.New("this access key may add but not overwrite")
 	ErrKeyRevoked      = errors.New("the access key was revoked")
+	ErrRate            = errors.New("the access key causes more entries than its rate allows")
 	ErrNoAccessKey     = errors.New("no such access key")
 	ErrIncomplete      = errors.New("the body ended before its declared length")
 	ErrTooLong         = errors.New("the body is longer than its declared length")

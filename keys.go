@@ -25,6 +25,7 @@ const (
 type KeyInfo struct {
 	ID        string
 	Role      string
+	Rate      int // entries per second; 0: not limited
 	Scope     []string
 	Created   time.Time
 	CreatedBy string
@@ -32,8 +33,8 @@ type KeyInfo struct {
 	Revoked   bool
 }
 
-// CreateKey makes an access key. The secret is in the result and nowhere else in clear; the entry's private part is sealed.
-func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string) (entry.AccessKey, error) {
+// CreateKey makes an access key; rate is the most entries a second that it may cause in the long run (a minute's worth at once), 0: not limited. The secret is in the result and nowhere else in clear; the entry's private part is sealed.
+func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
 	if err := s.enter(); err != nil {
 		return entry.AccessKey{}, err
 	}
@@ -41,13 +42,16 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
 		return entry.AccessKey{}, fmt.Errorf("%w: role %q is not one of admin, readwrite, append, readonly, auditor", ErrBadName, role)
 	}
+	if rate < 0 {
+		return entry.AccessKey{}, fmt.Errorf("%w: a rate of %d entries a second: give 0 for no limit, or more", ErrBadName, rate)
+	}
 	for _, sc := range scope {
 		bucket, _, _ := strings.Cut(sc, "/")
 		if err := ValidBucketName(bucket); err != nil {
 			return entry.AccessKey{}, fmt.Errorf("scope %q is not BUCKET or BUCKET/PREFIX: %w", sc, err)
 		}
 	}
-	k := entry.AccessKey{ID: "STELE" + randomID(15), Role: role, Scope: scope, Secret: randomSecret()}
+	k := entry.AccessKey{ID: "STELE" + randomID(15), Role: role, Rate: rate, Scope: scope, Secret: randomSecret()}
 	_, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.KeyCreate, Private: entry.Private{Access: &k}}, nil
 	})
@@ -83,7 +87,7 @@ func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range rows {
-		out = append(out, KeyInfo{ID: a.ID, Role: a.Role, Scope: a.Scope, Created: a.Created, CreatedBy: a.CreatedBy, LastUsed: s.lastUsed[a.ID], Revoked: a.Revoked})
+		out = append(out, KeyInfo{ID: a.ID, Role: a.Role, Rate: a.Rate, Scope: a.Scope, Created: a.Created, CreatedBy: a.CreatedBy, LastUsed: s.lastUsed[a.ID], Revoked: a.Revoked})
 	}
 	return out, err
 }

@@ -79,7 +79,7 @@ func everyCall(s *Store, v Version) map[string]func() error {
 		"SetRetention":  func() error { return one(s.SetRetention(ctx, by, at, "", v.Time)) },
 		"SetHold":       func() error { return one(s.SetHold(ctx, by, at, true)) },
 		"SetTags":       func() error { return one(s.SetTags(ctx, by, at, nil)) },
-		"CreateKey":     func() error { return one(s.CreateKey(ctx, by, RoleAdmin, nil)) },
+		"CreateKey":     func() error { return one(s.CreateKey(ctx, by, RoleAdmin, nil, 0)) },
 		"RevokeKey":     func() error { return one(s.RevokeKey(ctx, by, "none")) },
 		"Keys":          func() error { return one(s.Keys(ctx)) },
 		"AccessKey":     func() error { return one(s.AccessKey(ctx, "none")) },

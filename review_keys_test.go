@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 func withCancelled() (context.Context, context.CancelFunc) {
@@ -17,7 +18,7 @@ func withCancelled() (context.Context, context.CancelFunc) {
 // TestSecretsStayIn: neither an entry nor a receipt hands out the secret of an access key.
 func TestSecretsStayIn(t *testing.T) {
 	s := newMemStore(t, Options{})
-	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil)
+	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestSecretsStayIn(t *testing.T) {
 // TestUsedIsBounded: only keys that are there are remembered as used.
 func TestUsedIsBounded(t *testing.T) {
 	s := newMemStore(t, Options{})
-	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil)
+	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,3 +86,42 @@ func TestBeyondTheLedger(t *testing.T) {
 
 func second[T any](_ T, err error) error        { return err }
 func third[T, U any](_ T, _ U, err error) error { return err }
+
+// TestKeyRate: a key causes a minute's worth of entries at once and then as many as its rate says, whatever it asks for; refusals leave no entry, other keys are not held up.
+func TestKeyRate(t *testing.T) {
+	clock := newTestClock()
+	s := newMemStore(t, Options{Clock: clock})
+	defer s.Close()
+	if _, err := s.CreateBucket(ctx, Local(), "books", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateKey(ctx, Local(), RoleReadWrite, nil, -1); !errors.Is(err, ErrBadName) {
+		t.Errorf("a negative rate: %v", err)
+	}
+	k, err := s.CreateKey(ctx, Local(), RoleReadWrite, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string) error {
+		_, err := s.Put(ctx, PutRequest{By: Actor{Key: key}, Bucket: "books", Key: "k", Size: 0})
+		return err
+	}
+	for i := range burstSeconds {
+		if err := put(k.ID); err != nil {
+			t.Fatalf("put %d: %v", i, err)
+		}
+	}
+	size := s.Size()
+	if err := put(k.ID); !errors.Is(err, ErrRate) || s.Size() != size {
+		t.Errorf("beyond the burst: %v, %d entries more", err, s.Size()-size)
+	}
+	if err := put(actorLocal); err != nil {
+		t.Errorf("another actor: %v", err)
+	}
+	clock.pass(3 * time.Second)
+	for i := range 4 {
+		if err := put(k.ID); (err == nil) != (i < 3) {
+			t.Errorf("put %d three seconds later: %v", i, err)
+		}
+	}
+}

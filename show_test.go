@@ -233,7 +233,7 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 		at, err = s.Abort(ctx, by, c.bucket, c.key, c.upload)
 	case "createKey":
 		var k entry.AccessKey
-		k, err = s.CreateKey(ctx, by, RoleReadWrite, nil)
+		k, err = s.CreateKey(ctx, by, RoleReadWrite, nil, 0)
 		made = k.ID
 	case "revokeKey":
 		at, err = s.RevokeKey(ctx, by, c.name)

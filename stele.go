@@ -78,6 +78,7 @@ type Store struct {
 
 	denials denials
 	seals   seals
+	rates   rates // the sequencer's
 	space   space
 
 	mu       sync.Mutex

@@ -47,6 +47,7 @@ func appendAccess(d []byte, a *AccessKey) []byte {
 	}
 	d = append(d, `"access":{`...)
 	d = appendText(d, `"id":`, a.ID)
+	d = appendInt(d, `"rate":`, uint64(a.Rate))
 	d = appendText(d, `"role":`, a.Role)
 	if len(a.Scope) > 0 {
 		d = append(d, `"scope":[`...)

@@ -145,6 +145,7 @@ type Pack struct {
 // AccessKey is an access key as the ledger knows it. The secret is here, in the private part, because the private part is sealed.
 type AccessKey struct {
 	ID     string   // "id"
+	Rate   int      // "rate": most entries per second that it may cause, in the long run; 0: not limited
 	Role   string   // "role": admin, readwrite, append, readonly, auditor
 	Scope  []string // "scope": BUCKET or BUCKET/PREFIX; empty: everything
 	Secret string   // "secret"

@@ -47,7 +47,7 @@ func put() Private {
 // full has every field set.
 func full() Private {
 	return Private{
-		Access: &AccessKey{ID: "K1", Role: "append", Scope: []string{"b/p", "a"}, Secret: "s3cr\"et"},
+		Access: &AccessKey{ID: "K1", Rate: 20, Role: "append", Scope: []string{"b/p", "a"}, Secret: "s3cr\"et"},
 		Actor:  "a", Address: "::1", Body: body(BodyManifest), Bucket: "bucket", Bypass: true,
 		Checksum: &Checksum{Algorithm: "SHA1", Kind: "COMPOSITE", Value: "x-2"}, Data: map[string]string{"z": "", "a": "b"},
 		Doc: body(BodyChunk), ETag: "e-1", Headers: map[string]string{"content-type": "text/plain"}, Inc: MaxInt,

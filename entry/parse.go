@@ -58,7 +58,7 @@ func (p *scanner) access() *AccessKey {
 		return nil
 	}
 	p.need("{")
-	a := &AccessKey{ID: p.text(`"id":`), Role: p.text(`"role":`), Scope: p.scope(), Secret: p.text(`"secret":`)}
+	a := &AccessKey{ID: p.text(`"id":`), Rate: int(p.number(`"rate":`)), Role: p.text(`"role":`), Scope: p.scope(), Secret: p.text(`"secret":`)}
 	p.need("}")
 	p.next()
 	return a

@@ -195,6 +195,9 @@ func (c *check) groups(p *Private) {
 	}
 	if a := p.Access; a != nil {
 		c.text("access key id", a.ID)
+		if a.Rate < 0 || a.Rate > MaxInt {
+			c.fail("access key rate %d is not within 0 to %d", a.Rate, int64(MaxInt))
+		}
 		c.text("access key role", a.Role)
 		c.text("access key secret", a.Secret)
 		for _, s := range a.Scope {

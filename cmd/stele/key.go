@@ -15,6 +15,7 @@ type keyCmd struct {
 type keyCreateCmd struct {
 	Role  string   `default:"readwrite" enum:"admin,readwrite,append,readonly,auditor" help:"admin, readwrite, append (put and read; no delete, no overwrite), readonly or auditor."`
 	Scope []string `placeholder:"BUCKET[/PREFIX]" help:"What the key is limited to; may be given more than once."`
+	Rate  int      `placeholder:"N" help:"Most entries a second that it may cause in the long run (a minute's worth at once); 0: not limited."`
 }
 
 func (c *keyCreateCmd) Run(ctx context.Context, a *app) error {
@@ -23,7 +24,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	k, err := s.CreateKey(ctx, local, c.Role, c.Scope)
+	k, err := s.CreateKey(ctx, local, c.Role, c.Scope, c.Rate)
 	if err != nil {
 		return fmt.Errorf("couldn't make the key: %w", err)
 	}
@@ -31,9 +32,9 @@ func (c *keyCreateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.cli.JSON {
-		return a.document(map[string]any{"v": 1, "access_key": k.ID, "secret_key": k.Secret, "role": k.Role, "scope": append([]string{}, k.Scope...)})
+		return a.document(map[string]any{"v": 1, "access_key": k.ID, "secret_key": k.Secret, "role": k.Role, "scope": append([]string{}, k.Scope...), "rate": k.Rate})
 	}
-	fmt.Fprintf(a.stdout, "access key  %s\nsecret key  %s\nrole        %s\nscope       %s\n", k.ID, k.Secret, k.Role, scopeText(k.Scope))
+	fmt.Fprintf(a.stdout, "access key  %s\nsecret key  %s\nrole        %s\nscope       %s\nrate        %s\n", k.ID, k.Secret, k.Role, scopeText(k.Scope), rateText(k.Rate))
 	a.note("the secret is not shown again")
 	return nil
 }
@@ -45,12 +46,20 @@ func scopeText(scope []string) string {
 	return shown(strings.Join(scope, " "))
 }
 
+func rateText(rate int) string {
+	if rate == 0 {
+		return "any"
+	}
+	return fmt.Sprintf("%d/s", rate)
+}
+
 type keyListCmd struct{}
 
 type keyDoc struct {
 	V         int      `json:"v"`
 	AccessKey string   `json:"access_key"`
 	Role      string   `json:"role"`
+	Rate      int      `json:"rate"`
 	Scope     []string `json:"scope"`
 	Created   string   `json:"created"`
 	CreatedBy string   `json:"created_by"`
@@ -70,7 +79,7 @@ func (c *keyListCmd) Run(ctx context.Context, a *app) error {
 	}
 	if a.cli.JSON {
 		for _, k := range keys {
-			d := keyDoc{V: 1, AccessKey: k.ID, Role: k.Role, Scope: append([]string{}, k.Scope...), Created: moment(k.Created), CreatedBy: k.CreatedBy, Revoked: k.Revoked}
+			d := keyDoc{V: 1, AccessKey: k.ID, Role: k.Role, Rate: k.Rate, Scope: append([]string{}, k.Scope...), Created: moment(k.Created), CreatedBy: k.CreatedBy, Revoked: k.Revoked}
 			if !k.LastUsed.IsZero() {
 				used := moment(k.LastUsed)
 				d.LastUsed = &used
@@ -85,13 +94,13 @@ func (c *keyListCmd) Run(ctx context.Context, a *app) error {
 		a.note("no access keys but the root key; `stele key create` makes one")
 		return nil
 	}
-	t := a.table("ACCESS KEY", "ROLE", "SCOPE", "CREATED", "BY", "LAST USED", "STATE")
+	t := a.table("ACCESS KEY", "ROLE", "SCOPE", "RATE", "CREATED", "BY", "LAST USED", "STATE")
 	for _, k := range keys {
 		state := "live"
 		if k.Revoked {
 			state = "revoked"
 		}
-		t.row(k.ID, k.Role, scopeText(k.Scope), moment(k.Created), k.CreatedBy, moment(k.LastUsed), state)
+		t.row(k.ID, k.Role, scopeText(k.Scope), rateText(k.Rate), moment(k.Created), k.CreatedBy, moment(k.LastUsed), state)
 	}
 	return t.end()
 }

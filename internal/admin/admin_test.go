@@ -309,7 +309,7 @@ func testAudit(t *testing.T, s admin.Store) {
 
 func testKeys(t *testing.T, s admin.Store) {
 	ctx := t.Context()
-	k := must[entry.AccessKey](t)(s.CreateKey(ctx, by, stele.RoleAppend, []string{"docs/in"}))
+	k := must[entry.AccessKey](t)(s.CreateKey(ctx, by, stele.RoleAppend, []string{"docs/in"}, 0))
 	if k.Secret == "" || k.Role != stele.RoleAppend || len(k.Scope) != 1 {
 		t.Errorf("made %+v", k)
 	}
@@ -433,7 +433,7 @@ func TestRoles(t *testing.T) {
 		{stele.RoleReadOnly, nil, false, false}, {stele.RoleAdmin, []string{"docs"}, false, false}, {stele.RoleAuditor, []string{"docs"}, false, false},
 	} {
 		name := c.role + strings.Join(c.scope, ",")
-		k := must[entry.AccessKey](t)(s.CreateKey(t.Context(), by, c.role, c.scope))
+		k := must[entry.AccessKey](t)(s.CreateKey(t.Context(), by, c.role, c.scope, 0))
 		client, err := admin.Dial(t.Context(), ts.URL, k, nil)
 		if c.in != (err == nil) || !c.in && !errors.Is(err, admin.ErrDenied) {
 			t.Errorf("%s: %v", name, err)

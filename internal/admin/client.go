@@ -350,8 +350,8 @@ func lines[L any](ctx context.Context, c *Client, method string, arg any, fn fun
 	}
 }
 
-func (c *Client) CreateKey(ctx context.Context, _ stele.Actor, role string, scope []string) (entry.AccessKey, error) {
-	return invoke[entry.AccessKey](ctx, c, "CreateKey", keyArgs{Role: role, Scope: scope})
+func (c *Client) CreateKey(ctx context.Context, _ stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
+	return invoke[entry.AccessKey](ctx, c, "CreateKey", keyArgs{Role: role, Scope: scope, Rate: rate})
 }
 
 func (c *Client) RevokeKey(ctx context.Context, _ stele.Actor, id string) (stele.Committed, error) {

@@ -79,7 +79,7 @@ var methods = map[string]method{
 	"Verify": stream(reads, serveVerify),
 	"Stats":  call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
 	"CreateKey": call(changes, func(ctx context.Context, q request, a keyArgs) (entry.AccessKey, error) {
-		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope)
+		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope, a.Rate)
 	}),
 	"RevokeKey": call(changes, func(ctx context.Context, q request, a keyArgs) (stele.Committed, error) {
 		return q.store.RevokeKey(ctx, q.by, a.ID)

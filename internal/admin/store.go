@@ -81,7 +81,7 @@ type Audit interface {
 
 // Keys are access keys.
 type Keys interface {
-	CreateKey(ctx context.Context, by stele.Actor, role string, scope []string) (entry.AccessKey, error)
+	CreateKey(ctx context.Context, by stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error)
 	RevokeKey(ctx context.Context, by stele.Actor, id string) (stele.Committed, error)
 	Keys(ctx context.Context) ([]stele.KeyInfo, error)
 }

@@ -145,6 +145,7 @@ type pinArgs struct {
 type keyArgs struct {
 	ID, Role string   `json:",omitempty"`
 	Scope    []string `json:",omitempty"`
+	Rate     int      `json:",omitempty"`
 }
 
 type parsedBucket struct {

@@ -33,12 +33,15 @@ func LockExclusive(dir string) (*Lock, error) {
 }
 
 // LockShared locks dir for a reader: ErrLocked while a writer holds it. It works in a folder that can only be read, if
-// the lock file is there.
+// the lock file is there or the file system takes no writes at all.
 func LockShared(dir string) (*Lock, error) {
 	path := filepath.Join(dir, LockFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	}
+	if errors.Is(err, unix.EROFS) {
+		return &Lock{}, nil // nobody writes there
 	}
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the lock of %s: %w", dir, err)

@@ -64,6 +64,7 @@ var storeErrors = []struct {
 	{stele.ErrBusy, exactly(ErrConditionalConflict)},
 	{stele.ErrOverwriteDenied, said(ErrAccessDenied)},
 	{stele.ErrKeyRevoked, exactly(ErrInvalidAccessKeyID)},
+	{stele.ErrRate, exactly(ErrSlowDown)},
 	{stele.ErrIncomplete, exactly(ErrContentLengthMismatch)},
 	{stele.ErrTooLong, exactly(ErrContentLengthMismatch)},
 	{stele.ErrPartTooSmall, exactly(ErrEntityTooSmall)},
@@ -83,6 +84,7 @@ var storeErrors = []struct {
 	{stele.ErrReadOnly, said(ErrAccessDenied)},
 	{stele.ErrFull, exactly(ErrStorageFull)},
 	{stele.ErrFailed, exactly(ErrServiceUnavailable)},
+	{stele.ErrClosed, exactly(ErrServiceUnavailable)},
 }
 
 // conditionHeader guesses which condition of the request did not hold, for the error's element Condition.
