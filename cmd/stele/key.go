@@ -59,8 +59,8 @@ type keyDoc struct {
 	V         int      `json:"v"`
 	AccessKey string   `json:"access_key"`
 	Role      string   `json:"role"`
-	Rate      int      `json:"rate"`
 	Scope     []string `json:"scope"`
+	Rate      int      `json:"rate"`
 	Created   string   `json:"created"`
 	CreatedBy string   `json:"created_by"`
 	LastUsed  *string  `json:"last_used"` // since the server started; null: not used
