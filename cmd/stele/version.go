@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -9,9 +10,14 @@ import (
 // version is set by the linker for a release.
 var version = ""
 
-type versionCmd struct{}
+type versionCmd struct {
+	VKey bool `name:"vkey" help:"Print the store's verifier key instead: it checks every receipt of the store. Give it to whoever is to check, by another way than the receipt."`
+}
 
-func (versionCmd) Run(a *app) error {
+func (c versionCmd) Run(ctx context.Context, a *app) error {
+	if c.VKey {
+		return c.vkey(ctx, a)
+	}
 	v, rev := versionText()
 	if a.cli.JSON {
 		return a.document(map[string]any{"v": 1, "version": v, "commit": rev, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
@@ -22,6 +28,19 @@ func (versionCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.stdout, ", %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
+}
+
+func (versionCmd) vkey(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "vkey": s.VKey()})
+	}
+	_, err = fmt.Fprintln(a.stdout, s.VKey())
+	return err
 }
 
 func versionText() (v, commit string) {
