@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"internal/ledger":            {"entry", "tree", "internal/engine", "internal/frame", "internal/keyring", "internal/segment"},
 	"internal/body":              {"entry", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/index":             {"entry"},
+	"internal/replicate":         {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/segment"},
 	"internal/config":            {},
 	"internal/s3api":             {"", "entry", "tree"},
 	"internal/admin":             {"", "entry", "tree", "verify", "internal/s3api"},

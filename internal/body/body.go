@@ -84,7 +84,7 @@ type Keys interface {
 
 // Options say what a store stands on. Engine, Keys and Places are required.
 type Options struct {
-	Engine  engine.Appender
+	Engine  engine.Engine // an engine.Appender, unless opened read-only
 	Keys    Keys
 	Places  Places
 	StoreID [16]byte
@@ -111,6 +111,7 @@ type faults struct {
 // Store is where bodies are. Safe for concurrent use.
 type Store struct {
 	opt     Options
+	app     engine.Appender // opt.Engine; nil if that can't append
 	filter  *filter
 	files   *fileCache
 	lists   *listCache

@@ -201,7 +201,7 @@ func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID
 		return nil, fmt.Errorf("couldn't get the key of a new pack: %w", err)
 	}
 	// The file outlives the request that happens to begin it.
-	g, err := s.opt.Engine.Append(context.WithoutCancel(ctx), pack.Name(name), engine.AppendOptions{PreallocateBytes: s.opt.PackBytes, Stream: stream})
+	g, err := s.app.Append(context.WithoutCancel(ctx), pack.Name(name), engine.AppendOptions{PreallocateBytes: s.opt.PackBytes, Stream: stream})
 	if err != nil {
 		return nil, fmt.Errorf("couldn't begin a pack: %w", err) // nothing was begun: the engine itself knows if it failed for good
 	}

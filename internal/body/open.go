@@ -29,7 +29,11 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.PackBytes <= 0 {
 		opt.PackBytes = 64 << 20
 	}
-	s := &Store{opt: opt, filter: newFilter(), lists: newListCache(), packs: map[[16]byte]*packState{}}
+	app, _ := opt.Engine.(engine.Appender)
+	if app == nil && !opt.ReadOnly {
+		return nil, errors.New("couldn't open the bodies: the engine can't append, open them read-only")
+	}
+	s := &Store{opt: opt, app: app, filter: newFilter(), lists: newListCache(), packs: map[[16]byte]*packState{}}
 	s.files = newFileCache(s)
 	s.newLanes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -128,7 +132,10 @@ func scanChunks(f engine.File) (chunks []pack.Chunk, err error) {
 // recoverTails copies what is valid of each tail into a sealed pack, then removes the tail. A crash in between leaves the
 // tail, and perhaps some of its chunks twice, which costs room only.
 func (s *Store) recoverTails(ctx context.Context) error {
-	tails, err := s.opt.Engine.Tails(ctx)
+	if s.app == nil {
+		return nil // it has sealed files only
+	}
+	tails, err := s.app.Tails(ctx)
 	if err != nil {
 		return fmt.Errorf("couldn't list the tails: %w", err)
 	}
@@ -159,7 +166,7 @@ func (s *Store) clearTail(ctx context.Context, t engine.Tail, name [16]byte) err
 		s.mu.Unlock()
 		return nil
 	}
-	if err := s.opt.Engine.RemoveTail(ctx, t); err != nil {
+	if err := s.app.RemoveTail(ctx, t); err != nil {
 		return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
 	}
 	return nil
@@ -332,13 +339,13 @@ func (s *Store) discardSpares() error {
 	if len(blank) == 0 || s.failure.Load() != nil {
 		return nil
 	}
-	tails, err := s.opt.Engine.Tails(context.Background())
+	tails, err := s.app.Tails(context.Background())
 	if err != nil {
 		return fmt.Errorf("couldn't list the tails: %w", err)
 	}
 	for _, t := range tails {
 		if blank[t.Name] {
-			if err := s.opt.Engine.RemoveTail(context.Background(), t); err != nil {
+			if err := s.app.RemoveTail(context.Background(), t); err != nil {
 				return fmt.Errorf("couldn't remove a blank pack: %w", err)
 			}
 		}

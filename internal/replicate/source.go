@@ -1,0 +1,296 @@
+package replicate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/pack"
+	"stele/internal/segment"
+)
+
+// Source is a target read as a store: an engine whose segments are the sealed ones and then the fewest tails that go on without a gap,
+// and whose packs are the sealed ones and the tails that nothing supersedes, all under the names of a store. Of several epochs it shows the chain of the highest. It shows
+// what was there when it was opened or last refreshed. Ledger, body and verify read it like any engine; what it yields is believed only as far as it proves itself.
+// Create and Remove are ErrReadOnly. Safe for concurrent use.
+type Source struct {
+	target engine.Engine
+
+	mu    sync.RWMutex
+	links []link                   // the chain, ascending
+	names map[string]string        // segments and tail packs: name here → name on the target
+	tails map[string][]engine.Info // by the pack that grew: its tail packs, as they are named here
+}
+
+var _ engine.Engine = (*Source)(nil)
+
+// OpenSource reads what a target holds. ErrNone if that is no backup; frame.ErrCorrupt if the newest segment has no footer.
+func OpenSource(ctx context.Context, target engine.Engine) (*Source, error) {
+	s := &Source{target: target}
+	if err := s.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	if len(s.links) == 0 {
+		return nil, fmt.Errorf("couldn't open the backup: %w: nothing was shipped to this place yet. Check the address", ErrNone)
+	}
+	return s, nil
+}
+
+// refreshes bounds how often a listing that a shipper overtook is begun again.
+const refreshes = 8
+
+// Refresh looks at what came since. What was open stays open.
+func (s *Source) Refresh(ctx context.Context) error {
+	for range refreshes {
+		l, err := list(ctx, s.target)
+		if err != nil {
+			return fmt.Errorf("couldn't read the backup: %w", err)
+		}
+		links, err := chain(l.links, func(l *link) (uint64, error) { return s.endOf(ctx, l) })
+		if err != nil {
+			return fmt.Errorf("couldn't read the backup: %w", err)
+		}
+		// A tail that the shipper superseded while we were listing is gone by now, and what superseded it may have come too late for the list.
+		if slices.ContainsFunc(links, func(k link) bool { return !k.sealed && !l.there[k.name] }) {
+			continue
+		}
+		s.show(links, l.packs)
+		return nil
+	}
+	return errors.New("couldn't read the backup: it changed faster than it could be listed, try again")
+}
+
+// Head is the epoch and the number of entries that the chain claims; the ledger opened over the source proves it.
+func (s *Source) Head() (epoch uint32, size uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(s.links) == 0 {
+		return 0, 0
+	}
+	last := s.links[len(s.links)-1]
+	return last.epoch, last.end
+}
+
+func (s *Source) show(links []link, packs []packTail) {
+	names, tails := map[string]string{}, map[string][]engine.Info{}
+	for i := range links {
+		names[links[i].as()] = links[i].name
+	}
+	for _, p := range packs {
+		names[pack.Name(p.own)] = p.name
+		of := pack.Name(p.of)
+		tails[of] = append(tails[of], engine.Info{Name: pack.Name(p.own), SizeBytes: p.size})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links, s.names, s.tails = links, names, tails
+}
+
+// endOf reads where a sealed segment ends.
+func (s *Source) endOf(ctx context.Context, l *link) (uint64, error) {
+	f, err := s.target.Open(ctx, l.name)
+	if err != nil {
+		return 0, err
+	}
+	h, foot, err := segment.ReadFooter(f, f.Size())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, fmt.Errorf("segment %s: %w", l.name, err)
+	}
+	if h.Epoch != l.epoch || h.First != l.first {
+		return 0, fmt.Errorf("segment %s holds entry %d of epoch %d: %w", l.name, h.First, h.Epoch, frame.ErrCorrupt)
+	}
+	return foot.Commit.Size, nil
+}
+
+// packTail is a tail pack.
+type packTail struct {
+	name    string
+	of, own pack.Name16
+	size    int64
+}
+
+// listing is what lies on a target, but for the packs.
+type listing struct {
+	links []link
+	packs []packTail
+	there map[string]bool // names of tail segments that were there at the end
+}
+
+// list lists segments and tails. Tails come first and last: a shipper removes a tail after it made what supersedes it, so that a tail which is there at the end hid nothing; and it makes
+// packs before segments, so that the packs listed last have the chunks of every entry.
+func list(ctx context.Context, target engine.Engine) (listing, error) {
+	l := listing{there: map[string]bool{}}
+	err := target.List(ctx, engine.Tails, func(i engine.Info) error {
+		if epoch, first, end, ok := parseTailSegment(i.Name); ok {
+			l.links = append(l.links, link{name: i.Name, epoch: epoch, first: first, end: end, size: i.SizeBytes})
+		}
+		return nil
+	})
+	if err == nil {
+		err = target.List(ctx, engine.Segments, func(i engine.Info) error {
+			epoch, first, ok := segment.ParseName(i.Name)
+			if !ok {
+				return fmt.Errorf("%s is not the name of a segment: move the file away", i.Name)
+			}
+			l.links = append(l.links, link{name: i.Name, epoch: epoch, first: first, size: i.SizeBytes, sealed: true})
+			return nil
+		})
+	}
+	if err == nil {
+		err = target.List(ctx, engine.Tails, func(i engine.Info) error {
+			if of, own, ok := parseTailPack(i.Name); ok {
+				l.packs = append(l.packs, packTail{i.Name, of, own, i.SizeBytes})
+			} else {
+				l.there[i.Name] = true
+			}
+			return nil
+		})
+	}
+	return l, err
+}
+
+// Create implements engine.Engine.
+func (s *Source) Create(context.Context, string, int64, io.Reader) error { return ErrReadOnly }
+
+// Remove implements engine.Engine.
+func (s *Source) Remove(context.Context, string) error { return ErrReadOnly }
+
+// Open implements engine.Engine. A tail that was superseded since the source was refreshed is looked for again: entries are read from whatever file holds them all by now, the chunks
+// of a tail pack may have moved to a pack of another name (engine.ErrNotExist: refresh).
+func (s *Source) Open(ctx context.Context, name string) (engine.File, error) {
+	if err := engine.CheckName(name); err != nil {
+		return nil, err
+	}
+	folder, _ := engine.SplitName(name)
+	switch folder {
+	case engine.Tails:
+		return nil, fmt.Errorf("couldn't open %s: %w", name, engine.ErrNotExist)
+	case engine.Packs:
+		if there, ok := s.lookup(name); ok {
+			return s.target.Open(ctx, there)
+		}
+		return s.target.Open(ctx, name)
+	case engine.Segments:
+		return s.openSegment(ctx, name)
+	}
+	return s.target.Open(ctx, name)
+}
+
+func (s *Source) lookup(name string) (string, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	there, ok := s.names[name]
+	return there, ok
+}
+
+func (s *Source) openSegment(ctx context.Context, name string) (engine.File, error) {
+	there, ok := s.lookup(name)
+	if !ok {
+		return nil, fmt.Errorf("couldn't open %s: %w", name, engine.ErrNotExist)
+	}
+	f, err := s.target.Open(ctx, there)
+	epoch, first, end, isTail := parseTailSegment(there)
+	if !errors.Is(err, engine.ErrNotExist) || !isTail {
+		return f, err
+	}
+	holder, lerr := s.holder(ctx, epoch, first, end)
+	if lerr != nil || holder == "" {
+		return nil, errors.Join(err, lerr)
+	}
+	return s.target.Open(ctx, holder)
+}
+
+// holder looks for a file that holds entries first to end-1: a merged tail, else the sealed segment that begins nearest before them.
+func (s *Source) holder(ctx context.Context, epoch uint32, first, end uint64) (string, error) {
+	l, err := list(ctx, s.target)
+	if err != nil {
+		return "", err
+	}
+	var sealed *link
+	for i := range l.links {
+		switch k := &l.links[i]; {
+		case k.epoch != epoch || k.first > first:
+		case k.sealed:
+			sealed = k
+		case k.end >= end:
+			return k.name, nil
+		}
+	}
+	if sealed == nil {
+		return "", nil
+	}
+	if to, err := s.endOf(ctx, sealed); err != nil || to < end {
+		return "", err
+	}
+	return sealed.name, nil
+}
+
+// List implements engine.Engine.
+func (s *Source) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
+	if err := engine.CheckPrefix(prefix); err != nil {
+		return err
+	}
+	folder, _ := engine.SplitName(prefix)
+	var infos []engine.Info
+	switch folder {
+	case engine.Tails:
+		return nil
+	case engine.Segments:
+		infos = s.segments()
+	case engine.Packs:
+		var err error
+		if infos, err = s.packs(ctx); err != nil {
+			return err
+		}
+	default:
+		return s.target.List(ctx, prefix, fn)
+	}
+	for _, i := range infos {
+		if !strings.HasPrefix(i.Name, prefix) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fn(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Source) segments() []engine.Info {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	infos := make([]engine.Info, len(s.links))
+	for i := range s.links {
+		infos[i] = engine.Info{Name: s.links[i].as(), SizeBytes: s.links[i].size}
+	}
+	return infos
+}
+
+// packs lists the sealed packs and the tails of those that are not sealed.
+func (s *Source) packs(ctx context.Context) ([]engine.Info, error) {
+	s.mu.RLock()
+	tails := maps.Clone(s.tails)
+	s.mu.RUnlock()
+	var infos []engine.Info
+	err := s.target.List(ctx, engine.Packs, func(i engine.Info) error {
+		infos = append(infos, i)
+		delete(tails, i.Name)
+		return nil
+	})
+	for _, t := range tails {
+		infos = append(infos, t...)
+	}
+	slices.SortFunc(infos, func(a, b engine.Info) int { return cmp.Compare(a.Name, b.Name) })
+	return infos, err
+}
