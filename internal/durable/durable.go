@@ -4,7 +4,9 @@
 // What each function asks of the system, in order (Linux; golden in trace_test.go):
 //
 //	MkdirAll    fsync(parent of the deepest folder there); for each missing level: mkdir, fsync(parent)
+//	MkdirEach   MkdirAll(parent); for each missing folder: mkdir; fsync(parent)
 //	SyncDir     open(dir), fsync, close
+//	SyncDirs    the same for each, at once: one flush of the device serves them all
 //	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
 //	Replace     open(tmp, O_CREAT|O_EXCL), write…, fsync, close, rename(tmp, path), open(dir), fsync, close
 //	Publish     link(private, path), open(dir), fsync, close, unlink(private)
@@ -29,6 +31,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -96,6 +99,36 @@ func MkdirAll(fsys vfs.FS, dir string) error {
 		}
 	}
 	return nil
+}
+
+// MkdirEach makes parent as MkdirAll does, and dirs, which are its children, with one fsync for all of their names.
+func MkdirEach(fsys vfs.FS, parent string, dirs []string) error {
+	if err := MkdirAll(fsys, parent); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if info, err := fsys.Stat(dir); err == nil && !info.IsDir() {
+			return fmt.Errorf("couldn't make folder %s: a file has that name", dir)
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("couldn't look at folder %s: %w", dir, err)
+		} else if err != nil {
+			if err := fsys.MkdirAll(dir, 0o700); err != nil {
+				return fmt.Errorf("couldn't make folder %s: %w", dir, err)
+			}
+		}
+	}
+	return SyncDir(fsys, parent) // also for those that were there: a process may have been killed between their mkdir and its fsync
+}
+
+// SyncDirs makes the names in all of dirs durable.
+func SyncDirs(fsys vfs.FS, dirs []string) error {
+	errs := make([]error, len(dirs))
+	var all sync.WaitGroup
+	for i, dir := range dirs {
+		all.Go(func() { errs[i] = SyncDir(fsys, dir) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // Create stores size bytes of r as path if no file has that name, else ErrExist. It writes to tmp, which must be on the

@@ -55,6 +55,18 @@ mkdir-all: d/x/y 0700
 open-dir: d/x
 sync: d/x
 close: d/x`},
+		{"MkdirEach", func() error { return durable.MkdirEach(fsys, "d", []string{"d/x", "d/z"}) }, `
+open-dir: .
+sync: .
+close: .
+mkdir-all: d/z 0700
+open-dir: d
+sync: d
+close: d`},
+		{"SyncDirs", func() error { return durable.SyncDirs(fsys, []string{"d/z"}) }, `
+open-dir: d/z
+sync: d/z
+close: d/z`},
 		{"Create", func() error { return create("d/a", "data") }, `
 create: d/tmp
 sync: d/tmp

@@ -70,16 +70,17 @@ func Open(fsys vfs.FS, root string, opt Options) (*Dir, error) {
 		}
 		return d, nil
 	}
-	for _, folder := range append(engine.Folders(), openFolder, tmpFolder) {
-		path := fsys.PathJoin(root, folder)
-		if err := durable.MkdirAll(fsys, path); err != nil {
-			return nil, fmt.Errorf("couldn't open store folder: %w", translate(err))
-		}
-		// A process may have died between the link of a file and the fsync of its folder. We are going to build on
-		// that file, so its name must not vanish under us.
-		if err := durable.SyncDir(fsys, path); err != nil {
-			return nil, fmt.Errorf("couldn't open store folder: %w", err)
-		}
+	folders := append(engine.Folders(), openFolder, tmpFolder)
+	for i, folder := range folders {
+		folders[i] = fsys.PathJoin(root, folder)
+	}
+	if err := durable.MkdirEach(fsys, root, folders); err != nil {
+		return nil, fmt.Errorf("couldn't open store folder: %w", translate(err))
+	}
+	// A process may have died between the link of a file and the fsync of its folder. We are going to build on that file, so
+	// its name must not vanish under us.
+	if err := durable.SyncDirs(fsys, folders); err != nil {
+		return nil, fmt.Errorf("couldn't open store folder: %w", err)
 	}
 	return d, nil
 }
