@@ -2,6 +2,8 @@ package stele
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -97,7 +99,10 @@ func versionID(epoch uint32, at uint64, null bool) string {
 	if null {
 		return "null"
 	}
-	return fmt.Sprintf("%08x%016x", epoch, at)
+	var raw [12]byte
+	binary.BigEndian.PutUint32(raw[:], epoch)
+	binary.BigEndian.PutUint64(raw[4:], at)
+	return hex.EncodeToString(raw[:])
 }
 
 // parseVersionID returns the entry in an id that is not "null".

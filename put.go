@@ -2,6 +2,7 @@ package stele
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -206,7 +207,7 @@ func (s *Store) putEntry(ctx context.Context, by Actor, p entry.Private, lock *e
 	v := Version{Bucket: p.Bucket, Key: p.Key, ID: s.versionID(c.Entry, null), Entry: c.Entry, Inc: p.Inc, Time: c.Time, Latest: true, Null: null,
 		Size: p.Body.Size, ETag: p.ETag, Headers: p.Headers, Meta: p.Meta, Tags: p.Tags, Checksum: p.Checksum, Body: *p.Body, Parts: p.Part}
 	if v.ETag == "" {
-		v.ETag = fmt.Sprintf("%x", p.Body.MD5)
+		v.ETag = hex.EncodeToString(p.Body.MD5[:])
 	}
 	if p.Lock != nil {
 		v.Lock = *p.Lock

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"stele/entry"
 	"stele/internal/index"
@@ -237,12 +238,13 @@ func (s *Store) list(ctx context.Context, q ListRequest, versions bool) (page Pa
 			page.Next, page.NextID = l.Prefix, ""
 			return nil
 		}
-		v := Version{Bucket: q.Bucket, Key: l.Key, ID: s.versionID(l.Entry, l.Null), Entry: l.Entry, Inc: b.Inc, Time: l.Time, Marker: l.Marker, Latest: l.Latest, Null: l.Null,
-			Size: l.Size, ETag: l.ETag}
+		page.Versions = append(growPage(page.Versions, q.Max), Version{})
+		v := &page.Versions[len(page.Versions)-1] // filled in place: it is large
+		v.Bucket, v.Key, v.ID, v.Entry, v.Inc, v.Time = q.Bucket, l.Key, s.versionID(l.Entry, l.Null), l.Entry, b.Inc, l.Time
+		v.Marker, v.Latest, v.Null, v.Size, v.ETag = l.Marker, l.Latest, l.Null, l.Size, l.ETag
 		if l.Checksum != "" {
 			v.Checksum = &entry.Checksum{Algorithm: l.Checksum, Kind: l.Kind}
 		}
-		page.Versions = append(page.Versions, v)
 		if page.Next, page.NextID = l.Key, v.ID; b.Versioning != "" {
 			page.NextID = s.versionID(l.Entry, false) // the place, also of a null version: that one may be gone when the next page is asked for
 		}
@@ -252,6 +254,15 @@ func (s *Store) list(ctx context.Context, q ListRequest, versions bool) (page Pa
 		page.Next, page.NextID = "", ""
 	}
 	return page, err
+}
+
+// growPage makes room for one more. A page that has got past its first rows is likely to be full: its room is then made at once, for a page of S3's size.
+func growPage(page []Version, most int) []Version {
+	const few, usual = 32, 1000
+	if len(page) == cap(page) && len(page) >= few && len(page) < usual {
+		return slices.Grow(page, min(most, usual)-len(page))
+	}
+	return page
 }
 
 // afterVersion returns the entry behind a version id marker. The id "null" is looked up; where no version has it any more, all of the key is listed rather than nothing.

@@ -113,6 +113,7 @@ type Store struct {
 	opt     Options
 	app     engine.Appender // opt.Engine; nil if that can't append
 	filter  *filter
+	missed  atomic.Int64 // chunks asked for in vain before the filter was begun
 	files   *fileCache
 	lists   *listCache
 	lanes   lanes

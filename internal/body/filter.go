@@ -12,6 +12,8 @@ import (
 // line, so that a miss costs one memory access instead of a look into the index. It never misses an id that was
 // added; it is right to ask it only when ready.
 //
+// It is filled in the background once a process has asked the index in vain often enough, so that who only reads does not pay for it.
+//
 // It grows by layers, each four times the one before. An id of a chunk that was erased stays: a false positive.
 type filter struct {
 	ready atomic.Bool // every durable chunk is in it
@@ -26,6 +28,9 @@ const (
 	bitsPerID    = 16
 	firstTierIDs = 1 << 16
 )
+
+// missesBefore is how many chunks are asked for in vain before the filter is filled. Fewer in tests, so that all of them meet the filter.
+var missesBefore int64 = 512
 
 type tier struct {
 	ids   uint64 // for how many it was made

@@ -25,6 +25,8 @@ func (s *Store) source(id *entry.ID) (Place, bool, error) {
 	if !ok {
 		if filtered {
 			s.stats.filterFalse.Add(1)
+		} else if s.missed.Add(1) == missesBefore {
+			s.work.Go(s.fillFilter)
 		}
 		return Place{}, false, nil
 	}

@@ -52,9 +52,6 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		s.closeOpen()
 		return nil, err
 	}
-	if !opt.ReadOnly {
-		s.work.Go(s.fillFilter)
-	}
 	return s, nil
 }
 

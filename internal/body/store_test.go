@@ -19,6 +19,8 @@ import (
 
 var ctx = context.Background()
 
+func init() { missesBefore = 2 }
+
 // memPlaces is an index in memory.
 type memPlaces struct {
 	mu    sync.Mutex
@@ -243,6 +245,35 @@ func TestDuplicatesAreStoredOnce(t *testing.T) {
 	zeros := put(t, s, make([]byte, 8<<20), -1)
 	if zeros.StoredBytes > 64<<10 {
 		t.Fatalf("8 MiB of zeros took %d bytes", zeros.StoredBytes)
+	}
+}
+
+// TestFilterHoldsWhatIsThere: the filter that is begun late answers for chunks of before, of meanwhile and of after.
+func TestFilterHoldsWhatIsThere(t *testing.T) {
+	e, places := mem.New(), newPlaces()
+	s := open(t, options(e, places))
+	const each = 40
+	for i := range each {
+		put(t, s, random(4096, uint64(i)), 4096)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, options(e, places))
+	if s.Stats().FilterReady {
+		t.Fatal("a store that was only opened has a filter")
+	}
+	for i := range each {
+		put(t, s, random(4096, uint64(each+i)), 4096)
+	}
+	s.work.Wait()
+	if !s.Stats().FilterReady {
+		t.Fatal("no filter after many new chunks")
+	}
+	for i := range 2 * each {
+		if w := put(t, s, random(4096, uint64(i)), 4096); w.StoredBytes != 0 {
+			t.Fatalf("body %d is stored again: the filter does not know its chunk", i)
+		}
 	}
 }
 

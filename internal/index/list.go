@@ -76,6 +76,7 @@ type walk struct {
 	yield func(Listed) error
 	n     int
 	pause pause
+	text  text
 	skip  string // a common prefix that the page before ended with: nothing below it is listed
 }
 
@@ -138,7 +139,7 @@ func (db *DB) listCurrent(w *walk) (err error) {
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	for ok := it.SeekGE(currentKey(w.Inc, w.start())); ok; {
-		key := string(it.Key()[9:])
+		key := w.text.string(it.Key()[9:])
 		if w.beyond(key) {
 			break
 		}
@@ -153,7 +154,7 @@ func (db *DB) listCurrent(w *walk) (err error) {
 			ok = it.SeekGE(currentKey(w.Inc, string(end)))
 			continue
 		}
-		row, err := parseCurrent(it.Value())
+		row, err := parseCurrentIn(it.Value(), &w.text)
 		if err != nil {
 			return err
 		}
@@ -222,7 +223,7 @@ func (db *DB) listVersions(w *walk) (err error) {
 
 	lastKey, seen := "", false
 	for err = m.seek(w.start()); err == nil && m.at != nil && !w.beyond(m.key); {
-		row, perr := parseCurrent(m.at.Value())
+		row, perr := parseCurrentIn(m.at.Value(), &w.text)
 		if perr != nil {
 			return perr
 		}

@@ -2,7 +2,6 @@ package index
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -84,8 +83,9 @@ func nibble(c byte) byte {
 
 // cursor reads what the appenders wrote; the first mistake sticks.
 type cursor struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	text *text // where strings are made; may be nil
 }
 
 func (c *cursor) uint() uint64 {
@@ -109,11 +109,11 @@ func (c *cursor) bytes(n int) []byte {
 }
 
 func (c *cursor) byte() byte     { return c.bytes(1)[0] }
-func (c *cursor) string() string { return string(c.bytes(int(c.uint()))) }
+func (c *cursor) string() string { return c.text.string(c.bytes(int(c.uint()))) }
 
 func (c *cursor) etag(raw bool) string {
 	if raw {
-		return hex.EncodeToString(c.bytes(16))
+		return c.text.hex(c.bytes(16))
 	}
 	return c.string()
 }
@@ -174,8 +174,10 @@ func (r *Current) append(dst []byte) []byte {
 	return dst
 }
 
-func parseCurrent(b []byte) (r Current, err error) {
-	c := cursor{b: b}
+func parseCurrent(b []byte) (r Current, err error) { return parseCurrentIn(b, nil) }
+
+func parseCurrentIn(b []byte, t *text) (r Current, err error) {
+	c := cursor{b: b, text: t}
 	flags := c.byte()
 	r.Null, r.Marker, r.Attrs = flags&flagNull != 0, flags&flagMarker != 0, flags&flagAttrs != 0
 	r.Entry, r.Time = c.uint(), fromMicros(c.uint())
