@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 // Folders of a store. A file's name is folder/base; base holds only [a-z0-9.-].
@@ -29,6 +30,12 @@ var (
 	ErrNotExist = errors.New("engine: no such file")
 	// ErrFull: the medium has no room. Nothing was created; reads go on.
 	ErrFull = errors.New("engine: no space left")
+	// ErrLocked: Remove found the file locked on the medium (Object Lock). It stays, and may be removed later.
+	ErrLocked = errors.New("engine: locked")
+	// ErrNoLocks: the medium locks nothing.
+	ErrNoLocks = errors.New("engine: nothing is locked here")
+	// ErrDenied: the medium's owner doesn't allow this to us. Who may create need not be allowed to read or to remove.
+	ErrDenied = errors.New("engine: access denied")
 	// ErrName: the name is not one that an engine stores.
 	ErrName = errors.New("engine: bad file name")
 	// ErrFailed: an earlier write or fsync failed; this engine or file takes no more writes until the process is started anew
@@ -36,7 +43,8 @@ var (
 	ErrFailed = errors.New("engine: failed earlier, no more writes")
 )
 
-// Engine stores sealed files. All methods may be called concurrently. Nothing retries inside; the caller does.
+// Engine stores sealed files. All methods may be called concurrently. What lasts is for the caller to retry; an engine over a network repeats a few times,
+// within a bounded time, what is safe to repeat (give its Create an io.ReadSeeker, which it can read again).
 type Engine interface {
 	// Create stores r's whole content under name if no file has that name, else ErrExist. When it returns nil the
 	// file, its name and its folder are durable. When it returns an error no file of that name was made by
@@ -50,6 +58,16 @@ type Engine interface {
 	List(ctx context.Context, prefix string, fn func(Info) error) error
 	// Remove removes a file of a folder that Removable names, durably; ErrNotExist if there is none, ErrName if it is of another folder.
 	Remove(ctx context.Context, name string) error
+}
+
+// Locker is an engine whose medium can lock a file, so that nobody removes it before a time, whatever rights he holds.
+type Locker interface {
+	// LockFor returns for how long Create locks what it makes; 0: it doesn't, or the medium can't.
+	LockFor(ctx context.Context) (time.Duration, error)
+	// LockedUntil returns until when a file is locked; the zero time if it is not. ErrNotExist, ErrNoLocks, ErrDenied.
+	LockedUntil(ctx context.Context, name string) (time.Time, error)
+	// Renew locks a file until that time, rounded up to what the medium stores. It never shortens a lock: an earlier time changes nothing and is no error. ErrNotExist, ErrNoLocks, ErrDenied.
+	Renew(ctx context.Context, name string, until time.Time) error
 }
 
 // Replacer is an engine that can put a proven copy in the place of a damaged file: the one way in which a sealed file is ever
