@@ -40,7 +40,9 @@ type DB struct {
 	overlay overlay
 	applied atomic.Uint64
 
-	readOnly bool // what is written stays in memory
+	readOnly bool  // what is written stays in memory
+	over     *over // nil: all of it lies in the folder
+	held     *held
 
 	writing sync.Mutex // one batch at a time, so that rows of places reach Pebble in the order they were queued
 	places  places
@@ -75,7 +77,12 @@ func Open(dir string, opt Options) (*DB, error) {
 	if _, err := fs.Stat(fs.PathJoin(dir, damagedName)); err == nil {
 		return nil, fmt.Errorf("%w: %s is there", ErrFormat, damagedName)
 	}
-	db := &DB{readOnly: opt.ReadOnly, gate: newGate(fs, dir), buckets: map[string]*Bucket{}, keys: map[string]*Access{}, totals: map[uint64]Totals{}}
+	var lower *over
+	if opt.Below != nil {
+		lower = newOver(fs, dir, opt.Below)
+		fs = lower
+	}
+	db := &DB{over: lower, readOnly: opt.ReadOnly, gate: newGate(fs, dir), buckets: map[string]*Bucket{}, keys: map[string]*Access{}, totals: map[uint64]Totals{}}
 	db.overlay.init(db)
 	db.places.init(db)
 	size := opt.CacheBytes
@@ -84,7 +91,13 @@ func Open(dir string, opt Options) (*DB, error) {
 	}
 	db.cache = pebble.NewCache(size)
 	var err error
-	if db.peb, err = db.gate.openPebble(dir, options(opt, db.gate, db.cache)); err != nil {
+	o := options(opt, db.gate, db.cache)
+	if lower != nil {
+		db.held = new(held)
+		o.Experimental.CompactionScheduler, o.DisableTableStats = db.held, true
+		db.Arrived() // perhaps all of it is here
+	}
+	if db.peb, err = db.gate.openPebble(dir, o); err != nil {
 		db.cache.Unref()
 		return nil, db.gate.openError(err)
 	}

@@ -16,6 +16,7 @@ type Options struct {
 	FS         vfs.FS // nil: the operating system's
 	ReadOnly   bool   // nothing on FS changes and no lock is taken: the caller holds the store's shared lock. Apply works, in memory
 	CacheBytes int64  // block cache; 0: 64 MiB
+	Below      *Below // tables of a snapshot that the folder began from; nil: all are in the folder
 }
 
 func options(opt Options, g *gate, cache *pebble.Cache) *pebble.Options {
