@@ -37,11 +37,11 @@ func newTemplate(t testing.TB) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return snapshot(t, fs, "")
+	return filesOf(t, fs, "")
 }
 
-// snapshot reads all files below a folder.
-func snapshot(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
+// filesOf reads all files below a folder.
+func filesOf(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
 	names, err := fs.List(dir)
@@ -56,7 +56,7 @@ func snapshot(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 		}
 		if info.IsDir() {
 			out[path+"/"] = nil
-			maps.Copy(out, snapshot(t, fs, path))
+			maps.Copy(out, filesOf(t, fs, path))
 			continue
 		}
 		if out[path], err = readFile(fs, path); err != nil {
@@ -66,7 +66,7 @@ func snapshot(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 	return out
 }
 
-// restore writes the files of a snapshot, durably.
+// restore writes such files, durably.
 func restore(fs vfs.FS, files map[string][]byte) error {
 	dirs := []string{""}
 	for path, b := range files {

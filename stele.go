@@ -76,10 +76,11 @@ type Store struct {
 	// ledger is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
 	ledger atomic.Pointer[ledger.Ledger]
 
-	denials denials
-	seals   seals
-	rates   rates // the sequencer's
-	space   space
+	denials   denials
+	seals     seals
+	snapshots snapshots
+	rates     rates // the sequencer's
+	space     space
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
@@ -243,6 +244,9 @@ func (s *Store) lockFolder() (err error) {
 func (s *Store) sweep() error {
 	if s.opt.ReadOnly {
 		return nil
+	}
+	if err := s.fs.RemoveAll(s.path(dirCheckpoint)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("couldn't remove what is left of a snapshot of the index: %w", err)
 	}
 	names, err := s.fs.List(s.dir)
 	if err != nil {

@@ -77,14 +77,14 @@ func newTampered(t testing.TB, crashed bool, more ...change) *tampered {
 	if crashed {
 		// One moment of a store that goes on: segments and packs are made ahead and given their names meanwhile.
 		moment := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
-		x.files = snapshot(t, moment, crashFolder)
+		x.files = filesOf(t, moment, crashFolder)
 		t.Cleanup(func() { s.Close() })
 		return x
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	x.files = snapshot(t, fs, crashFolder)
+	x.files = filesOf(t, fs, crashFolder)
 	return x
 }
 
@@ -490,7 +490,7 @@ func TestRolledBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := snapshot(t, fs, crashFolder)
+	newer := filesOf(t, fs, crashFolder)
 	for _, c := range []struct {
 		what string
 		keep []string // of the newer state

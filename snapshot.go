@@ -1,0 +1,227 @@
+package stele
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/index"
+	"stele/internal/snapshot"
+)
+
+const (
+	dirCheckpoint = "index.snapshot" // the index's files while they are shipped: links, gone afterwards
+	indexName     = "index"          // the Name of backup.index entries
+)
+
+// A snapshot of the index is due when the ledger has grown by this much since the last one: whoever serves from a backup folds what came after it.
+const (
+	snapshotEntries = 50_000
+	snapshotShare   = 20 // a twentieth of the ledger, in large ones
+)
+
+// snapshots takes one snapshot of the index at a time.
+type snapshots struct {
+	every uint64 // entries after which one is due; 0: snapshotEntries. Set by tests before use
+	mu    sync.Mutex
+	key   uint32                   // the data key under which known is sealed
+	known map[string]snapshot.File // what the last one said of tables of this index, which never change
+}
+
+// IndexSnapshot is what SnapshotIndex did.
+type IndexSnapshot struct {
+	Size         uint64 // the ledger size that it is of
+	Entry        uint64 // the backup.index entry
+	Bytes        int64  // of the index
+	ShippedBytes int64  // to all targets: what they did not have yet
+}
+
+// SnapshotIndex takes a snapshot of the index and brings it to targets, in chunks that only who holds the store's keys can read, so that `stele serve --from` need not fold the ledger anew.
+// The store goes on meanwhile. What a target has of it already is not shipped again, and all but the newest two snapshots are removed there. A target that fails does not
+// keep the others from theirs; the errors are joined.
+func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (done IndexSnapshot, err error) {
+	if err := s.enter(); err != nil {
+		return done, err
+	}
+	defer s.leave()
+	ctx, cancel := s.untilClosed(ctx)
+	defer cancel()
+	if s.opt.ReadOnly {
+		return done, ErrReadOnly
+	}
+	s.snapshots.mu.Lock()
+	defer s.snapshots.mu.Unlock()
+	at := s.path(dirCheckpoint)
+	if err := s.fs.RemoveAll(at); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return done, fmt.Errorf("couldn't remove an earlier checkpoint of the index: %w", err)
+	}
+	defer func() { err = s.closedOr(errors.Join(err, s.fs.RemoveAll(at))) }()
+	if done.Size, err = s.index.Checkpoint(at); err != nil {
+		return done, err
+	}
+	taken, err := s.takeSnapshot(ctx, at, done.Size)
+	if err != nil {
+		return done, err
+	}
+	for _, f := range taken.Files {
+		done.Bytes += f.SizeBytes
+	}
+	return done, s.shipSnapshot(ctx, taken, targets, &done)
+}
+
+func (s *Store) takeSnapshot(ctx context.Context, at string, size uint64) (*snapshot.Taken, error) {
+	files, err := checkpointFiles(s.fs, at)
+	if err != nil {
+		return nil, err
+	}
+	if s.snapshots.key != s.keys.Current().ID {
+		s.snapshots.key, s.snapshots.known = s.keys.Current().ID, nil
+	}
+	taken, err := snapshot.Take(ctx, files, size, index.Format, s.keys.StoreID, bodyKeys{s.keys}, s.snapshots.known)
+	if err != nil {
+		return nil, err
+	}
+	s.snapshots.known = map[string]snapshot.File{}
+	for _, f := range taken.Files {
+		if index.IsTable(f.Name) {
+			s.snapshots.known[f.Name] = f
+		}
+	}
+	return taken, nil
+}
+
+// shipSnapshot brings packs to the targets, then writes the entry, then the lists: a crash in between leaves packs that the next snapshot uses or removes, or an entry without a list, which is no harm.
+func (s *Store) shipSnapshot(ctx context.Context, taken *snapshot.Taken, targets []engine.Engine, done *IndexSnapshot) error {
+	var errs []error
+	var have []engine.Engine
+	for _, t := range targets {
+		n, err := taken.Ship(ctx, t)
+		done.ShippedBytes += n
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		have = append(have, t)
+	}
+	if len(have) == 0 {
+		return errors.Join(errs...)
+	}
+	var err error
+	if done.Entry, err = s.noteSnapshot(ctx, taken); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, t := range have {
+		if err := taken.Publish(ctx, t, done.Entry); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if _, err := snapshot.Prune(ctx, t, s.keys.StoreID, bodyKeys{s.keys}); err != nil {
+			s.log.Debug("superseded snapshots of the index stay on a target", "reason", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noteSnapshot writes the backup.index entry.
+func (s *Store) noteSnapshot(ctx context.Context, taken *snapshot.Taken) (uint64, error) {
+	doc, err := taken.Bytes()
+	if err != nil {
+		return 0, err
+	}
+	w, err := s.writeDocument(ctx, doc)
+	if err != nil {
+		return 0, err
+	}
+	defer w.Release()
+	c, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.BackupIndex, Private: entry.Private{Name: indexName, Target: taken.Size, Doc: &w.Body}}, nil
+	})
+	return c.Entry, err
+}
+
+// SnapshotDue reports whether the ledger has grown enough since the last snapshot of the index for another one.
+func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
+	if err := s.enter(); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	size, last := s.Size(), uint64(0)
+	row, ok, err := s.index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
+	if err != nil {
+		return false, err
+	}
+	if ok {
+		at, err := strconv.ParseUint(row.Value, 10, 64)
+		if err != nil {
+			return false, fmt.Errorf("the index's row of its last snapshot: %w", err)
+		}
+		e, _, _, err := s.led().Entry(ctx, at)
+		if err != nil {
+			return false, translate(err)
+		}
+		last = e.Private.Target
+	}
+	return size-min(last, size) >= max(cmp.Or(s.snapshots.every, snapshotEntries), size/snapshotShare), nil
+}
+
+// snapshotOptions say which snapshots to believe.
+func (s *Store) snapshotOptions() snapshot.Options {
+	return snapshot.Options{Store: s.keys.StoreID, Keys: bodyKeys{s.keys}, Format: index.Format, Size: s.led().Size(), Confirm: s.confirmSnapshot,
+		Passed: func(name string, why error) {
+			s.log.Warn("a snapshot of the index is of no use", "name", name, "reason", why)
+		}}
+}
+
+// confirmSnapshot asks the ledger whether a backup.index entry says what a target's list says.
+func (s *Store) confirmSnapshot(ctx context.Context, c snapshot.Claim) (bool, error) {
+	e, _, _, err := s.led().Entry(ctx, c.Entry)
+	if err != nil {
+		return false, err
+	}
+	p := &e.Private
+	return e.Type == entry.BackupIndex && p.Name == indexName && p.Target == c.Size && p.Doc != nil && p.Doc.SHA256 == c.SHA256 && p.Doc.Size == c.Bytes, nil
+}
+
+// checkpointed is the files of a checkpoint.
+type checkpointed struct {
+	fs    vfs.FS
+	dir   string
+	names []string
+}
+
+func checkpointFiles(fs vfs.FS, dir string) (*checkpointed, error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't list the checkpoint of the index: %w", err)
+	}
+	return &checkpointed{fs, dir, names}, nil
+}
+
+func (c *checkpointed) Names() []string { return c.names }
+
+func (c *checkpointed) Open(name string) (engine.File, error) {
+	f, err := c.fs.Open(c.fs.PathJoin(c.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return sizedFile{f, info.Size()}, nil
+}
+
+type sizedFile struct {
+	vfs.File
+	size int64
+}
+
+func (f sizedFile) Size() int64 { return f.size }

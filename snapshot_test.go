@@ -1,0 +1,148 @@
+package stele
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/engine/mem"
+	"stele/internal/snapshot"
+)
+
+func findSnapshot(t *testing.T, s *Store, target *mem.Mem) *snapshot.Snapshot {
+	t.Helper()
+	found, err := snapshot.Find(ctx, target, s.snapshotOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestSnapshotIndex: a snapshot is the index as it was, its entry names it, the next one ships what is new, and a target that fails keeps no other from its own.
+func TestSnapshotIndex(t *testing.T) {
+	s := newTestStore(t, Options{FS: vfs.NewMem()})
+	if _, err := s.CreateBucket(ctx, Local(), "bbb", false); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		put(t, s, "bbb", fmt.Sprint("k", i), []byte(fmt.Sprint(i)))
+	}
+	target, full := mem.New(), mem.New()
+	full.Limit(100)
+	done, err := s.SnapshotIndex(ctx, target, full)
+	if err == nil || done.Entry == 0 || done.Size < 200 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	found := findSnapshot(t, s, target)
+	if found == nil || found.Size != done.Size {
+		t.Fatalf("found %+v", found)
+	}
+	if none := findSnapshot(t, s, full); none != nil {
+		t.Fatal("found on a target that had no room")
+	}
+	e, _, _, err := s.led().Entry(ctx, done.Entry)
+	if err != nil || e.Type != entry.BackupIndex || e.Private.Target != done.Size {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	put(t, s, "bbb", "more", []byte("x"))
+	again, err := s.SnapshotIndex(ctx, target)
+	if err != nil || again.Size <= done.Size || again.ShippedBytes >= done.ShippedBytes {
+		t.Fatalf("%+v after %+v: %v", again, done, err)
+	}
+	if names, _ := s.fs.List(s.dir); slices.Contains(names, dirCheckpoint) {
+		t.Fatal("the checkpoint is still there")
+	}
+}
+
+// TestSnapshotIsSealed: no name and no secret leaves the machine in the clear.
+func TestSnapshotIsSealed(t *testing.T) {
+	s := newTestStore(t, Options{FS: vfs.NewMem()})
+	if _, err := s.CreateBucket(ctx, Local(), "secretbucketname", false); err != nil {
+		t.Fatal(err)
+	}
+	target := mem.New()
+	if _, err := s.SnapshotIndex(ctx, target); err != nil {
+		t.Fatal(err)
+	}
+	found := findSnapshot(t, s, target)
+	inside := false
+	for name := range found.Sizes() {
+		r, err := found.Whole(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside = inside || holds(b, "secretbucketname")
+	}
+	if !inside {
+		t.Fatal("the name is not in the index: the test sees nothing")
+	}
+	for _, b := range enginesFiles(t, target) {
+		if holds(b, "secretbucketname") {
+			t.Fatal("a name lies on the target in the clear")
+		}
+	}
+}
+
+// TestSnapshotDue: after so many entries, and not again right after one was taken.
+func TestSnapshotDue(t *testing.T) {
+	s := newTestStore(t, Options{FS: vfs.NewMem()})
+	due := func() bool {
+		t.Helper()
+		ok, err := s.SnapshotDue(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if due() {
+		t.Fatal("due in an empty store")
+	}
+	s.snapshots.every = 20
+	if _, err := s.CreateBucket(ctx, Local(), "bbb", false); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 25 {
+		put(t, s, "bbb", fmt.Sprint(i), nil)
+	}
+	if !due() {
+		t.Fatal("not due")
+	}
+	if _, err := s.SnapshotIndex(ctx, mem.New()); err != nil {
+		t.Fatal(err)
+	}
+	if due() {
+		t.Fatal("due again")
+	}
+}
+
+func holds(b []byte, text string) bool { return bytes.Contains(b, []byte(text)) }
+
+func enginesFiles(t *testing.T, e *mem.Mem) (all [][]byte) {
+	t.Helper()
+	for _, folder := range engine.Folders() {
+		err := e.List(ctx, folder, func(i engine.Info) error {
+			f, err := e.Open(ctx, i.Name)
+			if err != nil {
+				return err
+			}
+			b, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+			all = append(all, b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
