@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"stele/entry"
@@ -23,11 +24,13 @@ type Reader interface {
 	io.WriterTo
 }
 
-// aheadFrom is from how many bytes on a reader fetches ahead on a goroutine of its own; runBytes is how much it fetches at
-// once, if no single chunk is larger: little enough to be opened and passed on while it is in the processor's cache.
+// aheadFrom is from how many bytes on a reader fetches ahead on a goroutine of its own. runBytes and streamBytes are how much it fetches at
+// once, stored and plain, if no single chunk is larger: little enough to be opened and passed on while it is in the processor's
+// cache, and for a stream enough that the calls cost little.
 const (
-	aheadFrom = 512 << 10
-	runBytes  = 256 << 10
+	aheadFrom   = 512 << 10
+	runBytes    = 256 << 10
+	streamBytes = 1 << 20
 )
 
 // Read returns a reader of n bytes from off. What it yields was authenticated. It ends in io.EOF only after all n bytes; a
@@ -65,32 +68,52 @@ type placedPiece struct {
 // run is some pieces that were fetched at once, opened.
 type run struct {
 	mem    []*memory // what plain lies in
+	room   []byte    // for what has yet to be decompressed
 	plain  [][]byte
 	pieces []placedPiece
 	err    error // what came after them; io.EOF at the end of the range
 }
 
-// Memory for what is read, in three sizes; the largest takes any chunk's frame.
-var readMemory = [...]sync.Pool{
-	{New: func() any { return &memory{make([]byte, oneChunk+pack.Overhead)} }},
-	{New: func() any { return &memory{make([]byte, runBytes+pack.Overhead)} }},
-	{New: func() any { return &memory{make([]byte, maxPlain+pack.Overhead)} }},
-}
+// slack is what memory for decompressed bytes is longer than they are, so that the decoder may write in strides.
+const slack = 64
+
+// Memory for what is read, in three sizes; the largest takes any chunk's frame, and a stream's run.
+var (
+	readBytes  = [...]int{oneChunk + pack.Overhead + slack, runBytes + pack.Overhead + slack, streamBytes + pack.Overhead + engine.StreamRoom}
+	readMemory [len(readBytes)]sync.Pool
+)
 
 // take returns n bytes that are the run's until free.
 func (r *run) take(n int) []byte {
-	size := 0
-	switch {
-	case n > maxPlain+pack.Overhead:
-		return make([]byte, n)
-	case n > runBytes+pack.Overhead:
-		size = 2
-	case n > oneChunk+pack.Overhead:
-		size = 1
+	for i, size := range readBytes {
+		if n > size {
+			continue
+		}
+		m, _ := readMemory[i].Get().(*memory)
+		if m == nil {
+			m = &memory{engine.AlignedBuffer(size)}
+		}
+		r.mem = append(r.mem, m)
+		return m.b[:n]
 	}
-	m := readMemory[size].Get().(*memory)
-	r.mem = append(r.mem, m)
-	return m.b[:n]
+	return make([]byte, n)
+}
+
+// plainRoom returns empty memory for n decompressed bytes; what was returned before must be filled by now.
+func (r *run) plainRoom(n int64) []byte {
+	if n < 0 || n > maxPlain {
+		return nil
+	}
+	if r.room == nil {
+		whole := int64(0)
+		for i := range r.pieces {
+			whole += r.pieces[i].length
+		}
+		r.room = r.take(int(whole) + slack)
+	}
+	out := r.room[: 0 : n+slack]
+	r.room = r.room[n:]
+	return out
 }
 
 func (r *run) free() {
@@ -98,16 +121,9 @@ func (r *run) free() {
 		return
 	}
 	for _, m := range r.mem {
-		switch len(m.b) {
-		case oneChunk + pack.Overhead:
-			readMemory[0].Put(m)
-		case runBytes + pack.Overhead:
-			readMemory[1].Put(m)
-		default:
-			readMemory[2].Put(m)
-		}
+		readMemory[slices.Index(readBytes[:], len(m.b))].Put(m)
 	}
-	r.mem, r.plain = nil, nil
+	r.mem, r.room, r.plain = nil, nil, nil
 }
 
 // more makes r.run hold bytes, or returns why there are none.
@@ -209,10 +225,14 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// fetch reads the next pieces: as many as lie one after the other in one pack, up to runBytes.
+// fetch reads the next pieces: as many as lie one after the other in one pack, up to a limit of bytes that holds for them as they are stored and for
+// what they are decompressed to.
 func (r *reader) fetch(ctx context.Context) *run {
 	out := &run{}
-	total := 0
+	total, plain, limit := 0, int64(0), runBytes
+	if r.size >= aheadFrom {
+		limit = streamBytes
+	}
 	for {
 		p, err := r.nextPlaced(ctx)
 		if err != nil {
@@ -221,18 +241,19 @@ func (r *reader) fetch(ctx context.Context) *run {
 		}
 		if n := len(out.pieces); n > 0 {
 			last := &out.pieces[n-1].place
-			if p.place.Pack != last.Pack || p.place.Offset != last.Offset+int64(last.Length) || total+int(p.place.Length) > runBytes {
+			if p.place.Pack != last.Pack || p.place.Offset != last.Offset+int64(last.Length) || total+int(p.place.Length) > limit || plain+p.length > int64(limit) {
 				r.peek = p
 				break
 			}
 		}
 		out.pieces = append(out.pieces, *p)
 		total += int(p.place.Length)
+		plain += p.length
 	}
 	if len(out.pieces) == 0 {
 		return out
 	}
-	if err := r.s.load(ctx, out, total, r.verify); err != nil {
+	if err := r.s.load(ctx, out, total, r.size >= aheadFrom, r.verify); err != nil {
 		out.err = err
 	}
 	return out
@@ -275,17 +296,17 @@ func (s *Store) place(id *entry.ID) (Place, error) {
 	}
 }
 
-// load reads the frames of a run in one piece and opens them in place.
-func (s *Store) load(ctx context.Context, r *run, total int, verify bool) error {
+// load reads the frames of a run in one piece and opens them in place. A stream's are not expected to be read again.
+func (s *Store) load(ctx context.Context, r *run, total int, stream, verify bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b := r.take(total)
 	first := &r.pieces[0]
 	a, err := s.access(ctx, first.place.Pack)
+	var b []byte
 	if err == nil {
 		defer a.end(s)
-		err = readFull(a.r, b, first.place.Offset)
+		b, err = r.read(a.r, first.place.Offset, total, stream)
 	}
 	if err != nil {
 		return s.reload(ctx, r, err)
@@ -303,6 +324,16 @@ func (s *Store) load(ctx context.Context, r *run, total int, verify bool) error 
 		b = b[p.place.Length:]
 	}
 	return nil
+}
+
+// read reads n bytes into the run's memory.
+func (r *run) read(from io.ReaderAt, off int64, n int, stream bool) ([]byte, error) {
+	if !stream {
+		b := r.take(n)
+		return b, readFull(from, b, off)
+	}
+	b, err := engine.ReadStream(from, r.take(n+engine.StreamRoom), off, n)
+	return b, readError(len(b), n, off, err)
 }
 
 // reload reads a run chunk by chunk, where its pack went away after it was looked up: the chunks may have been copied into another pack.
@@ -330,16 +361,21 @@ func (s *Store) reload(ctx context.Context, r *run, cause error) error {
 
 func readFull(r io.ReaderAt, b []byte, off int64) error {
 	n, err := r.ReadAt(b, off)
-	if n == len(b) {
+	return readError(n, len(b), off, err)
+}
+
+// readError says why a read of want bytes at off yielded n.
+func readError(n, want int, off int64, err error) error {
+	if n == want {
 		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		return fmt.Errorf("a pack ends before byte %d: %w: %w", off+int64(len(b)), frame.ErrCorrupt, io.ErrUnexpectedEOF)
+		return fmt.Errorf("a pack ends before byte %d: %w: %w", off+int64(want), frame.ErrCorrupt, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("couldn't read a pack: %w", err)
 }
 
-// open opens one frame in place; length -1: any. What has to be decompressed goes into r's memory, if there is an r.
+// open opens one frame in place; length -1: any. What has to be decompressed goes into the memory of r, a run of whole chunks, if there is an r.
 func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64, r *run) ([]byte, error) {
 	data, flags, err := pack.OpenChunk(sealer, b, id)
 	if err != nil && s.opt.faults.skipAuth {
@@ -351,8 +387,8 @@ func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64,
 	}
 	if flags&frame.FlagZstd != 0 {
 		var to []byte
-		if r != nil && length <= maxPlain {
-			to = r.take(int(max(length, 0)))
+		if r != nil {
+			to = r.plainRoom(length)
 		}
 		if data, err = decompress(to, data); err != nil {
 			return nil, fmt.Errorf("chunk %x: %w", id[:8], err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -256,6 +257,46 @@ func TestSmallObjectsCostLittle(t *testing.T) {
 	t.Logf("%.1f bytes besides 4,096", over)
 	if over > 110 {
 		t.Fatalf("%.1f bytes besides 4,096", over)
+	}
+}
+
+// TestReadingTakesBoundedMemory: what compresses a thousandfold is not decompressed ahead of who reads it.
+func TestReadingTakesBoundedMemory(t *testing.T) {
+	s := open(t, options(mem.New(), newPlaces()))
+	data := make([]byte, 24<<20)
+	for i := 0; i < len(data); i += 4 << 10 { // no two chunks are the same
+		binary.BigEndian.PutUint64(data[i:], uint64(i))
+	}
+	for _, n := range []int64{200_000, int64(len(data))} {
+		w := put(t, s, data[:n], n)
+		r, err := s.Read(ctx, w.Body, 0, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for got := int64(0); got < n; {
+			run := r.(*reader).fetch(ctx)
+			if run.err != nil && run.err != io.EOF {
+				t.Fatal(run.err)
+			}
+			plain, pooled := 0, 0
+			for _, p := range run.plain {
+				plain += len(p)
+			}
+			for _, m := range run.mem {
+				pooled += len(m.b)
+			}
+			if plain > streamBytes || pooled > 2*readBytes[len(readBytes)-1] {
+				t.Fatalf("a run of %d chunks holds %d bytes in %d of pooled memory, the limit is %d", len(run.pieces), plain, pooled, streamBytes)
+			}
+			for _, p := range run.plain {
+				if !bytes.Equal(p, data[got:got+int64(len(p))]) {
+					t.Fatalf("other bytes at %d", got)
+				}
+				got += int64(len(p))
+			}
+			run.free()
+		}
+		r.Close()
 	}
 }
 

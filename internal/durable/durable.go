@@ -16,6 +16,7 @@
 //	File.Write  pwrite; once a MiB, if buffered, preallocated and in small pieces, a pwrite of zeros after it
 //	File.Sync   fdatasync
 //	File.Finish ftruncate, fsync
+//	ReadStream  cachestat; pread, past the page cache where that does not hold the bytes
 //
 // An unlink of a temporary or private name is not fsynced: a crash brings back a name that means nothing more.
 //

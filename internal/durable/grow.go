@@ -43,6 +43,7 @@ type File struct {
 type medium interface {
 	writeAt(p []byte, off int64) error // off never leaves a gap
 	readAt(p []byte, off int64) (int, error)
+	readStream(room []byte, off int64, n int) ([]byte, error)
 	syncData() error
 	cut(size int64) error // cut to size and fsync
 	close() error
@@ -157,6 +158,15 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// ReadStream reads n bytes at off within room as Pages does; the same may be read as by ReadAt.
+func (f *File) ReadStream(room []byte, off int64, n int) ([]byte, error) {
+	if off < 0 || int64(n) > f.written.Load()-off {
+		got, err := f.ReadAt(room[:n], off)
+		return room[:got], err
+	}
+	return f.m.readStream(room, off, n)
+}
+
 // Sync returns when all that was written before the call is durable.
 func (f *File) Sync() error {
 	return f.sync(f.m.syncData)
@@ -220,6 +230,9 @@ func (m vfsMedium) writeAt(p []byte, _ int64) error {
 	return err
 }
 func (m vfsMedium) readAt(p []byte, off int64) (int, error) { return m.f.ReadAt(p, off) }
-func (m vfsMedium) syncData() error                         { return m.f.SyncData() }
-func (m vfsMedium) cut(int64) error                         { return m.f.Sync() }
-func (m vfsMedium) close() error                            { return m.f.Close() }
+func (m vfsMedium) readStream(room []byte, off int64, n int) ([]byte, error) {
+	return new(Pages).ReadStream(m.f, room, off, n)
+}
+func (m vfsMedium) syncData() error { return m.f.SyncData() }
+func (m vfsMedium) cut(int64) error { return m.f.Sync() }
+func (m vfsMedium) close() error    { return m.f.Close() }

@@ -13,6 +13,8 @@ type osMedium struct {
 	w *os.File
 	r *os.File // w, or with direct I/O a descriptor of its own, which may read into any memory
 
+	pages Pages // Direct only
+
 	// Buffered and preallocated only; Write's goroutine alone uses them.
 	zeroedTo   int64 // up to here the blocks were written before, if only with zeros
 	reservedTo int64
@@ -71,6 +73,7 @@ func (m *osMedium) prepare(path string, direct bool, preallocate int64) error {
 			return err
 		}
 		m.r = r
+		m.pages.fd, m.pages.direct = r.Fd(), m.w
 	}
 	if preallocate <= 0 {
 		return nil
@@ -120,6 +123,10 @@ func (m *osMedium) writeAt(p []byte, off int64) error {
 }
 
 func (m *osMedium) readAt(p []byte, off int64) (int, error) { return m.r.ReadAt(p, off) }
+
+func (m *osMedium) readStream(room []byte, off int64, n int) ([]byte, error) {
+	return m.pages.ReadStream(m.r, room, off, n)
+}
 
 func (m *osMedium) syncData() error {
 	return ignoringEINTR(func() error { return unix.Fdatasync(int(m.w.Fd())) })

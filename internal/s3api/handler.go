@@ -27,7 +27,7 @@ type Options struct {
 	MaxRequests int
 	// MaxBodies is how many bodies over 1 MiB come in at once, since each has buffers; one more waits for StallTimeout, then it is 503 SlowDown. 0: 64.
 	MaxBodies int
-	// MaxReads is how many replies over 1 MiB go out at once, since each has up to three MiB fetched ahead; one more waits like a body. 0: 256.
+	// MaxReads is how many replies over 1 MiB go out at once, since each has up to three MiB fetched ahead, and as much again where they are compressed; one more waits like a body. 0: 256.
 	MaxReads int
 	// StallTimeout ends a request whose body, or whose reply, makes no progress. 0: one minute.
 	StallTimeout time.Duration

@@ -193,6 +193,11 @@ func (g *growing) Align() int { return g.f.Align() }
 
 func (g *growing) ReadAt(p []byte, off int64) (int, error) { return g.f.ReadAt(p, off) }
 
+// ReadStream implements engine.Streamer.
+func (g *growing) ReadStream(room []byte, off int64, n int) ([]byte, error) {
+	return g.f.ReadStream(room, off, n)
+}
+
 func (g *growing) Write(p []byte) (int, error) {
 	if err := g.d.refuse(g.name); err != nil {
 		return 0, err

@@ -187,7 +187,11 @@ func (d *Dir) open(name, path string) (engine.File, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("couldn't open %s: %w", name, translate(err))
 	}
-	return &file{f, name, info.Size()}, nil
+	opened := &file{File: f, name: name, size: info.Size()}
+	if d.fs == vfs.Default {
+		opened.pages.Of(f.Fd())
+	}
+	return opened, nil
 }
 
 // writable says whether anything may be written under name.
@@ -249,8 +253,9 @@ func translate(err error) error {
 // file is a sealed file or a tail.
 type file struct {
 	vfs.File
-	name string
-	size int64
+	name  string
+	size  int64
+	pages durable.Pages
 }
 
 func (f *file) Size() int64 { return f.size }
@@ -260,6 +265,19 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("couldn't read %s: negative offset", f.name)
 	}
 	return f.File.ReadAt(p, off)
+}
+
+// ReadStream implements engine.Streamer.
+func (f *file) ReadStream(room []byte, off int64, n int) ([]byte, error) {
+	if off < 0 {
+		return nil, fmt.Errorf("couldn't read %s: negative offset", f.name)
+	}
+	return f.pages.ReadStream(f.File, room, off, n)
+}
+
+func (f *file) Close() error {
+	f.pages.Close()
+	return f.File.Close()
 }
 
 // reader ends a copy when its context ends.

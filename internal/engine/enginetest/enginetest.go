@@ -256,9 +256,18 @@ func checkReadAt(t *testing.T, f io.ReaderAt, want []byte) {
 		} else if c.got > 0 && !bytes.Equal(p[:n], want[c.off:c.off+n]) {
 			t.Errorf("ReadAt(%d bytes, %d) gives other bytes", c.n, c.off)
 		}
+		got, err := engine.ReadStream(f, engine.AlignedBuffer(c.n+engine.StreamRoom), int64(c.off), c.n)
+		if len(got) != c.got || c.eof != (err == io.EOF) || err != nil && err != io.EOF {
+			t.Errorf("ReadStream(%d bytes, %d) of %d = %d, %v; want %d, EOF %t", c.n, c.off, size, len(got), err, c.got, c.eof)
+		} else if c.got > 0 && !bytes.Equal(got, want[c.off:c.off+c.got]) {
+			t.Errorf("ReadStream(%d bytes, %d) gives other bytes", c.n, c.off)
+		}
 	}
 	if _, err := f.ReadAt(make([]byte, 1), -1); err == nil || err == io.EOF {
 		t.Errorf("ReadAt(-1) = %v, want an error that isn't EOF", err)
+	}
+	if _, err := engine.ReadStream(f, engine.AlignedBuffer(1+engine.StreamRoom), -1, 1); err == nil || err == io.EOF {
+		t.Errorf("ReadStream(-1) = %v, want an error that isn't EOF", err)
 	}
 }
 
