@@ -24,6 +24,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sync/errgroup"
 
 	"stele/entry"
 	"stele/internal/body"
@@ -296,7 +297,7 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 	if err := s.openLedger(ctx, init); err != nil {
 		return err
 	}
-	if err := s.openBody(ctx); err != nil {
+	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
 	if !s.opt.ReadOnly {
@@ -355,10 +356,22 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 		return err
 	}
 	s.ledger.Store(l)
-	if err := s.ownIndex(ctx, l); err != nil {
-		return err
+	return s.ownIndex(ctx, l)
+}
+
+// catchUp gives the index what it lacks: the rows of entries, and from the body the places of packs. The two know nothing of each other and run side by side, but for a reader: its replay may put
+// another index in place of this one.
+func (s *Store) catchUp(ctx context.Context) error {
+	if s.opt.ReadOnly {
+		if err := s.replay(ctx, s.led()); err != nil {
+			return err
+		}
+		return s.openBody(ctx)
 	}
-	return s.replay(ctx, l)
+	var both errgroup.Group
+	both.Go(func() error { return s.replay(ctx, s.led()) })
+	both.Go(func() error { return s.openBody(ctx) })
+	return both.Wait()
 }
 
 // ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.

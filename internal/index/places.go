@@ -70,18 +70,27 @@ func (p *places) load() error {
 	return err
 }
 
-// AddPlaces records where durable chunks lie.
+// AddPlaces records where durable chunks lie. As many as a pack's footer holds are written before it returns; fewer wait for a batch that has room for them.
 func (db *DB) AddPlaces(ids []entry.ID, at []Place) error {
 	p := &db.places
+	many := len(ids) >= queueWorth
+	const key, most = 33, 33 + 3*binary.MaxVarintLen64
+	room := make([]byte, 0, len(ids)*(key+12)) // a row seldom takes more
 	p.mu.Lock()
 	for i, id := range ids {
 		st := p.number(at[i].Pack)
-		p.fresh[id] = at[i]
-		row := append(append(make([]byte, 0, 33+12), famPlace), id[:]...)
+		if !many {
+			p.fresh[id] = at[i]
+		}
+		if cap(room)-len(room) < most {
+			room = make([]byte, 0, (len(ids)-i)*(key+12)+most)
+		}
+		row := append(append(room[len(room):], famPlace), id[:]...)
 		row = appendPlace(row, st.number, at[i])
-		p.queue.rows = append(p.queue.rows, mutation{key: row[:33:33], val: row[33:]})
+		room = room[:len(room)+len(row)]
+		p.queue.rows = append(p.queue.rows, mutation{key: row[:key:key], val: row[key:len(row):len(row)]})
 	}
-	full := len(p.queue.rows) >= queueLimit
+	full := many || len(p.queue.rows) >= queueLimit
 	p.mu.Unlock()
 	if full {
 		return p.flush()
