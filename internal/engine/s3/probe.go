@@ -123,24 +123,35 @@ func (s *S3) probeCreate(ctx context.Context) (made string, err error) {
 		"Ceph 16 does so on versioned buckets: use an unversioned one, or a newer server", ErrOverwrites)
 }
 
-// createsOnce makes name twice. once: the second or already the first was refused, as it must be. version is the newest one made.
+// createsOnce makes name twice. once: a PUT was refused because the name is there, as the second one must be. That one asks for a lock as well, if
+// files are to be locked: who may not lock is told so before he is told that the name is taken. version is the newest one made.
 func (s *S3) createsOnce(ctx context.Context, name string) (version string, once bool, err error) {
-	for range 2 {
-		v, taken, err := s.putProbe(ctx, name)
-		if err != nil || taken {
-			return version, taken, err
+	for _, lock := range []bool{false, true} {
+		v, taken, err := s.putProbe(ctx, name, lock)
+		if err != nil {
+			return version, false, err
 		}
-		version = v
+		if once = once || taken; !taken {
+			version = v
+		}
 	}
-	return version, false, nil
+	return version, once, nil
 }
 
 // putProbe sends one conditional PUT. taken: it was refused because the name is there.
-func (s *S3) putProbe(ctx context.Context, name string) (version string, taken bool, err error) {
+func (s *S3) putProbe(ctx context.Context, name string, lock bool) (version string, taken bool, err error) {
+	b, err := s.learn(ctx)
+	if err != nil {
+		return "", false, err
+	}
 	sum := sha256.Sum256(probeBody)
-	u := &upload{name: name, nonce: durable.Random(), src: &source{size: int64(len(probeBody)), sha256: sum}}
+	u := &upload{name: name, nonce: durable.Random(), locks: lock && b.locks, src: &source{size: int64(len(probeBody)), sha256: sum}}
+	opt := s.putOptions(u)
+	if opt.Mode != "" {
+		opt.RetainUntilDate = s.now().Add(time.Minute) // should it be made after all, it can soon be removed
+	}
 	err = s.retry(ctx, func() error {
-		info, err := s.write.PutObject(ctx, s.opt.Bucket, s.key(name), bytes.NewReader(probeBody), u.src.size, "", hex.EncodeToString(sum[:]), s.putOptions(u))
+		info, err := s.write.PutObject(ctx, s.opt.Bucket, s.key(name), bytes.NewReader(probeBody), u.src.size, "", hex.EncodeToString(sum[:]), opt)
 		version = info.VersionID
 		return err
 	})
