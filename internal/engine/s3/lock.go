@@ -101,5 +101,25 @@ func (s *S3) retention(ctx context.Context, name, id string) (mode minio.Retenti
 	if code(err) == "NoSuchObjectLockConfiguration" || code(err) == "ObjectLockConfigurationNotFoundError" {
 		return "", time.Time{}, nil
 	}
+	if err != nil && code(err) == "" && !network(err) && ctx.Err() == nil {
+		return s.headRetention(ctx, name, id) // versitygw 1.8 answers in an element that the client doesn't know
+	}
 	return mode, until, s.explain(err, "s3:GetObjectRetention")
+}
+
+// headRetention is retention from the headers of a HEAD.
+func (s *S3) headRetention(ctx context.Context, name, id string) (minio.RetentionMode, time.Time, error) {
+	o, err := s.stat(ctx, name, id)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	mode, at := o.Metadata.Get("X-Amz-Object-Lock-Mode"), o.Metadata.Get("X-Amz-Object-Lock-Retain-Until-Date")
+	if mode == "" || at == "" {
+		return "", time.Time{}, nil
+	}
+	until, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("%s: no time of a lock: %q", s, at)
+	}
+	return minio.RetentionMode(mode), until, nil
 }
