@@ -76,6 +76,7 @@ func (s *Store) openBody(ctx context.Context) (err error) {
 	s.body, err = body.Open(ctx, body.Options{
 		Engine: s.eng, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch,
 		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Sealed: s.sealed,
+		Copies: s.opt.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Monotonic: s.monotonic,
 	})
 	return err
 }
@@ -85,6 +86,10 @@ func (s *Store) sealed(p entry.Pack) {
 	s.seals.mu.Lock()
 	s.seals.queue = append(s.seals.queue, p)
 	s.seals.mu.Unlock()
+	s.wakeHousekeeping()
+}
+
+func (s *Store) wakeHousekeeping() {
 	select {
 	case s.seals.wake <- struct{}{}:
 	default:
@@ -126,12 +131,16 @@ func (s *Store) unsealed(ctx context.Context) error {
 		if ctx.Err() != nil || s.queuedSeal(name) {
 			continue
 		}
-		p, err := s.body.PackInfo(ctx, name)
+		// Verified first: what rotted since must not be sealed as it is.
+		r, err := s.body.VerifyPack(ctx, name)
+		if err != nil && s.body.Heal(ctx, name, err) == nil {
+			r, err = s.body.VerifyPack(ctx, name)
+		}
 		if err != nil {
-			s.log.Error("a pack without a seal entry cannot be read", "pack", name, "err", err)
+			s.log.Error("a pack without a seal entry is damaged", "pack", name, "err", err)
 			continue
 		}
-		s.sealed(p)
+		s.sealed(r.Pack)
 	}
 	return nil
 }
@@ -156,8 +165,8 @@ func (s *Store) housekeep() {
 		<-s.stop
 		cancel()
 	}()
-	if err := s.unsealed(ctx); err != nil && ctx.Err() == nil {
-		s.log.Error("couldn't look for packs without a seal entry", "err", err)
+	if err := errors.Join(s.unsealed(ctx), s.healMissing(ctx)); err != nil && ctx.Err() == nil {
+		s.log.Error("couldn't compare the packs with their seal entries", "err", err)
 	}
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
@@ -168,7 +177,7 @@ func (s *Store) housekeep() {
 			s.report(s.appendDenials(context.Background()))
 			return
 		case <-s.seals.wake:
-			err = s.appendSeals(ctx)
+			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx))
 		case <-minute.C:
 			err = s.appendDenials(ctx)
 		}

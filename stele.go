@@ -57,6 +57,9 @@ type Options struct {
 	Log      *slog.Logger     // nil: nothing is logged
 	Identity string           // AGE-SECRET-KEY-1…: opens the keyring in place of the folder's identity file (a recovery key)
 	Root     *entry.AccessKey // the root access key, always an admin's; nil: the one kept in the folder
+	// Copies gives the verified copies of the store elsewhere, in the order in which to ask them for what is damaged here. It is called again at each damage, also during
+	// Open, and must not wait for the store. nil: none.
+	Copies func() []Copy
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 }
@@ -79,6 +82,7 @@ type Store struct {
 
 	denials   denials
 	seals     seals
+	heals     heals
 	snapshots snapshots
 	rates     rates // the sequencer's
 	space     space
@@ -475,7 +479,7 @@ func (s *Store) closeFiles() (err error) {
 	}
 	if l := s.led(); l != nil {
 		if !s.opt.ReadOnly && s.body != nil {
-			err = errors.Join(err, s.appendSeals(context.Background()))
+			err = errors.Join(err, s.appendSeals(context.Background()), s.appendHeals(context.Background()))
 		}
 		err = errors.Join(err, l.Close())
 	}

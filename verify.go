@@ -15,6 +15,7 @@ import (
 type VerifyOptions struct {
 	By       Actor
 	Deep     bool                    // read and hash every byte
+	Heal     bool                    // replace what is damaged by proven copies
 	Progress func(done, total int64) // bytes; may be nil
 	Problem  func(p verify.Problem)  // told as it is found; may be nil
 }
@@ -32,12 +33,19 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 			return verify.StoreReport{}, translate(err)
 		}
 	}
-	r, err := verify.Store(ctx, verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress, Problem: opt.Problem})
+	what := verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress, Problem: opt.Problem}
+	if opt.Heal {
+		what.Heal = s.healFile
+	}
+	r, err := verify.Store(ctx, what)
 	if err != nil || s.opt.ReadOnly {
 		return r, s.closedOr(translate(err))
 	}
 	facts := map[string]string{"deep": strconv.FormatBool(opt.Deep), "size": strconv.FormatUint(r.Size, 10), "root": r.Root.String(),
 		"bytes": strconv.FormatInt(r.Bytes, 10), "packs": strconv.Itoa(r.Packs), "bodies": strconv.FormatInt(r.Bodies, 10), "problems": strconv.Itoa(len(r.Problems))}
+	if opt.Heal {
+		facts["healed"] = strconv.Itoa(len(r.Healed))
+	}
 	_, err = s.commit(ctx, opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.VerifyRun, Private: entry.Private{Data: facts}}, nil
 	})

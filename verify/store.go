@@ -28,6 +28,8 @@ type StoreOptions struct {
 	Ledger *ledger.Ledger // the running ledger, for the entries that no sealed segment holds yet; nil: the files are all there is
 	Size   uint64         // the ledger size that must be there; what lies beyond it is not looked at
 	Deep   bool           // read every pack whole, and hash every body again
+	// Heal, if set, replaces a damaged or missing file (a pack or a sealed segment) by a proven copy; nil says that the file is whole now. What was healed is no problem.
+	Heal func(ctx context.Context, file string, why error) error
 	// Progress is told of bytes verified and of bytes in all, from several goroutines. May be nil.
 	Progress func(done, total int64)
 	// Problem is told of each thing that is wrong as it is found, one at a time. May be nil.
@@ -49,6 +51,7 @@ type StoreReport struct {
 	Bodies   int64 // bodies hashed again to their entry's digest (Deep)
 	Bytes    int64 // bytes read
 	Problems []Problem
+	Healed   []Problem // files that were damaged and are whole now
 	Took     time.Duration
 }
 
@@ -67,6 +70,8 @@ type job struct {
 	done   atomic.Int64
 	seals  map[string]entry.Pack
 	bodies chan located
+	noted  uint64 // entries whose bodies went to the workers
+	healed map[string]bool
 }
 
 // located is a body and who names it.
@@ -78,7 +83,7 @@ type located struct {
 // Store verifies a store from its files up: frames, leaves, commitments, tree, signatures; with Deep also packs and bodies. The error says that verification could not be done; what is wrong with the store is in the report.
 func Store(ctx context.Context, opt StoreOptions) (StoreReport, error) {
 	start := time.Now()
-	j := &job{StoreOptions: opt, seals: map[string]entry.Pack{}, bodies: make(chan located, 1024)}
+	j := &job{StoreOptions: opt, seals: map[string]entry.Pack{}, healed: map[string]bool{}, bodies: make(chan located, 1024)}
 	err := j.measure(ctx)
 	if err == nil {
 		err = j.run(ctx)
@@ -134,6 +139,20 @@ func (j *job) problem(where, format string, args ...any) {
 	if j.Problem != nil {
 		j.Problem(p)
 	}
+}
+
+// mend has a damaged file healed and reports whether it is whole now.
+func (j *job) mend(ctx context.Context, file string, why error) bool {
+	if j.Heal == nil || ctx.Err() != nil || j.Heal(ctx, file, why) != nil {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.healed[file] { // several may have met the damage
+		j.healed[file] = true
+		j.report.Healed = append(j.report.Healed, Problem{file, why.Error()})
+	}
+	return true
 }
 
 // ledger reads every segment in order, and at the end the one that is growing, and builds the tree anew.
@@ -324,9 +343,10 @@ func (j *job) note(ctx context.Context, leaf entry.Leaf, p *entry.Private) error
 	if p.Pack != nil {
 		j.seals[p.Pack.Name] = *p.Pack
 	}
-	if !j.Deep {
+	if !j.Deep || leaf.Index < j.noted {
 		return nil
 	}
+	j.noted = leaf.Index + 1
 	for _, b := range []*entry.Body{p.Body, p.Doc} {
 		if b == nil || b.Kind == entry.BodyEmpty {
 			continue
@@ -346,7 +366,7 @@ func (j *job) verifyBodies(ctx context.Context) {
 		if ctx.Err() != nil {
 			continue
 		}
-		err := j.Body.Verify(ctx, l.body)
+		err := j.body(ctx, l.body)
 		switch {
 		case err == nil:
 			j.mu.Lock()
@@ -358,6 +378,19 @@ func (j *job) verifyBodies(ctx context.Context) {
 	}
 }
 
+// body hashes a body again, after the heal of each pack that stands in the way.
+func (j *job) body(ctx context.Context, b entry.Body) error {
+	tried := map[string]bool{}
+	for {
+		err := j.Body.Verify(ctx, b)
+		var damaged *body.DamagedError
+		if !errors.As(err, &damaged) || tried[damaged.Pack] || !j.mend(ctx, damaged.Pack, err) {
+			return err
+		}
+		tried[damaged.Pack] = true
+	}
+}
+
 // packs verifies each pack that an entry sealed, and each that no entry names yet.
 func (j *job) packs(ctx context.Context) error {
 	there := map[string]int64{}
@@ -365,10 +398,20 @@ func (j *job) packs(ctx context.Context) error {
 		return fmt.Errorf("couldn't list the packs: %w", err)
 	}
 	for name, p := range j.seals {
-		if size, ok := there[name]; !ok {
-			j.problem(name, "the pack is gone")
-		} else if size != p.Size {
-			j.problem(name, "%d bytes, sealed with %d", size, p.Size)
+		size, ok := there[name]
+		var why error
+		switch {
+		case !ok:
+			why = errors.New("the pack is gone")
+		case size != p.Size:
+			why = fmt.Errorf("%d bytes, sealed with %d", size, p.Size)
+		default:
+			continue
+		}
+		if j.mend(ctx, name, why) {
+			there[name] = p.Size
+		} else {
+			j.problem(name, "%v", why)
 		}
 	}
 	j.report.Packs = len(there)
@@ -397,15 +440,23 @@ func (j *job) pack(ctx context.Context, name string, size int64) {
 	if ctx.Err() != nil {
 		return
 	}
-	r, err := j.Body.VerifyPack(ctx, name)
+	err := j.packWhole(ctx, name)
 	j.advance(size)
+	if err != nil && j.mend(ctx, name, err) {
+		err = j.packWhole(ctx, name)
+	}
+	if err != nil && ctx.Err() == nil {
+		j.problem(name, "%v", err)
+	}
+}
+
+func (j *job) packWhole(ctx context.Context, name string) error {
+	r, err := j.Body.VerifyPack(ctx, name)
 	if err != nil {
-		if ctx.Err() == nil {
-			j.problem(name, "%v", err)
-		}
-		return
+		return err
 	}
 	if p, ok := j.seals[name]; ok && p.SHA256 != r.Pack.SHA256 {
-		j.problem(name, "SHA-256 %s, sealed as %s", r.Pack.SHA256, p.SHA256)
+		return fmt.Errorf("SHA-256 %s, sealed as %s", r.Pack.SHA256, p.SHA256)
 	}
+	return nil
 }

@@ -22,10 +22,12 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"stele/entry"
 	"stele/internal/engine"
 	"stele/internal/frame"
+	"stele/internal/heal"
 	"stele/internal/pack"
 )
 
@@ -97,6 +99,17 @@ type Options struct {
 	// ReadOnly writes nothing: no recovery of tails, and places of unknown packs are kept in memory.
 	ReadOnly bool
 
+	// Copies, if set, gives the verified copies of the store elsewhere, in the order in which to ask them for what is damaged here.
+	Copies func() []engine.Copy
+	// Seal returns what the pack.seal entry of a pack says, false if there is none. nil: there are none.
+	Seal func(ctx context.Context, name string) (entry.Pack, bool, error)
+	// Healed, if set, is told of each pack that was replaced, once that is durable; Unhealed of one that could not be when a reader met damage in it. Both are called
+	// from several goroutines, during Open too, and must not wait for the store.
+	Healed   func(heal.Healed)
+	Unhealed func(name string, err error)
+	// Monotonic is a clock that nobody sets; nil: the system's.
+	Monotonic func() time.Duration
+
 	faults faults
 }
 
@@ -106,6 +119,9 @@ type faults struct {
 	dedupUnsynced bool // a chunk is a source before its pack is durable
 	skipAuth      bool // what GCM refuses is served
 	reuseNonce    bool // recovery goes on under the tail's own file id
+
+	replaceUnverified bool // a copy replaces a pack whatever its SHA-256
+	serveUnverified   bool // a copy's bytes are served without GCM and name
 }
 
 // Store is where bodies are. Safe for concurrent use.
@@ -122,6 +138,7 @@ type Store struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // background: seals, preparation of packs, filter
+	turns   heal.Turns
 	failure atomic.Pointer[error]
 	closed  atomic.Bool
 	stats   stats
@@ -145,6 +162,7 @@ type stats struct {
 	written, stored, dupBytes            atomic.Int64
 	chunks, dups, packsSealed, packSyncs atomic.Int64
 	filterFalse                          atomic.Int64
+	rescued, healed                      atomic.Int64
 }
 
 // Stats are counters since Open, in bytes where the name says so, and gauges.
@@ -161,7 +179,9 @@ type Stats struct {
 	FilterReady      bool
 	FilterFalse      int64 // looks into the index that the filter should have spared
 	DamagedPacks     int   // sealed packs whose index could not be read at Open
-	UnrecoveredTails int   // tails that Open left where they are, because something in them did not open
+	RescuedChunks    int64 // read from a copy
+	HealedPacks      int64
+	UnrecoveredTails int // tails that Open left where they are, because something in them did not open
 }
 
 // Stats returns them.
@@ -173,6 +193,7 @@ func (s *Store) Stats() Stats {
 		WrittenBytes: s.stats.written.Load(), StoredBytes: s.stats.stored.Load(), DuplicateBytes: s.stats.dupBytes.Load(),
 		Chunks: s.stats.chunks.Load(), DuplicateChunks: s.stats.dups.Load(), PackSyncs: s.stats.packSyncs.Load(),
 		PacksSealed: s.stats.packsSealed.Load(), Packs: packs, FilterBytes: s.filter.bytes(), FilterReady: s.filter.ready.Load(),
+		RescuedChunks: s.stats.rescued.Load(), HealedPacks: s.stats.healed.Load(),
 		FilterFalse: s.stats.filterFalse.Load(), DamagedPacks: s.recovered.damaged, UnrecoveredTails: s.recovered.tailsLeft,
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"stele/entry"
 	"stele/internal/engine"
 	"stele/internal/frame"
-	"stele/internal/pack"
 )
 
 const (
@@ -48,7 +47,7 @@ func (c *fileCache) get(ctx context.Context, name [16]byte) (*packFile, error) {
 		return f, nil
 	}
 	c.mu.Unlock()
-	f, err := c.s.openFile(ctx, name)
+	f, err := c.s.openIn(ctx, c.s.opt.Engine, name)
 	if err != nil {
 		return nil, err
 	}
@@ -103,27 +102,6 @@ func (c *fileCache) clear() {
 	for c.lru.Len() > 0 {
 		c.remove(c.lru.Back())
 	}
-}
-
-// openFile opens a sealed pack and gets its key.
-func (s *Store) openFile(ctx context.Context, name [16]byte) (*packFile, error) {
-	f, err := s.opt.Engine.Open(ctx, pack.Name(name))
-	if err != nil {
-		return nil, err
-	}
-	h, err := pack.ReadHeader(f, name)
-	if err == nil && h.StoreID != s.opt.StoreID {
-		err = fmt.Errorf("pack header: of another store: %w", frame.ErrCorrupt)
-	}
-	var sealer *frame.Sealer
-	if err == nil {
-		sealer, err = s.opt.Keys.Sealer(h.KeyID, h.FileID)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return &packFile{name: name, file: f, sealer: sealer, keyID: h.KeyID}, nil
 }
 
 // access is a pack to read from, sealed or growing.

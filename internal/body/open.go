@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -35,6 +36,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	s := &Store{opt: opt, app: app, filter: newFilter(), lists: newListCache(), packs: map[[16]byte]*packState{}}
 	s.files = newFileCache(s)
+	if s.turns.Now = opt.Monotonic; s.turns.Now == nil {
+		start := time.Now()
+		s.turns.Now = func() time.Duration { return time.Since(start) }
+	}
 	s.newLanes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if opt.ReadOnly {
@@ -95,6 +100,9 @@ func (s *Store) learn(ctx context.Context, name [16]byte) error {
 	} // a bad header is judged when a chunk is read
 	chunks, err := pack.ReadIndex(f, f.Size())
 	whole := err == nil
+	if errors.Is(err, frame.ErrCorrupt) && len(s.copies()) > 0 && !s.opt.ReadOnly && s.Heal(ctx, pack.Name(name), err) == nil {
+		return nil // and learned
+	}
 	if errors.Is(err, frame.ErrCorrupt) {
 		// What its frames still say is better than nothing; a place is but a claim, which GCM judges at each read. The pack is not marked known.
 		s.recovered.damaged++

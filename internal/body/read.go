@@ -309,16 +309,16 @@ func (s *Store) load(ctx context.Context, r *run, total int, stream, verify bool
 		b, err = r.read(a.r, first.place.Offset, total, stream)
 	}
 	if err != nil {
-		return s.reload(ctx, r, err)
+		return s.reload(ctx, r, verify)
 	}
 	for i := range r.pieces {
 		p := &r.pieces[i]
 		data, err := s.open(a.sealer, b[:p.place.Length], &p.id, p.length, r)
-		if err != nil {
-			return err
+		if err == nil && verify && !s.names(data, p.id, a.keyID) {
+			err = misnamed(&p.id)
 		}
-		if verify && !s.names(data, p.id, a.keyID) {
-			return fmt.Errorf("chunk %x: its bytes have another name: %w", p.id[:8], frame.ErrCorrupt)
+		if err != nil {
+			return s.reload(ctx, r, verify)
 		}
 		r.plain = append(r.plain, data[p.from:p.to])
 		b = b[p.place.Length:]
@@ -336,21 +336,15 @@ func (r *run) read(from io.ReaderAt, off int64, n int, stream bool) ([]byte, err
 	return b, readError(len(b), n, off, err)
 }
 
-// reload reads a run chunk by chunk, where its pack went away after it was looked up: the chunks may have been copied into another pack.
-func (s *Store) reload(ctx context.Context, r *run, cause error) error {
-	if !errors.Is(cause, engine.ErrNotExist) {
-		return cause
-	}
-	for i := range r.pieces {
+func misnamed(id *entry.ID) error {
+	return fmt.Errorf("chunk %x: its bytes have another name: %w", id[:8], frame.ErrCorrupt)
+}
+
+// reload reads what is left of a run chunk by chunk: its pack went away after it was looked up, so that the chunks may be in another one, or one of them is damaged.
+func (s *Store) reload(ctx context.Context, r *run, verify bool) error {
+	for i := len(r.plain); i < len(r.pieces); i++ {
 		p := &r.pieces[i]
-		place, err := s.place(&p.id)
-		if err != nil {
-			return err
-		}
-		if place.Pack == p.place.Pack {
-			return fmt.Errorf("chunk %x: %w: %w", p.id[:8], cause, frame.ErrCorrupt)
-		}
-		data, err := s.plain(ctx, p.id, p.length)
+		data, err := s.chunk(ctx, &p.id, p.length, verify)
 		if err != nil {
 			return err
 		}
@@ -402,30 +396,51 @@ func (s *Store) open(sealer *frame.Sealer, b []byte, id *entry.ID, length int64,
 
 // plain reads one whole chunk into memory of its own; length -1: any.
 func (s *Store) plain(ctx context.Context, id entry.ID, length int64) ([]byte, error) {
-	place, err := s.place(&id)
+	return s.chunk(ctx, &id, length, false)
+}
+
+// chunk reads one whole chunk into memory of its own, from a copy if it is damaged here. verify: it is named again.
+func (s *Store) chunk(ctx context.Context, id *entry.ID, length int64, verify bool) ([]byte, error) {
+	place, err := s.place(id)
 	if err != nil {
 		return nil, err
 	}
-	for range 3 { // its pack may go away between two looks, not for ever
-		var a access
-		if a, err = s.access(ctx, place.Pack); err == nil {
-			b := make([]byte, place.Length)
-			if err = readFull(a.r, b, place.Offset); err == nil {
-				b, err = s.open(a.sealer, b, &id, length, nil)
+	for look := 1; ; look++ {
+		data, err := s.chunkAt(ctx, id, place, length, verify)
+		if err == nil || ctx.Err() != nil {
+			return data, err
+		}
+		if look <= 3 { // its pack may have gone away between two looks, or was healed since its file was opened: not for ever
+			s.files.drop([][16]byte{place.Pack})
+			now, err := s.place(id)
+			if err != nil {
+				return nil, err
 			}
-			a.end(s)
-			return b, err
+			if now != place || look == 1 {
+				place = now
+				continue
+			}
 		}
-		before := place
-		if !errors.Is(err, engine.ErrNotExist) {
-			return nil, err
+		if errors.Is(err, engine.ErrNotExist) {
+			err = fmt.Errorf("chunk %x: its pack %x is gone: %w: %w", id[:8], place.Pack, err, frame.ErrCorrupt)
 		}
-		if place, err = s.place(&id); err != nil {
-			return nil, err
-		}
-		if place.Pack == before.Pack {
-			break
-		}
+		return s.rescue(ctx, id, place, length, err)
 	}
-	return nil, fmt.Errorf("chunk %x: its pack %x is gone: %w", id[:8], place.Pack, frame.ErrCorrupt)
+}
+
+// chunkAt reads a chunk at a place.
+func (s *Store) chunkAt(ctx context.Context, id *entry.ID, place Place, length int64, verify bool) ([]byte, error) {
+	a, err := s.access(ctx, place.Pack)
+	if err != nil {
+		return nil, err
+	}
+	defer a.end(s)
+	b := make([]byte, place.Length)
+	if err := readFull(a.r, b, place.Offset); err != nil {
+		return nil, err
+	}
+	if b, err = s.open(a.sealer, b, id, length, nil); err == nil && verify && !s.names(b, *id, a.keyID) {
+		err = misnamed(id)
+	}
+	return b, err
 }

@@ -1,0 +1,103 @@
+package stele
+
+import (
+	"bytes"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/engine/dir"
+)
+
+// copyOf is a copy of the store that holds these files.
+func copyOf(t testing.TB, name string, files map[string][]byte) Copy {
+	t.Helper()
+	fs := vfs.NewMem()
+	if err := restore(fs, files); err != nil {
+		t.Fatal(err)
+	}
+	d, err := dir.Open(fs, crashFolder, dir.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Copy{Name: name, Engine: d}
+}
+
+// openWith opens the files, altered, with copies at hand.
+func (x *tampered) openWith(t testing.TB, files map[string][]byte, copies ...Copy) (*Store, vfs.FS, error) {
+	t.Helper()
+	fs := vfs.NewMem()
+	if err := restore(fs, files); err != nil {
+		t.Fatal(err)
+	}
+	opt := x.w.copy().tamperOptions(fs)
+	opt.Copies = func() []Copy { return copies }
+	s, err := Open(ctx, crashFolder, opt)
+	return s, fs, err
+}
+
+// inFolder are the paths of the files in one of the engine's folders.
+func (x *tampered) inFolder(folder string) (paths []string) {
+	for path := range x.files {
+		if strings.HasPrefix(path, crashFolder+"/"+folder) && !strings.HasSuffix(path, "/") {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// TestFlippedPacksHeal flips bytes of packs: everything reads as it was written, and a deep verification with heal leaves the file as it was, with an entry that says so.
+func TestFlippedPacksHeal(t *testing.T) {
+	x := newTampered(t, false)
+	good := copyOf(t, "nas", x.files)
+	stride := 97
+	if testing.Short() {
+		stride *= 7
+	}
+	for _, path := range x.inFolder("packs/") {
+		for at := 0; at < len(x.files[path]); at += stride {
+			files := maps.Clone(x.files)
+			files[path] = bytes.Clone(x.files[path])
+			files[path][at] ^= 0x41
+			s, fs, err := x.openWith(t, files, good)
+			if err != nil {
+				t.Fatalf("%s, byte %d: %v", path, at, err)
+			}
+			if clean, err := x.honest(s); err != nil || !clean {
+				t.Errorf("%s, byte %d: reads are clean: %t, %v", path, at, clean, err)
+			}
+			x.healsTo(t, s, fs, path)
+		}
+	}
+}
+
+// healsTo verifies with heal, closes the store and demands that the file is as it was, and that one entry tells of the heal.
+func (x *tampered) healsTo(t testing.TB, s *Store, fs vfs.FS, path string) {
+	t.Helper()
+	r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true, Heal: true})
+	if err != nil || !r.OK() {
+		t.Errorf("%s: %v %+v", path, err, r.Problems)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+	left := filesOf(t, fs, crashFolder)
+	if !bytes.Equal(left[path], x.files[path]) {
+		t.Errorf("%s is not what it was", path)
+	}
+	after, err := Open(ctx, crashFolder, x.w.copy().tamperOptions(fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	var heals []entry.Entry
+	if err := after.Log(ctx, LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { heals = append(heals, *e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(heals) != 1 || crashFolder+"/"+heals[0].Private.Name != path || heals[0].Private.Data["from"] != "nas" || heals[0].Private.Reason == "" {
+		t.Errorf("%s: heal entries: %+v", path, heals)
+	}
+}

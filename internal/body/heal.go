@@ -1,0 +1,394 @@
+package body
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/heal"
+	"stele/internal/pack"
+)
+
+// Healing. A chunk that does not open at its place is read from the same place of a copy, where GCM and its own name prove it, and the reader goes on; the pack is healed
+// behind: fetched whole from the first copy that has the SHA-256 of its pack.seal entry (or, before there is one, every chunk and footer as they should be) and put in place of the damaged file.
+
+// DamagedError says which pack a chunk could not be read from. errors.Is sees its cause.
+type DamagedError struct {
+	Pack string // the engine's name
+	Err  error
+}
+
+// Error implements error.
+func (e *DamagedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// ErrSound: there was nothing to heal, the pack is as it was sealed.
+var ErrSound = errors.New("the pack is as it was sealed")
+
+func (s *Store) copies() []engine.Copy {
+	if s.opt.Copies == nil {
+		return nil
+	}
+	return s.opt.Copies()
+}
+
+// mendable says whether an error may mean that the medium lost something.
+func mendable(err error) bool {
+	for _, not := range []error{context.Canceled, context.DeadlineExceeded, ErrErased, ErrUnrecovered, ErrClosed} {
+		if errors.Is(err, not) {
+			return false
+		}
+	}
+	return true
+}
+
+// localOnly marks the context of who wants to know what is here, not what copies hold.
+type localOnly struct{}
+
+// rescue reads from a copy a chunk that cannot be read at its place for the reason given, and has its pack healed behind.
+func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length int64, cause error) ([]byte, error) {
+	if !mendable(cause) {
+		return nil, cause
+	}
+	name := pack.Name(place.Pack)
+	damaged := &DamagedError{name, cause}
+	copies := s.copies()
+	if len(copies) == 0 || ctx.Value(localOnly{}) != nil || s.growing(place.Pack) || s.closed.Load() {
+		return nil, damaged
+	}
+	s.healBehind(name, cause)
+	var data []byte
+	err := s.turns.Do(ctx, fmt.Sprintf("%s@%d", name, place.Offset), func() (err error) {
+		data, err = s.fromCopies(ctx, copies, id, place, length)
+		return err
+	})
+	if err == nil && data == nil { // another reader's turn: the copies are good for this chunk
+		data, err = s.fromCopies(ctx, copies, id, place, length)
+	}
+	if err != nil {
+		damaged.Err = fmt.Errorf("%w; copies: %w", cause, err)
+		return nil, damaged
+	}
+	return data, nil
+}
+
+// growing says whether a pack is still being written: no copy has it in the same place.
+func (s *Store) growing(name [16]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.packs[name]
+	return st != nil && st.open != nil
+}
+
+// fromCopies reads one chunk from the first copy in which it proves itself.
+func (s *Store) fromCopies(ctx context.Context, copies []engine.Copy, id *entry.ID, place Place, length int64) ([]byte, error) {
+	var why []error
+	for _, c := range copies {
+		data, err := s.fromCopy(ctx, c.Engine, id, place, length)
+		if err == nil {
+			s.stats.rescued.Add(1)
+			return data, nil
+		}
+		why = append(why, fmt.Errorf("%s: %w", c.Name, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, joined(why)
+}
+
+func (s *Store) fromCopy(ctx context.Context, e engine.Engine, id *entry.ID, place Place, length int64) ([]byte, error) {
+	f, err := s.openIn(ctx, e, place.Pack)
+	if err != nil {
+		return nil, err
+	}
+	defer f.file.Close()
+	b := make([]byte, place.Length)
+	if err := readFull(f.file, b, place.Offset); err != nil {
+		return nil, err
+	}
+	if s.opt.faults.serveUnverified {
+		return b[pack.Overhead:], nil
+	}
+	data, err := s.open(f.sealer, b, id, length, nil)
+	if err == nil && !s.names(data, *id, f.keyID) {
+		err = misnamed(id)
+	}
+	return data, err
+}
+
+// joined joins errors on one line.
+func joined(errs []error) error {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return &joinedErrors{strings.Join(texts, "; "), errs}
+}
+
+type joinedErrors struct {
+	text string
+	errs []error
+}
+
+func (j *joinedErrors) Error() string   { return j.text }
+func (j *joinedErrors) Unwrap() []error { return j.errs }
+
+// healBehind has a pack healed while the caller goes on.
+func (s *Store) healBehind(name string, cause error) {
+	if s.opt.ReadOnly || s.turns.Busy(name) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() { // Close waits for s.work once it has set this
+		return
+	}
+	s.work.Go(func() {
+		if err := s.Heal(s.ctx, name, cause); err != nil && !errors.Is(err, ErrSound) && s.ctx.Err() == nil && s.opt.Unhealed != nil {
+			s.opt.Unhealed(name, err)
+		}
+	})
+}
+
+// Heal replaces a damaged or missing pack by the first copy that proves itself, or waits for who is at it. why says what was found wrong. nil: the pack is whole now. ErrSound: it was
+// all the time. A pack that could not be healed is not tried again for a minute.
+func (s *Store) Heal(ctx context.Context, name string, why error) error {
+	short, ok := pack.ParseName(name)
+	if !ok {
+		return fmt.Errorf("%s: %w", name, engine.ErrName)
+	}
+	if s.opt.ReadOnly {
+		return fmt.Errorf("couldn't heal %s: %w", name, ErrReadOnly)
+	}
+	sound := false
+	err := s.turns.Do(ctx, name, func() error {
+		seal, err := s.sealOf(ctx, name)
+		if err != nil {
+			return fmt.Errorf("couldn't heal %s: %w", name, err)
+		}
+		if sound = s.isSound(ctx, short, seal); sound {
+			s.files.drop([][16]byte{short}) // perhaps it was opened before an earlier heal
+			return nil
+		}
+		if err := s.healFrom(ctx, short, seal, why); err != nil {
+			return fmt.Errorf("couldn't heal %s: %w", name, err)
+		}
+		return s.healed(ctx, short)
+	})
+	if err == nil && sound {
+		return ErrSound
+	}
+	return err
+}
+
+// sealOf is what a pack's entry says of it, nil if there is none yet.
+func (s *Store) sealOf(ctx context.Context, name string) (*entry.Pack, error) {
+	if s.opt.Seal == nil {
+		return nil, nil
+	}
+	p, ok, err := s.opt.Seal(ctx, name)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// isSound says whether the pack is what it should be, so that it was the index or one reading that was wrong.
+func (s *Store) isSound(ctx context.Context, name [16]byte, seal *entry.Pack) bool {
+	if seal == nil {
+		_, err := s.VerifyPack(ctx, pack.Name(name))
+		return err == nil
+	}
+	p, err := s.PackInfo(ctx, seal.Name)
+	return err == nil && p.SHA256 == seal.SHA256 && p.Size == seal.Size
+}
+
+// healFrom replaces a pack by the first copy that proves itself.
+func (s *Store) healFrom(ctx context.Context, name [16]byte, seal *entry.Pack, why error) error {
+	copies := s.copies()
+	if len(copies) == 0 {
+		return fmt.Errorf("%w, and there is no copy to heal it from", why)
+	}
+	var errs []error
+	for _, c := range copies {
+		h, err := s.replace(ctx, name, seal, c)
+		if err == nil {
+			h.What = why.Error()
+			if s.opt.Healed != nil {
+				s.opt.Healed(h)
+			}
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+		if errors.Is(err, engine.ErrFailed) || errors.Is(err, engine.ErrFull) || ctx.Err() != nil {
+			break // another copy does not help
+		}
+	}
+	return fmt.Errorf("%w; copies: %w", why, joined(errs))
+}
+
+func (s *Store) replace(ctx context.Context, name [16]byte, seal *entry.Pack, c engine.Copy) (heal.Healed, error) {
+	h := heal.Healed{Name: pack.Name(name), From: c.Name}
+	want := entry.Pack{}
+	if seal != nil {
+		want = *seal
+	} else if err := s.proveByFrames(ctx, c.Engine, name, &want); err != nil {
+		return h, err
+	}
+	h.Bytes = want.Size
+	proven := func(sum entry.Hash) error {
+		if sum != want.SHA256 && !s.opt.faults.replaceUnverified {
+			return fmt.Errorf("SHA-256 %s, should be %s", sum, want.SHA256)
+		}
+		return nil
+	}
+	var err error
+	h.Difference, err = heal.Replace(ctx, s.opt.Engine, h.Name, want.Size, c.Engine, proven)
+	return h, err
+}
+
+// proveByFrames verifies a copy of a pack that no entry has sealed yet: header, every chunk by seal and name, the footer, and that it holds every chunk that is known to be in
+// the pack (a footer is in clear, so that anyone could write one for a shorter file).
+func (s *Store) proveByFrames(ctx context.Context, e engine.Engine, name [16]byte, want *entry.Pack) error {
+	f, err := e.Open(ctx, pack.Name(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	rep, err := s.verifyPack(ctx, f, name)
+	if err != nil {
+		return err
+	}
+	chunks, err := pack.ReadIndex(f, f.Size())
+	if err != nil {
+		return err
+	}
+	has := make(map[entry.ID]Place, len(chunks))
+	for _, c := range chunks {
+		has[c.ID] = Place{name, c.Offset, c.Length}
+	}
+	err = s.opt.Places.ForEach(func(id entry.ID, p Place) error {
+		if p.Pack == name && has[id] != p {
+			return fmt.Errorf("it hasn't got chunk %x in its place: %w", id[:8], heal.ErrUnproven)
+		}
+		return nil
+	})
+	want.Name, want.SHA256, want.Size = pack.Name(name), rep.Pack.SHA256, rep.Pack.Size
+	return err
+}
+
+// healed makes a replaced pack known to readers.
+func (s *Store) healed(ctx context.Context, name [16]byte) error {
+	s.files.drop([][16]byte{name})
+	s.stats.healed.Add(1)
+	s.mu.Lock()
+	if s.packs[name] == nil {
+		s.packs[name] = &packState{}
+	}
+	s.mu.Unlock()
+	if known, err := s.opt.Places.KnowsPack(name); err != nil || known {
+		return err
+	}
+	return s.learn(ctx, name)
+}
+
+// openIn opens a pack of that engine and gets its key.
+func (s *Store) openIn(ctx context.Context, e engine.Engine, name [16]byte) (*packFile, error) {
+	f, err := e.Open(ctx, pack.Name(name))
+	if err != nil {
+		return nil, err
+	}
+	h, err := pack.ReadHeader(f, name)
+	if err == nil && h.StoreID != s.opt.StoreID {
+		err = fmt.Errorf("pack header: of another store: %w", frame.ErrCorrupt)
+	}
+	var sealer *frame.Sealer
+	if err == nil {
+		sealer, err = s.opt.Keys.Sealer(h.KeyID, h.FileID)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &packFile{name: name, file: f, sealer: sealer, keyID: h.KeyID}, nil
+}
+
+// Missing returns which of the packs named are not there and not growing.
+func (s *Store) Missing(names []string) (gone []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range names {
+		if short, ok := pack.ParseName(n); ok && s.packs[short] == nil {
+			gone = append(gone, n)
+		}
+	}
+	return gone
+}
+
+// Scrub reads a sealed pack whole, no faster than pace lets it, and returns how many bytes it read: the SHA-256 must be that of its entry; with frames, or without an entry, every
+// frame, name and the footer must be as well. pace is called with the number of bytes about to be read, and its error ends the scrub.
+func (s *Store) Scrub(ctx context.Context, name string, frames bool, pace func(int64) error) (n int64, err error) {
+	short, ok := pack.ParseName(name)
+	if !ok {
+		return 0, fmt.Errorf("%s: %w", name, engine.ErrName)
+	}
+	f, err := s.opt.Engine.Open(ctx, name)
+	if err != nil {
+		return 0, fmt.Errorf("couldn't open pack %s: %w", name, err)
+	}
+	defer f.Close()
+	seal, err := s.sealOf(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	paced := &pacedFile{File: f, pace: pace}
+	var sum entry.Hash
+	if frames || seal == nil {
+		rep, err := s.verifyPack(ctx, paced, short)
+		if err != nil {
+			return paced.read, fmt.Errorf("pack %s: %w", name, err)
+		}
+		sum = rep.Pack.SHA256
+	} else {
+		h := sha256.New()
+		if _, err := io.CopyBuffer(h, io.NewSectionReader(paced, 0, f.Size()), make([]byte, scrubBytes)); err != nil {
+			return paced.read, fmt.Errorf("couldn't read pack %s: %w", name, err)
+		}
+		sum = entry.Hash(h.Sum(nil))
+	}
+	switch {
+	case seal == nil:
+	case f.Size() != seal.Size:
+		err = fmt.Errorf("pack %s: %d bytes, sealed with %d: %w", name, f.Size(), seal.Size, frame.ErrCorrupt)
+	case sum != seal.SHA256:
+		err = fmt.Errorf("pack %s: SHA-256 %s, sealed as %s: %w", name, sum, seal.SHA256, frame.ErrCorrupt)
+	}
+	return paced.read, err
+}
+
+const scrubBytes = 1 << 20 // read at once
+
+// pacedFile asks before it reads.
+type pacedFile struct {
+	engine.File
+	pace func(int64) error
+	read int64
+}
+
+func (p *pacedFile) ReadAt(b []byte, off int64) (int, error) {
+	if err := p.pace(int64(len(b))); err != nil {
+		return 0, err
+	}
+	n, err := p.File.ReadAt(b, off)
+	p.read += int64(n)
+	return n, err
+}
