@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -271,6 +272,7 @@ func (p *openPack) syncTo(ctx context.Context, end int64) error {
 // run runs the group that gathers, and hands the lead on.
 func (p *openPack) run() {
 	p.io.Lock()
+	runtime.Gosched() // who is about to append, or to wait, comes into this group
 	p.mu.Lock()
 	g := p.next
 	p.next = nil // from here on a new group gathers

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -51,6 +52,8 @@ func (q *queue) add(p *proposal) error {
 // next waits for proposals and returns all there are; false when the queue is closed and empty. spare is reused.
 func (q *queue) next(spare []*proposal) ([]*proposal, bool) {
 	for {
+		// A fsync of a pack wakes many at once. The first of them wakes us, and the others are to come into the same batch.
+		runtime.Gosched()
 		q.mu.Lock()
 		if len(q.waiting) > 0 {
 			got := q.waiting
