@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,9 +39,13 @@ func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Re
 	if _, err := Parse(plain); err != nil { // never store what would not open again
 		return fmt.Errorf("couldn't save the keyring: %w", err)
 	}
-	newest, err := newest(ctx, e)
+	all, err := numbers(ctx, e)
 	if err != nil {
 		return err
+	}
+	next := 1
+	if len(all) > 0 {
+		next = all[len(all)-1] + 1
 	}
 	var file bytes.Buffer
 	w, err := age.Encrypt(&file, recipients...)
@@ -52,7 +58,7 @@ func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Re
 	if err != nil {
 		return fmt.Errorf("couldn't wrap the keyring: %w", err)
 	}
-	name := fmt.Sprintf("%s%06d", engine.Keyrings, newest+1)
+	name := fmt.Sprintf("%s%06d", engine.Keyrings, next)
 	if err := e.Create(ctx, name, int64(file.Len()), &file); err != nil {
 		return fmt.Errorf("couldn't save the keyring: %w", err)
 	}
@@ -62,23 +68,39 @@ func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Re
 
 // Load opens the newest keyring with one of the identities. ErrNone: there is no keyring. ErrWrongKey: no identity opens it.
 func Load(ctx context.Context, e engine.Engine, identities ...age.Identity) (*Keyring, error) {
-	n, err := newest(ctx, e)
+	return LoadEpoch(ctx, e, math.MaxUint32, identities...)
+}
+
+// LoadEpoch opens the newest keyring that is not of a later epoch than the one asked for: the keyring of a new epoch is there before its ledger is, and a crash in between
+// leaves it unused. Errors as Load's.
+func LoadEpoch(ctx context.Context, e engine.Engine, epoch uint32, identities ...age.Identity) (*Keyring, error) {
+	numbers, err := numbers(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
+	if len(numbers) == 0 {
 		return nil, fmt.Errorf("%w: there is nothing in %s. If this is a store's folder, copy its %s back from a backup", ErrNone, engine.Keyrings, engine.Keyrings)
 	}
-	name := fmt.Sprintf("%s%06d", engine.Keyrings, n)
-	file, err := read(ctx, e, name)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't read %s: %w", name, err)
+	unused := ""
+	for _, n := range slices.Backward(numbers) {
+		name := fmt.Sprintf("%s%06d", engine.Keyrings, n)
+		file, err := read(ctx, e, name)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't read %s: %w", name, err)
+		}
+		k, err := open(file, identities)
+		if err != nil && unused != "" {
+			err = fmt.Errorf("%w. %s is of an epoch that was not begun: run the promotion again, with the recovery key", err, unused)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("couldn't open %s: %w", name, err)
+		}
+		if k.Epoch <= epoch {
+			return k, nil
+		}
+		unused = name
 	}
-	k, err := open(file, identities)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't open %s: %w", name, err)
-	}
-	return k, nil
+	return nil, fmt.Errorf("%w of epoch %d or before: copy it back from a backup", ErrNone, epoch)
 }
 
 func open(file []byte, identities []age.Identity) (*Keyring, error) {
@@ -100,19 +122,19 @@ func open(file []byte, identities []age.Identity) (*Keyring, error) {
 	return Parse(plain)
 }
 
-// newest returns the number of the newest keyring, 0 if there is none.
-func newest(ctx context.Context, e engine.Engine) (int, error) {
-	n := 0
-	err := e.List(ctx, engine.Keyrings, func(i engine.Info) error {
+// numbers lists the numbers of the keyrings, ascending.
+func numbers(ctx context.Context, e engine.Engine) (all []int, err error) {
+	err = e.List(ctx, engine.Keyrings, func(i engine.Info) error {
 		if v, err := strconv.Atoi(strings.TrimPrefix(i.Name, engine.Keyrings)); err == nil && i.Name == fmt.Sprintf("%s%06d", engine.Keyrings, v) {
-			n = max(n, v)
+			all = append(all, v)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("couldn't look for keyrings: %w", err)
+		return nil, fmt.Errorf("couldn't look for keyrings: %w", err)
 	}
-	return n, nil
+	slices.Sort(all)
+	return all, nil
 }
 
 func read(ctx context.Context, e engine.Engine, name string) ([]byte, error) {

@@ -5,7 +5,9 @@
 // `age -d -i kit.txt keyring/000001` opens one. Frozen within a version:
 //
 //	{"v":0,"store":"<32 hex>","epoch":1,"signer":"PRIVATE+KEY+…","former":["<vkey>"…],
-//	 "data":[{"id":1,"key":"<64 hex>","dedup":"<64 hex>"}…],"recipients":["age1…"…]}
+//	 "reigns":[{"epoch":1,"end":120,"vkeys":["<vkey>"…]}…],"data":[{"id":1,"key":"<64 hex>","dedup":"<64 hex>"}…],"recipients":["age1…"…]}
+//
+// A new epoch has a new keyring file, with a signer of its own; reigns are the epochs before it.
 package keyring
 
 import (
@@ -49,7 +51,8 @@ type Keyring struct {
 	DataKeys   []DataKey // ascending by ID; the last is the current one
 	Signer     string    // note signer key, Ed25519, named Origin
 	Former     []string  // verifier keys of earlier signers of this epoch
-	Recipients []string  // to whom it was wrapped, as Save noted them
+	Reigns     []Reign   // the epochs before this one, ascending
+	Recipients []string  // to whom it was wrapped, as Save noted them: the server first, then the recovery key and whoever else was let in
 }
 
 // New makes a keyring with fresh keys for epoch 1 of a store.
@@ -112,6 +115,7 @@ type document struct {
 	Epoch      uint32    `json:"epoch"`
 	Signer     string    `json:"signer"`
 	Former     []string  `json:"former,omitempty"`
+	Reigns     []reign   `json:"reigns,omitempty"`
 	Data       []dataKey `json:"data"`
 	Recipients []string  `json:"recipients"`
 }
@@ -122,9 +126,18 @@ type dataKey struct {
 	Dedup string `json:"dedup"`
 }
 
+type reign struct {
+	Epoch uint32   `json:"epoch"`
+	End   uint64   `json:"end"`
+	VKeys []string `json:"vkeys"`
+}
+
 // Append appends the keyring's document, in clear.
 func (k *Keyring) Append(dst []byte) ([]byte, error) {
 	d := document{V: Version, Store: hex.EncodeToString(k.StoreID[:]), Epoch: k.Epoch, Signer: k.Signer, Former: k.Former, Recipients: k.Recipients}
+	for _, r := range k.Reigns {
+		d.Reigns = append(d.Reigns, reign(r))
+	}
 	for _, key := range k.DataKeys {
 		d.Data = append(d.Data, dataKey{key.ID, hex.EncodeToString(key.Key[:]), hex.EncodeToString(key.Dedup[:])})
 	}
@@ -158,6 +171,12 @@ func Parse(b []byte) (*Keyring, error) {
 	}
 	if !ok {
 		return nil, fmt.Errorf("keyring: ids or keys: %w", frame.ErrCorrupt)
+	}
+	for _, r := range d.Reigns {
+		k.Reigns = append(k.Reigns, Reign(r))
+	}
+	if !k.checkReigns() {
+		return nil, fmt.Errorf("keyring: former epochs: %w", frame.ErrCorrupt)
 	}
 	s, err := note.NewSigner(k.Signer)
 	if err != nil || s.Name() != k.Origin() {

@@ -3,8 +3,10 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/mod/sumdb/note"
 
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
@@ -134,47 +137,163 @@ func golden() *Keyring {
 	return k
 }
 
-// TestGolden opens a keyring file that was written when the format was made, and compares the document in it byte for byte.
+// goldenReigns is the keyring of the third epoch of the golden store: the second one began behind the place where the third did.
+func goldenReigns() *Keyring {
+	k := golden()
+	k.Epoch = 3
+	k.Signer = "PRIVATE+KEY+" + strings.Join(strings.SplitN(goldenVKey(3), "+", 3)[:2], "+") + "+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	k.Reigns = []Reign{{1, 120, []string{goldenVKey(1)}}, {2, 0, []string{goldenVKey(2)}}}
+	return k
+}
+
+// goldenVKey is the verifier key of the golden seed in an epoch.
+func goldenVKey(epoch uint32) string {
+	v, err := note.NewEd25519VerifierKey(Origin(golden().StoreID, epoch), ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey))
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+const goldenData = `"data":[{"id":1,"key":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f","dedup":"202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"},` +
+	`{"id":2,"key":"404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f","dedup":"606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"}],`
+
+// TestGolden opens keyring files that were written when the format was made, and compares the documents in them byte for byte.
 func TestGolden(t *testing.T) {
 	server, recovery := identity(t, goldenServer), identity(t, goldenRecovery)
-	name := filepath.Join("testdata", "keyring-v0.age")
-	if *update {
-		e := mem.New()
-		if err := Save(ctx, e, golden(), server.Recipient(), recovery.Recipient()); err != nil {
-			t.Fatal(err)
+	for _, g := range []struct {
+		file, head string
+		keys       *Keyring
+	}{
+		{"keyring-v0.age", `"epoch":1,"signer":"` + goldenSigner + `",`, golden()},
+		{"keyring-v0-reigns.age", `"epoch":3,"signer":"` + goldenReigns().Signer + `","reigns":[{"epoch":1,"end":120,"vkeys":["` + goldenVKey(1) + `"]},{"epoch":2,"end":0,"vkeys":["` + goldenVKey(2) + `"]}],`, goldenReigns()},
+	} {
+		name := filepath.Join("testdata", g.file)
+		if *update {
+			e := mem.New()
+			if err := Save(ctx, e, g.keys, server.Recipient(), recovery.Recipient()); err != nil {
+				t.Fatal(err)
+			}
+			file, err := read(ctx, e, engine.Keyrings+"000001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, file, 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-		file, err := read(ctx, e, engine.Keyrings+"000001")
+		file, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(name, file, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []age.Identity{server, recovery} {
-		k, err := open(file, []age.Identity{id})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := k.Append(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := `{"v":0,"store":"000102030405060708090a0b0c0d0e0f","epoch":1,"signer":"` + goldenSigner + `",` +
-			`"data":[{"id":1,"key":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f","dedup":"202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"},` +
-			`{"id":2,"key":"404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f","dedup":"606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"}],` +
-			`"recipients":["` + server.Recipient().String() + `","` + recovery.Recipient().String() + `"]}` + "\n"
-		if string(got) != want {
-			t.Errorf("document is\n%s\nwant\n%s", got, want)
+		want := `{"v":0,"store":"000102030405060708090a0b0c0d0e0f",` + g.head + goldenData + `"recipients":["` + server.Recipient().String() + `","` + recovery.Recipient().String() + `"]}` + "\n"
+		for _, id := range []age.Identity{server, recovery} {
+			k, err := open(file, []age.Identity{id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := k.Append(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != want {
+				t.Errorf("%s: document is\n%s\nwant\n%s", g.file, got, want)
+			}
 		}
 	}
 }
 
+// TestNext: who signed what, over several epochs, some of which begin before earlier ones ended.
+func TestNext(t *testing.T) {
+	k, err := New([16]byte{7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := k.VKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(cut uint64, want string) {
+		t.Helper()
+		if k, err = k.Next(cut); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for epoch, begin := range k.Begins() {
+			got += fmt.Sprintf(" %d@%d", epoch, begin)
+			if k.EpochOf(begin) != epoch || begin > 0 && k.EpochOf(begin-1) == epoch {
+				t.Errorf("epoch %d begins at %d, entry is of epoch %d", epoch, begin, k.EpochOf(begin))
+			}
+		}
+		if got != want {
+			t.Errorf("epochs are%s, want%s", got, want)
+		}
+		b, err := k.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(b); err != nil {
+			t.Errorf("a keyring of epoch %d: %v", k.Epoch, err)
+		}
+	}
+	next(100, " 1@0 2@100")
+	next(200, " 1@0 2@100 3@200")
+	next(150, " 1@0 2@100 4@150")
+	next(100, " 1@0 5@100")
+	next(300, " 1@0 5@100 6@300")
+	next(1, " 1@0 7@1")
+	if v, err := k.VKeys(1); err != nil || len(v) != 1 || v[0] != first {
+		t.Errorf("the first epoch's keys are %v, %v", v, err)
+	}
+	if v, err := k.VKeys(3); err != nil || len(v) != 1 {
+		t.Errorf("the keys of an epoch that counts no more are %v, %v", v, err)
+	}
+	if end, ok := k.EndOf(3); !ok || end != 0 {
+		t.Errorf("epoch 3 ends at %d, %v", end, ok)
+	}
+	if _, err := k.Next(0); err == nil {
+		t.Error("a keyring without an entry before it")
+	}
+}
+
+// TestLoadEpoch: the keyring of an epoch that was not begun is passed over.
+func TestLoadEpoch(t *testing.T) {
+	e, server, elsewhere := mem.New(), fresh(t), fresh(t)
+	k, err := New([16]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := k.Next(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(Save(ctx, e, k, server.Recipient()), Save(ctx, e, next, server.Recipient(), elsewhere.Recipient())); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := LoadEpoch(ctx, e, 1, server); err != nil || got.Signer != k.Signer {
+		t.Errorf("epoch 1: %v", err)
+	}
+	if got, err := LoadEpoch(ctx, e, 2, server); err != nil || got.Signer != next.Signer {
+		t.Errorf("epoch 2: %v", err)
+	}
+	if _, err := LoadEpoch(ctx, e, 1, elsewhere); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "run the promotion again") {
+		t.Errorf("by who opens the later one only: %v", err)
+	}
+}
+
 func TestParse(t *testing.T) {
+	edit := func(fn func(*Keyring)) string {
+		k := goldenReigns()
+		fn(k)
+		b, err := k.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if _, err := Parse([]byte(edit(func(*Keyring) {}))); err != nil {
+		t.Fatal(err)
+	}
 	good, err := golden().Append(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -187,13 +306,19 @@ func TestParse(t *testing.T) {
 		t.Errorf("a newer version: %v", err)
 	}
 	for name, bad := range map[string]string{
-		"no version":     strings.Replace(string(good), `"v":0,`, "", 1),
-		"unknown field":  strings.Replace(string(good), `"v":0,`, `"v":0,"x":1,`, 1),
-		"no data key":    `{"v":0,"store":"000102030405060708090a0b0c0d0e0f","epoch":1,"signer":"` + goldenSigner + `","data":[]}`,
-		"short key":      strings.Replace(string(good), "000102030405060708090a0b0c0d0e0f10", "00", 1),
-		"doubled id":     strings.Replace(string(good), `"id":2`, `"id":1`, 1),
-		"other's signer": strings.Replace(string(good), `"epoch":1`, `"epoch":2`, 1),
-		"no JSON":        "age",
+		"no version":        strings.Replace(string(good), `"v":0,`, "", 1),
+		"unknown field":     strings.Replace(string(good), `"v":0,`, `"v":0,"x":1,`, 1),
+		"no data key":       `{"v":0,"store":"000102030405060708090a0b0c0d0e0f","epoch":1,"signer":"` + goldenSigner + `","data":[]}`,
+		"short key":         strings.Replace(string(good), "000102030405060708090a0b0c0d0e0f10", "00", 1),
+		"doubled id":        strings.Replace(string(good), `"id":2`, `"id":1`, 1),
+		"other's signer":    strings.Replace(string(good), `"epoch":1`, `"epoch":2`, 1),
+		"no JSON":           "age",
+		"end out of order":  edit(func(k *Keyring) { k.Reigns[1].End = 120 }),
+		"reign missing":     edit(func(k *Keyring) { k.Reigns = nil }),
+		"reign without end": edit(func(k *Keyring) { k.Reigns[0].End = 0 }),
+		"reigns swapped":    edit(func(k *Keyring) { k.Reigns[0], k.Reigns[1] = k.Reigns[1], k.Reigns[0] }),
+		"other's verifier":  edit(func(k *Keyring) { k.Reigns[0].VKeys[0] = goldenVKey(2) }),
+		"no verifier":       edit(func(k *Keyring) { k.Reigns[0].VKeys = nil }),
 	} {
 		if _, err := Parse([]byte(bad)); !errors.Is(err, frame.ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)

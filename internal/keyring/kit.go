@@ -116,7 +116,11 @@ func (k *Kit) Confirm(ring *Keyring) error {
 	if err != nil {
 		return err
 	}
-	if k.VKey != vkey && !slices.Contains(ring.Former, k.VKey) {
+	known := append(slices.Clone(ring.Former), vkey)
+	for _, r := range ring.Reigns { // a kit outlives the epoch in which it was made
+		known = append(known, r.VKeys...)
+	}
+	if !slices.Contains(known, k.VKey) {
 		return fmt.Errorf("the kit's verifier key isn't the store's: %w", ErrKit)
 	}
 	return nil
