@@ -109,14 +109,16 @@ func NewSigner(origin string, key ed25519.PrivateKey) (*Signer, error) {
 // Sign signs the head of the tree, and returns only the signature.
 func (s *Signer) Sign(size uint64, root Hash) Signature {
 	var few [192]byte
-	return Signature(ed25519.Sign(s.key, s.checkpoint(size, root).AppendText(few[:0])))
+	return s.signText(s.checkpoint(size, root).AppendText(few[:0]))
 }
+
+func (s *Signer) signText(text []byte) Signature { return Signature(ed25519.Sign(s.key, text)) }
 
 // SignCheckpoint signs the head of the tree: the signed note, and the signature in it.
 func (s *Signer) SignCheckpoint(size uint64, root Hash) ([]byte, Signature) {
 	c := s.checkpoint(size, root)
 	text := c.AppendText(make([]byte, 0, 256))
-	sig := Signature(ed25519.Sign(s.key, text))
+	sig := s.signText(text)
 	return c.appendSignature(text, s.hash, sig), sig
 }
 
