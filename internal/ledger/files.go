@@ -15,11 +15,20 @@ import (
 type file struct {
 	name                string
 	first, end          uint64
-	firstTime, lastTime int64 // microseconds since 1970
+	limit               uint64 // where a later epoch goes another way, if the file holds more than that; 0: it counts whole
+	firstTime, lastTime int64  // microseconds since 1970
 
 	sealed bool
 	view   *segment.Reader // while it is not sealed: its durable batches
 	users  sync.WaitGroup  // of view; Add only under Ledger.mu and while view is set
+}
+
+// within is the end of the entries from some entry of f up to to that f has.
+func (f *file) within(to uint64) uint64 {
+	if f.limit > 0 {
+		return min(to, f.limit)
+	}
+	return to
 }
 
 // grow notes that the batch of c is durable. v shows it.

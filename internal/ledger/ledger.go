@@ -35,6 +35,8 @@ var (
 	ErrBehind = errors.New("the ledger is behind what was seen of it")
 	// ErrForked: somebody has seen another ledger under the same name: history was rewritten.
 	ErrForked = errors.New("the ledger is not the one that was seen before")
+	// ErrSuperseded: a later epoch has begun elsewhere. This ledger takes no more entries; what it holds beyond the cut is evidence. See SupersededError.
+	ErrSuperseded = errors.New("a later epoch of this ledger has begun")
 	// ErrTail: entries stand in a tail that a crash left; opening the store for writing once recovers them.
 	ErrTail = errors.New("the ledger was not closed")
 	// ErrRange: no such entry, or no such size.
@@ -55,6 +57,20 @@ func (e *BehindError) Error() string {
 // Unwrap returns ErrBehind.
 func (e *BehindError) Unwrap() error { return ErrBehind }
 
+// SupersededError says who knows of which later epoch. errors.Is(err, ErrSuperseded).
+type SupersededError struct {
+	By           string
+	Epoch, Known uint32 // the later epoch, and the one that this ledger is in
+}
+
+// Error implements error.
+func (e *SupersededError) Error() string {
+	return fmt.Sprintf("%s knows of epoch %d of this ledger, which is in epoch %d: another primary has taken over", e.By, e.Epoch, e.Known)
+}
+
+// Unwrap returns ErrSuperseded.
+func (e *SupersededError) Unwrap() error { return ErrSuperseded }
+
 // Slot is the place that a proposal will have if it is accepted.
 type Slot struct {
 	Index uint64
@@ -73,8 +89,10 @@ type Decide func(at Slot) (Draft, error)
 
 // Seen is how much of the ledger someone has seen.
 type Seen struct {
-	By   string // "the index", "target nas"
-	Size uint64
+	By    string // "the index", "target nas"
+	Size  uint64
+	Epoch uint32    // in which that size was; 0: not known, taken for the present one
+	Root  tree.Hash // of that size; zero: not known
 }
 
 // Published keeps the newest published checkpoint in a small file. Store replaces it, durably.
@@ -85,10 +103,9 @@ type Published interface {
 
 // Options say what ledger to open, and who wants to know.
 type Options struct {
-	Engine engine.Engine // an engine.Appender, unless opened read-only
-	Keys   *keyring.Keyring
-	Epoch  uint32 // 0: that of Keys
-	Clock  Clock  // nil: SystemClock
+	Engine engine.Engine    // an engine.Appender, unless opened read-only
+	Keys   *keyring.Keyring // of the newest epoch of which there is a segment
+	Clock  Clock            // nil: SystemClock
 
 	// Apply derives what is derived from entries: one batch at a time, in order, on a goroutine of its own. After its error the
 	// ledger has failed. nil: nothing is derived.
@@ -115,7 +132,7 @@ const (
 type Ledger struct {
 	opt      Options
 	signer   *tree.Signer
-	former   map[uint32]*tree.Verifier // every key that may have signed commits of this epoch, by its hash
+	keys     map[uint32][]*tree.Verifier // every key that may have signed commits, by epoch
 	readOnly bool
 	faults   faults
 
@@ -126,6 +143,7 @@ type Ledger struct {
 	publish publisher
 	workers sync.WaitGroup
 	failure atomic.Pointer[error]
+	ended   atomic.Pointer[SupersededError]
 	closing sync.Once
 	closed  error
 
@@ -145,7 +163,7 @@ type head struct {
 	size   uint64
 	root   tree.Hash
 	commit segment.Commit // zero in an empty ledger
-	signer *tree.Verifier // by whom commit is signed; nil if this epoch's keyring doesn't know
+	signer *tree.Verifier // by whom commit is signed; nil in an empty ledger
 }
 
 // faults are deliberate bugs, which the crash tests must notice. Set by tests only.
@@ -157,6 +175,9 @@ type faults struct {
 	reuseFileID         bool // recovery writes under the file key of the tail
 	removeFirst         bool // recovery removes the tails before their copy is published
 	skipSeen            bool // Open doesn't ask what others have seen
+	skipParent          bool // the handover of an epoch isn't checked
+	otherParent         bool // a new epoch names another root than that of the entries that it goes on with
+	cutTooFar           bool // a new epoch drops one entry more than it was told
 }
 
 // Append proposes an entry and waits until it is durable and applied, or refused. ctx withdraws a proposal that is not decided yet; later it has no effect.
@@ -166,6 +187,9 @@ func (l *Ledger) Append(ctx context.Context, decide Decide) (entry.Entry, error)
 		return entry.Entry{}, fmt.Errorf("%w: it was opened read-only", ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
+		return entry.Entry{}, err
+	}
+	if err := l.superseded(); err != nil {
 		return entry.Entry{}, err
 	}
 	p := &proposal{decide: decide, done: make(chan struct{})}
@@ -205,10 +229,30 @@ func (l *Ledger) failedOr(err error) error {
 	return err
 }
 
+// Supersede ends writing for good: a later epoch has begun. What waits is refused with ErrSuperseded; when it returns, everything that was under way is answered. The ledger is closed as
+// ever, so that what it holds is sealed.
+func (l *Ledger) Supersede(why *SupersededError) {
+	l.ended.CompareAndSwap(nil, why)
+	last := &proposal{decide: func(Slot) (Draft, error) { return Draft{}, why }, done: make(chan struct{})}
+	if !l.readOnly && l.queue.add(last) == nil { // answers come in order, and this one is the last
+		<-last.done
+	}
+}
+
+func (l *Ledger) superseded() error {
+	if why := l.ended.Load(); why != nil {
+		return why
+	}
+	return nil
+}
+
 // Err returns nil while the ledger takes entries, or what Append would say.
 func (l *Ledger) Err() error {
 	if l.readOnly {
 		return ErrClosed
+	}
+	if err := l.superseded(); err != nil {
+		return err
 	}
 	return l.failed()
 }
@@ -249,6 +293,9 @@ func (l *Ledger) note(h head) []byte {
 
 // VKey is the verifier key of the ledger's signer.
 func (l *Ledger) VKey() string { return l.signer.String() }
+
+// Epoch is the present epoch.
+func (l *Ledger) Epoch() uint32 { return l.opt.Keys.Epoch }
 
 // Origin is the ledger's name in its checkpoints.
 func (l *Ledger) Origin() string { return l.signer.Origin() }

@@ -41,7 +41,7 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 	if l.head.size == 0 {
 		err = fmt.Errorf("couldn't open the ledger: %w", ErrNone)
 	} else {
-		err = l.compare()
+		err = l.compare(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.open.close())
@@ -94,9 +94,6 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	if opt.PublishEvery <= 0 {
 		opt.PublishEvery = defaultPublishEvery
 	}
-	if opt.Epoch == 0 {
-		opt.Epoch = opt.Keys.Epoch
-	}
 	key, err := opt.Keys.SigningKey()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
@@ -105,16 +102,12 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
 	}
-	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults,
-		former: map[uint32]*tree.Verifier{signer.KeyHash(): signer.Verifier},
-		apply:  make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
-	for _, vkey := range opt.Keys.Former {
-		v, err := tree.NewVerifier(vkey)
-		if err != nil {
-			return nil, fmt.Errorf("couldn't read a former verifier key: %w", err)
-		}
-		l.former[v.KeyHash()] = v
+	keys, err := verifiers(opt.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
 	}
+	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults, keys: keys,
+		apply: make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
 	l.head.root = l.seq.frontier.Root()
 	l.queue.init()
 	l.publish.init()
@@ -140,30 +133,55 @@ func (l *Ledger) start() {
 
 // loadSealed reads the footers of the sealed segments and checks that they are one ledger.
 func (l *Ledger) loadSealed(ctx context.Context) error {
-	var groups tree.Frontier // by whole groups
-	err := l.opt.Engine.List(ctx, engine.Segments, func(i engine.Info) error {
-		epoch, first, ok := segment.ParseName(i.Name)
-		if !ok {
-			return fmt.Errorf("%s is not the name of a segment: move the file away", i.Name)
-		}
-		h, f, err := l.readFooter(ctx, i)
-		if err != nil {
-			return segmentError(i.Name, err)
-		}
-		if h.StoreID != l.opt.Keys.StoreID || h.Epoch != epoch || h.First != first {
-			return fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", i.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)
-		}
-		if first != l.head.size {
-			return fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(first)-1, frame.ErrCorrupt)
-		}
-		if err := l.take(epoch, f, &groups); err != nil {
-			return segmentError(i.Name, err)
-		}
-		l.segments = append(l.segments, &file{name: i.Name, first: first, end: f.Commit.Size, firstTime: f.FirstTime, lastTime: f.LastTime, sealed: true})
-		return nil
-	})
+	err := l.loadChain(ctx)
+	l.newestAt = l.head.size // no leaf hash is in memory
+	if err == nil && l.head.size > 0 {
+		err = l.checkBegins(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("couldn't open the ledger: %w", err)
+	}
+	return nil
+}
+
+func (l *Ledger) loadChain(ctx context.Context) error {
+	var names []string
+	if err := l.opt.Engine.List(ctx, engine.Segments, func(i engine.Info) error { names = append(names, i.Name); return nil }); err != nil {
+		return err
+	}
+	chain, _, err := Chain(names)
+	if err == nil {
+		err = l.checkEpoch(chain)
+	}
+	var groups tree.Frontier // by whole groups
+	for i := 0; i < len(chain) && err == nil; i++ {
+		err = l.loadLink(ctx, chain[i], &groups)
+	}
+	return err
+}
+
+// loadLink goes on with one segment.
+func (l *Ledger) loadLink(ctx context.Context, k Link, groups *tree.Frontier) error {
+	h, f, err := l.readFooter(ctx, k.Name)
+	if err != nil {
+		return segmentError(k.Name, err)
+	}
+	if h.StoreID != l.opt.Keys.StoreID || h.Epoch != k.Epoch || h.First != k.First {
+		return fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", k.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)
+	}
+	if k.First != l.head.size {
+		return fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(k.First)-1, frame.ErrCorrupt)
+	}
+	p, err := l.prove(k.Epoch, f, *groups)
+	if err == nil && f.Commit.Size > k.Limit {
+		err = l.takePart(ctx, k, f, groups)
+	} else if err == nil {
+		l.take(f, p)
+		*groups = p.groups
+		l.segments = append(l.segments, &file{name: k.Name, first: k.First, end: f.Commit.Size, firstTime: f.FirstTime, lastTime: f.LastTime, sealed: true})
+	}
+	if err != nil {
+		return segmentError(k.Name, err)
 	}
 	return nil
 }
@@ -175,8 +193,8 @@ func segmentError(name string, err error) error {
 	return fmt.Errorf("segment %s: %w", name, err)
 }
 
-func (l *Ledger) readFooter(ctx context.Context, i engine.Info) (frame.Header, *segment.Footer, error) {
-	f, err := l.opt.Engine.Open(ctx, i.Name)
+func (l *Ledger) readFooter(ctx context.Context, name string) (frame.Header, *segment.Footer, error) {
+	f, err := l.opt.Engine.Open(ctx, name)
 	if err != nil {
 		return frame.Header{}, nil, err
 	}
@@ -184,93 +202,64 @@ func (l *Ledger) readFooter(ctx context.Context, i engine.Info) (frame.Header, *
 	return h, foot, errors.Join(err, f.Close())
 }
 
-// take moves the head on to the end of a sealed segment. The footer proves itself: its groups and its edge must make the same
-// tree, and that the root that is signed.
-func (l *Ledger) take(epoch uint32, f *segment.Footer, groups *tree.Frontier) error {
+// proven is what a footer has proven.
+type proven struct {
+	groups   tree.Frontier // by whole groups
+	frontier tree.Frontier
+	signer   *tree.Verifier
+}
+
+// prove checks a sealed segment's footer, which proves itself: its groups and its edge must make the same
+// tree as those before it, and that the root that is signed.
+func (l *Ledger) prove(epoch uint32, f *segment.Footer, groups tree.Frontier) (p proven, err error) {
 	bad := fmt.Errorf("the footer's hashes are not those of the tree: %w", frame.ErrCorrupt)
 	c := f.Commit
 	if f.Group != uint64(len(l.groups)) || c.Size/tree.GroupSize != f.Group+uint64(len(f.Groups)) || f.FirstTime < l.head.commit.Time && l.head.size > 0 {
-		return bad
+		return p, bad
 	}
+	p.groups = groups
 	for _, g := range f.Groups {
-		if err := groups.AppendGroup(g); err != nil {
-			return err
+		if err := p.groups.AppendGroup(g); err != nil {
+			return p, err
 		}
-		l.groups = append(l.groups, g)
 	}
 	edge := appendSize(nil, c.Size)
 	for i := range f.Edge {
 		edge = append(edge, f.Edge[i][:]...)
 	}
-	var frontier tree.Frontier
-	if err := frontier.UnmarshalBinary(edge); err != nil {
-		return bad
+	if err := p.frontier.UnmarshalBinary(edge); err != nil {
+		return p, bad
 	}
-	whole, err := groups.MarshalBinary()
-	if err != nil || len(edge) < len(whole) || string(edge[8:len(whole)]) != string(whole[8:]) || frontier.Root() != c.Root {
-		return bad
+	whole, err := p.groups.MarshalBinary()
+	if err != nil || len(edge) < len(whole) || string(edge[8:len(whole)]) != string(whole[8:]) || p.frontier.Root() != c.Root {
+		return p, bad
 	}
-	signer, err := l.verify(epoch, c)
-	if err != nil {
-		return err
+	p.signer, err = l.verify(epoch, c)
+	return p, err
+}
+
+// take moves the head on to the end of a sealed segment.
+func (l *Ledger) take(f *segment.Footer, p proven) {
+	for _, g := range f.Groups {
+		l.groups = append(l.groups, g)
 	}
 	l.blocks = tree.BlockHashes(l.blocks, l.groups)
-	l.seq.frontier = frontier
-	l.head = head{c.Size, c.Root, c, signer}
-	return nil
+	l.seq.frontier = p.frontier
+	l.head = head{f.Commit.Size, f.Commit.Root, f.Commit, p.signer}
 }
 
-// verify checks a commit's signature and returns by whom it is. Commits of other epochs have other keys; their root is covered by
-// the signatures of ours.
+// verify checks a commit's signature by the keys of its epoch, and returns by whom it is.
 func (l *Ledger) verify(epoch uint32, c segment.Commit) (*tree.Verifier, error) {
-	if epoch != l.opt.Epoch {
-		return nil, nil
-	}
-	v := l.former[c.KeyHash]
-	if v == nil {
-		return nil, fmt.Errorf("size %d is signed by key %08x, which the keyring doesn't know (is it of another store, or older than the ledger?): %w", c.Size, c.KeyHash, frame.ErrCorrupt)
-	}
-	if err := v.Verify(c.Size, c.Root, tree.Signature(c.Signature)); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, frame.ErrCorrupt)
-	}
-	return v, nil
-}
-
-// compare compares the ledger with what was seen of it (DESIGN invariant 5).
-func (l *Ledger) compare() error {
-	if l.faults.skipSeen {
-		return nil
-	}
-	for _, s := range l.opt.Seen {
-		if s.Size > l.head.size {
-			return fmt.Errorf("couldn't open the ledger: %w", &BehindError{s.By, s.Size, l.head.size})
+	for _, v := range l.keys[epoch] {
+		if v.KeyHash() != c.KeyHash {
+			continue
 		}
-	}
-	if l.opt.Published == nil {
-		return nil
-	}
-	note, err := l.opt.Published.Load()
-	if err != nil {
-		return fmt.Errorf("couldn't read the published checkpoint: %w", err)
-	}
-	for _, v := range l.former {
-		c, err := v.Open(note)
-		if err != nil {
-			continue // none yet, of another epoch, or damaged: it proves nothing
+		if err := v.Verify(c.Size, c.Root, tree.Signature(c.Signature)); err != nil {
+			return nil, fmt.Errorf("%w: %w", err, frame.ErrCorrupt)
 		}
-		if c.Size > l.head.size {
-			return fmt.Errorf("couldn't open the ledger: %w", &BehindError{"the published checkpoint", c.Size, l.head.size})
-		}
-		if root, err := l.Root(context.Background(), c.Size); err != nil {
-			return fmt.Errorf("couldn't compare with the published checkpoint: %w", err)
-		} else if root != c.Root {
-			return fmt.Errorf("couldn't open the ledger: %w: the published checkpoint of size %d has another root", ErrForked, c.Size)
-		}
-		if c.Size == l.head.size {
-			l.publish.newest, l.publish.size = note, c.Size // nothing to publish again
-		}
+		return v, nil
 	}
-	return nil
+	return nil, fmt.Errorf("size %d is signed by key %08x, which the keyring doesn't know in epoch %d (is it of another store, or older than the ledger?): %w", c.Size, c.KeyHash, epoch, frame.ErrCorrupt)
 }
 
 func appendSize(dst []byte, n uint64) []byte {

@@ -34,7 +34,7 @@ func closed(t testing.TB, e engine.Engine, n int) Options {
 // TestBehind opens a ledger of which somebody has seen more.
 func TestBehind(t *testing.T) {
 	opt := closed(t, testEngine(t, vfs.NewMem()), 5)
-	opt.Seen = []Seen{{"the index", 6}, {"target nas", 9}}
+	opt.Seen = []Seen{{By: "the index", Size: 6}, {By: "target nas", Size: 9}}
 	var behind *BehindError
 	if _, err := Open(ctx, opt); !errors.Is(err, ErrBehind) || !errors.As(err, &behind) || *behind != (BehindError{"target nas", 9, 6}) {
 		t.Errorf("open behind a target: %v", err)
@@ -44,7 +44,7 @@ func TestBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustClose(t, ro)
-	opt.Seen = []Seen{{"the index", 6}}
+	opt.Seen = []Seen{{By: "the index", Size: 6}}
 	l, err := Open(ctx, opt)
 	if err != nil {
 		t.Fatal(err)

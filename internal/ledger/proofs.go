@@ -105,7 +105,7 @@ func (l *Ledger) leavesOf(ctx context.Context, f *file, from, to uint64, fn func
 		return 0, err
 	}
 	defer release()
-	rows := r.Rows()
+	rows, to := r.Rows(), f.within(to)
 	first, ok := r.Find(from)
 	if !ok {
 		return 0, fmt.Errorf("segment %s hasn't got entry %d: %w", f.name, from, frame.ErrCorrupt)

@@ -130,7 +130,7 @@ func (l *Ledger) pieceEnd(ctx context.Context, f *file, from, to uint64) (uint64
 		return 0, err
 	}
 	defer release()
-	rows := r.Rows()
+	rows, to := r.Rows(), f.within(to)
 	i, ok := r.Find(from)
 	if !ok {
 		return 0, fmt.Errorf("segment %s hasn't got entry %d: %w", f.name, from, frame.ErrCorrupt)

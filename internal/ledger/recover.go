@@ -38,9 +38,20 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 		return err
 	}
 	r := recovery{l: l}
+	var held []engine.Tail // what they hold is of the ledger, or of nothing
 	for _, t := range tails {
-		if err := r.tail(t); err != nil {
+		goes := true
+		epoch, _, _ := segment.ParseName(t.Name)
+		if epoch == l.opt.Keys.Epoch {
+			err = r.tail(t)
+		} else {
+			goes, err = l.notOurs(t, epoch)
+		}
+		if err != nil {
 			return errors.Join(fmt.Errorf("couldn't recover tail %s: %w", t.Private, err), r.close())
+		}
+		if goes {
+			held = append(held, t)
 		}
 	}
 	if size := l.seq.frontier.Size(); r.saw > size {
@@ -48,10 +59,10 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 			size, r.why, r.saw, frame.ErrCorrupt), r.close())
 	}
 	if l.faults.removeFirst {
-		if err := removeTails(ctx, app, tails); err != nil {
+		if err := removeTails(ctx, app, held); err != nil {
 			return errors.Join(err, r.close())
 		}
-		tails = nil
+		held = nil
 	}
 	if err := r.publish(); err != nil {
 		return errors.Join(fmt.Errorf("couldn't recover: %w", err), r.close())
@@ -59,7 +70,7 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 	if err := r.close(); err != nil {
 		return fmt.Errorf("couldn't recover: %w", err)
 	}
-	return removeTails(ctx, app, tails)
+	return removeTails(ctx, app, held)
 }
 
 func removeTails(ctx context.Context, app engine.Appender, tails []engine.Tail) error {
@@ -88,10 +99,7 @@ func segmentTails(ctx context.Context, e interface {
 
 // tail copies the batches of one tail that the ledger has not. Reading and decoding are one batch or more ahead of hashing and writing.
 func (r *recovery) tail(t engine.Tail) error {
-	epoch, first, _ := segment.ParseName(t.Name)
-	if epoch != r.l.opt.Epoch {
-		return fmt.Errorf("it is of epoch %d, the ledger is at %d", epoch, r.l.opt.Epoch)
-	}
+	_, first, _ := segment.ParseName(t.Name)
 	f, err := t.Open()
 	if err != nil {
 		return err
@@ -236,7 +244,7 @@ func (r *recovery) publish() error {
 		return nil
 	}
 	l := r.l
-	signer, err := l.verify(l.opt.Epoch, r.last)
+	signer, err := l.verify(l.opt.Keys.Epoch, r.last)
 	if err != nil {
 		return err
 	}
@@ -270,7 +278,13 @@ func (l *Ledger) refuseTails(ctx context.Context) error {
 		return err
 	}
 	for _, t := range tails {
-		_, first, _ := segment.ParseName(t.Name)
+		epoch, first, _ := segment.ParseName(t.Name)
+		if epoch != l.opt.Keys.Epoch {
+			if _, err := l.notOurs(t, epoch); err != nil {
+				return fmt.Errorf("couldn't read tail %s: %w", t.Private, err)
+			}
+			continue
+		}
 		end, err := tailEnd(t, first)
 		if err != nil {
 			return fmt.Errorf("couldn't read tail %s: %w", t.Private, err)

@@ -44,7 +44,7 @@ func (l *Ledger) create(first uint64, id frame.FileID, bufferBytes int) (*segmen
 		return nil, err
 	}
 	return segment.Create(context.Background(), app, segment.Options{
-		StoreID: l.opt.Keys.StoreID, KeyID: key.ID, Epoch: l.opt.Epoch, First: first, FileID: id, Sealer: s,
+		StoreID: l.opt.Keys.StoreID, KeyID: key.ID, Epoch: l.opt.Keys.Epoch, First: first, FileID: id, Sealer: s,
 		PreallocateBytes: l.opt.SegmentBytes + l.opt.SegmentBytes/4, BufferBytes: bufferBytes,
 	})
 }

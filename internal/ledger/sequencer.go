@@ -73,9 +73,12 @@ func (l *Ledger) commit(proposals []*proposal) (rest []*proposal) {
 	s.batch.reset()
 	err := l.failed()
 	if err == nil {
+		err = l.superseded()
+	}
+	if err == nil {
 		err = s.prepare(l)
 	}
-	if err != nil { // failed, or no room for a new segment: nobody's decide is asked
+	if err != nil { // failed, superseded, or no room for a new segment: nobody's decide is asked
 		for _, p := range proposals {
 			if p.take() {
 				p.err = err
