@@ -94,7 +94,7 @@ func bucketFor(r index.Reader, name string) (*index.Bucket, error) {
 	return b, err
 }
 
-// versionID is the id that S3 shows: the epoch and the entry, so that no id ever names two versions.
+// versionID is the id that S3 shows: the entry and the epoch in which it was written, so that no id ever names two versions, and none changes with a promotion.
 func versionID(epoch uint32, at uint64, null bool) string {
 	if null {
 		return "null"
@@ -118,7 +118,9 @@ func parseVersionID(id string) (uint64, bool) {
 	return at, true
 }
 
-func (s *Store) versionID(at uint64, null bool) string { return versionID(s.keys.Epoch, at, null) }
+func (s *Store) versionID(at uint64, null bool) string {
+	return versionID(s.keys.EpochOf(at), at, null)
+}
 
 // translate adds this package's sentinel to an error from below, so that callers need not know the packages there.
 func translate(err error) error {
@@ -126,7 +128,7 @@ func translate(err error) error {
 		return nil
 	}
 	for _, t := range []struct{ below, above error }{
-		{engine.ErrFull, ErrFull}, {engine.ErrFailed, ErrFailed}, {ledger.ErrFailed, ErrFailed}, {ledger.ErrBehind, ErrBehind},
+		{engine.ErrFull, ErrFull}, {engine.ErrFailed, ErrFailed}, {ledger.ErrFailed, ErrFailed}, {ledger.ErrBehind, ErrBehind}, {ledger.ErrSuperseded, ErrSuperseded},
 		{body.ErrFailed, ErrFailed}, {durable.ErrSync, ErrFailed},
 		{frame.ErrVersion, ErrVersion}, {frame.ErrCorrupt, ErrCorrupt}, {keyring.ErrWrongKey, ErrWrongKey},
 		{durable.ErrLocked, ErrLocked}, {body.ErrErased, ErrErased}, {ledger.ErrRange, ErrFuture},
@@ -139,13 +141,13 @@ func translate(err error) error {
 	return err
 }
 
-// Failed returns what ended writing (ErrFailed), or nil. A failure anywhere ends it everywhere (DESIGN invariant 6). A store that is open for reading only has not failed.
+// Failed returns what ended writing (ErrFailed, ErrSuperseded), or nil. A failure anywhere ends it everywhere (DESIGN invariant 6). A store that is open for reading only has not failed.
 func (s *Store) Failed() error {
 	if s.opt.ReadOnly {
 		return nil
 	}
 	err := translate(errors.Join(s.led().Err(), s.body.Failed(), s.index.Failed()))
-	if err != nil && !errors.Is(err, ErrFailed) {
+	if err != nil && !errors.Is(err, ErrFailed) && !errors.Is(err, ErrSuperseded) {
 		err = fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return err

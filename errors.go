@@ -42,6 +42,7 @@ var (
 	ErrNotStore        = errors.New("not a Stele store")
 	ErrVersion         = errors.New("written by a newer Stele")
 	ErrBehind          = errors.New("the ledger is behind what was seen of it")
+	ErrSuperseded      = errors.New("another primary has taken over; this store takes no more writes")
 	ErrClosed          = errors.New("the store is closed")
 )
 

@@ -188,7 +188,7 @@ func (s *Store) housekeep() {
 }
 
 func (s *Store) report(err error) {
-	if err != nil && !errors.Is(err, ErrFailed) {
+	if err != nil && !errors.Is(err, ErrFailed) && !errors.Is(err, ErrSuperseded) {
 		s.log.Error("couldn't append a housekeeping entry", "err", err)
 	}
 }

@@ -79,6 +79,8 @@ type Store struct {
 	body  *body.Store
 	// ledger is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
 	ledger atomic.Pointer[ledger.Ledger]
+	// superseded is set before that too: the folder is marked, and is opened to bring it in order.
+	superseded bool
 
 	denials   denials
 	seals     seals
@@ -173,6 +175,9 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 	if err := s.openKeys(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.refuseSuperseded(); err != nil && !s.opt.ReadOnly {
+		return nil, s.settle(ctx, err)
+	}
 	if err := s.openParts(ctx, nil); err != nil {
 		return nil, err
 	}
@@ -258,7 +263,7 @@ func (s *Store) sweep() error {
 		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
 	}
 	for _, n := range names {
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity} {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded} {
 			if strings.HasPrefix(n, ours+".") && strings.HasSuffix(n, ".tmp") {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)
@@ -270,19 +275,11 @@ func (s *Store) sweep() error {
 }
 
 func (s *Store) openKeys(ctx context.Context) error {
-	identity := s.opt.Identity
-	if identity == "" {
-		b, err := readFile(s.fs, s.path(fileIdentity))
-		if err != nil {
-			return fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.path(fileIdentity), err)
-		}
-		identity = string(trimSpace(b))
-	}
-	id, err := age.ParseX25519Identity(identity)
+	id, err := s.identity()
 	if err != nil {
-		return fmt.Errorf("%w: not an age identity: %v", ErrWrongKey, err)
+		return err
 	}
-	if s.keys, err = keyring.Load(ctx, s.eng, id); err != nil {
+	if err := s.loadKeys(ctx, id); err != nil {
 		return err
 	}
 	if s.opt.Root != nil {
@@ -290,6 +287,32 @@ func (s *Store) openKeys(ctx context.Context) error {
 		return nil
 	}
 	return s.loadRoot()
+}
+
+// identity is what opens the keyring: the one given, or the folder's own.
+func (s *Store) identity() (age.Identity, error) {
+	identity := s.opt.Identity
+	if identity == "" {
+		b, err := readFile(s.fs, s.path(fileIdentity))
+		if err != nil {
+			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.path(fileIdentity), err)
+		}
+		identity = string(trimSpace(b))
+	}
+	id, err := age.ParseX25519Identity(identity)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not an age identity: %v", ErrWrongKey, err)
+	}
+	return id, nil
+}
+
+// loadKeys loads the keyring of the epoch that the ledger is in.
+func (s *Store) loadKeys(ctx context.Context, id age.Identity) error {
+	epoch, err := ledger.NewestEpoch(ctx, s.eng)
+	if err == nil {
+		s.keys, err = keyring.LoadEpoch(ctx, s.eng, max(epoch, 1), id)
+	}
+	return err
 }
 
 // openParts opens index, ledger and body, in this order: the ledger applies to the index what it has not seen, and the body asks the index which packs it knows. init is the first
@@ -304,7 +327,7 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
-	if !s.opt.ReadOnly {
+	if !s.opt.ReadOnly && !s.superseded {
 		s.done.Add(1)
 		go s.housekeep()
 	}
@@ -338,14 +361,15 @@ func (s *Store) memoryIndex() (err error) {
 	return err
 }
 
+func (s *Store) ledgerOptions() ledger.Options {
+	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}}
+}
+
 func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
-	opt := ledger.Options{
-		Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes,
-		Apply:     func(batch []entry.Entry) error { return s.index.Apply(batch) }, // the index may be made anew below
-		Rotated:   func() { s.flushIndex() },
-		Published: publishedFile{s},
-		Seen:      []ledger.Seen{{By: "the index", Size: s.index.Size()}},
-	}
+	opt := s.ledgerOptions()
+	opt.Apply = func(batch []entry.Entry) error { return s.index.Apply(batch) } // the index may be made anew below
+	opt.Rotated = func() { s.flushIndex() }
+	opt.Seen = []ledger.Seen{{By: "the index", Size: s.index.Size()}}
 	var l *ledger.Ledger
 	var err error
 	switch {
@@ -478,7 +502,7 @@ func (s *Store) closeFiles() (err error) {
 		err = errors.Join(err, s.body.Close()) // seals packs; their entries are appended below
 	}
 	if l := s.led(); l != nil {
-		if !s.opt.ReadOnly && s.body != nil {
+		if !s.opt.ReadOnly && !s.superseded && s.body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
 			err = errors.Join(err, s.appendSeals(context.Background()), s.appendHeals(context.Background()))
 		}
 		err = errors.Join(err, l.Close())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -13,10 +12,8 @@ import (
 	"stele/entry"
 	"stele/internal/body"
 	"stele/internal/engine"
-	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
-	"stele/internal/segment"
 	"stele/tree"
 )
 
@@ -51,7 +48,8 @@ type StoreReport struct {
 	Bodies   int64 // bodies hashed again to their entry's digest (Deep)
 	Bytes    int64 // bytes read
 	Problems []Problem
-	Healed   []Problem // files that were damaged and are whole now
+	Healed   []Problem  // files that were damaged and are whole now
+	Evidence []Evidence // what segments of earlier epochs hold beyond where a later one went another way: not of the store, and no problem
 	Took     time.Duration
 }
 
@@ -153,189 +151,6 @@ func (j *job) mend(ctx context.Context, file string, why error) bool {
 		j.report.Healed = append(j.report.Healed, Problem{file, why.Error()})
 	}
 	return true
-}
-
-// ledger reads every segment in order, and at the end the one that is growing, and builds the tree anew.
-func (j *job) ledger(ctx context.Context) error {
-	vkey, err := j.Keys.VKey()
-	if err != nil {
-		return err
-	}
-	verifier, err := tree.NewVerifier(vkey)
-	if err != nil {
-		return err
-	}
-	var names []engine.Info
-	if err := j.Engine.List(ctx, engine.Segments, func(i engine.Info) error { names = append(names, i); return nil }); err != nil {
-		return fmt.Errorf("couldn't list the segments: %w", err)
-	}
-	chain := &chain{verifier: verifier}
-	for _, info := range names {
-		if chain.edge.Size() >= j.Size {
-			break
-		}
-		f, err := j.Engine.Open(ctx, info.Name)
-		if err != nil {
-			return fmt.Errorf("couldn't open %s: %w", info.Name, err)
-		}
-		err = j.segment(ctx, chain, info.Name, f)
-		f.Close()
-		if err != nil {
-			return err
-		}
-	}
-	if err := j.growing(ctx, chain); err != nil {
-		return err
-	}
-	j.report.Size, j.report.Root = chain.edge.Size(), chain.edge.Root()
-	if j.report.Size < j.Size {
-		j.problem("ledger", "%d entries can be verified, %d should be there", j.report.Size, j.Size)
-	}
-	return nil
-}
-
-// growing verifies the entries of the segment that a running store writes: leaves by the bundles, which must make the root that is signed, and private
-// parts by the ledger's reading, which checks each against its leaf.
-func (j *job) growing(ctx context.Context, c *chain) error {
-	if j.Ledger == nil || c.edge.Size() >= j.Size {
-		return nil
-	}
-	head, err := c.verifier.Open(j.Ledger.Checkpoint())
-	if err != nil {
-		j.problem("checkpoint", "%v", err)
-		return nil
-	}
-	from := c.edge.Size()
-	for at := from; at < head.Size; {
-		group := at / tile
-		width := min(tile, head.Size-group*tile)
-		bundle, err := j.Ledger.LeafBundle(ctx, int64(group), int(width))
-		if err != nil {
-			j.problem("ledger", "leaves from entry %d: %v", at, err)
-			return nil
-		}
-		leaves, err := tree.ParseBundle(bundle)
-		if err != nil || uint64(len(leaves)) != width {
-			return fmt.Errorf("couldn't parse entry bundle %d: %w", group, err)
-		}
-		for _, leaf := range leaves[at-group*tile:] {
-			c.edge.Append(entry.LeafHash(leaf))
-		}
-		at = group*tile + width
-	}
-	if c.edge.Root() != head.Root {
-		j.problem("ledger", "entries %d to %d do not make the signed root", from, head.Size-1)
-		return nil
-	}
-	return j.Ledger.Entries(ctx, from, head.Size, func(e *entry.Entry) error {
-		return j.note(ctx, entry.Leaf{Index: e.Index, Time: e.Time, Type: e.Type}, &e.Private)
-	})
-}
-
-// tile is the number of entries in a bundle (C2SP tlog-tiles).
-const tile = 256
-
-// chain is the tree built so far.
-type chain struct {
-	edge     tree.Frontier
-	verifier *tree.Verifier
-	last     time.Time
-}
-
-// segment verifies one file: its frames (by the scanner), each leaf, each private part against its leaf, and each commit's root and signature.
-func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File) error {
-	sc := segment.NewScanner(f, f.Size(), c.edge.Size(), j.Keys.Sealer)
-	j.report.Segments++
-	at := int64(0)
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b, err := sc.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			if errors.Is(err, frame.ErrVersion) || errors.Is(err, keyring.ErrWrongKey) {
-				return err
-			}
-			j.problem(name, "%v", err)
-			return nil
-		}
-		if err := j.batch(ctx, c, &b); err != nil {
-			j.problem(name, "entries %d to %d: %v", b.Commit.First, b.Commit.Size-1, err)
-			return nil // the tree cannot be followed beyond this
-		}
-		j.advance(sc.SizeBytes() - at)
-		at = sc.SizeBytes()
-	}
-	j.advance(f.Size() - at)
-	if why, saw, err := sc.Broken(); err != nil {
-		return err
-	} else if saw > c.edge.Size() || sc.Footer() == nil {
-		j.problem(name, "damaged behind entry %d: %v", c.edge.Size(), why)
-	}
-	if sc.Footer() != nil {
-		j.footer(c, name, sc.Footer())
-	}
-	return nil
-}
-
-// footer compares what the footer claims with the tree that was built: readers and a clean start rely on it.
-func (j *job) footer(c *chain, name string, f *segment.Footer) {
-	if f.Commit.Size != c.edge.Size() || f.Commit.Root != [32]byte(c.edge.Root()) {
-		j.problem(name, "the footer's tree head is not that of its entries")
-	}
-}
-
-func (j *job) batch(ctx context.Context, c *chain, b *segment.Batch) error {
-	if b.Commit.First != c.edge.Size() {
-		return fmt.Errorf("begins at entry %d, should be %d: %w", b.Commit.First, c.edge.Size(), frame.ErrCorrupt)
-	}
-	for i := range b.Pairs {
-		items, err := b.Pairs[i].Items()
-		if err != nil {
-			return err
-		}
-		for k := range items {
-			if err := j.entry(ctx, c, &items[k]); err != nil {
-				return err
-			}
-		}
-	}
-	if c.edge.Size() != b.Commit.Size || c.edge.Root() != tree.Hash(b.Commit.Root) {
-		return fmt.Errorf("the entries do not make the committed root: %w", frame.ErrCorrupt)
-	}
-	if b.Commit.KeyHash != c.verifier.KeyHash() {
-		return fmt.Errorf("signed by another key: %w", frame.ErrCorrupt)
-	}
-	if err := c.verifier.Verify(b.Commit.Size, tree.Hash(b.Commit.Root), tree.Signature(b.Commit.Signature)); err != nil {
-		return fmt.Errorf("signature: %w", err)
-	}
-	return nil
-}
-
-func (j *job) entry(ctx context.Context, c *chain, it *segment.Item) error {
-	leaf, err := entry.ParseLeaf(it.Leaf)
-	if err != nil {
-		return fmt.Errorf("entry %d: %w", c.edge.Size(), err)
-	}
-	if leaf.Index != c.edge.Size() || leaf.Time.Before(c.last) {
-		return fmt.Errorf("entry %d: index or time out of order: %w", c.edge.Size(), frame.ErrCorrupt)
-	}
-	c.last = leaf.Time
-	c.edge.Append(entry.LeafHash(it.Leaf))
-	if it.Erased {
-		return nil
-	}
-	if entry.Commitment(it.Salt, it.Private) != leaf.C {
-		return fmt.Errorf("entry %d: the private part is not the one its leaf commits to: %w", leaf.Index, frame.ErrCorrupt)
-	}
-	p, err := entry.ParsePrivate(it.Private)
-	if err != nil {
-		return fmt.Errorf("entry %d: %w", leaf.Index, err)
-	}
-	return j.note(ctx, leaf, &p)
 }
 
 // note keeps what the packs are compared with, and sends bodies to the workers.

@@ -54,7 +54,7 @@ func (a *app) openRead(ctx context.Context) (admin.Store, error) {
 	}
 	if rerr := a.recover(ctx, opt); errors.Is(rerr, os.ErrPermission) {
 		return nil, err
-	} else if rerr != nil {
+	} else if rerr != nil && !errors.Is(rerr, stele.ErrSuperseded) { // which brings it in order too, and can be read
 		return nil, rerr
 	}
 	a.recovered = true

@@ -85,6 +85,7 @@ var storeErrors = []struct {
 	{stele.ErrFull, exactly(ErrStorageFull)},
 	{stele.ErrFailed, exactly(ErrServiceUnavailable)},
 	{stele.ErrClosed, exactly(ErrServiceUnavailable)},
+	{stele.ErrSuperseded, exactly(ErrServiceUnavailable)},
 }
 
 // conditionHeader guesses which condition of the request did not hold, for the error's element Condition.

@@ -1,0 +1,180 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"filippo.io/age"
+
+	"stele/entry"
+	"stele/internal/durable"
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+// PromoteOptions say from where a new epoch goes on, and why.
+type PromoteOptions struct {
+	Options        // FS, Clock, Log, Identity (a recovery key, on a machine that the store is new to); the rest has no effect
+	At      uint64 // the number of entries with which the new epoch goes on; 0: all
+	Reason  string // for the record
+	By      Actor  // who does it; none: the command line
+}
+
+// Promotion is what Promote did.
+type Promotion struct {
+	Store    string // its id
+	From, To uint32 // epochs
+	Cut      uint64 // entries with which the new epoch goes on
+	Left     uint64 // entries beyond the cut: they stay in the files of the old epoch, as evidence, and are not shown
+	VKey     string // verifier key of the new epoch
+}
+
+// Promote makes the store in folder, which no process holds, the primary of a new epoch: from the next Open on it takes writes under a signing key of its own, and whoever still follows the
+// epoch before learns that it has ended. Nothing is altered or removed: entries beyond At stay in the old epoch's files.
+//
+// A crash leaves the old epoch or the new one; Promote may then be called again. ErrLocked: a process holds the folder. ErrSuperseded: the folder is of a primary from which another one has
+// taken over. ErrFuture: the store has fewer entries than At.
+func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotion, err error) {
+	opt.ReadOnly = false
+	s := newStore(folder, opt.Options)
+	defer func() {
+		err = translate(err)
+		if s.lock != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	if err := s.checkIsStore(); err != nil {
+		return Promotion{}, err
+	}
+	if err := s.lockFolder(); err != nil {
+		return Promotion{}, err
+	}
+	if err := s.sweep(); err != nil {
+		return Promotion{}, err
+	}
+	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+		return Promotion{}, err
+	}
+	id, err := s.identity()
+	if err != nil {
+		return Promotion{}, err
+	}
+	if err := s.loadKeys(ctx, id); err != nil {
+		return Promotion{}, err
+	}
+	if err := s.refuseSuperseded(); err != nil {
+		return Promotion{}, err
+	}
+	return s.promote(ctx, opt)
+}
+
+func (s *Store) promote(ctx context.Context, opt PromoteOptions) (p Promotion, err error) {
+	l, err := ledger.OpenHalted(ctx, s.ledgerOptions())
+	if err != nil {
+		return Promotion{}, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	p = Promotion{Store: s.ID(), From: l.Epoch(), Cut: l.Size()}
+	if opt.At > p.Cut {
+		return Promotion{}, fmt.Errorf("%w: the store has %d entries, not %d", ErrFuture, p.Cut, opt.At)
+	}
+	if opt.At > 0 {
+		p.Cut, p.Left = opt.At, p.Cut-opt.At
+	}
+	next, err := s.keys.Next(p.Cut)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if p.VKey, err = next.VKey(); err != nil {
+		return Promotion{}, err
+	}
+	p.To = next.Epoch
+	if err := s.saveKeys(ctx, next); err != nil {
+		return Promotion{}, err
+	}
+	if p.Left > 0 {
+		// Rows of entries that no longer count must not be met by the new epoch. The index is derived: without it the old epoch opens as well.
+		if err := s.removeIndex(); err != nil {
+			return Promotion{}, err
+		}
+	}
+	by := opt.By
+	if by.Key == "" {
+		by = Local()
+	}
+	return p, l.Begin(ctx, next, p.Cut, entry.Private{Actor: by.Key, Address: by.Address, Request: by.Request, Reason: opt.Reason}) // the commit point
+}
+
+// saveKeys wraps the keyring of a new epoch: to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the old one was wrapped, the recovery key first.
+func (s *Store) saveKeys(ctx context.Context, next *keyring.Keyring) error {
+	server, err := s.serverIdentity()
+	if err != nil {
+		return err
+	}
+	to := []age.Recipient{server.Recipient()}
+	for i, r := range s.keys.Recipients {
+		if i == 0 || r == server.Recipient().String() {
+			continue
+		}
+		other, err := age.ParseX25519Recipient(r)
+		if err != nil {
+			return fmt.Errorf("couldn't wrap the new epoch's keyring to %s: %w", r, err)
+		}
+		to = append(to, other)
+	}
+	return keyring.Save(ctx, s.eng, next, to...)
+}
+
+// serverIdentity reads this machine's identity, or makes it.
+func (s *Store) serverIdentity() (*age.X25519Identity, error) {
+	b, err := readFile(s.fs, s.path(fileIdentity))
+	if err == nil {
+		id, err := age.ParseX25519Identity(string(trimSpace(b)))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s is not an age identity: %v. Move it away, and a new one is made", ErrWrongKey, s.path(fileIdentity), err)
+		}
+		return id, nil
+	}
+	if !isNotExist(err) {
+		return nil, fmt.Errorf("couldn't read %s: %w", s.path(fileIdentity), err)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("couldn't make the server's identity: %w", err)
+	}
+	if err := durable.WriteFile(s.fs, s.path(fileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("couldn't write %s: %w", fileIdentity, err)
+	}
+	return id, nil
+}
+
+// removeIndex removes the index, durably.
+func (s *Store) removeIndex() error {
+	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil && !isNotExist(err) {
+		return fmt.Errorf("couldn't remove the index %s: %w", s.path(dirIndex), err)
+	}
+	if err := durable.SyncDir(s.fs, s.dir); err != nil {
+		return fmt.Errorf("couldn't remove the index %s: %w", s.path(dirIndex), err)
+	}
+	return nil
+}
+
+// Epoch returns the present epoch.
+func (s *Store) Epoch() uint32 { return s.keys.Epoch }
+
+// Epochs returns the epochs of which the store has entries, with the first entry of each, in order.
+func (s *Store) Epochs() (epochs []EpochBegin) {
+	for epoch, first := range s.keys.Begins() {
+		epochs = append(epochs, EpochBegin{epoch, first})
+	}
+	return slices.Clip(epochs)
+}
+
+// EpochBegin says with which entry an epoch began.
+type EpochBegin struct {
+	Epoch uint32
+	First uint64
+}

@@ -1,0 +1,75 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stele/internal/durable"
+	"stele/internal/ledger"
+)
+
+// fileSuperseded says that another primary has taken over from this folder's: "epoch 3\nknown from …\n". It is never removed. A folder to which the later epoch's files are
+// brought is in that epoch, and the file has no more effect.
+const fileSuperseded = "superseded"
+
+// refuseSuperseded returns ErrSuperseded if the folder is marked with a later epoch than its own.
+func (s *Store) refuseSuperseded() error {
+	epoch, err := s.marked()
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil { // damaged: that it is there says enough
+		return fmt.Errorf("%w: couldn't read %s: %v", ErrSuperseded, s.path(fileSuperseded), err)
+	}
+	if epoch <= s.keys.Epoch {
+		return nil
+	}
+	return supersededError(s.dir, epoch, s.keys.Epoch)
+}
+
+// marked reads the epoch with which the folder is marked.
+func (s *Store) marked() (epoch uint32, err error) {
+	text, err := readFile(s.fs, s.path(fileSuperseded))
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "epoch %d\n", &epoch)
+	}
+	return epoch, err
+}
+
+func supersededError(dir string, epoch, ours uint32) error {
+	return fmt.Errorf("%w: %s is in epoch %d, and epoch %d has begun elsewhere. Don't promote it: copy from the new primary, or from its target, into an empty folder. What only this folder holds stays readable by the reading verbs", ErrSuperseded, dir, ours, epoch)
+}
+
+// Supersede ends writing for good, in this process and after it: another primary has begun a later epoch, and by says who told. When it returns, nothing is acknowledged any
+// more, and unless it returns an error, a durable mark in the folder says so to every later Open. Reads go on.
+//
+// A present epoch that is not older is an error, and nothing ends.
+func (s *Store) Supersede(epoch uint32, by string) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	if epoch <= s.keys.Epoch {
+		return fmt.Errorf("the store is in epoch %d: epoch %d does not end it", s.keys.Epoch, epoch)
+	}
+	s.led().Supersede(&ledger.SupersededError{By: by, Epoch: epoch, Known: s.keys.Epoch})
+	s.log.Error("another primary has taken over: no more writes", "epoch", epoch, "by", by)
+	if marked, err := s.marked(); err == nil && marked > epoch {
+		return nil
+	}
+	text := fmt.Sprintf("epoch %d\nknown from %q\n", epoch, by)
+	if err := durable.Replace(s.fs, s.path(fileSuperseded), []byte(text), 0o644); err != nil {
+		return fmt.Errorf("couldn't write %s: writing has ended in this process only: %w", s.path(fileSuperseded), err)
+	}
+	return nil
+}
+
+// settle brings a superseded folder in order after a crash, as every Open does, so that readers find all that was acknowledged. It appends no entry.
+func (s *Store) settle(ctx context.Context, why error) error {
+	s.superseded = true
+	return errors.Join(s.openParts(ctx, nil), why)
+}

@@ -1,0 +1,319 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+// branch is a tree and whose signatures it has.
+type branch struct {
+	edge  tree.Frontier
+	epoch uint32
+	last  time.Time
+}
+
+// chain is the tree built so far.
+type chain struct {
+	branch
+	keys     *keyring.Keyring
+	signers  map[uint32][]*tree.Verifier
+	limit    uint64             // of the segment at hand
+	begins   map[uint32]uint64  // where the epochs that the keyring knows begin, until that was seen
+	tails    map[uint32]*branch // where the tree of an epoch has gone on beyond its end, or stopped at it
+	evidence map[uint32]*Evidence
+}
+
+func newChain(keys *keyring.Keyring) (*chain, error) {
+	c := &chain{keys: keys, signers: map[uint32][]*tree.Verifier{}, begins: map[uint32]uint64{}, tails: map[uint32]*branch{}, evidence: map[uint32]*Evidence{}}
+	for epoch := uint32(1); epoch <= keys.Epoch; epoch++ {
+		vkeys, err := keys.VKeys(epoch)
+		if err != nil {
+			return nil, err
+		}
+		for _, vkey := range vkeys {
+			v, err := tree.NewVerifier(vkey)
+			if err != nil {
+				return nil, err
+			}
+			c.signers[epoch] = append(c.signers[epoch], v)
+		}
+	}
+	for epoch, first := range keys.Begins() {
+		if first > 0 {
+			c.begins[epoch] = first
+		}
+	}
+	return c, nil
+}
+
+// signed checks that b is the tree that a commit of its epoch signs.
+func (c *chain) signed(b *branch, k *segment.Commit) error {
+	if b.edge.Size() != k.Size || b.edge.Root() != tree.Hash(k.Root) {
+		return fmt.Errorf("the entries do not make the committed root: %w", frame.ErrCorrupt)
+	}
+	for _, v := range c.signers[b.epoch] {
+		if v.KeyHash() != k.KeyHash {
+			continue
+		}
+		if err := v.Verify(k.Size, k.Root, tree.Signature(k.Signature)); err != nil {
+			return fmt.Errorf("signature: %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("signed by another key than those of epoch %d: %w", b.epoch, frame.ErrCorrupt)
+}
+
+// ledger reads every segment in the order of the entries, and at the end the one that is growing, and builds the tree anew; then it looks through what is evidence only.
+func (j *job) ledger(ctx context.Context) error {
+	var names []string
+	if err := j.Engine.List(ctx, engine.Segments, func(i engine.Info) error { names = append(names, i.Name); return nil }); err != nil {
+		return fmt.Errorf("couldn't list the segments: %w", err)
+	}
+	links, evidence, err := ledger.Chain(names)
+	if err != nil {
+		return err
+	}
+	chain, err := newChain(j.Keys)
+	if err != nil {
+		return err
+	}
+	for _, k := range links {
+		if chain.edge.Size() >= j.Size {
+			break
+		}
+		if err := j.link(ctx, chain, k); err != nil {
+			return err
+		}
+	}
+	if err := j.growing(ctx, chain); err != nil {
+		return err
+	}
+	j.report.Size, j.report.Root = chain.edge.Size(), chain.edge.Root()
+	if j.report.Size < j.Size {
+		j.problem("ledger", "%d entries can be verified, %d should be there", j.report.Size, j.Size)
+	}
+	for epoch, first := range chain.begins {
+		if first < j.report.Size {
+			j.problem("ledger", "epoch %d should begin at entry %d, and doesn't", epoch, first)
+		}
+	}
+	return j.evidence(ctx, chain, evidence)
+}
+
+func (j *job) link(ctx context.Context, c *chain, k ledger.Link) error {
+	if k.Epoch != c.epoch && c.epoch > 0 && c.tails[c.epoch] == nil {
+		end := c.branch
+		c.tails[c.epoch] = &end
+	}
+	c.epoch, c.limit = k.Epoch, k.Limit
+	f, err := j.Engine.Open(ctx, k.Name)
+	if err != nil {
+		return fmt.Errorf("couldn't open %s: %w", k.Name, err)
+	}
+	defer f.Close()
+	return j.segment(ctx, c, k.Name, f)
+}
+
+// growing verifies the entries of the segment that a running store writes: leaves by the bundles, which must make the root that is signed, and private
+// parts by the ledger's reading, which checks each against its leaf.
+func (j *job) growing(ctx context.Context, c *chain) error {
+	if j.Ledger == nil || c.edge.Size() >= j.Size {
+		return nil
+	}
+	head, err := c.open(j.Ledger.Checkpoint())
+	if err != nil {
+		j.problem("checkpoint", "%v", err)
+		return nil
+	}
+	from := c.edge.Size()
+	for at := from; at < head.Size; {
+		group := at / tile
+		width := min(tile, head.Size-group*tile)
+		bundle, err := j.Ledger.LeafBundle(ctx, int64(group), int(width))
+		if err != nil {
+			j.problem("ledger", "leaves from entry %d: %v", at, err)
+			return nil
+		}
+		leaves, err := tree.ParseBundle(bundle)
+		if err != nil || uint64(len(leaves)) != width {
+			return fmt.Errorf("couldn't parse entry bundle %d: %w", group, err)
+		}
+		for _, leaf := range leaves[at-group*tile:] {
+			c.edge.Append(entry.LeafHash(leaf))
+		}
+		at = group*tile + width
+	}
+	if c.edge.Root() != head.Root {
+		j.problem("ledger", "entries %d to %d do not make the signed root", from, head.Size-1)
+		return nil
+	}
+	return j.Ledger.Entries(ctx, from, head.Size, func(e *entry.Entry) error {
+		return j.note(ctx, entry.Leaf{Index: e.Index, Time: e.Time, Type: e.Type}, &e.Private)
+	})
+}
+
+// open reads a checkpoint of the present epoch.
+func (c *chain) open(note []byte) (head tree.Checkpoint, err error) {
+	err = tree.ErrSignature
+	for _, v := range c.signers[c.keys.Epoch] {
+		if head, err = v.Open(note); err == nil {
+			return head, nil
+		}
+	}
+	return head, err
+}
+
+// tile is the number of entries in a bundle (C2SP tlog-tiles).
+const tile = 256
+
+// segment verifies one file: its frames (by the scanner), each leaf, each private part against its leaf, and each commit's root and signature. What is wrong behind the place where a later
+// epoch went another way is wrong with the evidence.
+func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File) error {
+	sc := segment.NewScanner(f, f.Size(), c.edge.Size(), j.Keys.Sealer)
+	j.report.Segments++
+	here := &c.branch
+	wrong := func(format string, args ...any) {
+		if here == &c.branch {
+			j.problem(name, format, args...)
+		} else {
+			c.evidence[c.epoch].broken(name, format, args...)
+		}
+	}
+	at := int64(0)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := sc.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			if errors.Is(err, frame.ErrVersion) || errors.Is(err, keyring.ErrWrongKey) {
+				return err
+			}
+			wrong("%v", err)
+			return nil
+		}
+		if here, err = j.batch(ctx, c, here, &b); err != nil {
+			wrong("entries %d to %d: %v", b.Commit.First, b.Commit.Size-1, err)
+			return nil // the tree cannot be followed beyond this
+		}
+		j.advance(sc.SizeBytes() - at)
+		at = sc.SizeBytes()
+	}
+	j.advance(f.Size() - at)
+	if why, saw, err := sc.Broken(); err != nil {
+		return err
+	} else if saw > here.edge.Size() || sc.Footer() == nil {
+		wrong("damaged behind entry %d: %v", here.edge.Size(), why)
+	}
+	// Readers and a clean start rely on what the footer claims.
+	if k := sc.Footer(); k != nil && (k.Commit.Size != here.edge.Size() || k.Commit.Root != [32]byte(here.edge.Root())) {
+		wrong("the footer's tree head is not that of its entries")
+	}
+	return nil
+}
+
+// batch goes on with one batch, and returns the tree that it goes on with: that of the ledger, or from the segment's limit on that of the evidence.
+func (j *job) batch(ctx context.Context, c *chain, here *branch, b *segment.Batch) (*branch, error) {
+	if b.Commit.First != here.edge.Size() {
+		return here, fmt.Errorf("begins at entry %d, should be %d: %w", b.Commit.First, here.edge.Size(), frame.ErrCorrupt)
+	}
+	for i := range b.Pairs {
+		items, err := b.Pairs[i].Items()
+		if err != nil {
+			return here, err
+		}
+		for k := range items {
+			if here == &c.branch && here.edge.Size() == c.limit {
+				here = c.leave()
+			}
+			if here != &c.branch {
+				_, _, err = here.add(&items[k])
+			} else {
+				err = j.entry(ctx, c, &items[k])
+			}
+			if err != nil {
+				return here, err
+			}
+		}
+	}
+	if err := c.signed(here, &b.Commit); err != nil {
+		return here, err
+	}
+	if here != &c.branch {
+		c.evidence[c.epoch].To = here.edge.Size()
+	}
+	return here, nil
+}
+
+// entry goes on with one entry of the ledger.
+func (j *job) entry(ctx context.Context, c *chain, it *segment.Item) error {
+	first, begins := c.begins[c.epoch]
+	begins = begins && first == c.edge.Size()
+	var before tree.Hash
+	if begins {
+		before = c.edge.Root()
+	}
+	leaf, p, err := c.add(it)
+	if err != nil {
+		return err
+	}
+	if begins {
+		delete(c.begins, c.epoch)
+		e := entry.Entry{Index: leaf.Index, Time: leaf.Time, Type: leaf.Type}
+		if p != nil {
+			e.Private = *p
+		}
+		if err := ledger.CheckBegin(&e, c.epoch, before, c.keys); err != nil {
+			j.problem(fmt.Sprintf("epoch %d", c.epoch), "%v", err)
+		}
+	}
+	if p == nil {
+		return nil
+	}
+	return j.note(ctx, leaf, p)
+}
+
+// leave begins the branch of an epoch that goes on beyond where a later one went another way.
+func (c *chain) leave() *branch {
+	tail := c.branch
+	c.tails[c.epoch] = &tail
+	c.evidence[c.epoch] = &Evidence{Epoch: c.epoch, From: tail.edge.Size(), To: tail.edge.Size()}
+	return &tail
+}
+
+// add goes on with one entry: a leaf, and the private part that it commits to (nil: erased).
+func (b *branch) add(it *segment.Item) (leaf entry.Leaf, p *entry.Private, err error) {
+	if leaf, err = entry.ParseLeaf(it.Leaf); err != nil {
+		return leaf, nil, fmt.Errorf("entry %d: %w", b.edge.Size(), err)
+	}
+	if leaf.Index != b.edge.Size() || leaf.Time.Before(b.last) {
+		return leaf, nil, fmt.Errorf("entry %d: index or time out of order: %w", b.edge.Size(), frame.ErrCorrupt)
+	}
+	b.last = leaf.Time
+	b.edge.Append(entry.LeafHash(it.Leaf))
+	if it.Erased {
+		return leaf, nil, nil
+	}
+	if entry.Commitment(it.Salt, it.Private) != leaf.C {
+		return leaf, nil, fmt.Errorf("entry %d: the private part is not the one its leaf commits to: %w", leaf.Index, frame.ErrCorrupt)
+	}
+	private, err := entry.ParsePrivate(it.Private)
+	if err != nil {
+		return leaf, nil, fmt.Errorf("entry %d: %w", leaf.Index, err)
+	}
+	return leaf, &private, nil
+}
