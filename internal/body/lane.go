@@ -344,7 +344,7 @@ func (p *openPack) seal() error {
 	p.sealed = true
 	p.mu.Unlock()
 	p.s.stats.packsSealed.Add(1)
-	p.s.publish(p, info)
+	p.s.publish(p)
 	if p.s.opt.Sealed != nil {
 		p.s.opt.Sealed(info)
 	}
@@ -358,11 +358,10 @@ func (p *openPack) failed() error {
 }
 
 // publish lets readers find the sealed file instead of the growing one.
-func (s *Store) publish(p *openPack, info entry.Pack) {
+func (s *Store) publish(p *openPack) {
 	s.mu.Lock()
 	if st := s.packs[p.name]; st != nil && st.open == p {
-		st.open, st.info = nil, &info
-		s.order = append(s.order, p.name)
+		st.open = nil
 	}
 	last := p.refs == 0
 	p.closing = true
