@@ -232,6 +232,9 @@ func overwritable(r index.Reader, b *index.Bucket, key string, by Actor, cond Co
 		}
 		taken = found && !null.Marker
 	}
+	if ok && by.NoOverwrite && strings.TrimSpace(cond.NoneMatch) == "*" {
+		return ErrPrecondition // who asked not to overwrite is told what everybody is, not that he tried to
+	}
 	if by.NoOverwrite && taken {
 		return fmt.Errorf("%w: %s/%s", ErrOverwriteDenied, b.Name, key)
 	}

@@ -321,7 +321,7 @@ func (m *reference) decidePut(b *refBucket, c *change, now time.Time) (func(uint
 		return nil, ErrBadState
 	}
 	cur := b.current(c.key)
-	if c.append && cur != nil {
+	if c.append && cur != nil && c.cond.NoneMatch != "*" {
 		return nil, ErrOverwriteDenied
 	}
 	if err := conditions(c.cond, cur); err != nil {

@@ -178,6 +178,9 @@ func TestAppendHidesNothing(t *testing.T) {
 	if err := add("a"); !errors.Is(err, ErrOverwriteDenied) {
 		t.Errorf("a live key: %v", err)
 	}
+	if _, err := s.Put(ctx, PutRequest{By: by, Bucket: "books", Key: "a", Size: 0, If: Conditions{NoneMatch: "*"}}); !errors.Is(err, ErrPrecondition) {
+		t.Errorf("a live key, with If-None-Match: *: %v", err)
+	}
 	setVersioning(t, s, Enabled)
 	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"}); err != nil {
 		t.Fatal(err)
