@@ -40,6 +40,7 @@ var words = map[string]struct {
 }{
 	"InvalidAccessKeyId":             {ErrCredentials, "there is no such access key: check the target's access key and that it is meant for this server"},
 	"SignatureDoesNotMatch":          {ErrCredentials, "the secret key is another one: set the target's secret key again"},
+	"XAdminUserNotFound":             {ErrCredentials, "there is no such access key: check the target's access key and that it is meant for this server"},
 	"InvalidToken":                   {ErrCredentials, "the session token is no good: get new temporary credentials"},
 	"ExpiredToken":                   {ErrCredentials, "the session token has expired: get new temporary credentials"},
 	"ExpiredTokenException":          {ErrCredentials, "the session token has expired: get new temporary credentials"},
@@ -80,8 +81,6 @@ func (s *S3) explain(err error, right string) error {
 		return fmt.Errorf("%w: %s: allow %s to the target's access key (%w)", engine.ErrDenied, s, right, err)
 	case r.StatusCode == http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %s: free or add room on the target (%w)", engine.ErrFull, s, err)
-	case r.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%w: %w", engine.ErrNotExist, err)
 	case r.StatusCode/100 == 3:
 		return fmt.Errorf("%w: %s: name the bucket's region: region=… (%w)", ErrRegion, s, err)
 	case transient(err):

@@ -63,25 +63,30 @@ func (l *listing) run(ctx context.Context) error {
 	if l.last != "" {
 		opt.StartAfter = l.s.key(l.last)
 	}
-	// The versions of a name come newest first, so each is the file until an older one comes.
-	var file engine.Info
+	var file engine.Info // the versions of a name come newest first, so each is the file until an older one comes
 	for o := range l.s.read.ListObjectsIter(ctx, l.s.opt.Bucket, opt) {
 		if o.Err != nil {
 			return o.Err
 		}
 		name, ours := strings.CutPrefix(o.Key, l.s.prefix)
-		if !ours || o.IsDeleteMarker || engine.CheckName(name) != nil || name <= l.last {
+		if !ours || o.IsDeleteMarker || engine.CheckName(name) != nil || name == l.last {
 			continue // a marker hides nothing here; a probe or another's object is no file; some servers include the name to start after
 		}
+		if name < l.last || name < file.Name {
+			return errOrder
+		}
 		if name != file.Name {
-			if file.Name > name {
-				return errOrder
-			}
 			if err := l.give(file); err != nil {
 				return err
 			}
 		}
 		file = engine.Info{Name: name, SizeBytes: o.Size}
+		if !l.versions {
+			if err := l.give(file); err != nil {
+				return err
+			}
+			file = engine.Info{}
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err // the client's listing ends in silence when its context does

@@ -47,9 +47,6 @@ func (s *S3) Probe(ctx context.Context) (Facts, error) {
 }
 
 func (s *S3) probe(ctx context.Context) (f Facts, err error) {
-	if err := s.bucketExists(ctx); err != nil {
-		return f, err
-	}
 	b, err := s.learn(ctx)
 	if err != nil {
 		return f, err
@@ -70,22 +67,6 @@ func (s *S3) probe(ctx context.Context) (f Facts, err error) {
 		return f, err
 	}
 	return f, s.probeRemove(ctx, &f, b, made)
-}
-
-// bucketExists finds a missing bucket by its name; without the right to ask it goes on.
-func (s *S3) bucketExists(ctx context.Context) error {
-	var there bool
-	err := s.retry(ctx, func() (err error) {
-		there, err = s.read.BucketExists(ctx, s.opt.Bucket)
-		return err
-	})
-	if denied(err) { // a HEAD says no more than 403: wrong credentials show themselves in what follows
-		return nil
-	}
-	if err == nil && !there {
-		return fmt.Errorf("%w: %s", ErrNoBucket, words["NoSuchBucket"].next)
-	}
-	return s.explain(err, "s3:ListBucket")
 }
 
 func (s *S3) probeList(ctx context.Context, f *Facts) error {

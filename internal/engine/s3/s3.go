@@ -231,8 +231,9 @@ func (s *S3) learnLocks(ctx context.Context, b *bucket) error {
 		b.hidden = append(b.hidden, "s3:GetBucketObjectLockConfiguration: taken for a bucket without Object Lock, so nothing is locked")
 		return nil
 	}
-	if r := minio.ToErrorResponse(err); r.StatusCode/100 == 4 || code(err) == "NotImplemented" || err == nil {
-		return nil // 404 in several words: there is none
+	switch r := minio.ToErrorResponse(err); {
+	case err == nil, r.StatusCode == http.StatusNotFound, r.StatusCode == http.StatusMethodNotAllowed, r.StatusCode == http.StatusNotImplemented, r.Code == "InvalidRequest":
+		return nil // in one way or another: there is none
 	}
 	return s.explain(err, "s3:GetBucketObjectLockConfiguration")
 }
