@@ -131,6 +131,9 @@ func (s *Store) healMissing(ctx context.Context) error {
 
 // healFile replaces a damaged or missing file by a proven copy, or finds it whole.
 func (s *Store) healFile(ctx context.Context, file string, why error) error {
+	if folder, _ := engine.SplitName(file); folder == engine.Segments {
+		return s.led().Heal(ctx, file, why)
+	}
 	err := s.body.Heal(ctx, file, why)
 	if errors.Is(err, body.ErrSound) {
 		return nil

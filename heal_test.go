@@ -74,6 +74,79 @@ func TestFlippedPacksHeal(t *testing.T) {
 	}
 }
 
+// TestFlippedSegmentsHeal flips bytes of segments and removes each: the store opens, everything reads as it was written, and the file is what it was.
+func TestFlippedSegmentsHeal(t *testing.T) {
+	x := newTampered(t, false)
+	good := copyOf(t, "nas", x.files)
+	stride := 61
+	if testing.Short() {
+		stride *= 7
+	}
+	for _, path := range x.inFolder("segments/") {
+		for at := -1; at < len(x.files[path]); at += stride {
+			files := maps.Clone(x.files)
+			if at < 0 {
+				delete(files, path)
+			} else {
+				files[path] = bytes.Clone(x.files[path])
+				files[path][at] ^= 0x41
+			}
+			s, fs, err := x.openWith(t, files, good)
+			if err != nil {
+				t.Fatalf("%s, byte %d: %v", path, at, err)
+			}
+			if clean, err := x.honest(s); err != nil || !clean {
+				t.Errorf("%s, byte %d: reads are clean: %t, %v", path, at, clean, err)
+			}
+			x.healsTo(t, s, fs, path)
+		}
+	}
+}
+
+// TestRemovedPacksHeal removes each pack, with the index and without.
+func TestRemovedPacksHeal(t *testing.T) {
+	x := newTampered(t, false)
+	good := copyOf(t, "nas", x.files)
+	for _, path := range x.inFolder("packs/") {
+		for _, index := range []bool{true, false} {
+			files := maps.Clone(x.files)
+			delete(files, path)
+			if !index {
+				maps.DeleteFunc(files, func(p string, _ []byte) bool { return strings.HasPrefix(p, crashFolder+"/index/") })
+			}
+			s, fs, err := x.openWith(t, files, good)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if clean, err := x.honest(s); index && (err != nil || !clean) {
+				t.Errorf("without %s: reads are clean: %t, %v", path, clean, err)
+			}
+			x.healsTo(t, s, fs, path)
+		}
+	}
+}
+
+// TestVerifyWithoutHeal: a verification that is not told to heal reports the damage, although there is a copy.
+func TestVerifyWithoutHeal(t *testing.T) {
+	x := newTampered(t, false)
+	for _, path := range x.inFolder("packs/") {
+		files := maps.Clone(x.files)
+		files[path] = bytes.Clone(x.files[path])
+		files[path][200] ^= 0x41
+		s, _, err := x.openWith(t, files, copyOf(t, "nas", x.files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
+		if err != nil || r.OK() || len(r.Healed) != 0 {
+			t.Errorf("%s: %v, %+v", path, err, r)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // healsTo verifies with heal, closes the store and demands that the file is as it was, and that one entry tells of the heal.
 func (x *tampered) healsTo(t testing.TB, s *Store, fs vfs.FS, path string) {
 	t.Helper()

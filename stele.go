@@ -362,7 +362,8 @@ func (s *Store) memoryIndex() (err error) {
 }
 
 func (s *Store) ledgerOptions() ledger.Options {
-	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}}
+	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s},
+		Copies: s.opt.Copies, Healed: s.healed}
 }
 
 func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {

@@ -70,6 +70,7 @@ type job struct {
 	bodies chan located
 	noted  uint64 // entries whose bodies went to the workers
 	healed map[string]bool
+	again  []located // bodies that may be whole once the packs are
 }
 
 // located is a body and who names it.
@@ -97,11 +98,19 @@ func (j *job) run(ctx context.Context) error {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() { j.verifyBodies(ctx) })
 	}
+	j.healSegments(ctx)
 	err := j.ledger(ctx)
 	close(j.bodies)
 	workers.Wait()
 	if err == nil {
 		err = j.packs(ctx)
+	}
+	for _, l := range j.again {
+		if err := j.body(ctx, l.body); err == nil {
+			j.report.Bodies++
+		} else if ctx.Err() == nil {
+			j.problem(l.where, "%v", err)
+		}
 	}
 	return errors.Join(err, context.Cause(ctx))
 }
@@ -153,6 +162,18 @@ func (j *job) mend(ctx context.Context, file string, why error) bool {
 	return true
 }
 
+// healSegments has the sealed segments healed that need it, before any of them is verified: what stays damaged is found then.
+func (j *job) healSegments(ctx context.Context) {
+	if j.Heal == nil || j.Ledger == nil {
+		return
+	}
+	for _, name := range j.Ledger.Sealed() {
+		if _, err := j.Ledger.Scrub(ctx, name, func(int64) error { return ctx.Err() }); err != nil {
+			j.mend(ctx, name, err)
+		}
+	}
+}
+
 // note keeps what the packs are compared with, and sends bodies to the workers.
 func (j *job) note(ctx context.Context, leaf entry.Leaf, p *entry.Private) error {
 	if p.Pack != nil {
@@ -186,6 +207,10 @@ func (j *job) verifyBodies(ctx context.Context) {
 		case err == nil:
 			j.mu.Lock()
 			j.report.Bodies++
+			j.mu.Unlock()
+		case j.Heal != nil && errors.Is(err, body.ErrErased): // perhaps its pack is missing, which is known once the entries are
+			j.mu.Lock()
+			j.again = append(j.again, l)
 			j.mu.Unlock()
 		case ctx.Err() == nil:
 			j.problem(l.where, "%v", err)

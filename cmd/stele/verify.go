@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/admin"
 	"stele/verify"
 )
 
@@ -17,6 +18,9 @@ type verifyCmd struct {
 	Receipt string `placeholder:"FILE" help:"The receipt, as stele prove wrote it."`
 	VKey    string `name:"vkey" placeholder:"KEY" help:"The ledger's verifier key, or a file that holds it."`
 	Deep    bool   `help:"Read, authenticate and hash every byte of the store."`
+
+	Heal bool     `help:"Replace what is damaged or gone by proven copies; exit 0 if nothing is left."`
+	From []string `placeholder:"DIR" sep:"none" help:"With --heal: a copy of the store's folder to heal from. May be given several times, the first to be asked first."`
 }
 
 func (c *verifyCmd) Run(ctx context.Context, a *app) error {
@@ -26,20 +30,20 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 		}
 		return c.store(ctx, a)
 	}
-	if c.Receipt == "" || c.VKey == "" || c.Deep {
+	if c.Receipt == "" || c.VKey == "" || c.Deep || c.Heal || len(c.From) > 0 {
 		return usage{errors.New("a file is verified with --receipt and --vkey, and nothing else")}
 	}
 	return c.file(a)
 }
 
 func (c *verifyCmd) store(ctx context.Context, a *app) error {
-	s, err := a.openRead(ctx)
+	s, err := c.open(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	p := a.progress("verified", "")
-	r, err := s.Verify(ctx, stele.VerifyOptions{By: local, Deep: c.Deep,
+	r, err := s.Verify(ctx, stele.VerifyOptions{By: local, Deep: c.Deep, Heal: c.Heal,
 		Progress: func(done, total int64) { p.bytes.Store(done); p.ofBytes.Store(total) }})
 	p.end()
 	if err != nil {
@@ -54,14 +58,17 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 		}
 		fmt.Fprintf(a.stdout, "%s: %s\n", shown(problem.Where), shown(problem.What))
 	}
+	if err := c.healed(a, r.Healed); err != nil {
+		return err
+	}
 	if a.cli.JSON {
 		if err := a.document(map[string]any{"v": 1, "ok": r.OK(), "deep": c.Deep, "size": r.Size, "root": r.Root.String(), "segments": r.Segments, "packs": r.Packs,
-			"bodies": r.Bodies, "bytes": r.Bytes, "problems": len(r.Problems), "seconds": r.Took.Seconds()}); err != nil {
+			"bodies": r.Bodies, "bytes": r.Bytes, "problems": len(r.Problems), "healed": len(r.Healed), "seconds": r.Took.Seconds()}); err != nil {
 			return err
 		}
 	}
 	if !r.OK() {
-		return withHint(fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem")), "keep the data folder as it is, and bring what is damaged back from a copy")
+		return withHint(fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem")), "keep the data folder as it is, and bring what is damaged back from a copy: stele verify --deep --heal --from COPY")
 	}
 	a.say("verified %s, %s: every leaf, root and signature", entries(r.Size), count(r.Segments, "sealed segment"))
 	if c.Deep {
@@ -70,6 +77,49 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 		a.say("%s there; --deep reads every byte", packsThere(r.Packs))
 	}
 	a.say("size %d, root %s, %s in %s", r.Size, r.Root, size(r.Bytes), r.Took.Round(time.Millisecond))
+	return nil
+}
+
+// open opens the store as the flags need it.
+func (c *verifyCmd) open(ctx context.Context, a *app) (admin.Store, error) {
+	switch {
+	case !c.Heal && len(c.From) > 0:
+		return nil, usage{errors.New("--from goes with --heal")}
+	case !c.Heal:
+		return a.openRead(ctx)
+	case len(c.From) == 0:
+		return a.openWrite(ctx)
+	}
+	opt, err := a.options()
+	if err != nil {
+		return nil, err
+	}
+	var copies []stele.Copy
+	for _, folder := range c.From {
+		from, err := stele.FolderCopy(folder, folder)
+		if err != nil {
+			return nil, sourceError(err)
+		}
+		copies = append(copies, from)
+	}
+	opt.Copies = func() []stele.Copy { return copies }
+	// The folder itself: a server that holds it heals from its own copies.
+	s, err := stele.Open(ctx, a.data(), opt)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// healed tells of the files that were damaged and are whole now.
+func (c *verifyCmd) healed(a *app, files []verify.Problem) error {
+	for _, f := range files {
+		if !a.cli.JSON {
+			fmt.Fprintf(a.stdout, "%s: healed (%s)\n", shown(f.Where), shown(f.What))
+		} else if err := a.document(map[string]any{"v": 1, "healed": f.What, "where": f.Where}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -376,7 +376,7 @@ func (c *Client) KitConfirmed() (time.Time, error) {
 
 // Verify runs on the server; its progress and what it finds are streamed.
 func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report verify.StoreReport, err error) {
-	err = lines(ctx, c, "Verify", verifyArgs{opt.Deep}, func(l verifyLine) error {
+	err = lines(ctx, c, "Verify", verifyArgs{opt.Deep, opt.Heal}, func(l verifyLine) error {
 		if l.Total > 0 && opt.Progress != nil {
 			opt.Progress(l.Done, l.Total)
 		}

@@ -149,7 +149,7 @@ func serveVerify(ctx context.Context, q request, a verifyArgs, out io.Writer) er
 			f.Flush()
 		}
 	}
-	r, err := q.store.Verify(ctx, stele.VerifyOptions{By: q.by, Deep: a.Deep,
+	r, err := q.store.Verify(ctx, stele.VerifyOptions{By: q.by, Deep: a.Deep, Heal: a.Heal,
 		Progress: func(done, total int64) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -153,7 +153,7 @@ type parsedBucket struct {
 	At   stele.View
 }
 
-type verifyArgs struct{ Deep bool }
+type verifyArgs struct{ Deep, Heal bool }
 
 // verifyLine is progress, a problem or, last, the report.
 type verifyLine struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"stele/entry"
 	"stele/internal/engine"
@@ -102,7 +101,7 @@ func (s *Store) fromCopies(ctx context.Context, copies []engine.Copy, id *entry.
 			break
 		}
 	}
-	return nil, joined(why)
+	return nil, heal.Joined(why)
 }
 
 func (s *Store) fromCopy(ctx context.Context, e engine.Engine, id *entry.ID, place Place, length int64) ([]byte, error) {
@@ -124,23 +123,6 @@ func (s *Store) fromCopy(ctx context.Context, e engine.Engine, id *entry.ID, pla
 	}
 	return data, err
 }
-
-// joined joins errors on one line.
-func joined(errs []error) error {
-	texts := make([]string, len(errs))
-	for i, err := range errs {
-		texts[i] = err.Error()
-	}
-	return &joinedErrors{strings.Join(texts, "; "), errs}
-}
-
-type joinedErrors struct {
-	text string
-	errs []error
-}
-
-func (j *joinedErrors) Error() string   { return j.text }
-func (j *joinedErrors) Unwrap() []error { return j.errs }
 
 // healBehind has a pack healed while the caller goes on.
 func (s *Store) healBehind(name string, cause error) {
@@ -233,7 +215,7 @@ func (s *Store) healFrom(ctx context.Context, name [16]byte, seal *entry.Pack, w
 			break // another copy does not help
 		}
 	}
-	return fmt.Errorf("%w; copies: %w", why, joined(errs))
+	return fmt.Errorf("%w; copies: %w", why, heal.Joined(errs))
 }
 
 func (s *Store) replace(ctx context.Context, name [16]byte, seal *entry.Pack, c engine.Copy) (heal.Healed, error) {

@@ -16,6 +16,7 @@ import (
 	"hash"
 	"io"
 	"strconv"
+	"strings"
 
 	"stele/entry"
 	"stele/internal/engine"
@@ -175,3 +176,20 @@ func (p *prover) difference() Difference {
 	}
 	return d
 }
+
+// Joined joins what each copy said, on one line.
+func Joined(errs []error) error {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return &joined{strings.Join(texts, "; "), errs}
+}
+
+type joined struct {
+	text string
+	errs []error
+}
+
+func (j *joined) Error() string   { return j.text }
+func (j *joined) Unwrap() []error { return j.errs }

@@ -19,6 +19,7 @@ type file struct {
 	firstTime, lastTime int64  // microseconds since 1970
 
 	sealed bool
+	from   engine.Engine   // a copy that it is read from, where what is here is damaged and can't be replaced; else nil
 	view   *segment.Reader // while it is not sealed: its durable batches
 	users  sync.WaitGroup  // of view; Add only under Ledger.mu and while view is set
 }
@@ -53,7 +54,10 @@ func (l *Ledger) find(index uint64) (*file, error) {
 // acquire returns a reader of f's durable batches. The caller calls release when done.
 func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, release func(), err error) {
 	l.mu.RLock()
-	v, sealed := f.view, f.sealed
+	v, sealed, e := f.view, f.sealed, l.opt.Engine
+	if f.from != nil {
+		e = f.from
+	}
 	if sealed {
 		v = nil
 	}
@@ -67,7 +71,7 @@ func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, relea
 	if !sealed {
 		return nil, nil, ErrClosed
 	}
-	return l.open.acquire(ctx, l.opt.Engine, f.name, l.opt.Keys.Sealer)
+	return l.open.acquire(ctx, e, f.name, l.opt.Keys.Sealer)
 }
 
 // openFiles keeps the segments open that were read last: opening one costs the decoding of its table.
@@ -84,6 +88,7 @@ type openFile struct {
 	f     engine.File
 	users int
 	used  uint64
+	gone  bool // dropped: its last user closes it
 }
 
 const maxOpenFiles = 16
@@ -157,8 +162,22 @@ func (o *openFiles) evict() {
 func (o *openFiles) release(of *openFile) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if of.users--; of.users == 0 && o.closed {
+	if of.users--; of.users == 0 && (o.closed || of.gone) {
 		_ = of.f.Close()
+	}
+}
+
+// drop forgets a file that was replaced. Who reads it reads on in the old one.
+func (o *openFiles) drop(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	of := o.byName[name]
+	if of == nil {
+		return
+	}
+	delete(o.byName, name)
+	if of.gone = true; of.users == 0 {
+		_ = of.f.Close() // it was only read
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/engine"
+	"stele/internal/heal"
 	"stele/internal/keyring"
 	"stele/internal/segment"
 	"stele/tree"
@@ -120,6 +121,12 @@ type Options struct {
 	PublishEvery time.Duration // the least time between two published checkpoints; 0: 1 s
 	Published    Published     // nil: not kept
 	Seen         []Seen        // Open compares the ledger with them
+
+	// Copies, if set, gives the verified copies of the store elsewhere, in the order in which to ask them for a sealed segment that is damaged or gone. It is called during
+	// Open too.
+	Copies func() []engine.Copy
+	// Healed, if set, is told of each segment that was replaced, once that is durable. It must not wait for the ledger.
+	Healed func(heal.Healed)
 }
 
 const (
@@ -144,6 +151,7 @@ type Ledger struct {
 	workers sync.WaitGroup
 	failure atomic.Pointer[error]
 	ended   atomic.Pointer[SupersededError]
+	turns   heal.Turns
 	closing sync.Once
 	closed  error
 
@@ -174,6 +182,7 @@ type faults struct {
 	retryFsync          bool // an fsync that failed is tried again
 	reuseFileID         bool // recovery writes under the file key of the tail
 	removeFirst         bool // recovery removes the tails before their copy is published
+	replaceUnproven     bool // a copy replaces a segment whatever it is by then
 	skipSeen            bool // Open doesn't ask what others have seen
 	skipParent          bool // the handover of an epoch isn't checked
 	otherParent         bool // a new epoch names another root than that of the entries that it goes on with

@@ -43,6 +43,9 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 	} else {
 		err = l.compare(ctx)
 	}
+	if errors.Is(err, ErrBehind) && len(l.copies()) > 0 && l.healAtOpen(ctx, &damagedSegment{"", l.head.size, err}) == nil {
+		return Open(ctx, opt) // with more than before
+	}
 	if err != nil {
 		return nil, errors.Join(err, l.open.close())
 	}
@@ -65,16 +68,36 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 	return l, nil
 }
 
+// open opens what is there, after the heal of each segment that stands in the way.
 func open(ctx context.Context, opt Options, readOnly bool) (*Ledger, error) {
-	l, err := makeLedger(opt, readOnly)
-	if err != nil {
-		return nil, err
+	for tried := map[uint64]bool{}; ; {
+		l, opened, err := openOnce(ctx, opt, readOnly)
+		var d *damagedSegment
+		if err == nil || readOnly || !errors.As(err, &d) || !mendable(err) || tried[d.first] || len(l.copies()) == 0 {
+			return opened, err
+		}
+		tried[d.first] = true
+		if why := l.healAtOpen(ctx, d); why != nil {
+			return nil, fmt.Errorf("%w; %w", err, why)
+		}
 	}
+}
+
+// openOnce also returns what there was when it failed.
+func openOnce(ctx context.Context, opt Options, readOnly bool) (l, opened *Ledger, err error) {
+	if l, err = makeLedger(opt, readOnly); err != nil {
+		return nil, nil, err
+	}
+	opened, err = l.load(ctx)
+	return l, opened, err
+}
+
+func (l *Ledger) load(ctx context.Context) (*Ledger, error) {
 	if err := l.loadSealed(ctx); err != nil {
 		return nil, err
 	}
 	recover := l.recoverTails
-	if readOnly {
+	if l.readOnly {
 		recover = l.refuseTails
 	}
 	if err := recover(ctx); err != nil {
@@ -108,6 +131,7 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	}
 	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults, keys: keys,
 		apply: make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
+	l.turns.Now = opt.Clock.Monotonic
 	l.head.root = l.seq.frontier.Root()
 	l.queue.init()
 	l.publish.init()
@@ -167,10 +191,10 @@ func (l *Ledger) loadLink(ctx context.Context, k Link, groups *tree.Frontier) er
 		return segmentError(k.Name, err)
 	}
 	if h.StoreID != l.opt.Keys.StoreID || h.Epoch != k.Epoch || h.First != k.First {
-		return fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", k.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)
+		return &damagedSegment{k.Name, k.First, fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", k.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)}
 	}
 	if k.First != l.head.size {
-		return fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(k.First)-1, frame.ErrCorrupt)
+		return &damagedSegment{"", l.head.size, fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(k.First)-1, frame.ErrCorrupt)}
 	}
 	p, err := l.prove(k.Epoch, f, *groups)
 	if err == nil && f.Commit.Size > k.Limit {
@@ -187,10 +211,11 @@ func (l *Ledger) loadLink(ctx context.Context, k Link, groups *tree.Frontier) er
 }
 
 func segmentError(name string, err error) error {
+	_, first, _ := segment.ParseName(name)
 	if errors.Is(err, frame.ErrCorrupt) {
-		return fmt.Errorf("segment %s is damaged, copy it back from a backup: %w", name, err)
+		return &damagedSegment{name, first, fmt.Errorf("segment %s is damaged, copy it back from a backup: %w", name, err)}
 	}
-	return fmt.Errorf("segment %s: %w", name, err)
+	return &damagedSegment{name, first, fmt.Errorf("segment %s: %w", name, err)}
 }
 
 func (l *Ledger) readFooter(ctx context.Context, name string) (frame.Header, *segment.Footer, error) {

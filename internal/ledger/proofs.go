@@ -100,30 +100,36 @@ func (l *Ledger) eachLeaf(ctx context.Context, from, to uint64, fn func(leaf []b
 
 // leavesOf does the part of eachLeaf that one segment holds, and returns where that ends.
 func (l *Ledger) leavesOf(ctx context.Context, f *file, from, to uint64, fn func([]byte) error) (uint64, error) {
-	r, release, err := l.acquire(ctx, f)
+	var pairs []segment.Pair
+	err := l.healing(ctx, f, func() (err error) { pairs, err = l.pairsOf(ctx, f, from, to); return err })
 	if err != nil {
 		return 0, err
+	}
+	for i := range pairs {
+		if from, err = leavesOfPair(&pairs[i], from, f.within(to), fn); err != nil {
+			return 0, err
+		}
+	}
+	return from, nil
+}
+
+// pairsOf reads the pairs of a segment that hold entries from to to-1.
+func (l *Ledger) pairsOf(ctx context.Context, f *file, from, to uint64) ([]segment.Pair, error) {
+	r, release, err := l.acquire(ctx, f)
+	if err != nil {
+		return nil, err
 	}
 	defer release()
 	rows, to := r.Rows(), f.within(to)
 	first, ok := r.Find(from)
 	if !ok {
-		return 0, fmt.Errorf("segment %s hasn't got entry %d: %w", f.name, from, frame.ErrCorrupt)
+		return nil, fmt.Errorf("segment %s hasn't got entry %d: %w", f.name, from, frame.ErrCorrupt)
 	}
 	last := first + 1
 	for last < len(rows) && rows[last].First < to {
 		last++
 	}
-	pairs, err := r.Pairs(first, last)
-	if err != nil {
-		return 0, err
-	}
-	for i := range pairs {
-		if from, err = leavesOfPair(&pairs[i], from, to, fn); err != nil {
-			return 0, err
-		}
-	}
-	return from, nil
+	return r.Pairs(first, last)
 }
 
 func leavesOfPair(p *segment.Pair, from, to uint64, fn func([]byte) error) (uint64, error) {

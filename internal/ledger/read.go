@@ -17,6 +17,11 @@ func (l *Ledger) Entry(ctx context.Context, index uint64) (e entry.Entry, leaf, 
 	if err != nil {
 		return entry.Entry{}, nil, nil, err
 	}
+	err = l.healing(ctx, f, func() (err error) { e, leaf, private, err = l.entryOf(ctx, f, index); return err })
+	return e, leaf, private, err
+}
+
+func (l *Ledger) entryOf(ctx context.Context, f *file, index uint64) (e entry.Entry, leaf, private []byte, err error) {
 	r, release, err := l.acquire(ctx, f)
 	if err != nil {
 		return entry.Entry{}, nil, nil, fmt.Errorf("couldn't read entry %d: %w", index, err)
@@ -68,7 +73,7 @@ func (l *Ledger) Entries(ctx context.Context, from, to uint64, fn func(*entry.En
 		go func() {
 			var scratch segment.Scratch
 			for p := range work {
-				p.entries, p.err = l.decodePiece(ctx, p, &scratch)
+				p.err = l.healing(ctx, p.file, func() (err error) { p.entries, err = l.decodePiece(ctx, p, &scratch); return err })
 				close(p.done)
 			}
 		}()
@@ -100,7 +105,7 @@ func (l *Ledger) cut(ctx context.Context, from, to uint64, work, order chan<- *p
 		f, err := l.find(from)
 		p := &piece{file: f, from: from, to: to, err: err, done: make(chan struct{})}
 		if err == nil {
-			p.to, p.err = l.pieceEnd(ctx, f, from, to)
+			p.err = l.healing(ctx, f, func() (err error) { p.to, err = l.pieceEnd(ctx, f, from, to); return err })
 		}
 		bad := p.err != nil
 		if bad {
@@ -182,12 +187,12 @@ func (l *Ledger) decodePiece(ctx context.Context, p *piece, scratch *segment.Scr
 }
 
 // SizeAt is the number of entries whose time is not after t.
-func (l *Ledger) SizeAt(ctx context.Context, t time.Time) (uint64, error) {
+func (l *Ledger) SizeAt(ctx context.Context, t time.Time) (size uint64, err error) {
 	at := t.UnixMicro()
 	l.mu.RLock()
 	files := l.segments
 	i := sort.Search(len(files), func(i int) bool { return files[i].first == files[i].end || files[i].lastTime > at })
-	size := l.head.size
+	size = l.head.size
 	var f *file
 	if i < len(files) && files[i].first < files[i].end {
 		f = files[i]
@@ -196,6 +201,12 @@ func (l *Ledger) SizeAt(ctx context.Context, t time.Time) (uint64, error) {
 	if f == nil {
 		return size, nil
 	}
+	err = l.healing(ctx, f, func() (err error) { size, err = l.sizeIn(ctx, f, at); return err })
+	return size, err
+}
+
+// sizeIn is SizeAt where the moment lies within f.
+func (l *Ledger) sizeIn(ctx context.Context, f *file, at int64) (uint64, error) {
 	r, release, err := l.acquire(ctx, f)
 	if err != nil {
 		return 0, fmt.Errorf("couldn't find the size at a time: %w", err)

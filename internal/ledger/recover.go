@@ -209,7 +209,7 @@ func (r *recovery) batch(b checkedBatch) error {
 		return nil
 	}
 	if c.First != size {
-		return fmt.Errorf("it goes on at entry %d where %d is missing: %w", c.First, size, frame.ErrCorrupt)
+		return &damagedSegment{"", size, fmt.Errorf("it goes on at entry %d where %d is missing: %w", c.First, size, frame.ErrCorrupt)}
 	}
 	if last := max(l.head.commit.Time, r.last.Time); size > 0 && b.firstTime < last {
 		return fmt.Errorf("entry %d is older than the one before: %w", size, frame.ErrCorrupt)
