@@ -87,69 +87,56 @@ func (s *server) objects(t *testing.T, bucket string) (n int) {
 	return n
 }
 
-// source yields the same bytes as a reader that can be read again, and as one that can't.
+// sources yield the same bytes as a reader that can be read again, and as one that can't.
 func sources(b []byte) map[string]io.Reader {
 	return map[string]io.Reader{"Seeker": bytes.NewReader(b), "Stream": iotest.HalfReader(bytes.NewReader(b))}
 }
 
-// TestLostReply: an upload whose reply is lost is created, once, whatever is said to its repetition; another's file is never taken for it.
-func TestLostReply(t *testing.T) {
-	for name, s := range servers(t) {
-		for _, k := range []kind{plain, versioned} {
-			for _, lost := range []int{0, 1, 4} { // of four attempts
-				t.Run(name+k.String(), func(t *testing.T) {
-					bucket := s.bucket(t, k)
-					want := content(2 << 20)
-					e, p := s.through(t, bucket, on("PUT", lost, loseReply))
-					if err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want)); err != nil {
-						t.Fatalf("Create whose reply was lost %d times = %v", lost, err)
-					}
-					if p.hurt != min(lost, 4) {
-						t.Errorf("%d replies were lost, want %d: the test proves nothing", p.hurt, lost)
-					}
-					s.wantFile(t, bucket, "packs/p", want)
-					if n := s.objects(t, bucket); n != 1 {
-						t.Errorf("%d versions and uploads are there, want 1", n)
-					}
-					// The same bytes by another: a refusal, and through a lost reply too.
-					e, _ = s.through(t, bucket, on("PUT", 1, loseReply))
-					if err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want)); !errors.Is(err, engine.ErrExist) {
-						t.Errorf("Create of another's name = %v, want ErrExist", err)
-					}
-				})
-			}
+// testLostReply: an upload whose reply is lost is created, once, whatever is said to its repetition; another's file is never taken for it.
+func testLostReply(t *testing.T, s *server, k kind) {
+	for _, lost := range []int{0, 1, 4} { // of four attempts
+		bucket := s.bucket(t, k)
+		want := content(2 << 20)
+		e, p := s.through(t, bucket, on("PUT", lost, loseReply))
+		if err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want)); err != nil {
+			t.Fatalf("Create whose reply was lost %d times = %v", lost, err)
+		}
+		if p.hurt != lost {
+			t.Errorf("%d replies were lost, want %d: the test proves nothing", p.hurt, lost)
+		}
+		s.wantFile(t, bucket, "packs/p", want)
+		if n := s.objects(t, bucket); n != 1 {
+			t.Errorf("%d versions and uploads are there, want 1", n)
+		}
+		// The same bytes by another: a refusal, and through a lost reply too.
+		e, _ = s.through(t, bucket, on("PUT", 1, loseReply))
+		if err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want)); !errors.Is(err, engine.ErrExist) {
+			t.Errorf("Create of another's name = %v, want ErrExist", err)
 		}
 	}
 }
 
-// TestCutUpload: an upload that is cut leaves nothing; it is repeated, from any kind of source.
-func TestCutUpload(t *testing.T) {
+// testCutUpload: an upload that is cut leaves nothing; it is repeated, from any kind of source.
+func testCutUpload(t *testing.T, s *server, k kind) {
 	want := content(3 << 20)
-	for name, s := range servers(t) {
-		for kind, r := range sources(want) {
-			t.Run(name+kind, func(t *testing.T) {
-				bucket := s.bucket(t, plain)
-				e, p := s.through(t, bucket, on("PUT", 2, cutUpload))
-				if err := e.Create(t.Context(), "packs/p", int64(len(want)), r); err != nil {
-					t.Fatalf("Create that was cut twice = %v", err)
-				}
-				if p.hurt != 2 {
-					t.Errorf("%d uploads were cut, want 2: the test proves nothing", p.hurt)
-				}
-				s.wantFile(t, bucket, "packs/p", want)
-			})
+	for kind, r := range sources(want) {
+		bucket := s.bucket(t, k)
+		e, p := s.through(t, bucket, on("PUT", 2, cutUpload))
+		if err := e.Create(t.Context(), "packs/p", int64(len(want)), r); err != nil {
+			t.Fatalf("%s: Create that was cut twice = %v", kind, err)
 		}
-		t.Run(name+"Always", func(t *testing.T) {
-			bucket := s.bucket(t, plain)
-			e, _ := s.through(t, bucket, on("PUT", 100, cutUpload))
-			err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want))
-			if !errors.Is(err, s3.ErrUnreachable) {
-				t.Errorf("Create that is always cut = %v, want ErrUnreachable", err)
-			}
-			if n := s.objects(t, bucket); n != 0 {
-				t.Errorf("%d objects and uploads are left of it", n)
-			}
-		})
+		if p.hurt != 2 {
+			t.Errorf("%s: %d uploads were cut, want 2: the test proves nothing", kind, p.hurt)
+		}
+		s.wantFile(t, bucket, "packs/p", want)
+	}
+	bucket := s.bucket(t, k)
+	e, _ := s.through(t, bucket, on("PUT", 100, cutUpload))
+	if err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want)); !errors.Is(err, s3.ErrUnreachable) {
+		t.Errorf("Create that is always cut = %v, want ErrUnreachable", err)
+	}
+	if n := s.objects(t, bucket); n != 0 {
+		t.Errorf("%d objects and uploads are left of it", n)
 	}
 }
 
@@ -185,7 +172,7 @@ func TestMute(t *testing.T) {
 		t.Errorf("Open whose context ends = %v, want Canceled", err)
 	}
 	// One mute moment is ridden out.
-	e, _ = s.through(t, bucket, on("GET", 1, mute), short)
+	e, _ = s.through(t, bucket, on("GET", 1, mute), func(o *s3.Options) { o.Timeout = time.Second })
 	if f := openFile(t, e, "packs/p"); f.Size() != int64(len(want)) {
 		t.Error("another size")
 	}

@@ -11,15 +11,9 @@ import (
 	"stele/internal/engine"
 )
 
-// TestLock: what is created is locked against everybody; a renewal lengthens and never shortens; Remove says that it is for later.
-func TestLock(t *testing.T) {
-	for name, s := range servers(t) {
-		t.Run(name, func(t *testing.T) { testLock(t, s) })
-	}
-}
-
-func testLock(t *testing.T, s *server) {
-	bucket := s.bucket(t, locking)
+// testLock: what is created is locked against everybody; a renewal lengthens and never shortens; Remove says that it is for later.
+func testLock(t *testing.T, s *server, k kind) {
+	bucket := s.bucket(t, k)
 	opt := s.options(bucket)
 	opt.LockFor = time.Hour
 	e, f := probed(t, opt)

@@ -51,9 +51,13 @@ const (
 
 func (k kind) String() string { return [...]string{"Plain", "Versioned", "Locking"}[k] }
 
-// servers are what the tests run against. One that is not installed is missing: an error where CI is "true" and it is the gate that installs it.
+// servers are what the tests run against; with -short Stele alone. One that is not installed is left out by name; an error where CI is "true" and the gate
+// installs it.
 func servers(t *testing.T) map[string]*server {
 	all := map[string]*server{"Stele": steleServer(t)}
+	if testing.Short() {
+		return all
+	}
 	if s := versitygwServer(t); s != nil {
 		all["Versitygw"] = s
 	}
@@ -232,13 +236,31 @@ func unprobed(t testing.TB, opt s3.Options) *s3.S3 {
 	return e
 }
 
-// TestConformance: a bucket is an engine, on each server and in each kind of bucket.
-func TestConformance(t *testing.T) {
+// TestServers is what holds on every server, in each kind of bucket.
+func TestServers(t *testing.T) {
 	for name, s := range servers(t) {
-		for _, k := range []kind{plain, versioned, locking} {
-			t.Run(name+k.String(), func(t *testing.T) {
-				enginetest.Run(t, func(t testing.TB) engine.Engine { return s.open(t, k) })
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			for _, k := range []kind{plain, versioned, locking} {
+				t.Run("Conformance"+k.String(), func(t *testing.T) {
+					enginetest.Run(t, func(t testing.TB) engine.Engine { return s.open(t, k) })
+				})
+			}
+			for _, c := range []struct {
+				name  string
+				kinds []kind
+				test  func(*testing.T, *server, kind)
+			}{
+				{"Probe", []kind{plain, versioned, locking}, testProbe},
+				{"WrongCredentials", []kind{plain}, testWrongCredentials},
+				{"LostReply", []kind{plain, versioned}, testLostReply},
+				{"CutUpload", []kind{plain}, testCutUpload},
+				{"Thief", []kind{versioned, locking}, testThief},
+				{"Lock", []kind{locking}, testLock},
+			} {
+				for _, k := range c.kinds {
+					t.Run(c.name+k.String(), func(t *testing.T) { c.test(t, s, k) })
+				}
+			}
+		})
 	}
 }

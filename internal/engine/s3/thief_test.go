@@ -36,15 +36,7 @@ func (th *thief) hide(name string) {
 	}
 }
 
-// TestThief: on a versioned bucket junk and delete markers over every object change nothing in what is listed, read and created.
-func TestThief(t *testing.T) {
-	for name, s := range servers(t) {
-		for _, k := range []kind{versioned, locking} {
-			t.Run(name+k.String(), func(t *testing.T) { testThief(t, s, k) })
-		}
-	}
-}
-
+// testThief: on a versioned bucket junk and delete markers over every object change nothing in what is listed, read and created.
 func testThief(t *testing.T, s *server, k kind) {
 	bucket := s.bucket(t, k)
 	e, _ := probed(t, s.options(bucket))
