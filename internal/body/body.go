@@ -147,8 +147,9 @@ type Store struct {
 
 	mu      sync.Mutex
 	packs   map[[16]byte]*packState
-	extra   map[entry.ID]Place // read-only: chunks of packs that Places does not know
-	pending map[entry.ID]Place // faults.dedupUnsynced only
+	grown   map[*openPack]struct{} // packs that grow
+	extra   map[entry.ID]Place     // read-only: chunks of packs that Places does not know
+	pending map[entry.ID]Place     // faults.dedupUnsynced only
 }
 
 // packState is a pack that is there, sealed or growing.

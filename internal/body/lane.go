@@ -214,6 +214,7 @@ func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID
 	p.w = pack.NewWriter(file, frame.Header{KeyID: keyID, FileID: id, Epoch: s.opt.Epoch, StoreID: s.opt.StoreID}, sealer)
 	s.mu.Lock()
 	s.packs[name] = &packState{open: p}
+	s.grown[p] = struct{}{}
 	s.mu.Unlock()
 	return p, nil
 }
@@ -228,6 +229,7 @@ func (s *Store) discard(p *openPack) {
 	_ = p.grow.Close()
 	s.mu.Lock()
 	delete(s.packs, p.name)
+	delete(s.grown, p)
 	s.mu.Unlock()
 }
 
@@ -363,6 +365,7 @@ func (s *Store) publish(p *openPack) {
 	if st := s.packs[p.name]; st != nil && st.open == p {
 		st.open = nil
 	}
+	delete(s.grown, p)
 	last := p.refs == 0
 	p.closing = true
 	s.mu.Unlock()

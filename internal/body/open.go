@@ -34,7 +34,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if app == nil && !opt.ReadOnly {
 		return nil, errors.New("couldn't open the bodies: the engine can't append, open them read-only")
 	}
-	s := &Store{opt: opt, app: app, filter: newFilter(), lists: newListCache(), packs: map[[16]byte]*packState{}}
+	s := &Store{opt: opt, app: app, filter: newFilter(), lists: newListCache(), packs: map[[16]byte]*packState{}, grown: map[*openPack]struct{}{}}
 	s.files = newFileCache(s)
 	if s.turns.Now = opt.Monotonic; s.turns.Now == nil {
 		start := time.Now()
@@ -382,6 +382,7 @@ func (s *Store) closeOpen() {
 	for _, st := range s.packs {
 		if st.open != nil {
 			_ = st.open.grow.Close()
+			delete(s.grown, st.open)
 			st.open = nil
 		}
 	}

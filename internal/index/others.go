@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
+
+	"stele/entry"
 )
 
 // Buckets returns the current incarnations, or those at a size, in order of name.
@@ -132,6 +134,20 @@ func (db *DB) Pins() (out []Pin, err error) {
 	err = db.each([]byte{famPin}, func(_, v []byte) error {
 		p, err := parseJSON[Pin](v)
 		out = append(out, p)
+		return err
+	})
+	return out, err
+}
+
+// NamedValue is what a name of a type is now.
+type NamedValue struct{ Name, Value string }
+
+// Named returns the present values of all names of a type, in order of name: the targets, the standbys.
+func (db *DB) Named(t entry.Type) (out []NamedValue, err error) {
+	prefix := named(famConfig, NamedBy(t, ""))
+	err = db.each(prefix, func(k, v []byte) error {
+		s, err := parseJSON[Setting](v)
+		out = append(out, NamedValue{string(k[len(prefix):]), s.Value})
 		return err
 	})
 	return out, err

@@ -107,6 +107,8 @@ type Options struct {
 	Engine engine.Engine    // an engine.Appender, unless opened read-only
 	Keys   *keyring.Keyring // of the newest epoch of which there is a segment
 	Clock  Clock            // nil: SystemClock
+	// VKey is for Follow without keys: the verifier key whose commits are followed. Keys then has the store id and the epoch only.
+	VKey string
 
 	// Apply derives what is derived from entries: one batch at a time, in order, on a goroutine of its own. After its error the
 	// ledger has failed. nil: nothing is derived.

@@ -117,17 +117,15 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	if opt.PublishEvery <= 0 {
 		opt.PublishEvery = defaultPublishEvery
 	}
-	key, err := opt.Keys.SigningKey()
+	signer, err := opt.signer()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
 	}
-	signer, err := tree.NewSigner(opt.Keys.Origin(), key)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
-	}
-	keys, err := verifiers(opt.Keys)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
+	keys := map[uint32][]*tree.Verifier{opt.Keys.Epoch: {signer.Verifier}}
+	if opt.VKey == "" {
+		if keys, err = verifiers(opt.Keys); err != nil {
+			return nil, fmt.Errorf("couldn't open the ledger: %w", err)
+		}
 	}
 	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults, keys: keys,
 		apply: make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
@@ -136,6 +134,19 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	l.queue.init()
 	l.publish.init()
 	return l, nil
+}
+
+// signer is the keyring's, or for a follower without keys one that can only verify.
+func (o *Options) signer() (*tree.Signer, error) {
+	if o.VKey != "" {
+		v, err := tree.NewVerifier(o.VKey)
+		return &tree.Signer{Verifier: v}, err
+	}
+	key, err := o.Keys.SigningKey()
+	if err != nil {
+		return nil, err
+	}
+	return tree.NewSigner(o.Keys.Origin(), key)
 }
 
 // testFaults are the faults of every ledger opened from now on; see export_test.go.

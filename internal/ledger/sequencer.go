@@ -252,13 +252,18 @@ func (l *Ledger) show(c segment.Commit, groups []tree.Hash) {
 	l.groups = append(l.groups, groups...)
 	l.blocks = tree.BlockHashes(l.blocks, l.groups)
 	l.newest = append(l.newest, s.batch.hashes...)
-	// Keep the last, incomplete group and the one before it; whole groups older than that are read from their segments.
-	if keep := c.Size &^ (tree.GroupSize - 1); keep > tree.GroupSize && keep-tree.GroupSize > l.newestAt && len(l.newest) > 8*tree.GroupSize {
+	l.trim()
+	l.segments[len(l.segments)-1].grow(s.active.View(), c)
+	l.publish.kick()
+}
+
+// trim keeps the leaf hashes of the last, incomplete group and of the one before it; whole groups older than that are read from their segments. l.mu is held.
+func (l *Ledger) trim() {
+	keep := l.head.size &^ (tree.GroupSize - 1)
+	if keep > tree.GroupSize && keep-tree.GroupSize > l.newestAt && len(l.newest) > 8*tree.GroupSize {
 		l.newest = append([]tree.Hash(nil), l.newest[keep-tree.GroupSize-l.newestAt:]...)
 		l.newestAt = keep - tree.GroupSize
 	}
-	l.segments[len(l.segments)-1].grow(s.active.View(), c)
-	l.publish.kick()
 }
 
 // runApply is the goroutine that derives and wakes.

@@ -26,6 +26,14 @@ type Pair struct {
 	privates     []byte // what the privates frame seals
 	privatesZstd bool
 	hasPrivates  bool // false if it was read without a key
+
+	off int64 // where its frames begin, if it was read by a Scanner
+	len uint32
+}
+
+// Row says where a pair that a Scanner returned is in the scanned file.
+func (p *Pair) Row() Row {
+	return Row{First: p.First, Count: uint32(p.Count), Len: p.len, Off: p.off, LastTime: p.LastTime}
 }
 
 // End is the index behind the pair's last entry.

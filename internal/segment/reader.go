@@ -121,6 +121,27 @@ func NewReader(r io.ReaderAt, h frame.Header, f *Footer, keys Keys) (*Reader, er
 	return &Reader{Header: h, r: r, sealer: s, rows: rows, first: f.FirstTime}, nil
 }
 
+// NewView reads the pairs of a segment that grows under another writer's hand: rows tells where they are, first is the time of the first entry.
+func NewView(r io.ReaderAt, h frame.Header, rows []Row, first int64, keys Keys) (*Reader, error) {
+	s, err := keys.sealer(&h)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{Header: h, r: r, sealer: s, rows: rows, first: first}, nil
+}
+
+// EndBytes is where the last batch ends, its commit included, in a segment that grows: what is before it was durable when the reader was made.
+func (r *Reader) EndBytes() int64 {
+	if len(r.rows) == 0 {
+		return frame.HeaderSize
+	}
+	last := r.rows[len(r.rows)-1]
+	return last.Off + int64(last.Len) + frame.FrameHeaderSize + commitSize
+}
+
+// ReadAt reads the file's bytes as they lie there.
+func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.r.ReadAt(p, off) }
+
 // FirstTime is the time of the first entry, microseconds since 1970.
 func (r *Reader) FirstTime() int64 { return r.first }
 

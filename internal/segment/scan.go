@@ -59,8 +59,27 @@ func (s *Scanner) Next() (Batch, error) {
 	if b.Commit.First != s.next {
 		return Batch{}, fmt.Errorf("batch of entry %d where %d should be: %w", b.Commit.First, s.next, frame.ErrCorrupt)
 	}
+	for i := range b.Pairs {
+		b.Pairs[i].off += s.off
+	}
 	s.off, s.next, s.number = s.off+int64(n), b.Commit.Size, s.number+uint32(2*len(b.Pairs))+1
 	return b, nil
+}
+
+// Grow tells the scanner that the file is sizeBytes long by now: where it ended because there was no more, Next goes on. The bytes that were there have not changed.
+func (s *Scanner) Grow(sizeBytes int64) {
+	s.win.size = sizeBytes
+	if s.footer == nil && (errors.Is(s.why, frame.ErrEnd) || errors.Is(s.why, frame.ErrTorn)) {
+		s.why, s.begun = nil, s.begun && s.off > 0
+	}
+}
+
+// Ended says why Next returned io.EOF: frame.ErrEnd or frame.ErrTorn where the file has no further whole batch yet, nil at the footer, else frame.ErrCorrupt.
+func (s *Scanner) Ended() error {
+	if s.footer != nil {
+		return nil
+	}
+	return s.why
 }
 
 func orEOF(err error) error {
@@ -270,6 +289,7 @@ func (w *window) commits(off int64, fn func(c Commit, end int64)) error {
 func parseBatch(b []byte, number uint32, s *frame.Sealer) (Batch, int, error) {
 	var out Batch
 	var leaves *frame.Frame
+	begin := 0 // of leaves
 	for off := 0; ; number++ {
 		fr, n, err := frame.Parse(b[off:])
 		if err != nil {
@@ -281,7 +301,7 @@ func parseBatch(b []byte, number uint32, s *frame.Sealer) (Batch, int, error) {
 		off += n
 		switch {
 		case leaves == nil && fr.Kind == frame.KindLeaves:
-			leaves = &fr
+			leaves, begin = &fr, off-n
 		case leaves != nil && fr.Kind == frame.KindPrivates:
 			p, err := parsePair(*leaves, fr, s)
 			if err != nil {
@@ -290,6 +310,7 @@ func parseBatch(b []byte, number uint32, s *frame.Sealer) (Batch, int, error) {
 			if k := len(out.Pairs); k > 0 && out.Pairs[k-1].End() != p.First {
 				return Batch{}, 0, fmt.Errorf("pair of entry %d out of order: %w", p.First, frame.ErrCorrupt)
 			}
+			p.off, p.len = int64(begin), uint32(off-begin)
 			out.Pairs, leaves = append(out.Pairs, p), nil
 		case leaves == nil && fr.Kind == frame.KindCommit && len(out.Pairs) > 0:
 			out.Commit, err = ParseCommit(fr.Body)
