@@ -166,6 +166,9 @@ func (s *Store) housekeep() {
 		<-s.stop
 		cancel()
 	}()
+	if err := s.wrapKeys(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("couldn't wrap the keyring to the admitted standbys", "err", err)
+	}
 	if err := errors.Join(s.unsealed(ctx), s.healMissing(ctx)); err != nil && ctx.Err() == nil {
 		s.log.Error("couldn't compare the packs with their seal entries", "err", err)
 	}

@@ -82,6 +82,7 @@ type Store struct {
 	// superseded is set before that too: the folder is marked, and is opened to bring it in order.
 	superseded bool
 
+	changed   changed
 	denials   denials
 	seals     seals
 	heals     heals
@@ -93,6 +94,11 @@ type Store struct {
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
 	readers  map[*bodyReader]bool // open, and perhaps fetching ahead
+
+	standby bool // it follows: see Standby
+
+	wrapping   sync.Mutex // one wraps the keyring at a time
+	recipients []string   // of the newest keyring, nil: those of keys; guarded by wrapping
 
 	inside inside
 	life   context.Context // ends when Close begins
@@ -202,6 +208,9 @@ func (s *Store) onDisk() bool { return s.fs == vfs.Default }
 func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
 
 func (s *Store) checkIsStore() error {
+	if _, err := s.fs.Stat(s.path(fileStandby)); err == nil {
+		return fmt.Errorf("%w --data %s", ErrStandby, s.dir)
+	}
 	if text, err := readFile(s.fs, s.path(fileFormat)); err == nil {
 		return s.checkFormat(string(text))
 	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrNotExist) {
@@ -263,7 +272,7 @@ func (s *Store) sweep() error {
 		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
 	}
 	for _, n := range names {
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded} {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted} {
 			if strings.HasPrefix(n, ours+".") && strings.HasSuffix(n, ".tmp") {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)
@@ -368,7 +377,7 @@ func (s *Store) ledgerOptions() ledger.Options {
 
 func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 	opt := s.ledgerOptions()
-	opt.Apply = func(batch []entry.Entry) error { return s.index.Apply(batch) } // the index may be made anew below
+	opt.Apply = s.apply
 	opt.Rotated = func() { s.flushIndex() }
 	opt.Seen = []ledger.Seen{{By: "the index", Size: s.index.Size()}}
 	var l *ledger.Ledger
@@ -401,6 +410,12 @@ func (s *Store) catchUp(ctx context.Context) error {
 	both.Go(func() error { return s.replay(ctx, s.led()) })
 	both.Go(func() error { return s.openBody(ctx) })
 	return both.Wait()
+}
+
+// apply derives what is derived from a durable batch, and tells those who follow. The index may have been made anew since Open.
+func (s *Store) apply(batch []entry.Entry) error {
+	s.changed.tell(0)
+	return s.index.Apply(batch)
 }
 
 // ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.

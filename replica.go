@@ -1,0 +1,181 @@
+package stele
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+// ReplicaFile is a file of the store as one that copies it sees it.
+type ReplicaFile struct {
+	Name   string `json:"name"`
+	ID     string `json:"id,omitempty"` // of a segment: its file id, 64 hex digits. After a crash another file may have the name
+	Size   int64  `json:"size"`         // bytes; of a file that grows, those that its last fsync covers
+	Sealed bool   `json:"sealed"`
+}
+
+// ReplicaState is where a store stands, for one that follows it. What the growing files hold belongs to entries below Size, or to none yet.
+type ReplicaState struct {
+	Size       uint64        `json:"size"`
+	Checkpoint []byte        `json:"checkpoint"` // of Size
+	From       uint64        `json:"from"`
+	Proof      []tree.Hash   `json:"proof"`    // that the ledger of Size begins with that of From; none if From is 0 or beyond Size
+	Keyrings   int           `json:"keyrings"` // how often the keyring was wrapped anew since this process began
+	Growing    []ReplicaFile `json:"growing"`
+}
+
+// changed tells those who wait that the ledger has grown, or that there is a new keyring.
+type changed struct {
+	mu       sync.Mutex
+	ch       chan struct{} // closed by the next change
+	keyrings int
+}
+
+// wait returns a channel that the next change closes.
+func (c *changed) wait() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ch == nil {
+		c.ch = make(chan struct{})
+	}
+	return c.ch
+}
+
+func (c *changed) tell(keyrings int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keyrings += keyrings
+	if c.ch != nil {
+		close(c.ch)
+		c.ch = nil
+	}
+}
+
+// ReplicaState returns where the store stands. With wait it returns once the ledger is beyond from, or there is another number of keyrings than that, or ctx
+// ends, whatever comes first: the state is the newest in each case.
+func (s *Store) ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (ReplicaState, error) {
+	if err := s.enter(); err != nil {
+		return ReplicaState{}, err
+	}
+	defer s.leave()
+	ctx, cancel := s.untilClosed(ctx)
+	defer cancel()
+	for {
+		next := s.changed.wait()
+		s.changed.mu.Lock()
+		now := s.changed.keyrings
+		s.changed.mu.Unlock()
+		if !wait || s.led().Size() > from || now != keyrings {
+			break
+		}
+		select {
+		case <-next:
+			continue
+		case <-ctx.Done():
+		}
+		wait = false
+	}
+	if s.closing() {
+		return ReplicaState{}, ErrClosed
+	}
+	return s.replicaState(from)
+}
+
+// replicaState looks at the ledger first, then at the packs: so they hold whatever entries below its size name.
+func (s *Store) replicaState(from uint64) (ReplicaState, error) {
+	note, size, growing := s.led().Growing()
+	st := ReplicaState{Size: size, Checkpoint: note, From: from}
+	for _, g := range growing {
+		st.Growing = append(st.Growing, ReplicaFile{Name: g.Name, ID: hex.EncodeToString(g.FileID[:]), Size: g.DurableBytes})
+	}
+	for _, g := range s.body.Growing() {
+		if g.DurableBytes > 0 {
+			st.Growing = append(st.Growing, ReplicaFile{Name: g.Name, Size: g.DurableBytes})
+		}
+	}
+	s.changed.mu.Lock()
+	st.Keyrings = s.changed.keyrings
+	s.changed.mu.Unlock()
+	if from > 0 && from <= size {
+		var err error
+		if st.Proof, err = s.led().Consistency(s.life, from, size); err != nil {
+			return st, s.closedOr(translate(err))
+		}
+	}
+	return st, nil
+}
+
+// ReplicaFiles calls fn for each sealed file in a folder of the store, in order of name.
+func (s *Store) ReplicaFiles(ctx context.Context, folder string, fn func(ReplicaFile) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	err := s.eng.List(ctx, folder, func(i engine.Info) error {
+		return fn(ReplicaFile{Name: i.Name, Size: i.SizeBytes, Sealed: true})
+	})
+	if errors.Is(err, engine.ErrName) {
+		return fmt.Errorf("%w: %w", ErrBadName, err)
+	}
+	return translate(err)
+}
+
+// ReplicaRead reads up to n bytes at off of a file, sealed or growing, and says what file that is; fewer only where it ends. ErrNoKey: there is no such file.
+func (s *Store) ReplicaRead(ctx context.Context, name string, off int64, n int) (ReplicaFile, []byte, error) {
+	if err := s.enter(); err != nil {
+		return ReplicaFile{}, nil, err
+	}
+	defer s.leave()
+	if err := engine.CheckName(name); err != nil || off < 0 || n < 0 {
+		return ReplicaFile{}, nil, fmt.Errorf("%w: %q from %d", ErrBadName, name, off)
+	}
+	f, r, release, err := s.replicaOpen(ctx, name)
+	if err != nil {
+		return f, nil, err
+	}
+	defer release()
+	if off > f.Size {
+		return f, nil, fmt.Errorf("%w: byte %d of %d of %s", ErrBadRange, off, f.Size, name)
+	}
+	if _, _, ok := segment.ParseName(name); ok {
+		head := make([]byte, frame.HeaderSize)
+		if _, err := r.ReadAt(head, 0); err != nil {
+			return f, nil, fmt.Errorf("couldn't read %s: %w", name, err)
+		}
+		h, err := frame.ParseHeader(head, frame.MagicSegment)
+		if err != nil {
+			return f, nil, translate(err)
+		}
+		f.ID = hex.EncodeToString(h.FileID[:])
+	}
+	b := make([]byte, min(int64(n), f.Size-off))
+	if k, err := r.ReadAt(b, off); k < len(b) {
+		return f, nil, fmt.Errorf("couldn't read %s: %w", name, errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return f, b, nil
+}
+
+// replicaOpen looks among growing files first: one that is sealed meanwhile is found under its name then.
+func (s *Store) replicaOpen(ctx context.Context, name string) (ReplicaFile, io.ReaderAt, func(), error) {
+	for _, open := range []func(string) (io.ReaderAt, int64, func(), bool){s.led().OpenGrowing, s.body.OpenGrowing} {
+		if r, size, release, ok := open(name); ok {
+			return ReplicaFile{Name: name, Size: size}, r, release, nil
+		}
+	}
+	f, err := s.eng.Open(ctx, name)
+	if errors.Is(err, engine.ErrNotExist) {
+		return ReplicaFile{}, nil, nil, fmt.Errorf("%w: file %s", ErrNoKey, name)
+	}
+	if err != nil {
+		return ReplicaFile{}, nil, nil, translate(err)
+	}
+	return ReplicaFile{Name: name, Size: f.Size(), Sealed: true}, f, func() { _ = f.Close() }, nil
+}

@@ -1,0 +1,588 @@
+package stele
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+
+	"stele/entry"
+	"stele/internal/body"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/engine/dir"
+	"stele/internal/follow"
+	"stele/internal/frame"
+	"stele/internal/index"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+	"stele/internal/pack"
+	"stele/tree"
+)
+
+// Files of a standby's folder, beside those of a store.
+const (
+	fileStandby  = "standby"  // whom it follows, and since when pinned (JSON); while it is there the folder is no store yet
+	fileAccepted = "accepted" // the newest checkpoint that was accepted: a signed note
+)
+
+// ErrStandby: the folder is a standby's, which takes no writes. It is ErrReadOnly too.
+var ErrStandby = fmt.Errorf("%w: this is a standby. Write to the primary, or make this one the primary with `stele promote`", ErrReadOnly)
+
+// StandbyPin is what a standby holds fast of the store that it follows.
+type StandbyPin struct {
+	Store   string `json:"store"` // id
+	VKey    string `json:"vkey"`
+	From    string `json:"from"`
+	Keyless bool   `json:"keyless"`
+}
+
+// Standby is a store that follows another one: byte copies of its files, and an index of its own. It reads as any store does and takes no writes. One goroutine
+// follows; readers may be beside it.
+//
+// An entry counts here once it was checked (its leaf, its private part, its place and time; the tree that it makes, and the signature on that; that it shortens no lock; that
+// every chunk it names is here and durable), its segment was fsynced and the checkpoint that covers it was kept: in this order.
+type Standby struct {
+	*Store   // nil without keys
+	Pin      StandbyPin
+	follower *ledger.Follower
+	files    *follow.Files
+	packs    *follow.Packs // nil without keys
+	sums     map[string]entry.Pack
+	folder   *Store // lock, engine and file system, with or without keys
+	faults   standbyFaults
+
+	mu       sync.Mutex
+	accepted tree.Checkpoint
+	note     []byte
+}
+
+// standbyFaults are deliberate bugs, which the tests must notice. Set by tests only.
+type standbyFaults struct {
+	noteNotKept  bool // the checkpoint is not durable when Accept returns
+	skipChunks   bool // an entry counts without its chunks
+	skipPackSync bool // packs are not fsynced
+	skipLocks    bool // a lock may be shortened
+}
+
+// NewStandby makes an empty folder a standby's: its identity, whose recipient the primary is to admit. A folder that is one already keeps it.
+func NewStandby(folder string, opt Options) (recipient string, err error) {
+	s := newStore(folder, opt)
+	if b, err := readFile(s.fs, s.path(fileIdentity)); err == nil {
+		id, err := age.ParseX25519Identity(string(trimSpace(b)))
+		if err != nil {
+			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, s.path(fileIdentity), err)
+		}
+		if _, err := readFile(s.fs, s.path(fileFormat)); err == nil {
+			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", s.dir)
+		}
+		return id.Recipient().String(), nil
+	}
+	if empty, err := isEmpty(s.fs, s.dir); err != nil {
+		return "", err
+	} else if !empty {
+		return "", fmt.Errorf("%s is not empty: a standby needs an empty or missing folder", s.dir)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", fmt.Errorf("couldn't make the standby's identity: %w", err)
+	}
+	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
+		return "", fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	}
+	if err := durable.WriteFile(s.fs, s.path(fileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("couldn't write %s: %w", fileIdentity, err)
+	}
+	return id.Recipient().String(), nil
+}
+
+// PinOf returns what a standby's folder holds fast; false: nothing yet.
+func PinOf(folder string, opt Options) (pin StandbyPin, ok bool, err error) {
+	s := newStore(folder, opt)
+	b, err := readFile(s.fs, s.path(fileStandby))
+	if isNotExist(err) {
+		return pin, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &pin)
+	}
+	if err != nil {
+		return pin, false, fmt.Errorf("couldn't read %s: %w", s.path(fileStandby), err)
+	}
+	return pin, true, nil
+}
+
+// SetPin holds fast whom a standby follows. The store and its key never change once they are pinned.
+func SetPin(folder string, opt Options, pin StandbyPin) error {
+	s := newStore(folder, opt)
+	b, err := json.Marshal(pin)
+	if err != nil {
+		return err
+	}
+	return durable.Replace(s.fs, s.path(fileStandby), append(b, '\n'), 0o644)
+}
+
+// CopyKeyring stores a keyring file of the primary's; what is there already is left.
+func CopyKeyring(ctx context.Context, folder string, opt Options, name string, content []byte) error {
+	s := newStore(folder, opt)
+	d, err := dir.Open(s.fs, s.dir, dir.Options{})
+	if err != nil {
+		return err
+	}
+	if f, _ := engine.SplitName(name); f != engine.Keyrings {
+		return fmt.Errorf("%w: %q is no keyring", ErrBadName, name)
+	}
+	if err := d.Create(ctx, name, int64(len(content)), strings.NewReader(string(content))); !errors.Is(err, engine.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// OpenStandby opens a standby's folder, which is pinned. With keys: ErrWrongKey if the newest keyring is not wrapped to it (yet).
+func OpenStandby(ctx context.Context, folder string, opt Options) (_ *Standby, err error) {
+	pin, ok, err := PinOf(folder, opt)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("%w: %s is no standby's folder", ErrNotStore, folder)
+	}
+	s := newStore(folder, opt)
+	b := &Standby{Pin: pin, folder: s, sums: map[string]entry.Pack{}, faults: testStandbyFaults}
+	defer func() {
+		if err != nil {
+			err = errors.Join(translate(err), b.Close())
+		}
+	}()
+	if err := s.lockFolder(); err != nil {
+		return nil, err
+	}
+	if err := s.sweep(); err != nil {
+		return nil, err
+	}
+	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+		return nil, err
+	}
+	b.files = follow.NewFiles(s.eng)
+	if err := b.loadAccepted(); err != nil {
+		return nil, err
+	}
+	if pin.Keyless {
+		return b, b.openKeyless(ctx)
+	}
+	return b, b.openKeyed(ctx)
+}
+
+var testStandbyFaults standbyFaults
+
+func (b *Standby) openKeyless(ctx context.Context) (err error) {
+	ring := &keyring.Keyring{Epoch: 1}
+	if n, err := hex.Decode(ring.StoreID[:], []byte(b.Pin.Store)); err != nil || n != len(ring.StoreID) {
+		return fmt.Errorf("%w: %q is no store id", ErrCorrupt, b.Pin.Store)
+	}
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: ring, VKey: b.Pin.VKey, SegmentBytes: b.folder.opt.SegmentBytes})
+	return err
+}
+
+func (b *Standby) openKeyed(ctx context.Context) (err error) {
+	s := b.folder
+	id, err := s.identity()
+	if err != nil {
+		return err
+	}
+	if s.keys, err = keyring.Load(ctx, s.eng, id); err != nil {
+		return err
+	}
+	if err := s.loadRoot(); err != nil {
+		return err
+	}
+	if s.ID() != b.Pin.Store {
+		return fmt.Errorf("%w: the keyring is of store %s, the standby follows %s", ErrWrongKey, s.ID(), b.Pin.Store)
+	}
+	if err := s.openIndex(); err != nil {
+		return err
+	}
+	b.packs = follow.NewPacks(b.files, s.keys.StoreID, s.keys.Sealer, followPlaces{s.index})
+	if err := b.packs.Resume(ctx); err != nil {
+		return err
+	}
+	if err := b.learnSealed(ctx); err != nil {
+		return err
+	}
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.keys, SegmentBytes: s.opt.SegmentBytes})
+	if err != nil {
+		return err
+	}
+	s.ledger.Store(b.follower.Ledger)
+	if s.index.Size() > b.follower.Size() { // the index has no log of its own: what it knows and the ledger does not was lost here
+		if err := s.index.Close(); err != nil {
+			return err
+		}
+		if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
+			return err
+		}
+		if err := s.openIndex(); err != nil {
+			return err
+		}
+		if err := b.learnSealed(ctx); err != nil {
+			return err
+		}
+	}
+	if b.follower.Size() > 0 {
+		if err := s.ownIndex(ctx, b.follower.Ledger); err != nil {
+			return err
+		}
+		if err := s.replay(ctx, b.follower.Ledger); err != nil {
+			return err
+		}
+	}
+	s.standby, s.opt.ReadOnly = true, true
+	s.body, err = body.Open(ctx, body.Options{Engine: b.files, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch, ReadOnly: true})
+	b.Store = s
+	return err
+}
+
+// learnSealed makes known where the chunks of sealed packs are that the index does not know: their own indexes say so.
+func (b *Standby) learnSealed(ctx context.Context) error {
+	s := b.folder
+	return s.eng.List(ctx, engine.Packs, func(i engine.Info) error {
+		name, ok := pack.ParseName(i.Name)
+		if !ok || s.index.KnowsPack(name) {
+			return nil
+		}
+		f, err := s.eng.Open(ctx, i.Name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		chunks, err := pack.ReadIndex(f, f.Size())
+		if err != nil {
+			return fmt.Errorf("couldn't read the index of %s: %w", i.Name, err)
+		}
+		p := followPlaces{s.index}
+		if err := p.Add(name, chunks); err != nil {
+			return err
+		}
+		return p.KnowPack(name)
+	})
+}
+
+// followPlaces lets the packs that come keep their places in the index.
+type followPlaces struct{ db *index.DB }
+
+func (p followPlaces) Add(name pack.Name16, chunks []pack.Chunk) error {
+	ids, at := make([]entry.ID, len(chunks)), make([]index.Place, len(chunks))
+	for i, c := range chunks {
+		ids[i], at[i] = c.ID, index.Place{Pack: name, Offset: c.Offset, Length: c.Length}
+	}
+	return p.db.AddPlaces(ids, at)
+}
+
+func (p followPlaces) KnowPack(name pack.Name16) error { p.db.KnowPack(name); return nil }
+
+func (p followPlaces) In(id entry.ID) (pack.Name16, bool, error) {
+	at, ok, err := p.db.Place(id)
+	return at.Pack, ok, err
+}
+
+func (b *Standby) loadAccepted() error {
+	note, err := readFile(b.folder.fs, b.folder.path(fileAccepted))
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't read %s: %w", fileAccepted, err)
+	}
+	b.accepted, err = tree.OpenCheckpoint(note, b.Pin.VKey)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, b.folder.path(fileAccepted), err)
+	}
+	b.note = note
+	return nil
+}
+
+// Accepted is the newest checkpoint that was accepted and kept, and its signed note; zero and nil: none yet.
+func (b *Standby) Accepted() (tree.Checkpoint, []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.accepted, b.note
+}
+
+// Here is how many entries are in the files here; less than was accepted if files were lost, and until they have come again.
+func (b *Standby) Here() uint64 { return b.follower.Size() }
+
+// Consistency proves that the accepted ledger of size to begins with that of size from.
+func (b *Standby) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
+	return b.follower.Consistency(ctx, from, to)
+}
+
+// Root is the root of the tree of a size that is here.
+func (b *Standby) Root(ctx context.Context, size uint64) (tree.Hash, error) {
+	return b.follower.Root(ctx, size)
+}
+
+// Packs takes the bytes of packs; nil without keys.
+func (b *Standby) Packs() *follow.Packs { return b.packs }
+
+// HasSealed says whether a sealed file is here.
+func (b *Standby) HasSealed(ctx context.Context, name string) (bool, error) {
+	f, err := b.folder.eng.Open(ctx, name)
+	if errors.Is(err, engine.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, f.Close()
+}
+
+// SyncPacks makes durable what came of packs.
+func (b *Standby) SyncPacks() error {
+	if b.faults.skipPackSync {
+		return nil
+	}
+	return b.packs.Sync()
+}
+
+// SealPack makes a sealed pack of one that has come whole. Its digest is compared when its pack.seal entry comes.
+func (b *Standby) SealPack(name string) error {
+	p, err := b.packs.Seal(name)
+	if err == nil {
+		b.sums[name] = p
+	}
+	return err
+}
+
+// Want is the segment to come next: see ledger.Follower.
+func (b *Standby) Want() (name string, off int64, id string) {
+	name, off, file := b.follower.Want()
+	if file == (frame.FileID{}) {
+		return name, off, ""
+	}
+	return name, off, hex.EncodeToString(file[:])
+}
+
+// Check takes the next bytes of the segment that Want names: see ledger.Follower. limit is the size up to which the packs that came hold what entries name.
+func (b *Standby) Check(data []byte, limit uint64) (*ledger.Piece, error) {
+	return b.follower.Check(data, limit)
+}
+
+// Replace checks a whole sealed segment in place of the one that came so far: see ledger.Follower.
+func (b *Standby) Replace(data []byte) (*ledger.Piece, error) { return b.follower.Replace(data) }
+
+// Forget drops what Check was given and Accept was not.
+func (b *Standby) Forget() { b.follower.Forget() }
+
+// RefusedError says which entry was not accepted, and why.
+type RefusedError struct {
+	Entry uint64
+	Why   error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("entry %d is not accepted: %v", e.Entry, e.Why)
+}
+
+// Unwrap returns Why.
+func (e *RefusedError) Unwrap() error { return e.Why }
+
+// ErrMissingChunk: an entry names bytes that are not here.
+var ErrMissingChunk = errors.New("bytes that it names have not come")
+
+// Judge checks what the entries of a piece mean. A *RefusedError if one of them may not be; nothing was written then. ErrMissingChunk in it may be cured by looking for
+// packs again, if nothing else was wrong.
+func (b *Standby) Judge(ctx context.Context, p *ledger.Piece) error {
+	if b.Store == nil {
+		return nil
+	}
+	for i := range p.Entries { // before anything is folded, so that it can be asked again
+		if err := b.chunksHere(ctx, &p.Entries[i]); err != nil {
+			return &RefusedError{p.Entries[i].Index, err}
+		}
+	}
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		if len(entry.AppendPrivate(nil, &e.Private)) <= len("{}") {
+			continue // a lawful erasure took its private part: it has no rows
+		}
+		err := b.judge(ctx, e)
+		if err == nil {
+			err = b.index.Fold(e)
+		}
+		if err != nil {
+			return &RefusedError{e.Index, err}
+		}
+	}
+	return nil
+}
+
+// judge checks an entry against the rows that the entries before it make.
+func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
+	p := &e.Private
+	switch e.Type {
+	case entry.ObjectRetention:
+		return b.judgeRetention(e)
+	case entry.ObjectHide:
+		if p.Marker || b.faults.skipLocks {
+			return nil
+		}
+		a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
+		if err != nil {
+			return err
+		}
+		if re := locked(a.Lock, e.Time, p.Bypass); re != nil {
+			re.Bucket, re.Key = p.Bucket, p.Key
+			return re
+		}
+	case entry.PackSeal:
+		return b.judgePack(ctx, p.Pack)
+	}
+	return nil
+}
+
+// judgeRetention refuses what shortens a lock: the rule of SetRetention, judged again.
+func (b *Standby) judgeRetention(e *entry.Entry) error {
+	p := &e.Private
+	a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
+	if err != nil || b.faults.skipLocks {
+		return err
+	}
+	old, to := a.Lock, entry.Lock{}
+	if p.Lock != nil {
+		to = *p.Lock
+	}
+	if old.Mode == "" || !old.Until.After(e.Time) {
+		return nil
+	}
+	if longer := to.Mode == old.Mode && !to.Until.Before(old.Until); !longer && !(old.Mode == governance && p.Bypass) {
+		return fmt.Errorf("it shortens a lock: %w", &RetentionError{Bucket: p.Bucket, Key: p.Key, Mode: old.Mode, Until: old.Until, Hold: old.Hold})
+	}
+	return nil
+}
+
+// judgePack compares a sealed pack with what its entry says of it.
+func (b *Standby) judgePack(ctx context.Context, want *entry.Pack) error {
+	got, ok := b.sums[want.Name]
+	if !ok {
+		if has, err := b.HasSealed(ctx, want.Name); err != nil || !has {
+			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, want.Name))
+		}
+		var err error
+		if got, err = b.body.PackInfo(ctx, want.Name); err != nil {
+			return err
+		}
+	}
+	if got != *want {
+		return fmt.Errorf("%w: pack %s has SHA-256 %x and %d bytes, its entry says %x and %d", ErrCorrupt, want.Name, got.SHA256, got.Size, want.SHA256, want.Size)
+	}
+	delete(b.sums, want.Name)
+	return nil
+}
+
+// chunksHere looks for every chunk that an entry names, and for the pack that it seals.
+func (b *Standby) chunksHere(ctx context.Context, e *entry.Entry) error {
+	if b.faults.skipChunks {
+		return nil
+	}
+	if e.Type == entry.PackSeal && e.Private.Pack != nil {
+		if has, err := b.HasSealed(ctx, e.Private.Pack.Name); err != nil || !has {
+			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, e.Private.Pack.Name))
+		}
+	}
+	for _, of := range []*entry.Body{e.Private.Body, e.Private.Doc} {
+		if of == nil {
+			continue
+		}
+		err := b.body.Chunks(ctx, *of, func(id entry.ID) error {
+			if _, ok, err := b.index.Place(id); err != nil || !ok {
+				return errors.Join(err, fmt.Errorf("%w: chunk %x", ErrMissingChunk, id[:8]))
+			}
+			return nil
+		})
+		if errors.Is(err, body.ErrErased) {
+			err = fmt.Errorf("%w: %w", ErrMissingChunk, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Accept makes a piece that was judged part of the ledger here: its bytes are fsynced, the checkpoint that covers it is kept durably, then it is shown. Only after that
+// may the checkpoint be cosigned. After an error the standby must be opened again.
+func (b *Standby) Accept(ctx context.Context, p *ledger.Piece) error {
+	if err := b.follower.Accept(ctx, p); err != nil { // a crash from here on finds the entries in a tail or a segment: they were judged
+		return translate(err)
+	}
+	if err := b.keep(p); err != nil {
+		return err
+	}
+	b.follower.Show(p)
+	if b.Store == nil || len(p.Entries) == 0 {
+		return translate(b.follower.Failed())
+	}
+	if err := b.index.Apply(p.Entries); err != nil {
+		return translate(err)
+	}
+	if p.Sealed {
+		b.flushIndex()
+	}
+	b.changed.tell(0)
+	return translate(b.follower.Failed())
+}
+
+// keep keeps the checkpoint of a piece, unless a larger one was accepted before files were lost here.
+func (b *Standby) keep(p *ledger.Piece) error {
+	if p.Size <= b.accepted.Size {
+		return nil
+	}
+	if !b.faults.noteNotKept {
+		if err := durable.Replace(b.folder.fs, b.folder.path(fileAccepted), p.Note, 0o644); err != nil {
+			return fmt.Errorf("couldn't keep the accepted checkpoint: %w", err)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note = p.Note
+	b.accepted = tree.Checkpoint{Origin: b.follower.Origin(), Size: p.Size, Root: p.Root}
+	return nil
+}
+
+// Dir is the standby's folder.
+func (b *Standby) Dir() string { return b.folder.dir }
+
+// Close ends following and reading, and gives the folder back. What grew here stays as tails.
+func (b *Standby) Close() error {
+	var errs []error
+	s := b.folder
+	first := false
+	s.closed.Do(func() { first = true })
+	if !first {
+		return nil
+	}
+	s.shut()
+	s.endReaders()
+	close(s.stop)
+	if s.body != nil {
+		errs = append(errs, s.body.Close())
+	}
+	if b.packs != nil {
+		errs = append(errs, b.packs.Close())
+	}
+	if b.follower != nil {
+		errs = append(errs, b.follower.Close())
+	}
+	if s.index != nil {
+		errs = append(errs, s.index.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return translate(errors.Join(errs...))
+}
