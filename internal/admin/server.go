@@ -88,6 +88,7 @@ func (s *Server) routes(who admitted) http.Handler {
 		mux.Handle("GET /metrics", s.opt.Metrics.handler())
 	}
 	s.ledgerRoutes(mux, who)
+	s.replicaRoutes(mux, who)
 	for name, m := range methods {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 			w, r = patient(w, r)

@@ -1,0 +1,246 @@
+package admin
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"stele"
+	"stele/tree"
+)
+
+// Limits of what following costs a primary.
+const (
+	replicaPiece   = 4 << 20 // bytes of one answer
+	replicaReads   = 8       // answers that may be in memory at once
+	replicaWait    = 20 * time.Second
+	replicaWaiting = 64 // those who may wait for the ledger to grow
+)
+
+// replica is what those who follow the store ask of it.
+type replica struct {
+	store   *stele.Store
+	reads   chan struct{}
+	waiting chan struct{}
+}
+
+// replicaRoutes are for standbys, with the key of an admin or an auditor. What they yield is as sealed as it lies on disk: names and bytes open to who is admitted.
+//
+//	GET /replica/state?from=N&keyrings=K[&wait=1]   where the store stands; with wait not before the ledger is beyond N
+//	GET /replica/files?folder=packs/                its sealed files, JSON lines
+//	GET /replica/file?name=…&off=N                  up to 4 MiB of one, sealed or growing; headers say what it is
+func (s *Server) replicaRoutes(mux *http.ServeMux, who admitted) {
+	p := &replica{s.opt.Store, make(chan struct{}, replicaReads), make(chan struct{}, replicaWaiting)}
+	for pattern, serve := range map[string]func(q request, w http.ResponseWriter) error{"state": p.state, "files": p.files, "file": p.file} {
+		mux.HandleFunc("GET /replica/"+pattern, func(w http.ResponseWriter, r *http.Request) {
+			w, r = patient(w, r)
+			by, body, err := who(r, reads)
+			if err == nil {
+				err = serve(request{r, s.opt.Store, by, body}, w)
+			}
+			if err != nil {
+				writeReply[any](w, nil, err)
+			}
+		})
+	}
+}
+
+// enter takes a place among those that a channel has room for.
+func enter(ctx context.Context, room chan struct{}) (leave func(), err error) {
+	select {
+	case room <- struct{}{}:
+		return func() { <-room }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// wireState is a ReplicaState with its hashes in hex.
+type wireState struct {
+	stele.ReplicaState
+	Proof []string `json:"proof"`
+}
+
+func (p *replica) state(q request, w http.ResponseWriter) error {
+	from, err := q.sizeParam("from", 0)
+	if err != nil {
+		return err
+	}
+	keyrings, err := q.sizeParam("keyrings", 0)
+	if err != nil {
+		return err
+	}
+	leave, err := enter(q.Context(), p.waiting)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(q.Context(), replicaWait)
+	defer cancel()
+	st, err := p.store.ReplicaState(ctx, from, int(keyrings), q.URL.Query().Get("wait") != "")
+	if err != nil {
+		return err
+	}
+	out := wireState{st, make([]string, len(st.Proof))}
+	for i, h := range st.Proof {
+		out.Proof[i] = hex.EncodeToString(h[:])
+	}
+	writeReply(w, out, nil)
+	return nil
+}
+
+func (p *replica) files(q request, w http.ResponseWriter) error {
+	enc := json.NewEncoder(w)
+	begun := false
+	err := p.store.ReplicaFiles(q.Context(), q.URL.Query().Get("folder"), func(f stele.ReplicaFile) error {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", "application/jsonl")
+		}
+		return enc.Encode(f)
+	})
+	if err == nil {
+		return enc.Encode(stele.ReplicaFile{}) // the end: a list without it broke off
+	}
+	if begun {
+		return nil
+	}
+	return err
+}
+
+func (p *replica) file(q request, w http.ResponseWriter) error {
+	off, err := q.sizeParam("off", 0)
+	if err != nil {
+		return err
+	}
+	leave, err := enter(q.Context(), p.reads)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	f, b, err := p.store.ReplicaRead(q.Context(), q.URL.Query().Get("name"), int64(off), replicaPiece)
+	if err != nil {
+		return err
+	}
+	about, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.Header().Set(headerFile, string(about))
+	_, err = w.Write(b)
+	if err != nil {
+		return nil // the connection is gone; nobody is left to tell
+	}
+	return nil
+}
+
+const headerFile = "Stele-File"
+
+// ReplicaState asks where the store stands; with wait the answer comes when the ledger is beyond from, or after a while.
+func (c *Client) ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (stele.ReplicaState, error) {
+	q := "from=" + strconv.FormatUint(from, 10) + "&keyrings=" + strconv.Itoa(keyrings)
+	if wait {
+		q += "&wait=1"
+	}
+	resp, err := c.get(ctx, "/replica/state", q)
+	if err != nil {
+		return stele.ReplicaState{}, err
+	}
+	defer resp.Body.Close()
+	w, err := decode[wireState](resp)
+	st := w.ReplicaState
+	st.Proof = make([]tree.Hash, len(w.Proof))
+	for i, text := range w.Proof {
+		if b, herr := hex.DecodeString(text); herr != nil || copy(st.Proof[i][:], b) != len(b) || len(b) != len(tree.Hash{}) {
+			return st, fmt.Errorf("%w: a proof of other than hashes", ErrProtocol)
+		}
+	}
+	return st, err
+}
+
+// ReplicaFiles lists the sealed files in a folder.
+func (c *Client) ReplicaFiles(ctx context.Context, folder string) (out []stele.ReplicaFile, err error) {
+	resp, err := c.get(ctx, "/replica/files", "folder="+escape(folder))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, failure(resp)
+	}
+	for dec := json.NewDecoder(resp.Body); ; {
+		var f stele.ReplicaFile
+		if err := dec.Decode(&f); err != nil {
+			return nil, fmt.Errorf("the list of files broke off: %w", err)
+		}
+		if f.Name == "" {
+			return out, nil
+		}
+		out = append(out, f)
+	}
+}
+
+// ReplicaRead reads what comes next of a file, from off on. stele.ErrNoKey: there is no such file.
+func (c *Client) ReplicaRead(ctx context.Context, name string, off int64) (f stele.ReplicaFile, b []byte, err error) {
+	resp, err := c.get(ctx, "/replica/file", "name="+escape(name)+"&off="+strconv.FormatInt(off, 10))
+	if err != nil {
+		return f, nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return f, nil, failure(resp)
+	}
+	if err := json.Unmarshal([]byte(resp.Header.Get(headerFile)), &f); err != nil {
+		return f, nil, fmt.Errorf("%w: no word on what file it is", ErrProtocol)
+	}
+	if n := resp.ContentLength; n < 0 || n > replicaPiece {
+		return f, nil, fmt.Errorf("%w: an answer of %d bytes", ErrProtocol, n)
+	}
+	b = make([]byte, resp.ContentLength)
+	if _, err := io.ReadFull(resp.Body, b); err != nil {
+		return f, nil, fmt.Errorf("the server's answer broke off: %w", err)
+	}
+	return f, b, nil
+}
+
+func failure(resp *http.Response) error {
+	if _, err := decode[json.RawMessage](resp); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrProtocol, resp.Status)
+}
+
+// get sends a signed request without a body.
+func (c *Client) get(ctx context.Context, path, query string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.key.ID != "" {
+		sign(req, c.key.ID, c.key.Secret, emptySum, time.Now())
+	}
+	resp, err := c.http.Do(req)
+	if err == nil {
+		return resp, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return nil, fmt.Errorf("couldn't reach the server at %s: %w", c.spoken, err)
+}
+
+// emptySum is the SHA-256 of no bytes.
+const emptySum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
