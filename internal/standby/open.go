@@ -1,0 +1,206 @@
+package standby
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"stele"
+	"stele/internal/durable"
+	"stele/tree"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Open makes the folder a standby's, or opens what it holds. Without keys here it waits until the primary has admitted it; then what it holds is readable, whether the
+// primary can be reached or not.
+func (s *Standby) Open(ctx context.Context) error {
+	recipient := ""
+	if !s.opt.Keyless {
+		var err error
+		if recipient, err = stele.NewStandby(s.opt.Folder, s.opt.Store); err != nil {
+			return err
+		}
+	}
+	told, b := false, backoff{}
+	for {
+		err := s.tryOpen(ctx)
+		if err == nil {
+			size := s.store.Here()
+			s.note(func(st *Status) { st.Accepted = size })
+			return nil
+		}
+		var final *localError
+		if ctx.Err() != nil || errors.As(err, &final) {
+			return err
+		}
+		if errors.Is(err, errNotAdmitted) {
+			if !told {
+				told = true
+				s.opt.Tell("this standby's recipient is\n\n    %s\n\nadmit it on the primary: stele standby add NAME %s", recipient, recipient)
+			}
+			if err = s.waitForKeys(ctx); err == nil {
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.opt.Log.Warn("couldn't begin to follow, trying again", "err", err)
+		s.primary = nil
+		if err := s.opt.Sleep(ctx, b.next()); err != nil {
+			return err
+		}
+	}
+}
+
+// errNotAdmitted: no keyring is wrapped to this standby.
+var errNotAdmitted = errors.New("the primary has not admitted this standby")
+
+// tryOpen opens the folder; where it holds too little for that, the primary is asked.
+func (s *Standby) tryOpen(ctx context.Context) error {
+	pin, ok, err := stele.PinOf(s.opt.Folder, s.opt.Store)
+	if err != nil {
+		return local(err)
+	}
+	if !ok {
+		if pin, err = s.pin(ctx); err != nil {
+			return err
+		}
+	} else if err := s.samePin(pin); err != nil {
+		return local(err)
+	}
+	if s.store, err = stele.OpenStandby(ctx, s.opt.Folder, s.opt.Store); err == nil {
+		return nil
+	}
+	if pin.Keyless || !errors.Is(err, stele.ErrWrongKey) && !strings.Contains(err.Error(), "no keyring") {
+		return local(err)
+	}
+	if err := s.dial(ctx); err != nil {
+		return err
+	}
+	if err := s.fetchKeyrings(ctx); err != nil {
+		return err
+	}
+	if s.store, err = stele.OpenStandby(ctx, s.opt.Folder, s.opt.Store); errors.Is(err, stele.ErrWrongKey) {
+		return errNotAdmitted
+	}
+	return local(err)
+}
+
+// pin holds fast whom we follow.
+func (s *Standby) pin(ctx context.Context) (stele.StandbyPin, error) {
+	if err := s.dial(ctx); err != nil {
+		return stele.StandbyPin{}, err
+	}
+	pin := stele.StandbyPin{Store: s.primary.ID(), VKey: s.primary.VKey(), From: s.opt.From, Keyless: s.opt.Keyless}
+	if s.opt.VKey != "" && s.opt.VKey != pin.VKey {
+		return pin, local(fmt.Errorf("the server at %s signs with %s, not with the key that was given, %s", s.opt.From, pin.VKey, s.opt.VKey))
+	}
+	st, err := s.primary.ReplicaState(ctx, 0, -1, false)
+	if err != nil {
+		return pin, err
+	}
+	c, err := tree.OpenCheckpoint(st.Checkpoint, pin.VKey)
+	if err != nil {
+		return pin, local(fmt.Errorf("the server at %s shows a checkpoint that its own key has not signed: %w", s.opt.From, err))
+	}
+	if !strings.HasPrefix(c.Origin, pin.Store+"/") {
+		return pin, local(fmt.Errorf("the server at %s says it is store %s and signs for %s", s.opt.From, pin.Store, c.Origin))
+	}
+	if s.opt.VKey == "" {
+		s.opt.Tell("following store %s, whose key is trusted from now on:\n\n    %s\n\ncompare it with `stele version --vkey` on the primary", pin.Store, pin.VKey)
+	}
+	return pin, local(stele.SetPin(s.opt.Folder, s.opt.Store, pin))
+}
+
+// samePin refuses another store or key than the pinned ones.
+func (s *Standby) samePin(pin stele.StandbyPin) error {
+	if s.opt.VKey != "" && s.opt.VKey != pin.VKey {
+		return fmt.Errorf("this standby has pinned the key %s, not %s: a standby of another store needs a folder of its own", pin.VKey, s.opt.VKey)
+	}
+	if s.opt.Keyless != pin.Keyless {
+		return errors.New("a standby begun with --keyless stays without keys, and one with keys keeps them: use another folder")
+	}
+	return nil
+}
+
+// waitForKeys returns when the primary may have wrapped its keyring anew.
+func (s *Standby) waitForKeys(ctx context.Context) error {
+	st, err := s.primary.ReplicaState(ctx, 0, -1, false)
+	if err != nil {
+		return err
+	}
+	if err := s.fetchKeyrings(ctx); err != nil { // it may have come before we asked for the number
+		return err
+	}
+	if pinned, err := stele.OpenStandby(ctx, s.opt.Folder, s.opt.Store); err == nil {
+		return pinned.Close()
+	}
+	_, err = s.primary.ReplicaState(ctx, tree.MaxSize, st.Keyrings, true)
+	return err
+}
+
+// Files of the evidence folder.
+const (
+	evidenceFolder = "evidence"
+	frozenFile     = "frozen"
+)
+
+// freeze keeps what there is to see, and ends following: here and at every later start.
+func (s *Standby) freeze(kind string, offered []byte, why error) error {
+	fsys := s.fs()
+	root := fsys.PathJoin(s.opt.Folder, evidenceFolder)
+	at := fsys.PathJoin(root, s.opt.Now().UTC().Format("20060102t150405.000000z")+"-"+kind)
+	err := durable.MkdirAll(fsys, at)
+	_, accepted := s.store.Accepted()
+	for name, b := range map[string][]byte{"accepted.note": accepted, "offered.note": offered, "reason.txt": []byte(why.Error() + "\n")} {
+		if err == nil && len(b) > 0 {
+			err = durable.WriteFile(fsys, fsys.PathJoin(at, name), b, 0o644)
+		}
+	}
+	if err == nil {
+		text := fmt.Sprintf("%s\n%s\n%s\n", kind, at, why)
+		err = durable.Replace(fsys, fsys.PathJoin(root, frozenFile), []byte(text), 0o644)
+	}
+	if err != nil {
+		why = fmt.Errorf("%w (and the evidence could not be kept whole: %w)", why, err)
+	}
+	return &FrozenError{Kind: kind, Evidence: at, Why: why}
+}
+
+// stillFrozen is the freeze of an earlier process.
+func (s *Standby) stillFrozen() error {
+	fsys := s.fs()
+	f, err := fsys.Open(fsys.PathJoin(s.opt.Folder, evidenceFolder, frozenFile))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	b := make([]byte, 64<<10)
+	n, _ := f.Read(b)
+	kind, rest, _ := strings.Cut(string(b[:n]), "\n")
+	at, why, _ := strings.Cut(rest, "\n")
+	e := &FrozenError{Kind: kind, Evidence: at, Why: errors.New(strings.TrimSpace(why) + " (seen by an earlier process; remove " + fsys.PathJoin(evidenceFolder, frozenFile) + " to follow again)")}
+	s.note(func(st *Status) { st.Err, st.Frozen = e.Error(), true })
+	return e
+}
+
+func (s *Standby) fs() vfs.FS {
+	if s.opt.Store.FS != nil {
+		return s.opt.Store.FS
+	}
+	return vfs.Default
+}
+
+// Lag is how far the standby is behind what it last heard of the primary.
+func (st Status) Lag() uint64 { return max(st.Primary, st.Accepted) - st.Accepted }
+
+// Close ends the standby. Follow must have returned.
+func (s *Standby) Close() error {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Close()
+}

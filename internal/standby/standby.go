@@ -1,0 +1,503 @@
+// Package standby follows a primary: it fetches what the primary made durable, has it checked and accepted ([stele.Standby]), and keeps evidence where it may not be
+// accepted. It opens no connection by itself ([Primary]).
+//
+// One round: ask where the primary stands (its newest checkpoint must be signed by the pinned key and go on from the last one that was accepted), copy what came for packs,
+// make that durable, take the segments batch by batch. A round that meets what may not be accepted ends following for good: both checkpoints are kept, and the standby
+// is frozen until a person has decided which history is the true one.
+package standby
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"stele"
+	"stele/internal/engine"
+	"stele/internal/follow"
+	"stele/internal/ledger"
+	"stele/tree"
+)
+
+// Primary is the store that is followed, over whatever way.
+type Primary interface {
+	ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (stele.ReplicaState, error)
+	ReplicaFiles(ctx context.Context, folder string) ([]stele.ReplicaFile, error)
+	ReplicaRead(ctx context.Context, name string, off int64) (stele.ReplicaFile, []byte, error)
+	VKey() string
+	ID() string
+}
+
+// Options say whom to follow, and where to.
+type Options struct {
+	Folder  string
+	Store   stele.Options
+	From    string // the primary's address, as it is noted
+	VKey    string // the verifier key to pin; empty: the one that the primary shows first is trusted, and kept
+	Keyless bool
+	Dial    func(ctx context.Context) (Primary, error)
+	Log     *slog.Logger
+	Tell    func(format string, args ...any) // what a person should see: the recipient, the pinned key
+	Now     func() time.Time
+	Sleep   func(ctx context.Context, d time.Duration) error // returns early with ctx's error
+}
+
+// FrozenError says why following has ended. Evidence is the folder that holds what there is to see.
+type FrozenError struct {
+	Kind     string // rollback, fork, signature, unproven, refused
+	Evidence string
+	Why      error
+}
+
+func (e *FrozenError) Error() string {
+	return fmt.Sprintf("following is frozen (%s): %v. The evidence is in %s. Find out which history is the true one; until then nothing of the primary is accepted", e.Kind, e.Why, e.Evidence)
+}
+
+// Unwrap returns Why.
+func (e *FrozenError) Unwrap() error { return e.Why }
+
+// Status is where a standby stands.
+type Status struct {
+	Accepted     uint64    // entries accepted
+	Primary      uint64    // entries that the primary had when it was last heard
+	LastAccepted time.Time // when something was accepted last, or the primary had nothing more
+	LastContact  time.Time
+	Err          string // why the primary was not reached, or following is frozen; empty: all is well
+	Frozen       bool
+}
+
+// Standby follows.
+type Standby struct {
+	opt   Options
+	store *stele.Standby
+
+	primary  Primary
+	keyrings int  // of the primary's process, as it counts them
+	listed   bool // every sealed pack was looked for
+
+	mu     sync.Mutex
+	status Status
+	grown  chan struct{} // closed when more was accepted
+}
+
+// New prepares a standby. It opens nothing.
+func New(opt Options) *Standby {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Sleep == nil {
+		opt.Sleep = sleep
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Tell == nil {
+		opt.Tell = func(string, ...any) {}
+	}
+	return &Standby{opt: opt, grown: make(chan struct{})}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Store is the store that follows, once Open has returned.
+func (s *Standby) Store() *stele.Standby { return s.store }
+
+// Status returns where the standby stands.
+func (s *Standby) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+func (s *Standby) note(fn func(*Status)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(&s.status)
+}
+
+// Grown returns a channel that is closed when more is accepted.
+func (s *Standby) Grown() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.grown
+}
+
+func (s *Standby) grew(size uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Accepted, s.status.LastAccepted = size, s.opt.Now()
+	close(s.grown)
+	s.grown = make(chan struct{})
+}
+
+// Follow follows until ctx ends (nil), or following is frozen (*FrozenError), or the standby's own storage fails. A primary that is not reached is asked again.
+func (s *Standby) Follow(ctx context.Context) error {
+	if err := s.stillFrozen(); err != nil {
+		return err
+	}
+	wait, b := false, backoff{}
+	for ctx.Err() == nil {
+		err := s.round(ctx, wait)
+		var frozen *FrozenError
+		var local *localError
+		switch {
+		case err == nil:
+			wait, b = true, backoff{}
+			s.note(func(st *Status) { st.Err = "" })
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &frozen):
+			s.note(func(st *Status) { st.Err, st.Frozen = err.Error(), true })
+			s.opt.Log.Error("standby frozen", "kind", frozen.Kind, "evidence", frozen.Evidence, "err", frozen.Why)
+			return err
+		case errors.As(err, &local):
+			return local.err
+		}
+		wait = false
+		s.note(func(st *Status) { st.Err = err.Error() })
+		s.opt.Log.Warn("couldn't follow, trying again", "err", err)
+		s.primary = nil
+		if s.opt.Sleep(ctx, b.next()) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// backoff doubles from a tenth of a second to 5 s, with jitter.
+type backoff struct{ d time.Duration }
+
+func (b *backoff) next() time.Duration {
+	b.d = min(max(2*b.d, 100*time.Millisecond), 5*time.Second)
+	return b.d/2 + rand.N(b.d/2)
+}
+
+// localError is an error of the standby's own storage: nobody tries again.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+func local(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &localError{err}
+}
+
+func (s *Standby) dial(ctx context.Context) error {
+	if s.primary != nil {
+		return nil
+	}
+	p, err := s.opt.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	s.primary, s.keyrings = p, -1
+	return nil
+}
+
+// round brings the standby up to where the primary is when it is asked.
+func (s *Standby) round(ctx context.Context, wait bool) error {
+	if err := s.dial(ctx); err != nil {
+		return err
+	}
+	st, err := s.contact(ctx, wait)
+	if err != nil {
+		return err
+	}
+	if err := s.copyKeyrings(ctx, st); err != nil {
+		return err
+	}
+	if s.store.Packs() != nil {
+		if err := s.copyPacks(ctx, st); err != nil {
+			return err
+		}
+	}
+	if err := s.copySegments(ctx, st); err != nil {
+		return err
+	}
+	s.note(func(x *Status) { x.LastAccepted = s.opt.Now() })
+	return nil
+}
+
+// contact asks where the primary stands and checks that it goes on from what was accepted.
+func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, error) {
+	from, root, err := s.position(ctx)
+	if err != nil {
+		return stele.ReplicaState{}, local(err)
+	}
+	st, err := s.primary.ReplicaState(ctx, from, s.keyrings, wait && s.keyrings >= 0)
+	if err != nil {
+		return st, err
+	}
+	s.note(func(x *Status) { x.LastContact, x.Primary = s.opt.Now(), st.Size })
+	c, err := tree.OpenCheckpoint(st.Checkpoint, s.store.Pin.VKey)
+	switch {
+	case err != nil:
+		return st, s.freeze("signature", st.Checkpoint, fmt.Errorf("the primary's checkpoint is not signed by the pinned key %s: %w", s.store.Pin.VKey, err))
+	case c.Size != st.Size:
+		return st, s.freeze("signature", st.Checkpoint, fmt.Errorf("the primary says size %d and signs size %d", st.Size, c.Size))
+	case c.Size < from:
+		return st, s.freeze("rollback", st.Checkpoint, fmt.Errorf("%d entries of the ledger were accepted here, the primary has %d: it was rolled back, or lost files", from, c.Size))
+	case from == 0 || faults.skipConsistency:
+	default:
+		if err := tree.CheckConsistency(st.Proof, from, root, c.Size, c.Root); err != nil {
+			return st, s.freeze("fork", st.Checkpoint, fmt.Errorf("the primary's ledger of size %d does not go on from the one of size %d that was accepted here: history was rewritten: %w", c.Size, from, err))
+		}
+	}
+	return st, nil
+}
+
+// faults are deliberate bugs, which the tests must notice.
+var faults struct {
+	skipConsistency bool // a checkpoint need not go on from the accepted one
+}
+
+// position is the largest size that is held fast here, and its root.
+func (s *Standby) position(ctx context.Context) (uint64, tree.Hash, error) {
+	c, _ := s.store.Accepted()
+	here := s.store.Here()
+	if here <= c.Size {
+		return c.Size, c.Root, nil
+	}
+	root, err := s.store.Root(ctx, here) // the crash came before its checkpoint was kept
+	return here, root, err
+}
+
+// copyKeyrings copies the keyring files that are not here.
+func (s *Standby) copyKeyrings(ctx context.Context, st stele.ReplicaState) error {
+	if s.store.Pin.Keyless || st.Keyrings == s.keyrings {
+		return nil
+	}
+	if err := s.fetchKeyrings(ctx); err != nil {
+		return err
+	}
+	s.keyrings = st.Keyrings
+	return nil
+}
+
+func (s *Standby) fetchKeyrings(ctx context.Context) error {
+	files, err := s.primary.ReplicaFiles(ctx, engine.Keyrings)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if _, b, err := s.primary.ReplicaRead(ctx, f.Name, 0); err != nil {
+			return err
+		} else if err := stele.CopyKeyring(ctx, s.opt.Folder, s.opt.Store, f.Name, b); err != nil {
+			return local(err)
+		}
+	}
+	return nil
+}
+
+// copyPacks brings the packs up to what st says, and makes that durable.
+func (s *Standby) copyPacks(ctx context.Context, st stele.ReplicaState) error {
+	if !s.listed {
+		if err := s.copySealed(ctx); err != nil {
+			return err
+		}
+		s.listed = true
+	}
+	packs := s.store.Packs()
+	grows := map[string]bool{}
+	for _, f := range st.Growing {
+		if !strings.HasPrefix(f.Name, engine.Packs) {
+			continue
+		}
+		grows[f.Name] = true
+		if err := s.copyPack(ctx, f.Name, f.Size); err != nil {
+			return err
+		}
+	}
+	for _, name := range packs.Coming() {
+		if !grows[name] {
+			if err := s.copyPack(ctx, name, -1); err != nil {
+				return err
+			}
+		}
+	}
+	return local(s.store.SyncPacks())
+}
+
+// copySealed copies every sealed pack that is not here.
+func (s *Standby) copySealed(ctx context.Context) error {
+	files, err := s.primary.ReplicaFiles(ctx, engine.Packs)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if has, err := s.store.HasSealed(ctx, f.Name); err != nil {
+			return local(err)
+		} else if !has {
+			if err := s.copyPack(ctx, f.Name, -1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copyPack fetches a pack up to a size, or to its end (below 0), and seals it here if it is sealed there.
+func (s *Standby) copyPack(ctx context.Context, name string, upTo int64) error {
+	if has, err := s.store.HasSealed(ctx, name); err != nil || has {
+		return local(err)
+	}
+	packs, again := s.store.Packs(), true
+	for upTo < 0 || packs.Have(name) < upTo {
+		f, b, err := s.primary.ReplicaRead(ctx, name, packs.Have(name))
+		if errors.Is(err, stele.ErrNoKey) {
+			if slices.Contains(packs.Coming(), name) {
+				return local(packs.Gone(ctx, name))
+			}
+			return nil
+		}
+		if errors.Is(err, stele.ErrBadRange) {
+			return s.freeze("rollback", nil, fmt.Errorf("%s is shorter at the primary than what it had made durable: %w", name, err))
+		}
+		if err != nil {
+			return err
+		}
+		err = packs.Feed(ctx, name, b)
+		switch {
+		case errors.Is(err, follow.ErrUnproven) && again:
+			again = false // the way may have garbled it: once more
+			continue
+		case errors.Is(err, follow.ErrUnproven):
+			return s.freeze("unproven", nil, err)
+		case err != nil:
+			return local(err)
+		case packs.Whole(name):
+			return local(s.store.SealPack(name))
+		case len(b) == 0 || !f.Sealed && packs.Have(name) >= f.Size:
+			return nil
+		}
+	}
+	return nil
+}
+
+// errStuck: the primary has no bytes for entries that it says it has. Asked again, it will.
+var errStuck = errors.New("the primary has no further bytes of its newest segment")
+
+// copySegments takes the segments up to what st says.
+func (s *Standby) copySegments(ctx context.Context, st stele.ReplicaState) error {
+	again := true
+	for s.store.Here() < st.Size {
+		p, err := s.fetchPiece(ctx, st)
+		if errors.Is(err, ledger.ErrUnproven) && again {
+			again = false // the way may have garbled it: once more
+			s.store.Forget()
+			continue
+		}
+		if err != nil {
+			return s.judged(st, err)
+		}
+		if p == nil {
+			return errStuck
+		}
+		if len(p.Entries) == 0 && p.Size == s.store.Here() && !p.Sealed {
+			continue
+		}
+		if err := s.judge(ctx, p, st); err != nil {
+			return err
+		}
+		if err := s.store.Accept(ctx, p); err != nil {
+			return local(err)
+		}
+		again = true
+		s.grew(s.store.Here())
+	}
+	return nil
+}
+
+// fetchPiece fetches what comes next of the ledger and checks it. nil: nothing came.
+func (s *Standby) fetchPiece(ctx context.Context, st stele.ReplicaState) (*ledger.Piece, error) {
+	name, off, id := s.store.Want()
+	f, b, err := s.primary.ReplicaRead(ctx, name, off)
+	if errors.Is(err, stele.ErrBadRange) {
+		f, b, err = s.primary.ReplicaRead(ctx, name, 0)
+		if err == nil && f.ID == id {
+			return nil, s.freeze("rollback", st.Checkpoint, fmt.Errorf("segment %s is shorter at the primary than what it had made durable", name))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if id != "" && f.ID != id {
+		return s.replace(ctx, f)
+	}
+	p, err := s.store.Check(b, st.Size)
+	if err == nil && len(b) == 0 && len(p.Entries) == 0 && p.Size == s.store.Here() && !p.Sealed {
+		return nil, nil
+	}
+	return p, err
+}
+
+// maxSegment bounds a segment that is fetched whole, in bytes.
+const maxSegment = 64 << 20
+
+// replace fetches a segment whole that took the place of the one that came so far.
+func (s *Standby) replace(ctx context.Context, f stele.ReplicaFile) (*ledger.Piece, error) {
+	if f.Size > maxSegment {
+		return nil, fmt.Errorf("segment %s has %d bytes, the limit is %d", f.Name, f.Size, maxSegment)
+	}
+	var all []byte
+	for int64(len(all)) < f.Size {
+		g, b, err := s.primary.ReplicaRead(ctx, f.Name, int64(len(all)))
+		if err != nil {
+			return nil, err
+		}
+		if g.ID != f.ID || len(b) == 0 {
+			return nil, fmt.Errorf("segment %s changed while it was fetched", f.Name)
+		}
+		all = append(all, b...)
+	}
+	return s.store.Replace(all)
+}
+
+// judged freezes on what is wrong with the ledger itself; other errors are the way's.
+func (s *Standby) judged(st stele.ReplicaState, err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrForked):
+		return s.freeze("fork", st.Checkpoint, err)
+	case errors.Is(err, ledger.ErrBehind):
+		return s.freeze("rollback", st.Checkpoint, err)
+	case errors.Is(err, ledger.ErrUnproven):
+		return s.freeze("unproven", st.Checkpoint, err)
+	}
+	return err
+}
+
+// judge has the meaning of the entries checked. Bytes that are missing are looked for once more, among all packs.
+func (s *Standby) judge(ctx context.Context, p *ledger.Piece, st stele.ReplicaState) error {
+	err := s.store.Judge(ctx, p)
+	if errors.Is(err, stele.ErrMissingChunk) {
+		s.listed = false
+		if err := s.copyPacks(ctx, st); err != nil {
+			s.store.Forget()
+			return err
+		}
+		err = s.store.Judge(ctx, p)
+	}
+	var refused *stele.RefusedError
+	if errors.As(err, &refused) {
+		return s.freeze("refused", st.Checkpoint, err)
+	}
+	return local(err)
+}
