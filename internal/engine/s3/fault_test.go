@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -101,8 +102,8 @@ func testLostReply(t *testing.T, s *server, k kind) {
 		if err := e.Create(t.Context(), "packs/p", int64(len(want)), bytes.NewReader(want)); err != nil {
 			t.Fatalf("Create whose reply was lost %d times = %v", lost, err)
 		}
-		if p.hurt != lost {
-			t.Errorf("%d replies were lost, want %d: the test proves nothing", p.hurt, lost)
+		if p.faults() != lost {
+			t.Errorf("%d replies were lost, want %d: the test proves nothing", p.faults(), lost)
 		}
 		s.wantFile(t, bucket, "packs/p", want)
 		if n := s.objects(t, bucket); n != 1 {
@@ -125,8 +126,8 @@ func testCutUpload(t *testing.T, s *server, k kind) {
 		if err := e.Create(t.Context(), "packs/p", int64(len(want)), r); err != nil {
 			t.Fatalf("%s: Create that was cut twice = %v", kind, err)
 		}
-		if p.hurt != 2 {
-			t.Errorf("%s: %d uploads were cut, want 2: the test proves nothing", kind, p.hurt)
+		if p.faults() != 2 {
+			t.Errorf("%s: %d uploads were cut, want 2: the test proves nothing", kind, p.faults())
 		}
 		s.wantFile(t, bucket, "packs/p", want)
 	}
@@ -193,10 +194,10 @@ func TestTrickle(t *testing.T) {
 	s := steleServer(t)
 	bucket := s.bucket(t, versioned)
 	want := content(200 << 10)
-	gets := 0
+	var gets atomic.Int64
 	e, _ := s.through(t, bucket, func(request []byte) fault {
 		if bytes.HasPrefix(request, []byte("GET ")) && bytes.Contains(request, []byte("Range:")) {
-			if gets++; gets%2 == 1 {
+			if gets.Add(1) == 1 {
 				return loseReply
 			}
 		}
@@ -209,8 +210,8 @@ func TestTrickle(t *testing.T) {
 	if _, err := openFile(t, e, "packs/p").ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("reading through crumbs and broken replies: %v", err)
 	}
-	if gets != 2 {
-		t.Errorf("%d requests for the range, want 2", gets)
+	if gets.Load() != 2 {
+		t.Errorf("%d requests for the range, want 2", gets.Load())
 	}
 }
 

@@ -58,6 +58,13 @@ func newProxy(t *testing.T, url string, harm func(request []byte) fault) *proxy 
 	return p
 }
 
+// faults is how many connections had a fault.
+func (p *proxy) faults() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hurt
+}
+
 func (p *proxy) serve(ctx context.Context, c net.Conn, server string) {
 	defer c.Close()
 	s, err := net.Dial("tcp", server)

@@ -24,7 +24,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -87,8 +87,8 @@ type S3 struct {
 	now         func() time.Time
 	sleep       func(context.Context, time.Duration) error
 
-	mu     sync.Mutex
-	bucket *bucket // nil until the server was asked
+	asking chan struct{} // held by who asks what the bucket is; others wait for him or for their own end
+	bucket atomic.Pointer[bucket]
 }
 
 var (
@@ -115,7 +115,7 @@ func New(opt Options) (*S3, error) {
 		return nil, fmt.Errorf("engine/s3: endpoint %q: write http://HOST:PORT or https://HOST", opt.Endpoint)
 	}
 	opt.Prefix = strings.Trim(opt.Prefix, "/")
-	s := &S3{opt: opt, wire: newWire(opt.Timeout), now: time.Now, sleep: sleep}
+	s := &S3{opt: opt, wire: newWire(opt.Timeout), now: time.Now, sleep: sleep, asking: make(chan struct{}, 1)}
 	if opt.Prefix != "" {
 		s.prefix = opt.Prefix + "/"
 	}
@@ -189,10 +189,17 @@ type bucket struct {
 // learn asks the server what kind of bucket it is, once. A right that is missing is no error: then the bucket is taken for less than it may be,
 // and hidden says so.
 func (s *S3) learn(ctx context.Context) (*bucket, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bucket != nil {
-		return s.bucket, nil
+	if b := s.bucket.Load(); b != nil {
+		return b, nil
+	}
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if b := s.bucket.Load(); b != nil {
+		return b, nil
 	}
 	b := &bucket{}
 	err := s.retry(ctx, func() error {
@@ -214,7 +221,7 @@ func (s *S3) learn(ctx context.Context) (*bucket, error) {
 	if err := s.learnLocks(ctx, b); err != nil {
 		return nil, err
 	}
-	s.bucket = b
+	s.bucket.Store(b)
 	return b, nil
 }
 

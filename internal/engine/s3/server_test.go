@@ -67,7 +67,7 @@ func servers(t *testing.T) map[string]*server {
 	return all
 }
 
-func steleServer(t *testing.T) *server {
+func steleServer(t testing.TB) *server {
 	t.Helper()
 	dir := t.TempDir()
 	st, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Root: &entry.AccessKey{ID: accessKey, Secret: secretKey, Role: stele.RoleAdmin}, Kit: filepath.Join(dir, "kit.txt")})
