@@ -19,6 +19,23 @@ type link struct {
 // as is the name that the link has in a source.
 func (l *link) as() string { return segment.Name(l.epoch, l.first) }
 
+// gap is where entries are missing below some that are there.
+type gap struct{ from, to uint64 }
+
+// gapOf returns the gap behind a chain; false if there is none.
+func gapOf(links, all []link) (gap, bool) {
+	if len(links) == 0 {
+		return gap{}, false
+	}
+	last := links[len(links)-1]
+	for _, l := range all {
+		if l.epoch == last.epoch && !l.sealed && l.first > last.end {
+			return gap{last.end, l.first}, true
+		}
+	}
+	return gap{}, false
+}
+
 // chain chooses what makes the longest ledger of the highest epoch: an epoch counts only up to where the next one that counts begins (what it has beyond is the cut-off tail);
 // in each epoch the sealed segments, then the fewest tails that go on without a gap. endOf reads where a sealed segment ends. A gap between sealed segments is left for the ledger to complain of.
 func chain(links []link, endOf func(*link) (uint64, error)) ([]link, error) {

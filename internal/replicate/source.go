@@ -49,6 +49,7 @@ const refreshes = 8
 
 // Refresh looks at what came since. What was open stays open.
 func (s *Source) Refresh(ctx context.Context) error {
+	changed := errors.New("it changed faster than it could be listed, try again")
 	for range refreshes {
 		l, err := list(ctx, s.target)
 		if err != nil {
@@ -62,10 +63,14 @@ func (s *Source) Refresh(ctx context.Context) error {
 		if slices.ContainsFunc(links, func(k link) bool { return !k.sealed && !l.there[k.name] }) {
 			continue
 		}
+		if g, ok := gapOf(links, l.links); ok { // a listing beside a shipper can show a later tail and not one before it, but not for long
+			changed = fmt.Errorf("entries %d to %d are missing on the target, later ones are there: use another target, or move the later tails away: %w", g.from, g.to-1, frame.ErrCorrupt)
+			continue
+		}
 		s.show(links, l.packs)
 		return nil
 	}
-	return errors.New("couldn't read the backup: it changed faster than it could be listed, try again")
+	return fmt.Errorf("couldn't read the backup: %w", changed)
 }
 
 // Head is the epoch and the number of entries that the chain claims; the ledger opened over the source proves it.
@@ -191,12 +196,18 @@ func (s *Source) lookup(name string) (string, bool) {
 	return there, ok
 }
 
-func (s *Source) openSegment(ctx context.Context, name string) (engine.File, error) {
+// openExact opens the very file that the source shows under a segment's name.
+func (s *Source) openExact(ctx context.Context, name string) (engine.File, error) {
 	there, ok := s.lookup(name)
 	if !ok {
 		return nil, fmt.Errorf("couldn't open %s: %w", name, engine.ErrNotExist)
 	}
-	f, err := s.target.Open(ctx, there)
+	return s.target.Open(ctx, there)
+}
+
+func (s *Source) openSegment(ctx context.Context, name string) (engine.File, error) {
+	f, err := s.openExact(ctx, name)
+	there, _ := s.lookup(name)
 	epoch, first, end, isTail := parseTailSegment(there)
 	if !errors.Is(err, engine.ErrNotExist) || !isTail {
 		return f, err
