@@ -147,6 +147,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	packs   map[[16]byte]*packState
+	order   [][16]byte             // sealed packs in the order in which they became known
 	grown   map[*openPack]struct{} // packs that grow
 	extra   map[entry.ID]Place     // read-only: chunks of packs that Places does not know
 	pending map[entry.ID]Place     // faults.dedupUnsynced only
@@ -155,8 +156,9 @@ type Store struct {
 // packState is a pack that is there, sealed or growing.
 type packState struct {
 	leases  int
-	retired bool      // no source for deduplication any more
-	open    *openPack // while it grows
+	retired bool        // no source for deduplication any more
+	open    *openPack   // while it grows
+	info    *entry.Pack // sealed since Open: what its pack.seal entry says
 }
 
 type stats struct {

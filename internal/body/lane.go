@@ -346,7 +346,7 @@ func (p *openPack) seal() error {
 	p.sealed = true
 	p.mu.Unlock()
 	p.s.stats.packsSealed.Add(1)
-	p.s.publish(p)
+	p.s.publish(p, info)
 	if p.s.opt.Sealed != nil {
 		p.s.opt.Sealed(info)
 	}
@@ -360,10 +360,11 @@ func (p *openPack) failed() error {
 }
 
 // publish lets readers find the sealed file instead of the growing one.
-func (s *Store) publish(p *openPack) {
+func (s *Store) publish(p *openPack, info entry.Pack) {
 	s.mu.Lock()
 	if st := s.packs[p.name]; st != nil && st.open == p {
-		st.open = nil
+		st.open, st.info = nil, &info
+		s.order = append(s.order, p.name)
 	}
 	delete(s.grown, p)
 	last := p.refs == 0

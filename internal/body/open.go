@@ -70,6 +70,7 @@ func (s *Store) learnPacks(ctx context.Context) error {
 			return nil // not ours to judge
 		}
 		s.packs[name] = &packState{}
+		s.order = append(s.order, name)
 		known, err := s.opt.Places.KnowsPack(name)
 		if err == nil && !known {
 			unknown = append(unknown, name)

@@ -356,3 +356,18 @@ func (w *Writer) Chunks() int {
 	defer w.mu.Unlock()
 	return len(w.chunks)
 }
+
+// Durable is the number of chunks that are durable, the first ones.
+func (w *Writer) Durable() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.synced
+}
+
+// Placed returns where the durable chunks from to to-1 are; fewer if there are not as many. Not to be changed.
+func (w *Writer) Placed(from, to int) []Chunk {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	to = min(to, w.synced)
+	return w.chunks[min(from, to):to:to]
+}

@@ -121,9 +121,11 @@ type sealed struct {
 	queue []entry.Pack
 }
 
-func testKeys(t testing.TB) *keyring.Keyring {
+func testKeys(t testing.TB) *keyring.Keyring { return testKeysOf(t, [16]byte{0xaa, 0x01}) }
+
+func testKeysOf(t testing.TB, id [16]byte) *keyring.Keyring {
 	t.Helper()
-	k, err := keyring.New([16]byte{0xaa, 0x01})
+	k, err := keyring.New(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +143,13 @@ func mustDir(t testing.TB, fsys vfs.FS, root string) *dir.Dir {
 	return d
 }
 
-// openPrimary opens what is in eng, or makes a store there.
-func openPrimary(eng engine.Appender, keys *keyring.Keyring) (_ *primary, err error) {
-	p := &primary{eng: eng, keys: keys, clock: newClock(), seals: new(sealed), segmentBytes: 4 << 10, packBytes: 64 << 10}
+// openPrimary opens what is in eng, or makes a store there, of small files.
+func openPrimary(eng engine.Appender, keys *keyring.Keyring) (*primary, error) {
+	return openPrimarySized(eng, keys, 4<<10, 64<<10)
+}
+
+func openPrimarySized(eng engine.Appender, keys *keyring.Keyring, segmentBytes, packBytes int64) (_ *primary, err error) {
+	p := &primary{eng: eng, keys: keys, clock: newClock(), seals: new(sealed), segmentBytes: segmentBytes, packBytes: packBytes}
 	if err := p.saveKeys(); err != nil {
 		return nil, err
 	}

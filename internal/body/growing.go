@@ -1,0 +1,111 @@
+package body
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stele/entry"
+	"stele/internal/frame"
+	"stele/internal/pack"
+)
+
+// ErrNotGrowing: the pack is sealed, or gone.
+var ErrNotGrowing = errors.New("the pack grows no more")
+
+// Growth is a pack that grows and has durable chunks.
+type Growth struct {
+	Name   [16]byte
+	Chunks int // durable ones
+}
+
+// Packs returns the names of the packs that were sealed since an earlier call returned next (0: all), in the order in which they became known, and the packs that grow. Every chunk that was durable
+// before the call is in the one or the other.
+func (s *Store) Packs(since int) (sealed [][16]byte, next int, growing []Growth) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since = min(since, len(s.order))
+	sealed = s.order[since:len(s.order):len(s.order)]
+	for name, st := range s.packs {
+		if st.open == nil {
+			continue
+		}
+		if n := st.open.w.Durable(); n > 0 {
+			growing = append(growing, Growth{name, n})
+		}
+	}
+	return sealed, len(s.order), growing
+}
+
+// Grows says whether a pack is still growing.
+func (s *Store) Grows(name [16]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.packs[name]
+	return st != nil && st.open != nil
+}
+
+// SealedInfo is what the pack.seal entry of a pack that was sealed since Open says, or will say.
+func (s *Store) SealedInfo(name [16]byte) (entry.Pack, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.packs[name]
+	if st == nil || st.info == nil {
+		return entry.Pack{}, false
+	}
+	return *st.info, true
+}
+
+// growingRead is how much of a growing pack is read at once, in bytes.
+const growingRead = 1 << 20
+
+// GrowingChunks calls fn for the durable chunks from to to-1 of a growing pack, in file order, with their data as it is stored below the seal (flags say whether it is compressed). data holds
+// until fn returns. ErrNotGrowing if the pack is sealed by now; frame.ErrCorrupt for a chunk that does not open.
+func (s *Store) GrowingChunks(ctx context.Context, name [16]byte, from, to int, fn func(id *entry.ID, flags uint8, data []byte) error) error {
+	p := s.hold(name)
+	if p == nil {
+		return fmt.Errorf("pack %x: %w", name, ErrNotGrowing)
+	}
+	defer s.unhold(p)
+	chunks := p.w.Placed(from, to)
+	if len(chunks) != to-from {
+		return fmt.Errorf("pack %x has no durable chunks %d to %d: %w", name, from, to, frame.ErrCorrupt)
+	}
+	buf := make([]byte, 0, growingRead)
+	for len(chunks) > 0 {
+		n := together(chunks)
+		start := chunks[0].Offset
+		size := int(chunks[n-1].Offset + int64(chunks[n-1].Length) - start)
+		if cap(buf) < size {
+			buf = make([]byte, 0, size)
+		}
+		buf = buf[:size]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := readFull(p.grow, buf, start); err != nil {
+			return err
+		}
+		for i := range chunks[:n] {
+			c := &chunks[i]
+			data, flags, err := pack.OpenChunk(p.sealer, buf[c.Offset-start:][:c.Length], &c.ID)
+			if err == nil {
+				err = fn(&c.ID, flags, data)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		chunks = chunks[n:]
+	}
+	return nil
+}
+
+// together is how many of the chunks are read at once.
+func together(chunks []pack.Chunk) int {
+	n := 1
+	for n < len(chunks) && chunks[n].Offset+int64(chunks[n].Length)-chunks[0].Offset <= growingRead {
+		n++
+	}
+	return n
+}

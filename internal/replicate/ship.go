@@ -1,0 +1,273 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"stele/internal/body"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/ledger"
+	"stele/internal/pack"
+	"stele/internal/segment"
+)
+
+// mark is a moment of the origin: what must be on the target for it to be restorable to size.
+type mark struct {
+	size    uint64
+	growing []body.Growth // every chunk of the first size entries is in these, or in a sealed pack
+}
+
+// markNow takes the ledger's size first: the chunks of what was committed are durable by then.
+func (o *Origin) markNow() mark {
+	size := o.Ledger.Size()
+	_, _, growing := o.Body.Packs(1 << 62)
+	return mark{size, growing}
+}
+
+// parallel is how many packs are copied at once.
+const parallel = 2
+
+// ship brings the target up to a mark. Each step may be the last before a crash: what a segment names is there before it, and nothing goes before what supersedes it is there.
+func (s *session) ship(ctx context.Context, m mark) error {
+	if s.faults.segmentsFirst {
+		if err := s.shipSegments(ctx, m.size); err != nil {
+			return err
+		}
+	}
+	if err := s.shipKeyrings(ctx); err != nil {
+		return err
+	}
+	if err := s.shipPacks(ctx); err != nil {
+		return err
+	}
+	if err := s.shipTailPacks(ctx, m.growing); err != nil {
+		return err
+	}
+	if err := s.shipSegments(ctx, m.size); err != nil { // from here on the target can be restored to m.size
+		return err
+	}
+	s.begun = true
+	s.junk = append(s.junk, s.old...)
+	s.old = nil
+	s.sweep(ctx)
+	return nil
+}
+
+// maxJunk bounds what is remembered of files that could not be removed; the next session finds the rest.
+const maxJunk = 10_000
+
+// sweep removes what is superseded. It is optional: credentials may not allow it, and a lock may last. After a failure it rests for some rounds.
+func (s *session) sweep(ctx context.Context) {
+	if s.rest > 0 {
+		s.rest--
+		s.junk = s.junk[:min(len(s.junk), maxJunk)]
+		return
+	}
+	for i, name := range s.junk {
+		if err := s.target.Remove(ctx, name); err != nil && !errors.Is(err, engine.ErrNotExist) {
+			s.junk, s.rest = s.junk[i:], 1000
+			return
+		}
+	}
+	s.junk = nil
+}
+
+func (s *session) shipKeyrings(ctx context.Context) error {
+	return s.o.Engine.List(ctx, engine.Keyrings, func(i engine.Info) error {
+		if _, ok := s.have[i.Name]; ok {
+			return nil
+		}
+		f, err := s.o.Engine.Open(ctx, i.Name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := s.copyFile(ctx, i.Name, f, nil); err != nil { // age authenticates it
+			return err
+		}
+		s.have[i.Name] = i.SizeBytes
+		return nil
+	})
+}
+
+// shipPacks copies the sealed packs that the target has not.
+func (s *session) shipPacks(ctx context.Context) error {
+	names, next, _ := s.o.Body.Packs(s.next)
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	var mu sync.Mutex // guards have and lacking
+	for _, name := range names {
+		mu.Lock()
+		_, ok := s.have[pack.Name(name)]
+		mu.Unlock()
+		if ok {
+			continue
+		}
+		group.Go(func() error {
+			size, err := s.copyPack(gctx, name)
+			mu.Lock()
+			defer mu.Unlock()
+			return s.shipped(name, size, err)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s.next = next
+	for _, name := range names {
+		s.supersede(name)
+	}
+	return nil
+}
+
+// shipPack copies one pack that was sealed a moment ago.
+func (s *session) shipPack(ctx context.Context, name pack.Name16) error {
+	if _, ok := s.have[pack.Name(name)]; !ok {
+		size, err := s.copyPack(ctx, name)
+		if err := s.shipped(name, size, err); err != nil {
+			return err
+		}
+	}
+	s.supersede(name)
+	return nil
+}
+
+// shipped notes the outcome of a copy. A pack that is damaged here, or gone, holds up no other: it is reported, and tried again by the next session.
+func (s *session) shipped(name pack.Name16, size int64, err error) error {
+	switch {
+	case err == nil:
+		s.have[pack.Name(name)] = size
+		delete(s.lacking, pack.Name(name))
+		return nil
+	case errors.As(err, new(sourceError)):
+		s.lacking[pack.Name(name)] = err
+		return nil
+	}
+	return err
+}
+
+// supersede notes that the tails of a pack which is sealed and shipped may go.
+func (s *session) supersede(name pack.Name16) {
+	q := s.packs[name]
+	if _, ok := s.have[pack.Name(name)]; !ok || q == nil {
+		return
+	}
+	delete(s.packs, name)
+	s.junk = append(s.junk, mapNames(q.tails, func(p packPart) string { return p.name })...)
+}
+
+// sourceError is an error of the origin, not of the target.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
+// copyPack copies a sealed pack, and proves it while it is copied.
+func (s *session) copyPack(ctx context.Context, short pack.Name16) (int64, error) {
+	name := pack.Name(short)
+	want, ok := s.o.Body.SealedInfo(short)
+	if !ok {
+		var err error
+		if want, ok, err = s.o.Sealed(ctx, name); err != nil {
+			return 0, sourceError{err}
+		}
+	}
+	if !ok { // a crash came between the pack and its entry; the next start writes that
+		r, err := s.o.Body.VerifyPack(ctx, name)
+		if err != nil {
+			return 0, sourceError{fmt.Errorf("couldn't ship %s: %w", name, err)}
+		}
+		want = r.Pack
+	}
+	f, err := s.o.Engine.Open(ctx, name)
+	if err != nil {
+		return 0, sourceError{fmt.Errorf("couldn't ship %s: %w", name, err)}
+	}
+	defer f.Close()
+	if f.Size() != want.Size && !s.faults.noDigest {
+		return 0, sourceError{fmt.Errorf("couldn't ship %s: it has %d bytes, its pack.seal entry says %d: %w", name, f.Size(), want.Size, frame.ErrCorrupt)}
+	}
+	err = s.copyFile(ctx, name, f, &want.SHA256)
+	if errors.Is(err, frame.ErrCorrupt) {
+		err = sourceError{err}
+	}
+	return f.Size(), err
+}
+
+// shipSegments copies sealed segments that end at or before size, and makes tails of the entries between.
+func (s *session) shipSegments(ctx context.Context, size uint64) error {
+	for _, f := range s.o.Ledger.Segments() {
+		if f.First >= size {
+			return nil
+		}
+		if f.Sealed && f.End <= size {
+			if err := s.shipSegment(ctx, f); err != nil {
+				return err
+			}
+			continue
+		}
+		to := min(size, f.End)
+		if s.at < f.First {
+			return fmt.Errorf("couldn't ship entry %d: the ledger's files do not go on there: %w", s.at, frame.ErrCorrupt)
+		}
+		if s.at < to {
+			if err := s.shipTailSegment(ctx, to); err != nil {
+				return err
+			}
+		}
+		if err := s.mergeSegments(ctx, f.First, f.End); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shipSegment copies a sealed segment after it was checked whole.
+func (s *session) shipSegment(ctx context.Context, f ledger.SegmentInfo) error {
+	if _, ok := s.have[f.Name]; ok {
+		s.at = max(s.at, f.End)
+		return nil
+	}
+	file, err := s.o.Engine.Open(ctx, f.Name)
+	if err != nil {
+		return fmt.Errorf("couldn't ship %s: %w", f.Name, err)
+	}
+	defer file.Close()
+	b := make([]byte, file.Size()) // what is checked is what is shipped
+	if _, err := newReader(ctx, file, file.Size(), nil, nil, nil).ReadFull(b); err != nil {
+		return fmt.Errorf("couldn't ship %s: %w", f.Name, err)
+	}
+	whole := bytesFile{b}
+	if _, err := s.o.Ledger.CheckSegment(ctx, f.Name, whole, whole.Size()); err != nil {
+		return fmt.Errorf("couldn't ship: %w", err)
+	}
+	s.removeEarly(s.within(f))
+	if err := s.copyFile(ctx, f.Name, whole, nil); err != nil {
+		return err
+	}
+	s.have[f.Name], s.at = file.Size(), max(s.at, f.End)
+	s.junk = append(s.junk, s.within(f)...)
+	var rest []tailSeg
+	for _, t := range s.tails {
+		if t.first < f.First || t.end > f.End {
+			rest = append(rest, t)
+		}
+	}
+	s.tails = rest
+	return nil
+}
+
+// within names the tails whose entries a sealed segment holds.
+func (s *session) within(f ledger.SegmentInfo) (names []string) {
+	epoch, _, _ := segment.ParseName(f.Name)
+	for _, t := range s.tails {
+		if epoch == s.o.Keys.Epoch && t.first >= f.First && t.end <= f.End {
+			names = append(names, tailSegment(epoch, t.first, t.end))
+		}
+	}
+	return names
+}

@@ -1,0 +1,292 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"stele/internal/engine"
+)
+
+// Clock is where a Shipper's time comes from.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+// SystemClock is the machine's.
+type SystemClock struct{}
+
+// Now implements Clock.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// After implements Clock.
+func (SystemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// Options say where to ship and how.
+type Options struct {
+	Name  string
+	Open  func(ctx context.Context) (engine.Engine, error) // opens the target; one that is an io.Closer is closed after an error
+	Every time.Duration                                    // 0: as it comes
+	Limit *rate.Limiter                                    // bytes read for the target; nil: no limit
+	Clock Clock                                            // nil: SystemClock
+	Log   *slog.Logger                                     // nil: nothing is logged
+}
+
+// Status is how a target stands.
+type Status struct {
+	Name         string
+	Size         uint64    // entries that can be restored from it
+	Restorable   time.Time // time of the newest of them; zero: none, or not known yet
+	Shipped      time.Time // when the last shipment ended
+	ShippedBytes int64     // since the start
+	Connected    bool      // compared with the ledger, and no error since
+	Err          error     // nil while all is well
+	ErrSince     time.Time
+	Refused      bool     // Err is not a matter of trying again
+	Lacking      []string // packs that could not be shipped because they are damaged here
+}
+
+// waits of a Shipper.
+const (
+	// tailAfter is how long an entry waits for the packs that grow to be sealed: at a high rate they seal by themselves, and a tail would be shipped for nothing.
+	tailAfter = 1200 * time.Millisecond
+	// growthEvery is how often it looks whether they are.
+	growthEvery = 100 * time.Millisecond
+	firstRetry  = time.Second
+	lastRetry   = 5 * time.Minute
+)
+
+// Shipper ships a store to one target for as long as Run runs. It blocks nobody: neither the store nor another target. Its methods may be called concurrently.
+type Shipper struct {
+	o   *Origin
+	opt Options
+
+	wake  chan struct{}     // there are new entries
+	flush chan chan<- error // somebody waits for a shipment
+
+	mu     sync.Mutex
+	status Status
+	fail   int // errors in a row
+}
+
+// NewShipper makes a shipper; Run starts it.
+func NewShipper(o *Origin, opt Options) *Shipper {
+	if opt.Clock == nil {
+		opt.Clock = SystemClock{}
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), status: Status{Name: opt.Name}}
+}
+
+// Wake tells of new entries. It never blocks.
+func (s *Shipper) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Status says how the target stands.
+func (s *Shipper) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Flush ships all that is committed now, and returns when it can be restored, or why it can't. Run must be running, or ctx ends it.
+func (s *Shipper) Flush(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case s.flush <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run ships until ctx ends. After an error it begins anew, with a wait that grows.
+func (s *Shipper) Run(ctx context.Context) {
+	var waiting []chan<- error // who waits for a shipment
+	for ctx.Err() == nil {
+		err := s.connected(ctx, &waiting)
+		for _, w := range waiting {
+			w <- err
+		}
+		waiting = nil
+		if ctx.Err() != nil {
+			return
+		}
+		s.failed(err)
+		select {
+		case <-ctx.Done():
+		case <-s.opt.Clock.After(s.retryIn()):
+		case w := <-s.flush:
+			waiting = append(waiting, w)
+		}
+	}
+}
+
+// retryIn is how long to wait after the last error: twice as long each time, give or take a half, so that many do not come at once.
+func (s *Shipper) retryIn() time.Duration {
+	s.mu.Lock()
+	n := s.fail
+	s.mu.Unlock()
+	d := min(firstRetry<<min(n, 20), lastRetry)
+	return d/2 + rand.N(d)
+}
+
+func (s *Shipper) failed(err error) {
+	s.mu.Lock()
+	s.fail++
+	first := s.status.Err == nil || s.status.Err.Error() != err.Error()
+	if s.status.Err == nil {
+		s.status.ErrSince = s.opt.Clock.Now()
+	}
+	s.status.Err, s.status.Connected, s.status.Refused = err, false, Refused(err)
+	s.mu.Unlock()
+	if first {
+		s.opt.Log.Error("couldn't ship to a target", "target", s.opt.Name, "err", err)
+	}
+}
+
+// connected opens the target, compares it with the ledger, and ships until the first error.
+func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error {
+	target, err := s.opt.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("couldn't open target %s: %w", s.opt.Name, err)
+	}
+	if c, ok := target.(io.Closer); ok {
+		defer c.Close()
+	}
+	ses, err := connect(ctx, s.o, target)
+	if err != nil {
+		return fmt.Errorf("target %s: %w", s.opt.Name, err)
+	}
+	ses.limit = s.opt.Limit
+	ses.bytes = s.counted
+	s.well(ctx, ses, false)
+	for {
+		m, err := s.next(ctx, ses, waiting)
+		if err != nil {
+			return err
+		}
+		if err := ses.ship(ctx, m); err != nil {
+			return fmt.Errorf("target %s: %w", s.opt.Name, err)
+		}
+		s.well(ctx, ses, true)
+		for _, w := range *waiting {
+			w <- nil
+		}
+		*waiting = nil
+	}
+}
+
+func (s *Shipper) counted(n int64) {
+	s.mu.Lock()
+	s.status.ShippedBytes += n
+	s.mu.Unlock()
+}
+
+// well notes how far the target is.
+func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
+	var at time.Time
+	if ses.at > 0 {
+		if e, _, _, err := s.o.Ledger.Entry(ctx, ses.at-1); err == nil {
+			at = e.Time
+		}
+	}
+	var lacking []string
+	for name := range ses.lacking {
+		lacking = append(lacking, name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := &s.status
+	recovered := st.Err != nil
+	st.Size, st.Restorable, st.Connected, st.Err, st.Refused, st.Lacking = ses.at, at, true, nil, false, lacking
+	if shipped {
+		st.Shipped, s.fail = s.opt.Clock.Now(), 0
+	}
+	if recovered {
+		s.opt.Log.Info("a target is reached again", "target", s.opt.Name, "entries", ses.at)
+	}
+}
+
+// next waits until there is something to ship, and says what.
+func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- error) (mark, error) {
+	if s.opt.Every > 0 && len(*waiting) == 0 {
+		if !ses.begun { // what came while nobody shipped is late already
+			return s.o.markNow(), nil
+		}
+		if err := s.schedule(ctx, waiting); err != nil {
+			return mark{}, err
+		}
+		return s.o.markNow(), nil
+	}
+	for s.o.Ledger.Size() == ses.at && len(*waiting) == 0 {
+		select {
+		case <-ctx.Done():
+			return mark{}, ctx.Err()
+		case <-s.wake:
+		case w := <-s.flush:
+			*waiting = append(*waiting, w)
+		}
+	}
+	return s.settle(ctx, ses, waiting)
+}
+
+// schedule waits for the next time.
+func (s *Shipper) schedule(ctx context.Context, waiting *[]chan<- error) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.opt.Clock.After(s.opt.Every):
+	case w := <-s.flush:
+		*waiting = append(*waiting, w)
+	}
+	return nil
+}
+
+// settle waits for the packs that grow now to be sealed, but not for long: then all there is by then is shipped, with tails.
+func (s *Shipper) settle(ctx context.Context, ses *session, waiting *[]chan<- error) (mark, error) {
+	m, late := s.o.markNow(), s.opt.Clock.After(tailAfter)
+	for len(*waiting) == 0 && !ses.settled(m) {
+		select {
+		case <-ctx.Done():
+			return m, ctx.Err()
+		case <-late:
+			return s.o.markNow(), nil
+		case <-s.opt.Clock.After(growthEvery):
+		case w := <-s.flush:
+			*waiting = append(*waiting, w)
+		}
+	}
+	if len(*waiting) > 0 {
+		m = s.o.markNow()
+	}
+	return m, nil
+}
+
+// settled says whether what grew at a mark is sealed or shipped.
+func (s *session) settled(m mark) bool {
+	for _, g := range m.growing {
+		if q := s.packs[g.Name]; (q == nil || q.end < g.Chunks) && s.o.Body.Grows(g.Name) {
+			return false
+		}
+	}
+	return true
+}
