@@ -115,6 +115,10 @@ func (h *Handover) Check(root Hash, keys ...*Verifier) error {
 			return fmt.Errorf("%w: its parent does not begin with the first %d entries: %w", ErrHandover, h.Cut, err)
 		}
 	}
+	store, _, _ := strings.Cut(parent.Origin, "/")
+	if next, err := NewVerifier(h.VKey); err != nil || next.Origin() != Origin(store, uint64(h.Epoch)) {
+		return fmt.Errorf("%w: its key is not one of epoch %d of store %s", ErrHandover, h.Epoch, store)
+	}
 	n, err := note.Open(h.Consent, note.VerifierList(notes...))
 	if err != nil || n.Text != string(h.consentText(root)) || n.Sigs[0].Name != parent.Origin {
 		return fmt.Errorf("%w: the signer before didn't consent to it", ErrHandover)

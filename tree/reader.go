@@ -180,6 +180,32 @@ func CheckInclusion(proof []Hash, index, size uint64, root, leaf Hash) error {
 	return nil
 }
 
+// RootBefore is the root of the tree that holds just the leaves before index, from the proof that leaf index is in a tree of this size: its left-hand hashes are the right edge of
+// that smaller tree. The proof must have been verified.
+func RootBefore(proof []Hash, index, size uint64) (Hash, error) {
+	bad := fmt.Errorf("the proof of entry %d at size %d is too short: %w", index, size, ErrFormat)
+	if index == 0 || index >= size {
+		return Hash{}, bad
+	}
+	var root Hash
+	begun := false
+	for at, last := index, size-1; at > 0; at, last = at>>1, last>>1 {
+		if at&1 == 0 && at == last {
+			continue // a subtree without a right-hand neighbour goes up by itself
+		}
+		if len(proof) == 0 {
+			return Hash{}, bad
+		}
+		if at&1 == 1 {
+			if root = node(proof[0], root); !begun {
+				root, begun = proof[0], true
+			}
+		}
+		proof = proof[1:]
+	}
+	return root, nil
+}
+
 // CheckConsistency verifies what Consistency proves.
 func CheckConsistency(proof []Hash, from uint64, fromRoot Hash, to uint64, toRoot Hash) error {
 	if to > MaxSize || from < 1 || from > to {

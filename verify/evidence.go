@@ -44,7 +44,7 @@ func (j *job) evidence(ctx context.Context, c *chain, links []ledger.Link) error
 			e.broken(k.Name, "entries %d to %d are not there", tail.edge.Size(), k.First-1)
 		}
 		if tail == nil {
-			e.broken(k.Name, "the entries on which it stood are not there")
+			e.broken(k.Name, "not followed: no earlier epoch ends at entry %d, where this one begins", k.First)
 		}
 		if e.Broken != "" {
 			continue
@@ -62,8 +62,8 @@ func (j *job) evidence(ctx context.Context, c *chain, links []ledger.Link) error
 
 // under returns the tree of an earlier epoch that ends where k begins; nil if none of those that were followed does.
 func (c *chain) under(k ledger.Link) *branch {
-	for _, b := range c.tails {
-		if b != nil && b.epoch < k.Epoch && b.edge.Size() == k.First {
+	for epoch := k.Epoch - 1; epoch > 0; epoch-- {
+		if b := c.tails[epoch]; b != nil && b.edge.Size() == k.First {
 			under := *b
 			under.epoch = k.Epoch
 			return &under
