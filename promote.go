@@ -128,29 +128,6 @@ func (s *Store) saveKeys(ctx context.Context, next *keyring.Keyring) error {
 	return keyring.Save(ctx, s.eng, next, to...)
 }
 
-// serverIdentity reads this machine's identity, or makes it.
-func (s *Store) serverIdentity() (*age.X25519Identity, error) {
-	b, err := readFile(s.fs, s.path(fileIdentity))
-	if err == nil {
-		id, err := age.ParseX25519Identity(string(trimSpace(b)))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s is not an age identity: %v. Move it away, and a new one is made", ErrWrongKey, s.path(fileIdentity), err)
-		}
-		return id, nil
-	}
-	if !isNotExist(err) {
-		return nil, fmt.Errorf("couldn't read %s: %w", s.path(fileIdentity), err)
-	}
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		return nil, fmt.Errorf("couldn't make the server's identity: %w", err)
-	}
-	if err := durable.WriteFile(s.fs, s.path(fileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("couldn't write %s: %w", fileIdentity, err)
-	}
-	return id, nil
-}
-
 // removeIndex removes the index, durably.
 func (s *Store) removeIndex() error {
 	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil && !isNotExist(err) {

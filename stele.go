@@ -22,7 +22,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"filippo.io/age"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 
@@ -281,47 +280,6 @@ func (s *Store) sweep() error {
 		}
 	}
 	return nil
-}
-
-func (s *Store) openKeys(ctx context.Context) error {
-	id, err := s.identity()
-	if err != nil {
-		return err
-	}
-	if err := s.loadKeys(ctx, id); err != nil {
-		return err
-	}
-	if s.opt.Root != nil {
-		s.giveRoot()
-		return nil
-	}
-	return s.loadRoot()
-}
-
-// identity is what opens the keyring: the one given, or the folder's own.
-func (s *Store) identity() (age.Identity, error) {
-	identity := s.opt.Identity
-	if identity == "" {
-		b, err := readFile(s.fs, s.path(fileIdentity))
-		if err != nil {
-			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.path(fileIdentity), err)
-		}
-		identity = string(trimSpace(b))
-	}
-	id, err := age.ParseX25519Identity(identity)
-	if err != nil {
-		return nil, fmt.Errorf("%w: not an age identity: %v", ErrWrongKey, err)
-	}
-	return id, nil
-}
-
-// loadKeys loads the keyring of the epoch that the ledger is in.
-func (s *Store) loadKeys(ctx context.Context, id age.Identity) error {
-	epoch, err := ledger.NewestEpoch(ctx, s.eng)
-	if err == nil {
-		s.keys, err = keyring.LoadEpoch(ctx, s.eng, max(epoch, 1), id)
-	}
-	return err
 }
 
 // openParts opens index, ledger and body, in this order: the ledger applies to the index what it has not seen, and the body asks the index which packs it knows. init is the first

@@ -17,6 +17,7 @@ type cli struct {
 	Init    initCmd    `cmd:"" group:"Serve" help:"Make a new store and its recovery kit."`
 	Kit     kitCmd     `cmd:"" group:"Serve" help:"The recovery kit: where it is, and proof that it reads back."`
 	Key     keyCmd     `cmd:"" group:"Serve" help:"Access keys."`
+	Promote promoteCmd `cmd:"" group:"Serve" help:"Make the store in a folder the primary of a new epoch, from now or from a past moment."`
 	Put     putCmd     `cmd:"" group:"Objects" help:"Put files, trees or standard input."`
 	Get     getCmd     `cmd:"" group:"Objects" help:"Get an object, or a tree with -r."`
 	Ls      lsCmd      `cmd:"" group:"Objects" help:"List buckets or objects."`

@@ -26,6 +26,7 @@ import (
 )
 
 type dumpCmd struct {
+	Epochs   dumpEpochsCmd   `cmd:"" help:"The epochs of the ledger, and what their segments hold beyond where a later one went another way."`
 	Segments dumpSegmentsCmd `cmd:"" help:"The segments of the data folder, those that are growing too."`
 	Packs    dumpPacksCmd    `cmd:"" help:"The packs of the data folder."`
 	Entries  dumpEntriesCmd  `cmd:"" help:"The entries in the segments: leaves, and private parts where the key is there."`
@@ -117,6 +118,7 @@ type segmentDoc struct {
 	Sealed  bool   `json:"sealed"`
 	Size    uint64 `json:"ledger_size"`
 	Root    string `json:"root,omitempty"`
+	Left    uint64 `json:"evidence_from,omitempty"` // entry from which on a later epoch went another way
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -125,10 +127,17 @@ func (dumpSegmentsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	limits, err := limitsOf(files)
+	if err != nil {
+		return err
+	}
 	t := a.table("FILE", "EPOCH", "FIRST", "ENTRIES", "SIZE", "STATE", "ROOT")
 	bad := 0
 	for _, f := range files {
 		d := describeSegment(ctx, f)
+		if limit := limits[f.name]; limit < d.Size {
+			d.Left = max(limit, d.First)
+		}
 		if d.Problem != "" {
 			bad++
 		}
@@ -139,6 +148,9 @@ func (dumpSegmentsCmd) Run(ctx context.Context, a *app) error {
 			continue
 		}
 		state := map[bool]string{true: "sealed", false: "growing"}[d.Sealed]
+		if d.Left > 0 {
+			state += fmt.Sprintf(", evidence from entry %d on", d.Left)
+		}
 		if d.Problem != "" {
 			state = d.Problem
 		}
@@ -235,13 +247,18 @@ func (c *dumpEntriesCmd) Run(ctx context.Context, a *app) error {
 	if c.To == 0 {
 		c.To = math.MaxUint64
 	}
+	limits, err := limitsOf(files)
+	if err != nil {
+		return err
+	}
 	next := c.From
 	for i, f := range files {
 		_, first, ok := segment.ParseName(f.name)
-		if !ok || first >= c.To || c.before(files, i) {
+		to := min(c.To, limits[f.name])
+		if !ok || first >= to || c.before(files, i) {
 			continue
 		}
-		if err := eachBatch(ctx, f, first, keys, func(b *segment.Batch) error { return c.batch(a, b, &next) }); err != nil {
+		if err := eachBatch(ctx, f, first, keys, func(b *segment.Batch) error { return c.batch(a, b, &next, to) }); err != nil {
 			return fmt.Errorf("%s: %w", f.at, err)
 		}
 	}
@@ -257,11 +274,11 @@ func (c *dumpEntriesCmd) before(files []stored, i int) bool {
 	return ok && next <= c.From
 }
 
-// batch prints the entries of a batch from next on; a growing segment may hold again what an earlier file holds.
-func (c *dumpEntriesCmd) batch(a *app, b *segment.Batch, next *uint64) error {
+// batch prints the entries of a batch from next up to to; a growing segment may hold again what an earlier file holds.
+func (c *dumpEntriesCmd) batch(a *app, b *segment.Batch, next *uint64, to uint64) error {
 	for i := range b.Pairs {
 		p := &b.Pairs[i]
-		if p.End() <= *next || p.First >= c.To {
+		if p.End() <= *next || p.First >= to {
 			continue
 		}
 		var items []segment.Item
@@ -280,7 +297,7 @@ func (c *dumpEntriesCmd) batch(a *app, b *segment.Batch, next *uint64) error {
 		}
 		for k := range items {
 			at := p.First + uint64(k)
-			if at < *next || at >= c.To {
+			if at < *next || at >= to {
 				continue
 			}
 			*next = at + 1

@@ -61,6 +61,9 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 	if err := c.healed(a, r.Healed); err != nil {
 		return err
 	}
+	if err := a.evidence(r.Evidence); err != nil {
+		return err
+	}
 	if a.cli.JSON {
 		if err := a.document(map[string]any{"v": 1, "ok": r.OK(), "deep": c.Deep, "size": r.Size, "root": r.Root.String(), "segments": r.Segments, "packs": r.Packs,
 			"bodies": r.Bodies, "bytes": r.Bytes, "problems": len(r.Problems), "healed": len(r.Healed), "seconds": r.Took.Seconds()}); err != nil {

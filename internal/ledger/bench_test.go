@@ -159,6 +159,25 @@ func BenchmarkEntries(b *testing.B) {
 	b.ReportMetric(float64((cpu()-began).Nanoseconds())/total/1000, "cpu-us/entry")
 }
 
+// BenchmarkBegin begins a new epoch of a ledger of 200,000 entries, with a cut within a batch, and opens it: what a promotion costs besides the keyring and the index.
+func BenchmarkBegin(b *testing.B) {
+	root := benchFill(b, 200_000, false)
+	opt := benchOptions(b, root)
+	cut := uint64(199_000)
+	for b.Loop() {
+		var err error
+		if opt, err = beginEpoch(opt, cut); err != nil {
+			b.Fatal(err)
+		}
+		l, err := Open(ctx, opt)
+		if err != nil {
+			b.Fatal(err)
+		}
+		mustClose(b, l)
+		cut -= 100
+	}
+}
+
 // BenchmarkOpenKilled opens a ledger after kill -9, with a tail of nearly 16 MiB. oneByOne: each entry a batch of its own.
 func BenchmarkOpenKilled(b *testing.B) {
 	for _, writers := range []int{1, 256} {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stele"
+	"stele/internal/admin"
+	"stele/verify"
+)
+
+type promoteCmd struct {
+	At     string `placeholder:"WHEN" help:"Go on from this moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size). What came after it stays in the old epoch's files, as evidence (all of it counts)."`
+	Reason string `placeholder:"TEXT" help:"Why, for the record."`
+}
+
+func (c *promoteCmd) Run(ctx context.Context, a *app) error {
+	if a.cli.Server != "" {
+		return usage{errors.New("promote works on a folder that no server holds, not through --server")}
+	}
+	server, err := admin.Connect(ctx, a.data())
+	if err != nil {
+		return err
+	}
+	if server != nil {
+		return errors.Join(withHint(fmt.Errorf("%w: a server holds %s", stele.ErrLocked, a.data()), "stop that server: while it runs, it is the primary"), server.Close())
+	}
+	opt, err := a.options()
+	if err != nil {
+		return err
+	}
+	at, err := c.size(ctx, a)
+	if err != nil {
+		return err
+	}
+	p, err := stele.Promote(ctx, a.data(), stele.PromoteOptions{Options: opt, At: at, Reason: c.Reason, By: local})
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "store": p.Store, "from_epoch": p.From, "epoch": p.To, "cut": p.Cut, "left": p.Left, "vkey": p.VKey})
+	}
+	a.say("store %s is in epoch %d, which goes on from epoch %d with its first %s", p.Store, p.To, p.From, entries(p.Cut))
+	if p.Left > 0 {
+		a.say("%s beyond that stay in the files of epoch %d, as evidence", entries(p.Left), p.From)
+	}
+	a.say("verifier key: %s", p.VKey)
+	a.note("`stele serve` takes writes now. Whoever pinned the old key finds the new one, with the old signer's consent, in entry %d", p.Cut)
+	return nil
+}
+
+// size is the ledger size at --at, 0 for all.
+func (c *promoteCmd) size(ctx context.Context, a *app) (uint64, error) {
+	if c.At == "" {
+		return 0, nil
+	}
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	v, err := s.ViewAt(ctx, c.At)
+	if err != nil {
+		return 0, err
+	}
+	return v.Size, s.Close()
+}
+
+// evidence tells what earlier epochs hold beyond where a later one went another way.
+func (a *app) evidence(list []verify.Evidence) error {
+	for _, e := range list {
+		if a.cli.JSON {
+			if err := a.document(map[string]any{"v": 1, "evidence": e.Epoch, "from": e.From, "to": e.To, "files": e.Files, "broken": e.Broken}); err != nil {
+				return err
+			}
+			continue
+		}
+		state := "as they were signed; they are evidence, and not of the store"
+		if e.Broken != "" {
+			state = "evidence, of which not all can be proven: " + shown(e.Broken)
+		}
+		fmt.Fprintf(a.stdout, "epoch %d went on beyond where the next one left it: entries %d to %d, %s\n", e.Epoch, e.From, max(e.From+1, e.To)-1, state)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package stele
+
+import (
+	"context"
+	"fmt"
+
+	"filippo.io/age"
+
+	"stele/internal/durable"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+func (s *Store) openKeys(ctx context.Context) error {
+	id, err := s.identity()
+	if err != nil {
+		return err
+	}
+	if err := s.loadKeys(ctx, id); err != nil {
+		return err
+	}
+	if s.opt.Root != nil {
+		s.giveRoot()
+		return nil
+	}
+	return s.loadRoot()
+}
+
+// identity is what opens the keyring: the one given, or the folder's own.
+func (s *Store) identity() (age.Identity, error) {
+	identity := s.opt.Identity
+	if identity == "" {
+		b, err := readFile(s.fs, s.path(fileIdentity))
+		if err != nil {
+			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.path(fileIdentity), err)
+		}
+		identity = string(trimSpace(b))
+	}
+	id, err := age.ParseX25519Identity(identity)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not an age identity: %v", ErrWrongKey, err)
+	}
+	return id, nil
+}
+
+// loadKeys loads the keyring of the epoch that the ledger is in.
+func (s *Store) loadKeys(ctx context.Context, id age.Identity) error {
+	epoch, err := ledger.NewestEpoch(ctx, s.eng)
+	if err == nil {
+		s.keys, err = keyring.LoadEpoch(ctx, s.eng, max(epoch, 1), id)
+	}
+	return err
+}
+
+// serverIdentity reads this machine's identity, or makes it.
+func (s *Store) serverIdentity() (*age.X25519Identity, error) {
+	b, err := readFile(s.fs, s.path(fileIdentity))
+	if err == nil {
+		id, err := age.ParseX25519Identity(string(trimSpace(b)))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s is not an age identity: %v. Move it away, and a new one is made", ErrWrongKey, s.path(fileIdentity), err)
+		}
+		return id, nil
+	}
+	if !isNotExist(err) {
+		return nil, fmt.Errorf("couldn't read %s: %w", s.path(fileIdentity), err)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("couldn't make the server's identity: %w", err)
+	}
+	if err := durable.WriteFile(s.fs, s.path(fileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("couldn't write %s: %w", fileIdentity, err)
+	}
+	return id, nil
+}
