@@ -169,6 +169,9 @@ func (s *Store) housekeep() {
 	if err := s.wrapKeys(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("couldn't wrap the keyring to the admitted standbys", "err", err)
 	}
+	if s.opt.ScrubDays > 0 {
+		s.done.Go(func() { s.runScrub(ctx) })
+	}
 	if err := errors.Join(s.unsealed(ctx), s.healMissing(ctx)); err != nil && ctx.Err() == nil {
 		s.log.Error("couldn't compare the packs with their seal entries", "err", err)
 	}

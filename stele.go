@@ -59,6 +59,9 @@ type Options struct {
 	// Copies gives the verified copies of the store elsewhere, in the order in which to ask them for what is damaged here. It is called again at each damage, also during
 	// Open, and must not wait for the store. nil: none.
 	Copies func() []Copy
+	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
+	ScrubDays  int
+	scrubSleep func(context.Context, time.Duration) error // tests'
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 }
@@ -85,6 +88,7 @@ type Store struct {
 	denials   denials
 	seals     seals
 	heals     heals
+	scrub     scrub
 	snapshots snapshots
 	rates     rates // the sequencer's
 	space     space

@@ -110,7 +110,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opt.Log, opt.Kit = s.log, s.cfg.Kit
+	opt.Log, opt.Kit, opt.ScrubDays = s.log, s.cfg.Kit, *s.cfg.ScrubDays
 	id, secret, err := s.cfg.Root()
 	if err != nil {
 		return usage{err}

@@ -119,10 +119,13 @@ var (
 	descSegments = desc("segments", "Sealed segments.")
 	descFailures = desc("storage_failures_total", "Storage failures that ended writing in this process: 0 or 1.")
 	descKit      = desc("kit_confirmed_timestamp_seconds", "When the recovery kit was last read back; 0: never.")
+	descOldest   = desc("scrub_oldest_verified_timestamp_seconds", "No stored byte has gone unverified since then; 0: not known, or the scrub is off.")
+	descRound    = desc("scrub_round_timestamp_seconds", "When the last round of the scrub was finished; 0: never.")
+	descUnhealed = desc("scrub_unhealed_files", "Files that the scrub found damaged and could not heal.")
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
 )
 
-var descs = []*prometheus.Desc{descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descClock}
+var descs = []*prometheus.Desc{descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descOldest, descRound, descUnhealed, descClock}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -151,6 +154,10 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	} else {
 		gauge(descKit, float64(at.Unix()))
 	}
+	scrub := c.store.ScrubStatus()
+	gauge(descOldest, timestamp(scrub.Oldest))
+	gauge(descRound, timestamp(scrub.Round))
+	gauge(descUnhealed, float64(len(scrub.Bad)))
 	st, err := c.current()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descStored, err)
@@ -167,6 +174,13 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descIndex, float64(st.IndexBytes))
 	gauge(descPacks, float64(st.Packs))
 	gauge(descSegments, float64(st.Segments))
+}
+
+func timestamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }
 
 func (c *storeMetrics) current() (stele.Stats, error) {

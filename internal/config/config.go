@@ -48,6 +48,8 @@ type Config struct {
 	LogFormat string `yaml:"log-format" placeholder:"text|json" help:"Form of the log, on standard error (text)."`
 	// StopTimeout is how long requests under way may take to end when the server is told to stop.
 	StopTimeout time.Duration `yaml:"stop-timeout" placeholder:"TIME" help:"How long requests under way may take when the server is told to stop (30s)."`
+	// ScrubDays is within how many days every stored byte is read again and compared with what was written; 0: never.
+	ScrubDays *int `yaml:"scrub-days" placeholder:"DAYS" help:"Every stored byte is read again within so many days, and healed from a target if it rotted; 0: never (30)."`
 	// MaxRequests is how many S3 requests are worked on at once.
 	MaxRequests int `yaml:"max-requests" placeholder:"N" help:"S3 requests worked on at once; one more is told to slow down (1024)."`
 }
@@ -55,7 +57,7 @@ type Config struct {
 // Default is what holds where nothing else is said.
 var Default = Config{
 	Data: "./stele-data", Listen: "127.0.0.1:9000", Admin: "127.0.0.1:9001", Region: "us-east-1", Log: "info", LogFormat: "text",
-	StopTimeout: 30 * time.Second, MaxRequests: 1024,
+	StopTimeout: 30 * time.Second, MaxRequests: 1024, ScrubDays: new(30),
 }
 
 // Off turns a listener or the log off.
@@ -128,6 +130,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log-format: %q is neither text nor json", c.LogFormat)
 	case c.StopTimeout < 0:
 		return errors.New("stop-timeout: a time is not negative")
+	case c.ScrubDays != nil && (*c.ScrubDays < 0 || *c.ScrubDays > 3650):
+		return errors.New("scrub-days: a number of days from 0 to 3650")
 	case c.MaxRequests < 0:
 		return errors.New("max-requests: a number of requests is not negative")
 	}

@@ -1,0 +1,263 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/index"
+)
+
+// The rolling scrub reads every sealed file again: packs against their pack.seal entries (every fourth round every frame and name as well), segments leaf by leaf up to their signatures.
+// A round is to take half of Options.ScrubDays at most, and the next begins when half of them have passed, so that no byte is older than the whole.
+
+const (
+	scrubName     = "scrub"
+	scrubLeast    = 1 << 20  // bytes per second, so that a small store is done soon
+	scrubMost     = 64 << 20 // and so that a large one is left alone
+	scrubProgress = 24 * time.Hour
+	framesEvery   = 4 // rounds
+)
+
+// ScrubStatus says how far the rolling scrub is.
+type ScrubStatus struct {
+	Days           int               // within how many days every byte is read again; 0: off
+	Oldest         time.Time         // no byte has not been verified, or written, since then; zero: not known yet
+	Round          time.Time         // when the last round was finished; zero: none was
+	Rounds         int               // finished
+	Position       string            // the file that was read last in this round; empty: none yet
+	Done, Total    int64             // bytes of this round
+	BytesPerSecond int64             // at most
+	Bad            map[string]string // files that are damaged and could not be healed, and why
+}
+
+// scrub is the rolling scrub of a store.
+type scrub struct {
+	mu     sync.Mutex
+	status ScrubStatus
+	begun  time.Time // this round; zero: not begun
+	noted  time.Time // the newest entry about it
+	sleep  func(ctx context.Context, d time.Duration) error
+}
+
+// ScrubStatus returns it.
+func (s *Store) ScrubStatus() ScrubStatus {
+	s.scrub.mu.Lock()
+	defer s.scrub.mu.Unlock()
+	st := s.scrub.status
+	st.Bad = make(map[string]string, len(s.scrub.status.Bad))
+	for k, v := range s.scrub.status.Bad {
+		st.Bad[k] = v
+	}
+	return st
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// runScrub scrubs round after round until ctx ends.
+func (s *Store) runScrub(ctx context.Context) {
+	period := time.Duration(s.opt.ScrubDays) * 24 * time.Hour
+	err := s.resumeScrub(ctx)
+	for err == nil {
+		if wait := s.untilRound(period); wait > 0 {
+			err = s.scrub.sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
+			continue
+		}
+		err = s.scrubRound(ctx, period)
+	}
+	if ctx.Err() == nil && !errors.Is(err, ErrFailed) {
+		s.log.Error("the scrub has stopped", "err", err)
+	}
+}
+
+// resumeScrub goes on where the newest entry says that an earlier life was.
+func (s *Store) resumeScrub(ctx context.Context) error {
+	c := &s.scrub
+	if c.sleep = s.opt.scrubSleep; c.sleep == nil {
+		c.sleep = sleep
+	}
+	first, _, _, err := s.led().Entry(ctx, 0)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.status = ScrubStatus{Days: s.opt.ScrubDays, Oldest: first.Time, Bad: map[string]string{}}
+	c.mu.Unlock()
+	last, ok, err := s.index.Reader().Config(index.LastOf(entry.VerifyScrub, scrubName))
+	if err != nil || !ok {
+		return err
+	}
+	at, err := strconv.ParseUint(last.Value, 10, 64)
+	if err != nil {
+		return err
+	}
+	e, _, _, err := s.led().Entry(ctx, at)
+	if err != nil {
+		return err
+	}
+	d := e.Private.Data
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noted = e.Time
+	// A fact that does not parse is not known.
+	c.status.Rounds, _ = strconv.Atoi(d["rounds"])
+	if t, err := time.Parse(time.RFC3339, d["oldest"]); err == nil {
+		c.status.Oldest = t
+	}
+	if t, err := time.Parse(time.RFC3339, d["round"]); err == nil {
+		c.status.Round = t
+	}
+	if t, err := time.Parse(time.RFC3339, d["begun"]); err == nil {
+		c.begun, c.status.Position = t, d["position"]
+	}
+	return nil
+}
+
+// untilRound is how long to wait before the next round begins; 0 while one is under way.
+func (s *Store) untilRound(period time.Duration) time.Duration {
+	c := &s.scrub
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.begun.IsZero() {
+		return 0
+	}
+	return max(0, c.status.Oldest.Add(period/2).Sub(s.now()))
+}
+
+// scrubRound reads every sealed file from the position on.
+func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
+	c := &s.scrub
+	files, total, err := s.scrubFiles(ctx)
+	if err != nil {
+		return err
+	}
+	rate := min(max(scrubLeast, int64(float64(total)/(period/2).Seconds())), scrubMost)
+	c.mu.Lock()
+	if c.begun.IsZero() {
+		c.begun, c.status.Position = s.now(), ""
+	}
+	c.status.Done, c.status.Total, c.status.BytesPerSecond = 0, total, rate
+	position, frames := c.status.Position, c.status.Rounds%framesEvery == framesEvery-1
+	c.mu.Unlock()
+	for _, f := range files {
+		if f.Name > position {
+			if err := s.scrubFile(ctx, f.Name, frames, rate); err != nil {
+				return err
+			}
+		}
+		c.mu.Lock()
+		c.status.Done += f.SizeBytes
+		c.status.Position = max(position, f.Name)
+		due := s.now().Sub(c.noted) >= scrubProgress
+		c.mu.Unlock()
+		if due {
+			if err := s.noteScrub(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	c.mu.Lock()
+	c.status.Rounds++
+	c.status.Oldest, c.status.Round = c.begun, s.now()
+	c.begun, c.status.Position = time.Time{}, ""
+	c.mu.Unlock()
+	return s.noteScrub(ctx)
+}
+
+// scrubFiles are the sealed files that are there or should be, by name.
+func (s *Store) scrubFiles(ctx context.Context) (files []engine.Info, total int64, err error) {
+	there := map[string]int64{}
+	for _, folder := range []string{engine.Packs, engine.Segments} {
+		if err := s.eng.List(ctx, folder, func(i engine.Info) error { there[i.Name] = i.SizeBytes; return nil }); err != nil {
+			return nil, 0, err
+		}
+	}
+	names, err := s.sealedPacks()
+	if err != nil {
+		return nil, 0, err
+	}
+	for name := range there {
+		if folder, _ := engine.SplitName(name); folder == engine.Packs {
+			names = append(names, name)
+		}
+	}
+	names = append(names, s.led().Sealed()...)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		files = append(files, engine.Info{Name: name, SizeBytes: there[name]})
+		total += there[name]
+	}
+	return files, total, nil
+}
+
+// scrubFile reads a file, and heals it if it is not what it was.
+func (s *Store) scrubFile(ctx context.Context, name string, frames bool, rate int64) error {
+	pace := func(n int64) error {
+		d := time.Duration(float64(n) / float64(rate) * float64(time.Second))
+		if s.inside.calls.Load() > 0 { // somebody is at work
+			d *= 2
+		}
+		return s.scrub.sleep(ctx, d)
+	}
+	var why error
+	if folder, _ := engine.SplitName(name); folder == engine.Segments {
+		_, why = s.led().Scrub(ctx, name, pace)
+	} else {
+		_, why = s.body.Scrub(ctx, name, frames, pace)
+	}
+	if why != nil && ctx.Err() == nil {
+		why = s.healFile(ctx, name, why)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c := &s.scrub
+	c.mu.Lock()
+	_, known := c.status.Bad[name]
+	if why == nil {
+		delete(c.status.Bad, name)
+	} else {
+		c.status.Bad[name] = why.Error()
+	}
+	c.mu.Unlock()
+	if why != nil && !known {
+		s.unhealed(name, why)
+	}
+	return nil
+}
+
+// noteScrub writes where the scrub is to the ledger.
+func (s *Store) noteScrub(ctx context.Context) error {
+	c := &s.scrub
+	c.mu.Lock()
+	st := c.status
+	data := map[string]string{"bytes": strconv.FormatInt(st.Done, 10), "bad": strconv.Itoa(len(st.Bad)), "rounds": strconv.Itoa(st.Rounds)}
+	for name, t := range map[string]time.Time{"oldest": st.Oldest, "round": st.Round, "begun": c.begun} {
+		if !t.IsZero() {
+			data[name] = t.UTC().Format(time.RFC3339)
+		}
+	}
+	if st.Position != "" {
+		data["position"] = st.Position
+	}
+	c.noted = s.now()
+	c.mu.Unlock()
+	_, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.VerifyScrub, Private: entry.Private{Name: scrubName, Data: data}}, nil
+	})
+	return err
+}

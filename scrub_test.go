@@ -1,0 +1,162 @@
+package stele
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+)
+
+// scrubbed opens the files with a scrub whose rests are told to the function given.
+func (x *tampered) scrubbed(t testing.TB, fs vfs.FS, rest func(context.Context, time.Duration) error, copies ...Copy) *Store {
+	t.Helper()
+	opt := x.w.copy().tamperOptions(fs)
+	opt.ScrubDays, opt.scrubSleep, opt.Clock = 30, rest, later{opt.Clock} // a store's first round begins when it is 15 days old
+	opt.Copies = func() []Copy { return copies }
+	s, err := Open(ctx, crashFolder, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// later is a clock three weeks on.
+type later struct{ Clock }
+
+func (l later) Now() time.Time { return l.Clock.Now().Add(21 * 24 * time.Hour) }
+
+// untilDone is how a scrub rests that never waits within a round: the channel is told once it waits for the next one.
+func untilDone() (rest func(context.Context, time.Duration) error, done chan struct{}) {
+	done = make(chan struct{}, 1)
+	return func(ctx context.Context, d time.Duration) error {
+		if d < time.Hour {
+			return ctx.Err()
+		}
+		select {
+		case done <- struct{}{}:
+		default:
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, done
+}
+
+func scrubEntries(t testing.TB, s *Store) (all []entry.Entry) {
+	t.Helper()
+	if err := s.Log(ctx, LogQuery{Types: []entry.Type{entry.VerifyScrub}}, func(e *entry.Entry) error { all = append(all, *e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestScrubHeals damages a byte of each pack and segment, in places that no read comes to: one round finds and heals all, and says so.
+func TestScrubHeals(t *testing.T) {
+	x := newTampered(t, false)
+	files := maps.Clone(x.files)
+	damaged := append(x.inFolder("packs/"), x.inFolder("segments/")...)
+	for _, path := range damaged {
+		files[path] = bytes.Clone(files[path])
+		files[path][90] ^= 1 // in the header's reserved bytes
+	}
+	fs := vfs.NewMem()
+	if err := restore(fs, files); err != nil {
+		t.Fatal(err)
+	}
+	rest, done := untilDone()
+	s := x.scrubbed(t, fs, rest, copyOf(t, "nas", x.files))
+	<-done
+	st := s.ScrubStatus()
+	if st.Rounds != 1 || len(st.Bad) != 0 || st.Oldest.IsZero() || st.Round.Before(st.Oldest) || st.Position != "" || st.Done != st.Total || st.Total == 0 {
+		t.Errorf("after a round: %+v", st)
+	}
+	last := scrubEntries(t, s)
+	if n := len(last); n == 0 || last[n-1].Private.Data["rounds"] != "1" || last[n-1].Private.Data["bad"] != "0" {
+		t.Errorf("entries: %+v", last)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left := filesOf(t, fs, crashFolder)
+	for _, path := range damaged {
+		if !bytes.Equal(left[path], x.files[path]) {
+			t.Errorf("%s is not what it was", path)
+		}
+	}
+}
+
+// TestScrubTellsWhatItCannotHeal: without a copy a damaged pack is bad in the status, and the file stays.
+func TestScrubTellsWhatItCannotHeal(t *testing.T) {
+	x := newTampered(t, false)
+	path := x.inFolder("packs/")[0]
+	files := maps.Clone(x.files)
+	files[path] = bytes.Clone(files[path])
+	files[path][90] ^= 1
+	fs := vfs.NewMem()
+	if err := restore(fs, files); err != nil {
+		t.Fatal(err)
+	}
+	rest, done := untilDone()
+	s := x.scrubbed(t, fs, rest)
+	<-done
+	if st := s.ScrubStatus(); len(st.Bad) != 1 || st.Bad[path[len(crashFolder)+1:]] == "" {
+		t.Errorf("%+v", st)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := filesOf(t, fs, crashFolder)[path]; !bytes.Equal(got, files[path]) {
+		t.Error("the damaged file was touched")
+	}
+}
+
+// TestScrubGoesOn: a round that a restart cuts short goes on behind the file that an entry names, and its beginning stays.
+func TestScrubGoesOn(t *testing.T) {
+	x := newTampered(t, false)
+	fs := vfs.NewMem()
+	if err := restore(fs, x.files); err != nil {
+		t.Fatal(err)
+	}
+	rests, stopped := 0, make(chan struct{})
+	s := x.scrubbed(t, fs, func(ctx context.Context, _ time.Duration) error {
+		if rests++; rests < 3 {
+			return ctx.Err()
+		}
+		close(stopped)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	<-stopped
+	begun := scrubEntries(t, s)
+	if len(begun) != 1 || begun[0].Private.Data["position"] == "" || begun[0].Private.Data["begun"] == "" {
+		t.Fatalf("entries: %+v", begun)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, done := 0, make(chan struct{})
+	s = x.scrubbed(t, fs, func(ctx context.Context, d time.Duration) error {
+		if d < time.Hour {
+			again++
+			return ctx.Err()
+		}
+		close(done)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	<-done
+	st := s.ScrubStatus()
+	if st.Rounds != 1 || st.Oldest.UTC().Format(time.RFC3339) != begun[0].Private.Data["begun"] {
+		t.Errorf("the round began at %s, and the status says %+v", begun[0].Private.Data["begun"], st)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(x.inFolder("packs/")) + len(x.inFolder("segments/")); again == 0 || again >= n+2 {
+		t.Errorf("%d reads after the restart, of %d files", again, n)
+	}
+}
