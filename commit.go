@@ -41,7 +41,7 @@ func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, err
 		return Committed{}, ErrStandby
 	}
 	if s.opt.ReadOnly {
-		return Committed{}, ErrReadOnly
+		return Committed{}, s.refusal()
 	}
 	if err := s.Failed(); err != nil {
 		return Committed{}, err

@@ -35,6 +35,7 @@ var (
 	ErrFuture          = errors.New("that moment is in the future")
 	ErrCorrupt         = errors.New("damaged") // bytes are not what was written; never served
 	ErrReadOnly        = errors.New("store is open for reading only")
+	ErrUnpromoted      = fmt.Errorf("%w until it is promoted: `stele promote` makes it the primary", ErrReadOnly)
 	ErrFull            = errors.New("no space left for writes")
 	ErrFailed          = errors.New("storage failed; the store takes no more writes until it is started anew")
 	ErrLocked          = errors.New("the store is in use by another process")

@@ -16,9 +16,11 @@ func (s *Store) openKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.loadKeys(ctx, id); err != nil {
-		return err
-	}
+	return s.loadKeys(ctx, id)
+}
+
+// openRoot gets the root access key.
+func (s *Store) openRoot() error {
 	if s.opt.Root != nil {
 		s.giveRoot()
 		return nil

@@ -46,6 +46,9 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
+	if err := s.checkFrom(ctx); err != nil {
+		return Promotion{}, err
+	}
 	if err := s.checkIsStore(); err != nil {
 		return Promotion{}, err
 	}
@@ -100,6 +103,9 @@ func (s *Store) promote(ctx context.Context, opt PromoteOptions) (p Promotion, e
 		if err := s.removeIndex(); err != nil {
 			return Promotion{}, err
 		}
+	}
+	if err := s.notePromotion(next); err != nil {
+		return Promotion{}, err
 	}
 	by := opt.By
 	if by.Key == "" {

@@ -90,7 +90,7 @@ func (e *exact) Read(p []byte) (int, error) {
 // writable refuses bytes that can't be kept; size below 0: not known.
 func (s *Store) writable(size int64) error {
 	if s.opt.ReadOnly {
-		return ErrReadOnly
+		return s.refusal()
 	}
 	if err := s.Failed(); err != nil {
 		return err

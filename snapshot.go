@@ -55,7 +55,7 @@ func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (do
 	ctx, cancel := s.untilClosed(ctx)
 	defer cancel()
 	if s.opt.ReadOnly {
-		return done, ErrReadOnly
+		return done, s.refusal()
 	}
 	s.snapshots.mu.Lock()
 	defer s.snapshots.mu.Unlock()

@@ -9,6 +9,7 @@
 package stele
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -64,6 +65,8 @@ type Options struct {
 	scrubSleep func(context.Context, time.Duration) error // tests'
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
+
+	retryFill func(ctx context.Context, failures int) error // tests: what is waited for before the folder is filled, and after each failure
 }
 
 // Store is an open store. Its methods may be called concurrently.
@@ -74,7 +77,7 @@ type Store struct {
 	fs    vfs.FS
 	log   *slog.Logger
 	lock  *durable.Lock
-	eng   *dir.Dir
+	eng   engine.Appender
 	keys  *keyring.Keyring
 	root  entry.AccessKey
 	index *index.DB
@@ -92,6 +95,12 @@ type Store struct {
 	snapshots snapshots
 	rates     rates // the sequencer's
 	space     space
+
+	// Of a folder that is, or was, filled from a backup. Set before any method can be called.
+	from       *backing // nil: the folder is all there is
+	unpromoted bool     // the folder is a full copy of a backup, and no primary yet
+	promoted   bool     // it was one, and is the primary of an epoch of its own
+	owned      bool     // the folder is ours to write in, though the store takes no writes
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
@@ -139,7 +148,7 @@ func isEmpty(fsys vfs.FS, folder string) (bool, error) {
 	}
 	for _, n := range names {
 		switch {
-		case n == "lost+found", n == durable.LockFile, strings.HasPrefix(n, fileIdentity+".") && strings.HasSuffix(n, ".tmp"):
+		case n == "lost+found", n == durable.LockFile, isTemporary(n, fileIdentity), isTemporary(n, fileFrom):
 			continue
 		}
 		path := fsys.PathJoin(folder, n)
@@ -154,6 +163,11 @@ func isEmpty(fsys vfs.FS, folder string) (bool, error) {
 	return true, nil
 }
 
+// isTemporary reports whether a name is that of a file on its way to be called of.
+func isTemporary(name, of string) bool {
+	return strings.HasPrefix(name, of+".") && strings.HasSuffix(name, ".tmp")
+}
+
 // Open opens the store in folder and recovers what a crash left. It waits for no one: ErrLocked if another process holds the store.
 func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error) {
 	s := newStore(folder, opt)
@@ -163,6 +177,9 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 			err = translate(err)
 		}
 	}()
+	if err := s.checkFrom(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.checkIsStore(); err != nil {
 		return nil, err
 	}
@@ -184,9 +201,19 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 	if err := s.openKeys(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.openRoot(); err != nil {
+		return nil, err
+	}
 	if err := s.refuseSuperseded(); err != nil && !s.opt.ReadOnly {
 		return nil, s.settle(ctx, err)
 	}
+	if s.promoted && !s.opt.ReadOnly {
+		if err := s.dropMark(); err != nil {
+			return nil, err
+		}
+	}
+	s.owned = s.unpromoted && !s.opt.ReadOnly
+	s.opt.ReadOnly = s.opt.ReadOnly || s.unpromoted
 	if err := s.openParts(ctx, nil); err != nil {
 		return nil, err
 	}
@@ -267,16 +294,18 @@ func (s *Store) sweep() error {
 	if s.opt.ReadOnly {
 		return nil
 	}
-	if err := s.fs.RemoveAll(s.path(dirCheckpoint)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("couldn't remove what is left of a snapshot of the index: %w", err)
+	for _, left := range []string{dirCheckpoint, dirFreshIndex} {
+		if err := s.fs.RemoveAll(s.path(left)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("couldn't remove %s, which an interruption left: %w", s.path(left), err)
+		}
 	}
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
 	}
 	for _, n := range names {
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted} {
-			if strings.HasPrefix(n, ours+".") && strings.HasSuffix(n, ".tmp") {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom} {
+			if isTemporary(n, ours) {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)
 				}
@@ -308,20 +337,27 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 // openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
 func (s *Store) openIndex() (err error) {
 	at := s.path(dirIndex)
-	opt := index.Options{FS: s.fs, ReadOnly: s.opt.ReadOnly}
+	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex()}
 	if s.index, err = index.Open(at, opt); err == nil {
 		return nil
 	}
-	if s.opt.ReadOnly {
+	if s.onlyReads() {
 		return s.memoryIndex()
 	}
 	s.log.Warn("rebuilding the index", "reason", err)
 	if err := s.fs.RemoveAll(at); err != nil {
 		return fmt.Errorf("couldn't remove the damaged index %s: %w", at, err)
 	}
+	if err := s.forgetSnapshot(); err != nil {
+		return err
+	}
+	opt.Below = nil
 	s.index, err = index.Open(at, opt)
 	return err
 }
+
+// onlyReads reports whether nothing may be written in the folder, the index included. It may while a backup is served, though the store takes no writes.
+func (s *Store) onlyReads() bool { return s.opt.ReadOnly && !s.owned }
 
 // memoryIndex gives a reader an index of its own, folded from the ledger, where the one on disk cannot be used and must not be touched.
 func (s *Store) memoryIndex() (err error) {
@@ -383,8 +419,11 @@ func (s *Store) apply(batch []entry.Entry) error {
 // ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.
 func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
 	size := s.index.Size()
-	if size == 0 || size > l.Size() {
+	if size == 0 || size > l.Size() && s.from == nil {
 		return nil
+	}
+	if size > l.Size() { // the target was rolled back, or lost what it had
+		return s.renewIndex(fmt.Errorf("it has seen %d entries, the target has %d", size, l.Size()))
 	}
 	last, _, _, err := l.Entry(ctx, size-1)
 	if err != nil {
@@ -394,15 +433,23 @@ func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
 	if err == nil && salt == last.Salt {
 		return nil
 	}
-	if s.opt.ReadOnly {
+	if s.onlyReads() {
 		return s.memoryIndex()
 	}
-	s.log.Warn("rebuilding the index", "reason", "its rows are not of this ledger", "err", err)
+	return s.renewIndex(cmp.Or(err, errors.New("its rows are not of this ledger")))
+}
+
+// renewIndex closes the index and opens an empty one.
+func (s *Store) renewIndex(reason error) error {
+	s.log.Warn("rebuilding the index", "reason", reason)
 	if err := s.index.Close(); err != nil {
 		return err
 	}
 	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
 		return fmt.Errorf("couldn't remove the index of another ledger %s: %w", s.path(dirIndex), err)
+	}
+	if err := s.forgetSnapshot(); err != nil {
+		return err
 	}
 	return s.openIndex()
 }
@@ -416,7 +463,7 @@ func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
 	if from == to {
 		return nil
 	}
-	if s.opt.ReadOnly { // behind: a crash came; ahead: the ledger was rolled back, and what the rows say beyond it is not proven
+	if s.onlyReads() { // behind: a crash came; ahead: the ledger was rolled back, and what the rows say beyond it is not proven
 		if err := s.memoryIndex(); err != nil {
 			return err
 		}

@@ -98,6 +98,8 @@ type Options struct {
 	Sealed func(entry.Pack)
 	// ReadOnly writes nothing: no recovery of tails, and places of unknown packs are kept in memory.
 	ReadOnly bool
+	// Learn lets Places take the places of unknown packs though the store is ReadOnly.
+	Learn bool
 
 	// Copies, if set, gives the verified copies of the store elsewhere, in the order in which to ask them for what is damaged here.
 	Copies func() []engine.Copy

@@ -1,6 +1,8 @@
 package body
 
 import (
+	"context"
+
 	"stele/entry"
 )
 
@@ -96,3 +98,9 @@ func (s *Store) Forget(names [][16]byte) {
 	s.mu.Unlock()
 	s.files.drop(names)
 }
+
+// Moved lets go of what is open of packs that the engine reads from another place from now on.
+func (s *Store) Moved(names [][16]byte) { s.files.drop(names) }
+
+// LearnMore makes known the sealed packs that came to the engine since, as Open does.
+func (s *Store) LearnMore(ctx context.Context) error { return s.learnPacks(ctx) }

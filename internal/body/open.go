@@ -42,7 +42,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	s.newLanes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	if opt.ReadOnly {
+	if opt.ReadOnly && !opt.Learn {
 		s.extra = map[entry.ID]Place{}
 	}
 	if opt.faults.dedupUnsynced {
@@ -60,6 +60,9 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	return s, nil
 }
 
+// learners is how many packs' indexes are read at once: mostly it is waiting, for a disk or a server.
+const learners = 4
+
 // learnPacks lists the sealed packs and reads the index of each that Places does not know. A crash in between leaves less
 // to do for the next Open.
 func (s *Store) learnPacks(ctx context.Context) error {
@@ -69,8 +72,12 @@ func (s *Store) learnPacks(ctx context.Context) error {
 		if !ok {
 			return nil // not ours to judge
 		}
-		s.packs[name] = &packState{}
-		s.order = append(s.order, name)
+		s.mu.Lock()
+		if s.packs[name] == nil {
+			s.packs[name] = &packState{}
+			s.order = append(s.order, name)
+		}
+		s.mu.Unlock()
 		known, err := s.opt.Places.KnowsPack(name)
 		if err == nil && !known {
 			unknown = append(unknown, name)
@@ -80,10 +87,18 @@ func (s *Store) learnPacks(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("couldn't list the packs: %w", err)
 	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(learners)
 	for _, name := range unknown {
-		if err := s.learn(ctx, name); err != nil {
-			return fmt.Errorf("couldn't read the index of pack %x: %w", name, err)
-		}
+		group.Go(func() error {
+			if err := s.learn(gctx, name); err != nil {
+				return fmt.Errorf("couldn't read the index of pack %x: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	s.recovered.unknown = len(unknown)
 	return nil
@@ -106,13 +121,17 @@ func (s *Store) learn(ctx context.Context, name [16]byte) error {
 	}
 	if errors.Is(err, frame.ErrCorrupt) {
 		// What its frames still say is better than nothing; a place is but a claim, which GCM judges at each read. The pack is not marked known.
+		s.mu.Lock()
 		s.recovered.damaged++
+		s.mu.Unlock()
 		chunks, err = scanChunks(f)
 	}
 	if err != nil {
 		return err
 	}
-	if s.opt.ReadOnly {
+	if s.extra != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		for _, c := range chunks {
 			s.extra[c.ID] = Place{name, c.Offset, c.Length}
 		}

@@ -1,0 +1,133 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"stele/internal/engine"
+	"stele/internal/replicate"
+)
+
+// beneath is what lies below a folder that is served from a backup: the source, with its listing kept, so that what the folder writes and lists does not depend on the target, and only
+// reading what the folder has not got does. It tells which packs are asked for.
+type beneath struct {
+	source *replicate.Source
+
+	mu    sync.RWMutex
+	asked func(pack string)        // a pack is opened there; may be nil
+	moved func(context.Context)    // the source was listed anew, because a pack had gone; may be nil
+	files map[string][]engine.Info // by folder, ascending
+	sizes map[string]int64
+	over  bool // the folder has everything: there is nothing beneath it any more
+}
+
+var _ engine.Engine = (*beneath)(nil)
+
+// newBeneath lists what a source holds. Of snapshots it shows nothing: a store has none.
+func newBeneath(ctx context.Context, source *replicate.Source) (*beneath, error) {
+	b := &beneath{source: source}
+	return b, b.list(ctx)
+}
+
+func (b *beneath) list(ctx context.Context) error {
+	files, sizes := map[string][]engine.Info{}, map[string]int64{}
+	for _, folder := range []string{engine.Keyrings, engine.Meta, engine.Packs, engine.Segments} {
+		err := b.source.List(ctx, folder, func(i engine.Info) error {
+			files[folder] = append(files[folder], i)
+			sizes[i.Name] = i.SizeBytes
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("couldn't list the backup: %w", err)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.files, b.sizes = files, sizes
+	return nil
+}
+
+// tell says who is to be told what.
+func (b *beneath) tell(asked func(pack string), moved func(context.Context)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked, b.moved = asked, moved
+}
+
+// end says that the folder has everything.
+func (b *beneath) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over, b.files, b.sizes = true, nil, nil
+}
+
+func (b *beneath) size(name string) (int64, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	n, ok := b.sizes[name]
+	return n, ok
+}
+
+// infos returns what lies in a folder.
+func (b *beneath) infos(folder string) []engine.Info {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return slices.Clone(b.files[folder])
+}
+
+// Open implements engine.Engine. A name that was not listed is not asked for.
+func (b *beneath) Open(ctx context.Context, name string) (engine.File, error) {
+	if err := engine.CheckName(name); err != nil {
+		return nil, err
+	}
+	if _, ok := b.size(name); !ok {
+		return nil, fmt.Errorf("couldn't open %s: %w", name, engine.ErrNotExist)
+	}
+	f, err := b.source.Open(ctx, name)
+	if !strings.HasPrefix(name, engine.Packs) {
+		return f, err
+	}
+	b.mu.RLock()
+	asked, moved := b.asked, b.moved
+	b.mu.RUnlock()
+	switch {
+	case err == nil && asked != nil:
+		asked(name)
+	case errors.Is(err, engine.ErrNotExist) && moved != nil:
+		// The one who ships there still does, and made a larger pack of this one.
+		if rerr := b.source.Refresh(ctx); rerr == nil && b.list(ctx) == nil {
+			moved(ctx)
+		}
+	}
+	return f, err
+}
+
+// List implements engine.Engine.
+func (b *beneath) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
+	if err := engine.CheckPrefix(prefix); err != nil {
+		return err
+	}
+	folder, _ := engine.SplitName(prefix)
+	for _, i := range b.infos(folder) {
+		if !strings.HasPrefix(i.Name, prefix) {
+			continue
+		}
+		if err := errors.Join(ctx.Err(), fn(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create implements engine.Engine.
+func (b *beneath) Create(context.Context, string, int64, io.Reader) error {
+	return replicate.ErrReadOnly
+}
+
+// Remove implements engine.Engine.
+func (b *beneath) Remove(context.Context, string) error { return replicate.ErrReadOnly }

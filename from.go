@@ -1,0 +1,387 @@
+package stele
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"stele/entry"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/engine/dir"
+	"stele/internal/index"
+	"stele/internal/ledger"
+	"stele/internal/replicate"
+	"stele/internal/snapshot"
+)
+
+// fileFrom says that a folder is filled from a backup, and is no primary. It goes when a full folder is promoted.
+const fileFrom = "from"
+
+// From says what to serve from.
+type From struct {
+	Target engine.Engine // the target, not as a source: snapshots of the index lie on it too
+	Name   string        // how the target is named to people, and in the folder: a URL without credentials
+	// RateBytes bounds filling the folder, in bytes a second; 0: as fast as it goes. What is asked for is read at once whatever it is.
+	RateBytes int64
+}
+
+// fromMark is the content of the file of that name.
+type fromMark struct {
+	V        int    `json:"v"`
+	Store    string `json:"store"`              // store id, hex
+	Target   string `json:"target"`             // From.Name
+	Snapshot string `json:"snapshot,omitempty"` // the list on the target from whose files the index began, while some are missing
+	Full     bool   `json:"full,omitempty"`     // the folder has everything
+	Epoch    uint32 `json:"epoch,omitempty"`    // the epoch that is, or was to be, begun here
+	VKey     string `json:"vkey,omitempty"`     // its verifier key
+}
+
+// backing is what a store that serves from a backup reads beneath its folder.
+type backing struct {
+	From
+	mark     fromMark
+	beneath  *beneath
+	local    *dir.Dir
+	promoted bool               // the folder is the primary of an epoch that began in it
+	snapshot *snapshot.Snapshot // where missing tables of the index lie; nil: none are missing
+	fill     filling
+}
+
+// OpenFrom serves from a backup: it opens a store over folder, which is missing, empty, or was begun by an earlier OpenFrom of the same store, and the target, from which it reads whatever
+// the folder has not got. Behind that the folder is filled (Hydration). The store takes no writes, ErrUnpromoted, until PromoteFrom has made the folder a primary. A folder that has
+// everything and was promoted is opened as Open does.
+// opt.Identity is the recovery key, unless the folder has an identity that opens the target's keyring.
+func OpenFrom(ctx context.Context, folder string, from From, opt Options) (_ *Store, err error) {
+	s := newStore(folder, opt)
+	s.opt.ReadOnly = false // of the folder; of the store below
+	defer func() {
+		if err != nil {
+			s.Close()
+			err = translate(err)
+		}
+	}()
+	if done, err := s.isWhole(); err != nil || done {
+		if err != nil {
+			return nil, err
+		}
+		return Open(ctx, folder, opt)
+	}
+	b := &backing{From: from}
+	if err := s.openFolderOver(ctx, b); err != nil {
+		return nil, err
+	}
+	if err := s.openRoot(); err != nil {
+		return nil, err
+	}
+	s.from, s.owned, s.opt.ReadOnly = b, true, !b.promoted
+	if err := s.openOver(ctx); err != nil {
+		return nil, err
+	}
+	s.startFilling()
+	return s, nil
+}
+
+// isWhole reports whether the folder is a store that needs no target.
+func (s *Store) isWhole() (bool, error) {
+	if _, err := s.fs.Stat(s.path(fileFrom)); !isNotExist(err) {
+		return false, err
+	}
+	_, err := s.fs.Stat(s.path(fileFormat))
+	if isNotExist(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// openFolderOver locks the folder and opens it over the target.
+func (s *Store) openFolderOver(ctx context.Context, b *backing) error {
+	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
+		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	}
+	if err := s.lockFolder(); err != nil {
+		return err
+	}
+	if err := s.readMark(b); err != nil {
+		return err
+	}
+	if err := s.sweep(); err != nil {
+		return err
+	}
+	return s.openBeneath(ctx, b)
+}
+
+// readMark reads what an earlier OpenFrom left, and refuses a folder that holds anything else.
+func (s *Store) readMark(b *backing) error {
+	text, err := readFile(s.fs, s.path(fileFrom))
+	if isNotExist(err) {
+		empty, err := isEmpty(s.fs, s.dir)
+		if err == nil && !empty {
+			err = fmt.Errorf("%s is not empty, and was not begun from a backup: name an empty or missing folder with --data", s.dir)
+		}
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
+	}
+	b.mark, err = parseMark(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path(fileFrom), err)
+	}
+	return nil
+}
+
+func parseMark(text []byte) (m fromMark, err error) {
+	if err := json.Unmarshal(text, &m); err != nil || m.Store == "" {
+		return m, fmt.Errorf("%w: it does not say from which backup the folder was begun. Remove the folder and begin anew", ErrCorrupt)
+	}
+	if m.V > 1 {
+		return m, fmt.Errorf("%w: version %d", ErrVersion, m.V)
+	}
+	return m, nil
+}
+
+func (s *Store) writeMark(m fromMark) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if err := durable.Replace(s.fs, s.path(fileFrom), append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", s.path(fileFrom), err)
+	}
+	return nil
+}
+
+// checkFrom refuses to open a folder as a store of its own while it is part of one, and opens it for reading only until it is promoted.
+func (s *Store) checkFrom(ctx context.Context) error {
+	text, err := readFile(s.fs, s.path(fileFrom))
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
+	}
+	m, err := parseMark(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", s.path(fileFrom), err)
+	case !m.Full:
+		return fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", ErrNotStore, s.dir, m.Target, m.Target)
+	}
+	local, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	if err == nil {
+		s.promoted, err = m.isPromoted(ctx, local)
+	}
+	s.unpromoted = !s.promoted
+	return err
+}
+
+// openBeneath opens the folder over the target, and the keyring in them.
+func (s *Store) openBeneath(ctx context.Context, b *backing) error {
+	source, err := replicate.OpenSource(ctx, b.Target)
+	if err != nil {
+		return err
+	}
+	if b.beneath, err = newBeneath(ctx, source); err != nil {
+		return err
+	}
+	if b.local, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+		return err
+	}
+	s.eng = replicate.Layer(b.local, b.beneath)
+	if b.promoted, err = b.mark.isPromoted(ctx, b.local); err != nil {
+		return err
+	}
+	if err := s.openKeys(ctx); err != nil {
+		return err
+	}
+	if b.promoted {
+		if err := s.ownEpoch(&b.mark); err != nil {
+			return err
+		}
+	}
+	if b.mark.Store == "" {
+		b.mark = fromMark{V: 1, Store: s.ID(), Target: b.Name}
+		if err := s.writeMark(b.mark); err != nil {
+			return err
+		}
+	}
+	if b.mark.Store != s.ID() {
+		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.dir, b.mark.Store, s.ID())
+	}
+	if b.mark.Full { // it may lack by now what came to the target since
+		b.mark.Full = false
+		if err := s.writeMark(b.mark); err != nil {
+			return err
+		}
+	}
+	if b.promoted {
+		return nil
+	}
+	return s.dropStaleSegments(ctx, b)
+}
+
+// dropStaleSegments removes from the folder what the target has in another shape by now: the tail of a ledger that went on. No entry is lost by that; the target has them.
+func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
+	var stale []string
+	err := b.local.List(ctx, engine.Segments, func(i engine.Info) error {
+		if n, ok := b.beneath.size(i.Name); !ok || n != i.SizeBytes {
+			stale = append(stale, i.Name)
+		}
+		return nil
+	})
+	for _, name := range stale {
+		err = errors.Join(err, durable.Remove(s.fs, s.path(name)))
+	}
+	return err
+}
+
+// openOver opens ledger, index and body over the folder and what lies beneath it. The ledger comes first: it has to confirm the snapshot from which the index begins.
+func (s *Store) openOver(ctx context.Context) error {
+	l, err := s.openLedgerOver(ctx)
+	if err != nil {
+		return err
+	}
+	s.ledger.Store(l)
+	if err := s.openIndexOver(ctx); err != nil {
+		return err
+	}
+	if err := s.ownIndex(ctx, l); err != nil {
+		return err
+	}
+	var both errgroup.Group
+	both.Go(func() error { return s.replay(ctx, l) })
+	both.Go(func() error { return s.openBody(ctx) })
+	if err := both.Wait(); err != nil {
+		return err
+	}
+	s.from.beneath.tell(s.from.fill.ask, s.learnMoved)
+	if !s.from.promoted {
+		return nil
+	}
+	if err := s.retireMissing(ctx); err != nil {
+		return err
+	}
+	s.done.Add(1)
+	go s.housekeep()
+	return nil
+}
+
+func (s *Store) openLedgerOver(ctx context.Context) (*ledger.Ledger, error) {
+	opt := s.ledgerOptions()
+	if !s.from.promoted {
+		opt.Published = nil
+		return ledger.OpenReadOnly(ctx, opt)
+	}
+	opt.Apply = func(batch []entry.Entry) error { return s.index.Apply(batch) } // nothing is appended before the index is open
+	opt.Rotated = func() { s.flushIndex() }
+	return ledger.Open(ctx, opt)
+}
+
+// learnMoved makes known the packs that took the place of one that is gone from the target.
+func (s *Store) learnMoved(ctx context.Context) {
+	if err := s.body.LearnMore(ctx); err != nil {
+		s.log.Warn("couldn't read the packs that came to the backup", "err", err)
+	}
+}
+
+// openIndexOver opens the index of the folder, or begins one from the newest snapshot that proves itself, or an empty one, into which the whole ledger is folded.
+func (s *Store) openIndexOver(ctx context.Context) (err error) {
+	b := s.from
+	opt := s.snapshotOptions()
+	_, statErr := s.fs.Stat(s.path(dirIndex))
+	if begun := statErr == nil; begun {
+		if b.mark.Snapshot == "" {
+			return s.openIndex()
+		}
+		if b.snapshot, err = snapshot.Reopen(ctx, b.Target, b.mark.Snapshot, opt); err == nil {
+			return s.openIndex()
+		}
+		s.log.Warn("the index is begun anew", "reason", err)
+		if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
+			return fmt.Errorf("couldn't remove the index: %w", err)
+		}
+	}
+	if b.snapshot, err = snapshot.Find(ctx, b.Target, opt); err != nil {
+		s.log.Warn("no snapshot of the index can be had, the whole ledger is read", "reason", err)
+	}
+	if b.snapshot != nil {
+		if err := s.beginIndex(ctx); err != nil {
+			return err
+		}
+	}
+	return s.openIndex()
+}
+
+// beginIndex makes the index's folder from the small files of the snapshot; its tables stay on the target. A crash leaves a folder of another name, or one that is complete.
+func (s *Store) beginIndex(ctx context.Context) error {
+	b := s.from
+	fresh := s.path(dirFreshIndex)
+	if err := s.fs.RemoveAll(fresh); err != nil && !isNotExist(err) {
+		return fmt.Errorf("couldn't remove %s: %w", fresh, err)
+	}
+	if err := durable.MkdirAll(s.fs, fresh); err != nil {
+		return err
+	}
+	for name, size := range b.snapshot.Sizes() {
+		if index.IsTable(name) {
+			continue
+		}
+		if err := s.bring(ctx, name, size, s.fs.PathJoin(fresh, name), nil); err != nil {
+			return fmt.Errorf("couldn't begin the index: %w", err)
+		}
+	}
+	b.mark.Snapshot = b.snapshot.Name()
+	if err := s.writeMark(b.mark); err != nil {
+		return err
+	}
+	if err := s.fs.Rename(fresh, s.path(dirIndex)); err != nil {
+		return fmt.Errorf("couldn't begin the index: %w", err)
+	}
+	return durable.SyncDir(s.fs, s.dir)
+}
+
+const dirFreshIndex = "index.fresh" // an index that is begun
+
+// belowIndex is the tables of the snapshot, for the index that began from it; nil if it did not.
+func (s *Store) belowIndex() *index.Below {
+	if s.from == nil || s.from.snapshot == nil {
+		return nil
+	}
+	b := s.from
+	below := &index.Below{Sizes: map[string]int64{}, Open: func(name string) (index.ReaderAtCloser, error) { return b.snapshot.Open(s.life, name) }}
+	for name, size := range b.snapshot.Sizes() {
+		if index.IsTable(name) {
+			below.Sizes[name] = size
+		}
+	}
+	return below
+}
+
+// forgetSnapshot notes that the index does not rest on a snapshot any more.
+func (s *Store) forgetSnapshot() error {
+	if s.from == nil || s.from.mark.Snapshot == "" {
+		return nil
+	}
+	s.from.snapshot, s.from.mark.Snapshot = nil, ""
+	return s.writeMark(s.from.mark)
+}
+
+// refusal is why this store takes no writes.
+func (s *Store) refusal() error {
+	if s.unpromoted || s.from != nil && !s.from.promoted {
+		return fmt.Errorf("%w: it serves the backup %s", ErrUnpromoted, cmp.Or(s.fromName(), "that was copied here"))
+	}
+	return ErrReadOnly
+}
+
+func (s *Store) fromName() string {
+	if s.from == nil {
+		return ""
+	}
+	return s.from.Name
+}

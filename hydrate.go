@@ -1,0 +1,497 @@
+package stele
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"stele/entry"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/ledger"
+	"stele/internal/pack"
+)
+
+// Hydration is how far a folder that is served from a backup is filled.
+type Hydration struct {
+	From             string
+	Packs, PacksLeft int
+	Bytes, BytesLeft int64 // of the index, packs and segments
+	Full             bool  // the folder has everything, and is a store by itself
+	Err              string
+	Since            time.Time // when this process began to fill it
+}
+
+// filling is the filling of a folder under way.
+type filling struct {
+	limit *rate.Limiter
+	wait  func(ctx context.Context, failures int) error // before each try
+
+	mu     sync.Mutex
+	status Hydration
+	asked  []string // packs that were read beneath, oldest first
+	known  map[string]bool
+	full   chan struct{} // closed when there is nothing left to bring
+	ended  chan struct{} // closed when nothing is brought any more, for whatever reason
+}
+
+// parallelFills is how many packs are brought at once. Tests change it.
+var parallelFills = 2
+
+// ask notes that a pack was opened beneath the folder: it is brought before the others.
+func (f *filling) ask(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.known == nil {
+		f.known = map[string]bool{}
+	}
+	if !f.known[name] {
+		f.known[name] = true
+		f.asked = append(f.asked, name)
+	}
+}
+
+func (f *filling) note(change func(h *Hydration)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.status)
+}
+
+// Hydration returns how far the folder is filled; false for a store that is not served from a backup.
+func (s *Store) Hydration() (Hydration, bool) {
+	if s.from == nil {
+		return Hydration{}, false
+	}
+	f := &s.from.fill
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status, true
+}
+
+// Hydrated returns a channel that is closed when the folder has everything; nil for a store that is not served from a backup.
+func (s *Store) Hydrated() <-chan struct{} {
+	if s.from == nil {
+		return nil
+	}
+	return s.from.fill.full
+}
+
+// startFilling begins to fill the folder.
+func (s *Store) startFilling() {
+	f := &s.from.fill
+	f.full, f.ended = make(chan struct{}), make(chan struct{})
+	if s.from.RateBytes > 0 {
+		f.limit = rate.NewLimiter(rate.Limit(s.from.RateBytes), paceBytes)
+	}
+	if f.wait = s.opt.retryFill; f.wait == nil {
+		f.wait = backOff
+	}
+	f.status.From, f.status.Since = s.from.Name, s.now()
+	if packs, err := s.missing(s.life, engine.Packs); err == nil {
+		if segments, err := s.missingSegments(s.life); err == nil {
+			s.countMissing(packs, segments)
+		}
+	}
+	s.done.Go(func() { s.keepFilling(s.life) })
+}
+
+// backOff waits a second after the first failure, twice as long after each further one, a minute at most.
+func backOff(ctx context.Context, failures int) error {
+	if failures == 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(min(time.Minute, time.Second<<min(failures-1, 6)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// keepFilling fills the folder, and tries again after a failure until the store is closed.
+func (s *Store) keepFilling(ctx context.Context) {
+	f := &s.from.fill
+	defer close(f.ended)
+	for failures := 1; f.wait(ctx, failures-1) == nil; failures++ {
+		err := s.fillFolder(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		f.note(func(h *Hydration) { h.Err = err.Error() })
+		s.log.Error("couldn't fill the folder from the backup", "err", err, "tries", failures)
+		if errors.Is(err, engine.ErrFailed) {
+			return
+		}
+	}
+}
+
+// fillFolder brings everything that the folder lacks: tables of the index, packs, segments, and last the file that says that the folder is a store. Each file is proven before it gets its
+// name, so that what a crash leaves is whole files, and going on is beginning again.
+func (s *Store) fillFolder(ctx context.Context) error {
+	packs, err := s.missing(ctx, engine.Packs)
+	if err != nil {
+		return err
+	}
+	segments, err := s.missingSegments(ctx)
+	if err != nil {
+		return err
+	}
+	s.countMissing(packs, segments)
+	if err := s.bringIndex(ctx); err != nil {
+		return err
+	}
+	if err := s.bringPacks(ctx, packs); err != nil {
+		return err
+	}
+	if err := s.bringSegments(ctx, s.led(), segments); err != nil {
+		return err
+	}
+	if err := s.bringRest(ctx); err != nil {
+		return err
+	}
+	return s.becomeFull()
+}
+
+// missing lists the files of a folder that lie beneath only.
+func (s *Store) missing(ctx context.Context, folder string) ([]engine.Info, error) {
+	here := map[string]bool{}
+	if err := s.from.local.List(ctx, folder, func(i engine.Info) error { here[i.Name] = true; return nil }); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(s.from.beneath.infos(folder), func(i engine.Info) bool { return here[i.Name] }), nil
+}
+
+func (s *Store) countMissing(packs, segments []engine.Info) {
+	left := int64(0)
+	for _, i := range slices.Concat(packs, segments) {
+		left += i.SizeBytes
+	}
+	if s.from.snapshot != nil {
+		sizes := s.from.snapshot.Sizes()
+		for _, name := range s.index.Missing() {
+			left += sizes[name]
+		}
+	}
+	all := int64(0)
+	for _, folder := range []string{engine.Packs, engine.Segments} {
+		for _, i := range s.from.beneath.infos(folder) {
+			all += i.SizeBytes
+		}
+	}
+	s.from.fill.note(func(h *Hydration) {
+		h.Packs, h.PacksLeft = len(s.from.beneath.infos(engine.Packs)), len(packs)
+		h.Bytes, h.BytesLeft = max(all, left), left
+	})
+}
+
+// bringIndex brings the tables that the index still reads from the snapshot.
+func (s *Store) bringIndex(ctx context.Context) error {
+	b := s.from
+	if b.snapshot == nil {
+		return nil
+	}
+	sizes := b.snapshot.Sizes()
+	for _, name := range s.index.Missing() {
+		if err := s.bring(ctx, name, sizes[name], s.fs.PathJoin(s.path(dirIndex), name), b.fill.limit); err != nil && !errors.Is(err, durable.ErrExist) {
+			return err
+		}
+		s.index.Arrived()
+	}
+	s.index.Arrived()
+	if b.mark.Snapshot == "" {
+		return nil
+	}
+	b.mark.Snapshot = ""
+	return s.writeMark(b.mark)
+}
+
+// bring copies a file of the snapshot to a path, durably, once it has proven itself.
+func (s *Store) bring(ctx context.Context, name string, size int64, path string, limit *rate.Limiter) error {
+	r, err := s.from.snapshot.Whole(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	err = durable.Create(s.fs, path+"."+durable.Random()+".tmp", path, size, &paced{ctx: ctx, r: r, limit: limit, count: s.from.fill.count}, 0o600)
+	if err != nil {
+		return fmt.Errorf("couldn't bring %s of the index: %w", name, err)
+	}
+	return nil
+}
+
+func (f *filling) count(n int) {
+	f.note(func(h *Hydration) { h.BytesLeft = max(0, h.BytesLeft-int64(n)) })
+}
+
+// bringPacks brings packs, those that were asked for first, the others in the order in which they were sealed. One that can't be brought keeps no other back.
+func (s *Store) bringPacks(ctx context.Context, missing []engine.Info) error {
+	queue, err := s.inOrder(missing)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(parallelFills)
+	var mu sync.Mutex
+	var failed []error
+	for ctx.Err() == nil {
+		next, ok := s.from.fill.next(&queue)
+		if !ok {
+			break
+		}
+		group.Go(func() error {
+			if err := s.bringPack(ctx, next); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return nil
+	if len(failed) > 0 {
+		return fmt.Errorf("%d packs could not be brought, the first: %w", len(failed), failed[0])
+	}
+	return ctx.Err()
+}
+
+// queued is a pack to bring.
+type queued struct {
+	engine.Info
+	sealed uint64 // its pack.seal entry; math.MaxUint64: none
+}
+
+func (s *Store) inOrder(missing []engine.Info) ([]queued, error) {
+	queue := make([]queued, 0, len(missing))
+	for _, i := range missing {
+		at, ok, err := s.index.SealedBy(i.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			at = math.MaxUint64
+		}
+		queue = append(queue, queued{i, at})
+	}
+	slices.SortFunc(queue, func(a, b queued) int {
+		return cmp.Or(cmp.Compare(a.sealed, b.sealed), strings.Compare(a.Name, b.Name))
+	})
+	return queue, nil
+}
+
+// next takes the next pack out of the queue.
+func (f *filling) next(queue *[]queued) (q queued, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.asked) > 0 {
+		name := f.asked[0]
+		f.asked = f.asked[1:]
+		for i := range *queue {
+			if (*queue)[i].Name == name {
+				q = (*queue)[i]
+				*queue = slices.Delete(*queue, i, i+1)
+				return q, true
+			}
+		}
+	}
+	if len(*queue) == 0 {
+		return q, false
+	}
+	q, *queue = (*queue)[0], (*queue)[1:]
+	return q, true
+}
+
+// bringPack brings a pack, once its bytes hash to what its pack.seal entry says. One without an entry is proven frame by frame first.
+func (s *Store) bringPack(ctx context.Context, q queued) error {
+	want, err := s.packSeal(ctx, q)
+	if err != nil {
+		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
+	}
+	f, err := s.from.beneath.source.Open(ctx, q.Name)
+	if err != nil {
+		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
+	}
+	defer f.Close()
+	if f.Size() != want.Size && !fillFaults.unproven {
+		return fmt.Errorf("couldn't bring %s: it has %d bytes, its entry says %d: %w", q.Name, f.Size(), want.Size, frame.ErrCorrupt)
+	}
+	r := &proving{r: bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size()), fetchBytes), left: f.Size(), sum: sha256.New(), want: want.SHA256}
+	err = s.from.local.Create(ctx, q.Name, f.Size(), &paced{ctx: ctx, r: r, limit: s.from.fill.limit, count: s.from.fill.count})
+	if err != nil && !errors.Is(err, engine.ErrExist) {
+		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
+	}
+	if name, ok := pack.ParseName(q.Name); ok {
+		s.body.Moved([][16]byte{name})
+		s.body.Unretire([][16]byte{name})
+	}
+	s.from.fill.note(func(h *Hydration) { h.PacksLeft-- })
+	return nil
+}
+
+// packSeal returns what is known of a pack's bytes.
+func (s *Store) packSeal(ctx context.Context, q queued) (entry.Pack, error) {
+	if p, ok, err := s.sealOf(ctx, q.Name); ok || err != nil {
+		return p, err
+	}
+	r, err := s.body.VerifyPack(ctx, q.Name)
+	return r.Pack, err
+}
+
+// fillFaults are deliberate bugs, for the tests that must catch them.
+var fillFaults struct {
+	unproven bool // a pack counts as here whatever its SHA-256
+}
+
+// proving passes on bytes and fails at their end unless they hash to what they should.
+type proving struct {
+	r    io.Reader
+	left int64
+	sum  hash.Hash
+	want entry.Hash
+}
+
+func (p *proving) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.sum.Write(b[:n])
+	p.left -= int64(n)
+	if p.left == 0 && n > 0 && entry.Hash(p.sum.Sum(nil)) != p.want && !fillFaults.unproven {
+		return 0, fmt.Errorf("its SHA-256 is not the one in its entry: %w", frame.ErrCorrupt)
+	}
+	return n, err
+}
+
+// fetchBytes is how much of a pack is asked for at once: of a server, each is a request.
+const fetchBytes = 4 << 20
+
+// paceBytes is how much is read at once where a rate is kept.
+const paceBytes = 64 << 10
+
+// paced reads at the pace of a limiter, until ctx ends.
+type paced struct {
+	ctx   context.Context
+	r     io.Reader
+	limit *rate.Limiter
+	count func(n int)
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if p.limit != nil {
+		b = b[:min(len(b), paceBytes)]
+		if err := p.limit.WaitN(p.ctx, len(b)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := p.r.Read(b)
+	p.count(n)
+	return n, err
+}
+
+// bringSegments brings segments, each checked whole first: private parts against leaves, leaves against the signed root.
+func (s *Store) bringSegments(ctx context.Context, l *ledger.Ledger, missing []engine.Info) error {
+	for _, i := range missing {
+		b, err := s.contents(ctx, i.Name)
+		if err != nil {
+			return err
+		}
+		if _, err := l.CheckSegment(ctx, i.Name, bytes.NewReader(b), int64(len(b))); err != nil {
+			return fmt.Errorf("couldn't bring: %w", err)
+		}
+		if err := s.place(ctx, i.Name, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringRest brings the keyrings, and what says whose the store is; last the file by which the folder becomes a store.
+func (s *Store) bringRest(ctx context.Context) error {
+	var names []string
+	for _, folder := range []string{engine.Keyrings, engine.Meta} {
+		for _, i := range s.from.beneath.infos(folder) {
+			if i.Name != fileFormat {
+				names = append(names, i.Name)
+			}
+		}
+	}
+	for _, name := range append(names, fileFormat) {
+		b, err := s.contents(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := s.place(ctx, name, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// contents reads a file beneath whole.
+func (s *Store) contents(ctx context.Context, name string) ([]byte, error) {
+	f, err := s.from.beneath.source.Open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't bring %s: %w", name, err)
+	}
+	defer f.Close()
+	b := make([]byte, f.Size())
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		return nil, fmt.Errorf("couldn't bring %s: %w", name, cmp.Or(err, io.ErrUnexpectedEOF))
+	}
+	return b, nil
+}
+
+func (s *Store) place(ctx context.Context, name string, b []byte) error {
+	err := s.from.local.Create(ctx, name, int64(len(b)), &paced{ctx: ctx, r: bytes.NewReader(b), limit: s.from.fill.limit, count: s.from.fill.count})
+	if err != nil && !errors.Is(err, engine.ErrExist) {
+		return fmt.Errorf("couldn't bring %s: %w", name, err)
+	}
+	return nil
+}
+
+// missingSegments lists the segments of the ledger that lie beneath only. What the target has of an epoch beyond its end is its own evidence.
+func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
+	missing, err := s.missing(ctx, engine.Segments)
+	ours := map[string]bool{}
+	for _, f := range s.led().Segments() {
+		ours[f.Name] = true
+	}
+	return slices.DeleteFunc(missing, func(i engine.Info) bool { return !ours[i.Name] }), err
+}
+
+// becomeFull notes that the folder needs no target any more.
+func (s *Store) becomeFull() error {
+	b := s.from
+	if b.promoted {
+		if err := s.dropMark(); err != nil {
+			return err
+		}
+	} else {
+		b.mark.Full = true
+		if err := s.writeMark(b.mark); err != nil {
+			return err
+		}
+	}
+	b.beneath.end()
+	b.fill.note(func(h *Hydration) { h.Full, h.BytesLeft, h.PacksLeft, h.Err = true, 0, 0, "" })
+	close(b.fill.full)
+	s.log.Info("the folder has everything of the backup", "from", b.Name, "took", s.now().Sub(b.fill.status.Since).Round(time.Second))
+	return nil
+}
