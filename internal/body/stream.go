@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"stele/entry"
+	"stele/internal/digest"
 )
 
 // A stream's bytes pass through blocks. A block begins with what was left of the one before, which is less than the
@@ -129,12 +130,13 @@ func (a *appender) cutBlock(data []byte, end bool) (used int, err error) {
 	return used, nil
 }
 
-// hashes are those of the fresh bytes of all blocks: MD5 on one lane, the rest on another.
+// hashes are those of the fresh bytes of all blocks, on up to three lanes.
 type hashes struct {
 	lanes []*hashLane
 	wait  sync.WaitGroup
-	md5   hash.Hash
-	sha   hash.Hash
+	both  *digest.Hash // MD5 and SHA-256, where that is as cheap as one of them
+	sha   hash.Hash    // else
+	md5   hash.Hash    // nil: not asked for
 }
 
 type hashLane struct {
@@ -145,11 +147,20 @@ type hashLane struct {
 }
 
 func startHashes(opt WriteOptions) *hashes {
-	h := &hashes{sha: sha256.New()}
-	h.start(append([]io.Writer{h.sha}, opt.Tee...))
-	if opt.MD5 {
+	h := &hashes{}
+	if opt.MD5 && digest.Together {
+		h.both = digest.New()
+		h.start([]io.Writer{h.both})
+	} else {
+		h.sha = sha256.New()
+		h.start([]io.Writer{h.sha})
+	}
+	if opt.MD5 && h.both == nil {
 		h.md5 = md5.New()
 		h.start([]io.Writer{h.md5})
+	}
+	if len(opt.Tee) > 0 {
+		h.start(opt.Tee)
 	}
 	return h
 }
@@ -198,6 +209,10 @@ func (h *hashes) finish(b *entry.Body) (err error) {
 	h.wait.Wait()
 	for _, l := range h.lanes {
 		err = errors.Join(err, l.failed)
+	}
+	if h.both != nil {
+		b.MD5, b.SHA256 = h.both.Sums()
+		return err
 	}
 	h.sha.Sum(b.SHA256[:0])
 	if h.md5 != nil {

@@ -2,7 +2,6 @@ package body
 
 import (
 	"context"
-	"crypto/md5"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"stele/entry"
+	"stele/internal/digest"
 	"stele/internal/frame"
 )
 
@@ -183,9 +183,11 @@ func (a *appender) end() {
 // whole stores a body that is in memory.
 func (a *appender) whole(data []byte, opt WriteOptions) error {
 	b := &a.w.Body
-	b.Size, b.SHA256 = int64(len(data)), sha256.Sum256(data)
+	b.Size = int64(len(data))
 	if opt.MD5 {
-		b.MD5 = md5.Sum(data)
+		b.MD5, b.SHA256 = digest.Sum(data)
+	} else {
+		b.SHA256 = sha256.Sum256(data)
 	}
 	for _, t := range opt.Tee {
 		if _, err := t.Write(data); err != nil {
