@@ -3,6 +3,7 @@ package stele
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"filippo.io/age"
 
@@ -48,8 +49,11 @@ func (s *Store) identity() (age.Identity, error) {
 // loadKeys loads the keyring of the epoch that the ledger is in.
 func (s *Store) loadKeys(ctx context.Context, id age.Identity) error {
 	epoch, err := ledger.NewestEpoch(ctx, s.eng)
+	if epoch == 0 { // nothing is sealed yet
+		epoch = math.MaxUint32
+	}
 	if err == nil {
-		s.keys, err = keyring.LoadEpoch(ctx, s.eng, max(epoch, 1), id)
+		s.keys, err = keyring.LoadEpoch(ctx, s.eng, epoch, id)
 	}
 	return err
 }

@@ -195,7 +195,7 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = keyring.Load(ctx, s.eng, id); err != nil {
+	if err := s.loadKeys(ctx, id); err != nil { // the keyring of a later epoch comes before its segments
 		return err
 	}
 	if err := s.loadRoot(); err != nil {
