@@ -67,10 +67,15 @@ type job struct {
 	total  int64
 	done   atomic.Int64
 	seals  map[string]entry.Pack
+	sums   map[string]entry.Hash // of the packs that were read whole
+	read   map[string]bool       // packs that were read, whole or not
+	proven proven
 	bodies chan located
-	noted  uint64 // entries whose bodies went to the workers
+	noted  uint64 // entries whose bodies were proven, or went to the workers
 	healed map[string]bool
 	again  []located // bodies that may be whole once the packs are
+
+	chunkBodies int64 // bodies that proven has; the ledger's goroutine counts them
 }
 
 // located is a body and who names it.
@@ -82,11 +87,12 @@ type located struct {
 // Store verifies a store from its files up: frames, leaves, commitments, tree, signatures; with Deep also packs and bodies. The error says that verification could not be done; what is wrong with the store is in the report.
 func Store(ctx context.Context, opt StoreOptions) (StoreReport, error) {
 	start := time.Now()
-	j := &job{StoreOptions: opt, seals: map[string]entry.Pack{}, healed: map[string]bool{}, bodies: make(chan located, 1024)}
+	j := &job{StoreOptions: opt, seals: map[string]entry.Pack{}, sums: map[string]entry.Hash{}, read: map[string]bool{}, healed: map[string]bool{}, bodies: make(chan located, 1024)}
 	err := j.measure(ctx)
 	if err == nil {
 		err = j.run(ctx)
 	}
+	j.report.Bodies += j.chunkBodies
 	j.report.Bytes, j.report.Took = j.done.Load(), time.Since(start)
 	return j.report, err
 }
@@ -94,6 +100,11 @@ func Store(ctx context.Context, opt StoreOptions) (StoreReport, error) {
 func (j *job) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if j.Deep {
+		if err := j.readPacks(ctx); err != nil {
+			return err
+		}
+	}
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() { j.verifyBodies(ctx) })
@@ -103,7 +114,7 @@ func (j *job) run(ctx context.Context) error {
 	close(j.bodies)
 	workers.Wait()
 	if err == nil {
-		err = j.packs(ctx)
+		err = j.comparePacks(ctx)
 	}
 	for _, l := range j.again {
 		if err := j.body(ctx, l.body); err == nil {
@@ -174,7 +185,7 @@ func (j *job) healSegments(ctx context.Context) {
 	}
 }
 
-// note keeps what the packs are compared with, and sends bodies to the workers.
+// note keeps what the packs are compared with, and sends the bodies that reading the packs has not proven to the workers.
 func (j *job) note(ctx context.Context, leaf entry.Leaf, p *entry.Private) error {
 	if p.Pack != nil {
 		j.seals[p.Pack.Name] = *p.Pack
@@ -185,6 +196,10 @@ func (j *job) note(ctx context.Context, leaf entry.Leaf, p *entry.Private) error
 	j.noted = leaf.Index + 1
 	for _, b := range []*entry.Body{p.Body, p.Doc} {
 		if b == nil || b.Kind == entry.BodyEmpty {
+			continue
+		}
+		if b.Kind == entry.BodyChunk && j.proven.has(b) {
+			j.chunkBodies++
 			continue
 		}
 		where := fmt.Sprintf("entry %d (%s %s/%s)", leaf.Index, leaf.Type, p.Bucket, p.Key)
@@ -229,74 +244,4 @@ func (j *job) body(ctx context.Context, b entry.Body) error {
 		}
 		tried[damaged.Pack] = true
 	}
-}
-
-// packs verifies each pack that an entry sealed, and each that no entry names yet.
-func (j *job) packs(ctx context.Context) error {
-	there := map[string]int64{}
-	if err := j.Engine.List(ctx, engine.Packs, func(i engine.Info) error { there[i.Name] = i.SizeBytes; return nil }); err != nil {
-		return fmt.Errorf("couldn't list the packs: %w", err)
-	}
-	for name, p := range j.seals {
-		size, ok := there[name]
-		var why error
-		switch {
-		case !ok:
-			why = errors.New("the pack is gone")
-		case size != p.Size:
-			why = fmt.Errorf("%d bytes, sealed with %d", size, p.Size)
-		default:
-			continue
-		}
-		if j.mend(ctx, name, why) {
-			there[name] = p.Size
-		} else {
-			j.problem(name, "%v", why)
-		}
-	}
-	j.report.Packs = len(there)
-	if !j.Deep {
-		return nil
-	}
-	work := make(chan string)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for name := range work {
-				j.pack(ctx, name, there[name])
-			}
-		})
-	}
-	for name := range there {
-		work <- name
-	}
-	close(work)
-	workers.Wait()
-	return ctx.Err()
-}
-
-// pack reads a pack whole: every frame, every chunk's name, the footer, and the SHA-256 that its pack.seal entry holds.
-func (j *job) pack(ctx context.Context, name string, size int64) {
-	if ctx.Err() != nil {
-		return
-	}
-	err := j.packWhole(ctx, name)
-	j.advance(size)
-	if err != nil && j.mend(ctx, name, err) {
-		err = j.packWhole(ctx, name)
-	}
-	if err != nil && ctx.Err() == nil {
-		j.problem(name, "%v", err)
-	}
-}
-
-func (j *job) packWhole(ctx context.Context, name string) error {
-	r, err := j.Body.VerifyPack(ctx, name)
-	if err != nil {
-		return err
-	}
-	if p, ok := j.seals[name]; ok && p.SHA256 != r.Pack.SHA256 {
-		return fmt.Errorf("SHA-256 %s, sealed as %s", r.Pack.SHA256, p.SHA256)
-	}
-	return nil
 }

@@ -246,7 +246,7 @@ func (s *Store) proveByFrames(ctx context.Context, e engine.Engine, name [16]byt
 		return err
 	}
 	defer f.Close()
-	rep, err := s.verifyPack(ctx, f, name)
+	rep, err := s.verifyPack(ctx, f, name, nil)
 	if err != nil {
 		return err
 	}
@@ -335,7 +335,7 @@ func (s *Store) Scrub(ctx context.Context, name string, frames bool, pace func(i
 	paced := &pacedFile{File: f, pace: pace}
 	var sum entry.Hash
 	if frames || seal == nil {
-		rep, err := s.verifyPack(ctx, paced, short)
+		rep, err := s.verifyPack(ctx, paced, short, nil)
 		if err != nil {
 			return paced.read, fmt.Errorf("pack %s: %w", name, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 
 	"stele/entry"
 	"stele/internal/engine"
@@ -56,6 +57,29 @@ func (s *Store) verify(ctx context.Context, b entry.Body) error {
 	}
 	if entry.Hash(sum.Sum(nil)) != b.SHA256 {
 		return fmt.Errorf("body: SHA-256 differs: %w", frame.ErrCorrupt)
+	}
+	return nil
+}
+
+// EachPlace calls fn for every chunk, with the place where it is looked for, in any order.
+func (s *Store) EachPlace(ctx context.Context, fn func(entry.ID, Place) error) error {
+	n := 0
+	each := func(id entry.ID, at Place) error {
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fn(id, at)
+	}
+	if err := s.opt.Places.ForEach(each); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	extra := maps.Clone(s.extra)
+	s.mu.Unlock()
+	for id, at := range extra {
+		if err := each(id, at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -143,6 +167,11 @@ type PackReport struct {
 // VerifyPack reads a sealed pack whole, without any index: header, every frame, its seal, its chunk's name, the footer and trailer
 // against the frames. frame.ErrCorrupt at the first difference, frame.ErrVersion for a newer format.
 func (s *Store) VerifyPack(ctx context.Context, name string) (PackReport, error) {
+	return s.VerifyPackChunks(ctx, name, nil)
+}
+
+// VerifyPackChunks is VerifyPack, and calls each for every chunk that is authenticated and has the name of its bytes, up to the first difference. The bytes are good until each returns.
+func (s *Store) VerifyPackChunks(ctx context.Context, name string, each func(id entry.ID, at Place, plain []byte)) (PackReport, error) {
 	short, ok := pack.ParseName(name)
 	if !ok {
 		return PackReport{}, fmt.Errorf("%s: %w", name, engine.ErrName)
@@ -152,7 +181,7 @@ func (s *Store) VerifyPack(ctx context.Context, name string) (PackReport, error)
 		return PackReport{}, fmt.Errorf("couldn't open pack %s: %w", name, err)
 	}
 	defer f.Close()
-	rep, err := s.verifyPack(ctx, f, short)
+	rep, err := s.verifyPack(ctx, f, short, each)
 	if err != nil {
 		return rep, fmt.Errorf("pack %s: %w", name, err)
 	}
@@ -160,7 +189,7 @@ func (s *Store) VerifyPack(ctx context.Context, name string) (PackReport, error)
 	return rep, nil
 }
 
-func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte) (rep PackReport, err error) {
+func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte, each func(entry.ID, Place, []byte)) (rep PackReport, err error) {
 	sum := sha256.New()
 	tee := &hashingReader{f: f, sum: sum}
 	h, err := pack.ReadHeader(tee, name)
@@ -189,6 +218,9 @@ func (s *Store) verifyPack(ctx context.Context, f engine.File, name [16]byte) (r
 		}
 		if !s.names(data, c.ID, h.KeyID) {
 			return fmt.Errorf("chunk %x: its bytes have another name: %w", c.ID[:8], frame.ErrCorrupt)
+		}
+		if each != nil {
+			each(c.ID, Place{name, c.Offset, c.Length}, data)
 		}
 		rep.Chunks++
 		rep.PlainBytes += int64(len(data))
