@@ -2,9 +2,7 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"stele/entry"
@@ -59,10 +57,22 @@ func newChain(keys *keyring.Keyring) (*chain, error) {
 
 // signed checks that b is the tree that a commit of its epoch signs.
 func (c *chain) signed(b *branch, k *segment.Commit) error {
+	if err := b.committed(k); err != nil {
+		return err
+	}
+	return c.signature(b.epoch, k)
+}
+
+func (b *branch) committed(k *segment.Commit) error {
 	if b.edge.Size() != k.Size || b.edge.Root() != tree.Hash(k.Root) {
 		return fmt.Errorf("the entries do not make the committed root: %w", frame.ErrCorrupt)
 	}
-	for _, v := range c.signers[b.epoch] {
+	return nil
+}
+
+// signature checks that a key of that epoch has signed the commit.
+func (c *chain) signature(epoch uint32, k *segment.Commit) error {
+	for _, v := range c.signers[epoch] {
 		if v.KeyHash() != k.KeyHash {
 			continue
 		}
@@ -71,7 +81,7 @@ func (c *chain) signed(b *branch, k *segment.Commit) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("signed by another key than those of epoch %d: %w", b.epoch, frame.ErrCorrupt)
+	return fmt.Errorf("signed by another key than those of epoch %d: %w", epoch, frame.ErrCorrupt)
 }
 
 // ledger reads every segment in the order of the entries, and at the end the one that is growing, and builds the tree anew; then it looks through what is evidence only.
@@ -177,97 +187,15 @@ func (c *chain) open(note []byte) (head tree.Checkpoint, err error) {
 // tile is the number of entries in a bundle (C2SP tlog-tiles).
 const tile = 256
 
-// segment verifies one file: its frames (by the scanner), each leaf, each private part against its leaf, and each commit's root and signature. What is wrong behind the place where a later
-// epoch went another way is wrong with the evidence.
-func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File) error {
-	sc := segment.NewScanner(f, f.Size(), c.edge.Size(), j.Keys.Sealer)
-	j.report.Segments++
-	here := &c.branch
-	wrong := func(format string, args ...any) {
-		if here == &c.branch {
-			j.problem(name, format, args...)
-		} else {
-			c.evidence[c.epoch].broken(name, format, args...)
-		}
-	}
-	at := int64(0)
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b, err := sc.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			if errors.Is(err, frame.ErrVersion) || errors.Is(err, keyring.ErrWrongKey) {
-				return err
-			}
-			wrong("%v", err)
-			return nil
-		}
-		if here, err = j.batch(ctx, c, here, &b); err != nil {
-			wrong("entries %d to %d: %v", b.Commit.First, b.Commit.Size-1, err)
-			return nil // the tree cannot be followed beyond this
-		}
-		j.advance(sc.SizeBytes() - at)
-		at = sc.SizeBytes()
-	}
-	j.advance(f.Size() - at)
-	if why, saw, err := sc.Broken(); err != nil {
-		return err
-	} else if saw > here.edge.Size() || sc.Footer() == nil {
-		wrong("damaged behind entry %d: %v", here.edge.Size(), why)
-	}
-	// Readers and a clean start rely on what the footer claims.
-	if k := sc.Footer(); k != nil && (k.Commit.Size != here.edge.Size() || k.Commit.Root != [32]byte(here.edge.Root())) {
-		wrong("the footer's tree head is not that of its entries")
-	}
-	return nil
-}
-
-// batch goes on with one batch, and returns the tree that it goes on with: that of the ledger, or from the segment's limit on that of the evidence.
-func (j *job) batch(ctx context.Context, c *chain, here *branch, b *segment.Batch) (*branch, error) {
-	if b.Commit.First != here.edge.Size() {
-		return here, fmt.Errorf("begins at entry %d, should be %d: %w", b.Commit.First, here.edge.Size(), frame.ErrCorrupt)
-	}
-	for i := range b.Pairs {
-		items, err := b.Pairs[i].Items()
-		if err != nil {
-			return here, err
-		}
-		for k := range items {
-			if here == &c.branch && here.edge.Size() == c.limit {
-				here = c.leave()
-			}
-			if here != &c.branch {
-				_, _, err = here.add(&items[k])
-			} else {
-				err = j.entry(ctx, c, &items[k])
-			}
-			if err != nil {
-				return here, err
-			}
-		}
-	}
-	if err := c.signed(here, &b.Commit); err != nil {
-		return here, err
-	}
-	if here != &c.branch {
-		c.evidence[c.epoch].To = here.edge.Size()
-	}
-	return here, nil
-}
-
 // entry goes on with one entry of the ledger.
-func (j *job) entry(ctx context.Context, c *chain, it *segment.Item) error {
+func (j *job) entry(ctx context.Context, c *chain, checked *checkedEntry) error {
 	first, begins := c.begins[c.epoch]
 	begins = begins && first == c.edge.Size()
 	var before tree.Hash
 	if begins {
 		before = c.edge.Root()
 	}
-	leaf, p, err := c.add(it)
+	leaf, p, err := c.append(checked)
 	if err != nil {
 		return err
 	}
@@ -296,24 +224,19 @@ func (c *chain) leave() *branch {
 }
 
 // add goes on with one entry: a leaf, and the private part that it commits to (nil: erased).
-func (b *branch) add(it *segment.Item) (leaf entry.Leaf, p *entry.Private, err error) {
-	if leaf, err = entry.ParseLeaf(it.Leaf); err != nil {
-		return leaf, nil, fmt.Errorf("entry %d: %w", b.edge.Size(), err)
+func (b *branch) add(it *segment.Item) (entry.Leaf, *entry.Private, error) {
+	e := checkEntry(it)
+	return b.append(&e)
+}
+
+func (b *branch) append(e *checkedEntry) (entry.Leaf, *entry.Private, error) {
+	if e.err != nil {
+		return e.leaf, nil, fmt.Errorf("entry %d: %w", b.edge.Size(), e.err)
 	}
-	if leaf.Index != b.edge.Size() || leaf.Time.Before(b.last) {
-		return leaf, nil, fmt.Errorf("entry %d: index or time out of order: %w", b.edge.Size(), frame.ErrCorrupt)
+	if e.leaf.Index != b.edge.Size() || e.leaf.Time.Before(b.last) {
+		return e.leaf, nil, fmt.Errorf("entry %d: index or time out of order: %w", b.edge.Size(), frame.ErrCorrupt)
 	}
-	b.last = leaf.Time
-	b.edge.Append(entry.LeafHash(it.Leaf))
-	if it.Erased {
-		return leaf, nil, nil
-	}
-	if entry.Commitment(it.Salt, it.Private) != leaf.C {
-		return leaf, nil, fmt.Errorf("entry %d: the private part is not the one its leaf commits to: %w", leaf.Index, frame.ErrCorrupt)
-	}
-	private, err := entry.ParsePrivate(it.Private)
-	if err != nil {
-		return leaf, nil, fmt.Errorf("entry %d: %w", leaf.Index, err)
-	}
-	return leaf, &private, nil
+	b.last = e.leaf.Time
+	b.edge.Append(e.hash)
+	return e.leaf, e.private, nil
 }
