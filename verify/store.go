@@ -100,6 +100,7 @@ func Store(ctx context.Context, opt StoreOptions) (StoreReport, error) {
 func (j *job) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	j.healSegments(ctx) // first: they hold what packs are healed to
 	if j.Deep {
 		if err := j.readPacks(ctx); err != nil {
 			return err
@@ -109,7 +110,6 @@ func (j *job) run(ctx context.Context) error {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() { j.verifyBodies(ctx) })
 	}
-	j.healSegments(ctx)
 	err := j.ledger(ctx)
 	close(j.bodies)
 	workers.Wait()
