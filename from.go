@@ -86,6 +86,9 @@ func OpenFrom(ctx context.Context, folder string, from From, opt Options) (_ *St
 	return s, nil
 }
 
+// Whole reports whether a folder is a store that needs no target: one that never had any, or that has everything of its backup and was promoted.
+func Whole(folder string) (bool, error) { return newStore(folder, Options{}).isWhole() }
+
 // isWhole reports whether the folder is a store that needs no target.
 func (s *Store) isWhole() (bool, error) {
 	if _, err := s.fs.Stat(s.path(fileFrom)); !isNotExist(err) {

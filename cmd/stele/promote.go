@@ -24,7 +24,8 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if server != nil {
-		return errors.Join(withHint(fmt.Errorf("%w: a server holds %s", stele.ErrLocked, a.data()), "stop that server: while it runs, it is the primary"), server.Close())
+		defer server.Close()
+		return c.running(ctx, a, server)
 	}
 	opt, err := a.options()
 	if err != nil {
@@ -38,6 +39,29 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	return a.promoted(p, "`stele serve` takes writes now")
+}
+
+// running promotes what a server serves from a backup.
+func (c *promoteCmd) running(ctx context.Context, a *app, server *admin.Client) error {
+	h, err := server.Hydration(ctx)
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		return withHint(fmt.Errorf("%w: a server holds %s", stele.ErrLocked, a.data()), "stop that server: while it runs, it is the primary")
+	}
+	if c.At != "" {
+		return usage{errors.New("--at is for a folder that no server holds: stop the server when the folder is full")}
+	}
+	p, err := server.PromoteFrom(ctx, c.Reason)
+	if err != nil {
+		return err
+	}
+	return a.promoted(p, "the server takes writes now")
+}
+
+func (a *app) promoted(p stele.Promotion, now string) error {
 	if a.cli.JSON {
 		return a.document(map[string]any{"v": 1, "store": p.Store, "from_epoch": p.From, "epoch": p.To, "cut": p.Cut, "left": p.Left, "vkey": p.VKey})
 	}
@@ -46,7 +70,7 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 		a.say("%s beyond that stay in the files of epoch %d, as evidence", entries(p.Left), p.From)
 	}
 	a.say("verifier key: %s", p.VKey)
-	a.note("`stele serve` takes writes now. Whoever pinned the old key finds the new one, with the old signer's consent, in entry %d", p.Cut)
+	a.note("%s. Whoever pinned the old key finds the new one, with the old signer's consent, in entry %d", now, p.Cut)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"stele"
@@ -19,6 +20,7 @@ import (
 type serveCmd struct {
 	File     string        `name:"config" placeholder:"FILE" help:"YAML file; its keys are the names of these flags."`
 	Settings config.Config `embed:""`
+	Promote  bool          `help:"With --from: make it the primary of a new epoch at once, which takes writes. At a later start it changes nothing."`
 }
 
 // server is `stele serve` under way.
@@ -34,10 +36,16 @@ type server struct {
 	s3, port net.Listener // port is nil if it is off
 	socket   *admin.Socket
 	running  []*http.Server
+
+	// Of a server that serves from a backup.
+	promote    bool
+	house      *house          // nil: nothing is exchanged while the server runs
+	promoting  sync.Mutex      // one promotion at a time
+	background context.Context // ends with the serving
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) (err error) {
-	s := &server{app: a}
+	s := &server{app: a, promote: c.Promote}
 	if s.cfg, err = c.settings(a); err != nil {
 		return usage{err}
 	}
@@ -72,6 +80,9 @@ func (c *serveCmd) settings(a *app) (config.Config, error) {
 		}
 	}
 	cfg := config.Merge(config.Merge(flags, file), config.Default)
+	if c.Promote && cfg.From == "" {
+		return cfg, errors.New("--promote goes with --from; `stele promote` is for a folder that no server holds")
+	}
 	return cfg, cfg.Check()
 }
 
@@ -105,21 +116,34 @@ func (s *server) closeListeners() {
 	}
 }
 
-func (s *server) open(ctx context.Context) error {
+// storeOptions are those of the store that is served.
+func (s *server) storeOptions() (stele.Options, error) {
 	opt, err := s.app.options()
 	if err != nil {
-		return err
+		return opt, err
 	}
 	opt.Log, opt.Kit, opt.ScrubDays = s.log, s.cfg.Kit, *s.cfg.ScrubDays
 	id, secret, err := s.cfg.Root()
 	if err != nil {
-		return usage{err}
+		return opt, usage{err}
 	}
 	if id != "" {
 		opt.Root = &entry.AccessKey{ID: id, Role: stele.RoleAdmin, Secret: secret}
 	}
+	return opt, nil
+}
+
+func (s *server) open(ctx context.Context) error {
+	opt, err := s.storeOptions()
+	if err != nil {
+		return err
+	}
 	start := time.Now()
-	s.store, s.created, err = stele.OpenOrCreate(ctx, s.cfg.Data, opt)
+	if s.cfg.From != "" {
+		err = s.openFrom(ctx, opt)
+	} else {
+		s.store, s.created, err = stele.OpenOrCreate(ctx, s.cfg.Data, opt)
+	}
 	if err == nil {
 		s.log.Info("store open", "data", s.cfg.Data, "store", s.store.ID(), "size", s.store.Size(), "took", time.Since(start).Round(time.Millisecond))
 		s.metrics = admin.NewMetrics(s.store)
@@ -147,15 +171,24 @@ const (
 // serve answers until ctx ends or a listener fails, then lets requests under way end.
 func (s *server) serve(ctx context.Context) error {
 	failed := make(chan error, 3)
-	s.start(failed, s.s3, s.certs != nil, s.door())
-	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log})
-	if s.port != nil {
-		s.start(failed, s.port, s.certs != nil, api.Port())
-	}
-	s.start(failed, s.socket, false, api.Socket())
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	go s.lifecycle(background)
+	s.background = background
+	h := s.handlers()
+	if s.cfg.From != "" {
+		s.house = newHouse(h)
+		h = handlers{s.house.at(func(h handlers) http.Handler { return h.door }), s.house.at(func(h handlers) http.Handler { return h.port }),
+			s.house.at(func(h handlers) http.Handler { return h.socket })}
+	}
+	s.start(failed, s.s3, s.certs != nil, h.door)
+	if s.port != nil {
+		s.start(failed, s.port, s.certs != nil, h.port)
+	}
+	s.start(failed, s.socket, false, h.socket)
+	go s.tellFilling(background, s.store)
+	if !s.store.ReadOnly() {
+		go s.lifecycle(background, s.store)
+	}
 	if s.certs != nil {
 		go s.certs.onHangup(background, s.log)
 	}
@@ -168,6 +201,12 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.stop()
 	return err
+}
+
+// handlers are those of the store.
+func (s *server) handlers() handlers {
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, Promote: s.promoteRunning})
+	return handlers{s.door(), api.Port(), api.Socket()}
 }
 
 // start serves a listener.
@@ -218,11 +257,11 @@ func (s *server) door() http.Handler {
 // lifecycleEvery is how often the buckets' lifecycle rules are applied. Their unit is the day.
 const lifecycleEvery = time.Hour
 
-func (s *server) lifecycle(ctx context.Context) {
+func (s *server) lifecycle(ctx context.Context, store *stele.Store) {
 	tick := time.NewTicker(lifecycleEvery)
 	defer tick.Stop()
 	for {
-		if done, err := s3api.EnforceLifecycle(ctx, s.store, time.Now(), s.log); err != nil && ctx.Err() == nil {
+		if done, err := s3api.EnforceLifecycle(ctx, store, time.Now(), s.log); err != nil && ctx.Err() == nil {
 			s.log.Error("couldn't apply the lifecycle rules", "err", err)
 		} else if done != (s3api.Enforced{}) {
 			s.log.Info("lifecycle rules applied", "expired", done.Expired, "versions", done.Versions, "uploads", done.Aborted, "locked", done.Locked)

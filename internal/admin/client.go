@@ -362,6 +362,16 @@ func (c *Client) Keys(ctx context.Context) ([]stele.KeyInfo, error) {
 	return invoke[[]stele.KeyInfo](ctx, c, "Keys", nil)
 }
 
+// PromoteFrom makes the primary of a server that serves from a backup.
+func (c *Client) PromoteFrom(ctx context.Context, reason string) (stele.Promotion, error) {
+	return invoke[stele.Promotion](ctx, c, "PromoteFrom", reason)
+}
+
+// Hydration returns how far the folder of a server that serves from a backup is filled; nil for another server.
+func (c *Client) Hydration(ctx context.Context) (*stele.Hydration, error) {
+	return invoke[*stele.Hydration](ctx, c, "Hydration", nil)
+}
+
 func (c *Client) ConfirmKit(ctx context.Context, _ stele.Actor, text []byte) error {
 	_, err := invoke[struct{}](ctx, c, "ConfirmKit", text)
 	return err

@@ -29,7 +29,7 @@ func (s *Server) ledgerRoutes(mux *http.ServeMux, who admitted) {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
 			by, body, err := who(r, reads)
 			if err == nil {
-				err = serve(request{r, s.opt.Store, by, body}, w)
+				err = serve(request{r, s.opt.Store, by, body, nil}, w)
 			}
 			if err != nil {
 				writeReply[any](w, nil, err)

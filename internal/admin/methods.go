@@ -77,7 +77,20 @@ var methods = map[string]method{
 	"Log":   stream(reads, serveLog),
 	// Verify writes its outcome to the ledger, in the name of who asked; it weakens nothing, so that an auditor may.
 	"Verify": stream(reads, serveVerify),
-	"Stats":  call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
+	"Hydration": call(reads, func(ctx context.Context, q request, _ any) (*stele.Hydration, error) {
+		h, ok := q.store.Hydration()
+		if !ok {
+			return nil, nil
+		}
+		return &h, nil
+	}),
+	"PromoteFrom": call(changes, func(ctx context.Context, q request, reason string) (stele.Promotion, error) {
+		if q.promote == nil {
+			return stele.Promotion{}, fmt.Errorf("%w: this server holds a primary already", stele.ErrBadState)
+		}
+		return q.promote(context.WithoutCancel(ctx), q.by, reason)
+	}),
+	"Stats": call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
 	"CreateKey": call(changes, func(ctx context.Context, q request, a keyArgs) (entry.AccessKey, error) {
 		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope, a.Rate)
 	}),

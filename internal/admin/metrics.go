@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	sent     prometheus.Counter
+	store    storeMetrics
 }
 
 // NewMetrics makes the metrics of a store.
@@ -32,7 +34,8 @@ func NewMetrics(s *stele.Store) *Metrics {
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30}}, []string{"op"}),
 		sent: prometheus.NewCounter(prometheus.CounterOpts{Name: "stele_s3_sent_bytes_total", Help: "Bytes of S3 answers."}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.sent, &storeMetrics{store: s},
+	m.store.store.Store(s)
+	m.registry.MustRegister(m.requests, m.seconds, m.sent, &m.store,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -90,9 +93,12 @@ func (c *countedLog) WithGroup(name string) slog.Handler {
 	return &countedLog{c.m, c.next.WithGroup(name)}
 }
 
+// Moved lets the metrics be those of another store, which took the place of the first.
+func (m *Metrics) Moved(s *stele.Store) { m.store.store.Store(s) }
+
 // storeMetrics asks the store when it is scraped. Adding the files up lists two folders, so that is done once in a while.
 type storeMetrics struct {
-	store *stele.Store
+	store atomic.Pointer[stele.Store]
 	mu    sync.Mutex
 	stats stele.Stats
 	taken time.Time
@@ -122,10 +128,11 @@ var (
 	descOldest   = desc("scrub_oldest_verified_timestamp_seconds", "No stored byte has gone unverified since then; 0: not known, or the scrub is off.")
 	descRound    = desc("scrub_round_timestamp_seconds", "When the last round of the scrub was finished; 0: never.")
 	descUnhealed = desc("scrub_unhealed_files", "Files that the scrub found damaged and could not heal.")
+	descFill     = desc("hydration_left_bytes", "Bytes of the backup that is served that its folder has not got yet.")
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
 )
 
-var descs = []*prometheus.Desc{descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descOldest, descRound, descUnhealed, descClock}
+var descs = []*prometheus.Desc{descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -140,21 +147,24 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
 	}
-	gauge(descInfo, 1, c.store.ID())
+	gauge(descInfo, 1, c.store.Load().ID())
 	failures := 0.0
-	if c.store.Failed() != nil {
+	if c.store.Load().Failed() != nil {
 		failures = 1
 	}
 	counter(descFailures, failures)
 	gauge(descClock, float64(time.Now().UnixMicro())/1e6)
-	if at, err := c.store.KitConfirmed(); err != nil {
+	if at, err := c.store.Load().KitConfirmed(); err != nil {
 		ch <- prometheus.NewInvalidMetric(descKit, err)
 	} else if at.IsZero() {
 		gauge(descKit, 0)
 	} else {
 		gauge(descKit, float64(at.Unix()))
 	}
-	scrub := c.store.ScrubStatus()
+	if h, ok := c.store.Load().Hydration(); ok {
+		gauge(descFill, float64(h.BytesLeft))
+	}
+	scrub := c.store.Load().ScrubStatus()
 	gauge(descOldest, timestamp(scrub.Oldest))
 	gauge(descRound, timestamp(scrub.Round))
 	gauge(descUnhealed, float64(len(scrub.Bad)))
@@ -163,7 +173,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(descStored, err)
 		return
 	}
-	gauge(descLedger, float64(c.store.Size()))
+	gauge(descLedger, float64(c.store.Load().Size()))
 	gauge(descObjects, float64(st.Objects))
 	gauge(descBytes, float64(st.Bytes))
 	counter(descVersions, float64(st.Versions))
@@ -189,7 +199,7 @@ func (c *storeMetrics) current() (stele.Stats, error) {
 	if time.Since(c.taken) < statsFor {
 		return c.stats, nil
 	}
-	st, err := c.store.Stats(context.Background())
+	st, err := c.store.Load().Stats(context.Background())
 	if err == nil {
 		c.stats, c.taken = st, time.Now()
 	}

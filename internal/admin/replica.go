@@ -43,7 +43,7 @@ func (s *Server) replicaRoutes(mux *http.ServeMux, who admitted) {
 			w, r = patient(w, r)
 			by, body, err := who(r, reads)
 			if err == nil {
-				err = serve(request{r, s.opt.Store, by, body}, w)
+				err = serve(request{r, s.opt.Store, by, body, nil}, w)
 			}
 			if err != nil {
 				writeReply[any](w, nil, err)

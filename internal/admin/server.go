@@ -22,7 +22,9 @@ type Options struct {
 	// ErrWho or says what is malformed. It is not asked on the socket.
 	Authenticate func(r *http.Request) (entry.AccessKey, io.Reader, error)
 	Metrics      *Metrics
-	Log          *slog.Logger // nil: nothing is logged
+	// Promote makes the primary of a store that is served from a backup; nil: it is none.
+	Promote func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
+	Log     *slog.Logger // nil: nothing is logged
 }
 
 // Server answers on the socket and on the admin port.
@@ -110,7 +112,7 @@ func (s *Server) call(name string, m method, who admitted, w http.ResponseWriter
 	if err != nil {
 		writeReply[any](w, nil, err)
 	} else {
-		m.serve(request{Request: r, store: s.opt.Store, by: by, body: body}, w)
+		m.serve(request{Request: r, store: s.opt.Store, by: by, body: body, promote: s.opt.Promote}, w)
 	}
 	level := slog.LevelInfo
 	if m.need == reads && err == nil {
@@ -183,6 +185,8 @@ type request struct {
 	store *stele.Store
 	by    stele.Actor
 	body  io.Reader
+
+	promote func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
 }
 
 // maxArgs bounds the arguments of a call, in bytes.

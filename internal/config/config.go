@@ -42,6 +42,10 @@ type Config struct {
 	RootAccessKeyFile string `yaml:"root-access-key-file" placeholder:"FILE" help:"File that holds it."`
 	RootSecretKey     string `yaml:"root-secret-key" placeholder:"SECRET" help:"Its secret. Better in the environment or a file."`
 	RootSecretKeyFile string `yaml:"root-secret-key-file" placeholder:"FILE" help:"File that holds the secret."`
+	// From is the URL of a target: a backup there is served, from an empty folder that is filled behind.
+	From string `yaml:"from" placeholder:"URL" help:"Serve the backup on this target (dir:///PATH, s3://BUCKET/PREFIX?endpoint=…) from an empty folder, which is filled behind."`
+	// HydrateRate bounds filling it.
+	HydrateRate string `yaml:"hydrate-rate" placeholder:"RATE" help:"Fill the folder at most so fast: 20MB a second, say (as fast as it goes)."`
 	// Log is the least level that is logged: debug, info (a line a request), warn, error, off.
 	Log string `yaml:"log" placeholder:"LEVEL" help:"debug, info (a line for each request), warn, error or off (info)."`
 	// LogFormat is text or json.
@@ -134,6 +138,9 @@ func (c *Config) Check() error {
 		return errors.New("scrub-days: a number of days from 0 to 3650")
 	case c.MaxRequests < 0:
 		return errors.New("max-requests: a number of requests is not negative")
+	}
+	if _, err := Rate(c.HydrateRate); err != nil {
+		return fmt.Errorf("hydrate-rate: %w", err)
 	}
 	if _, err := c.Level(); err != nil {
 		return err
