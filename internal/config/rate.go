@@ -20,7 +20,7 @@ func Rate(text string) (bytesPerSecond int64, err error) {
 		}
 	}
 	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || n < 0 || n*unit >= 1<<53 || n > 0 && n*unit < 1 {
+	if err != nil || !(n >= 0) || n*unit >= 1<<53 || n > 0 && n*unit < 1 {
 		return 0, fmt.Errorf("%q is no rate: write bytes a second as 500k, 20MB or 1G", text)
 	}
 	return int64(n * unit), nil
