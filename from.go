@@ -28,6 +28,7 @@ type From struct {
 	Name   string        // how the target is named to people, and in the folder: a URL without credentials
 	// RateBytes bounds filling the folder, in bytes a second; 0: as fast as it goes. What is asked for is read at once whatever it is.
 	RateBytes int64
+	Still     bool // nothing is filled: what is asked for is read from the target and no more, as a drill does
 }
 
 // fromMark is the content of the file of that name.

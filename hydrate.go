@@ -102,6 +102,9 @@ func (s *Store) startFilling() {
 		f.wait = backOff
 	}
 	f.status.From, f.status.Since = s.from.Name, s.now()
+	if s.from.Still {
+		return
+	}
 	if packs, err := s.missing(s.life, engine.Packs); err == nil {
 		if segments, err := s.missingSegments(s.life); err == nil {
 			s.countMissing(packs, segments)

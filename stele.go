@@ -304,6 +304,12 @@ func (s *Store) sweep() error {
 		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
 	}
 	for _, n := range names {
+		if strings.HasPrefix(n, drillPrefix) {
+			if err := s.fs.RemoveAll(s.path(n)); err != nil {
+				return fmt.Errorf("couldn't remove what a drill left in %s: %w", s.path(n), err)
+			}
+			continue
+		}
 		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom} {
 			if isTemporary(n, ours) {
 				if err := s.fs.Remove(s.path(n)); err != nil {

@@ -1,0 +1,306 @@
+package stele
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"stele/entry"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/index"
+)
+
+// Which key opened the copy of a drill.
+const (
+	OpenedByIdentity = "identity" // the server's own
+	OpenedByRecovery = "recovery" // the one in the recovery kit: what counts on the day when the server is gone
+)
+
+// DrillOptions say what to try.
+type DrillOptions struct {
+	By       Actor
+	Target   engine.Engine
+	Name     string // of the target
+	Place    string // where it lies, without secrets
+	Identity string // a recovery key; empty: the server's identity
+	Full     bool   // read every byte of the copy, and hash it again
+	Sample   int    // object versions to read; 0: 100
+	// Progress is told of bytes read and of bytes in all, in a full drill. May be nil.
+	Progress func(done, total int64)
+	// Rand chooses the moment and the sample; nil: at random.
+	Rand *rand.Rand
+}
+
+// drillSample is how many object versions a drill reads if nobody says otherwise.
+const drillSample = 100
+
+// Drill proves that a target can be restored: it serves from the target in a scratch folder, as after a fire, at a past moment chosen at random; compares the copy's tree with the ledger; reads
+// a sample of object versions (or everything) and hashes them to their entries' digests; measures what would be lost and how long it takes; and writes the signed certificate as an entry.
+// A copy that fails is no error: the certificate says so.
+func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c Certificate, signed []byte, err error) {
+	if err := s.enter(); err != nil {
+		return c, nil, err
+	}
+	defer s.leave()
+	ctx, cancel := s.untilClosed(ctx)
+	defer cancel()
+	if s.opt.ReadOnly {
+		return c, nil, ErrReadOnly
+	}
+	d := &drill{s: s, opt: opt, start: s.now(), c: Certificate{V: 1, Store: s.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: OpenedByRecovery, Problems: []string{}}}
+	if err := d.prepare(); err != nil {
+		return c, nil, err
+	}
+	if err := d.run(ctx); err != nil {
+		return d.c, nil, s.closedOr(translate(err))
+	}
+	signed, err = d.record(ctx)
+	return d.c, signed, err
+}
+
+// drill is a drill under way.
+type drill struct {
+	s     *Store
+	opt   DrillOptions
+	start time.Time
+	c     Certificate
+}
+
+func (d *drill) prepare() error {
+	if d.opt.Sample <= 0 {
+		d.opt.Sample = drillSample
+	}
+	if d.opt.Rand == nil {
+		d.opt.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if d.opt.Identity != "" {
+		return nil
+	}
+	d.c.OpenedBy = OpenedByIdentity
+	b, err := readFile(d.s.fs, d.s.path(fileIdentity))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: this server has no identity file: give the recovery key with --recovery-key", ErrWrongKey)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't read %s: %w", d.s.path(fileIdentity), err)
+	}
+	d.opt.Identity = string(trimSpace(b))
+	return nil
+}
+
+// drillPrefix begins the names of scratch folders. What a crash leaves of them, sweep removes.
+const drillPrefix = "drill."
+
+func (d *drill) run(ctx context.Context) (err error) {
+	scratch := d.s.path(drillPrefix + durable.Random())
+	defer func() { err = errors.Join(err, d.s.fs.RemoveAll(scratch)) }()
+	copied, err := OpenFrom(ctx, scratch, From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, Options{FS: d.s.opt.FS, Clock: d.s.opt.Clock, Identity: d.opt.Identity, Log: d.s.opt.Log})
+	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == OpenedByRecovery {
+			return err // nothing was tried: the caller's key is not this store's
+		}
+		d.problem("the copy can't be opened: %v", err)
+		return nil
+	}
+	defer func() { err = errors.Join(err, copied.Close()) }()
+	if err := d.compare(ctx, copied); err != nil || len(d.c.Problems) > 0 {
+		return err
+	}
+	if err := d.sample(ctx, copied); err != nil {
+		return err
+	}
+	if err := d.list(ctx, copied); err != nil || !d.opt.Full {
+		return err
+	}
+	return d.full(ctx, copied)
+}
+
+func (d *drill) problem(format string, args ...any) {
+	d.c.Problems = append(d.c.Problems, fmt.Sprintf(format, args...))
+}
+
+// compare looks whether the copy's ledger is the store's, and chooses the moment.
+func (d *drill) compare(ctx context.Context, copied *Store) error {
+	head, root := copied.TreeHead()
+	d.c.Head, d.c.Checkpoint = head, string(copied.Checkpoint())
+	if head == 0 || head > d.s.Size() {
+		d.problem("the copy holds %d entries, the store %d: it is of another history", head, d.s.Size())
+		return nil
+	}
+	mine, err := d.s.led().Root(ctx, head)
+	if err != nil {
+		return err
+	}
+	if mine != root {
+		d.problem("the copy's root at %d entries is not the store's: history was rewritten here or there", head)
+		return nil
+	}
+	newest, err := d.entry(ctx, copied, head-1)
+	if err != nil {
+		return err
+	}
+	d.c.HeadTime = newest.Time
+	if head < d.s.Size() {
+		missing, err := d.entry(ctx, d.s, head)
+		if err != nil {
+			return err
+		}
+		d.c.RPOSeconds = max(0, d.s.now().Sub(missing.Time).Seconds())
+	}
+	d.c.Size = 1 + d.opt.Rand.Uint64N(head)
+	at, err := d.entry(ctx, copied, d.c.Size-1)
+	if err != nil {
+		return err
+	}
+	then, err := copied.led().Root(ctx, d.c.Size)
+	d.c.Moment, d.c.Root = at.Time, hex.EncodeToString(then[:])
+	return err
+}
+
+func (d *drill) entry(ctx context.Context, of *Store, at uint64) (entry.Entry, error) {
+	e, _, _, err := of.led().Entry(ctx, at)
+	return e, err
+}
+
+// errFound ends a look through entries.
+var errFound = errors.New("found")
+
+// sample reads object versions that were written before the moment, chosen by random entries.
+func (d *drill) sample(ctx context.Context, copied *Store) error {
+	for range d.opt.Sample {
+		var found *entry.Entry
+		from := d.opt.Rand.Uint64N(d.c.Size)
+		look := func(from, to uint64) error {
+			err := copied.led().Entries(ctx, from, to, func(e *entry.Entry) error {
+				if e.Type != entry.ObjectPut || e.Private.Body == nil { // another change, or a lawful erasure
+					return nil
+				}
+				kept := *e
+				found = &kept
+				return errFound
+			})
+			if errors.Is(err, errFound) {
+				err = nil
+			}
+			return err
+		}
+		if err := look(from, d.c.Size); err != nil {
+			return d.bad(ctx, err)
+		}
+		if found == nil {
+			if err := look(0, from); err != nil {
+				return d.bad(ctx, err)
+			}
+		}
+		if found == nil {
+			return nil // there was no object then
+		}
+		if err := d.read(ctx, copied, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *drill) read(ctx context.Context, copied *Store, e *entry.Entry) error {
+	if err := copied.body.Verify(ctx, *e.Private.Body); err != nil { // nothing is erased in this version: what is gone is missing
+		return d.bad(ctx, fmt.Errorf("%s/%s of entry %d: %w", e.Private.Bucket, e.Private.Key, e.Index, err))
+	}
+	if d.c.Versions == 0 {
+		d.c.RTOSeconds = d.s.now().Sub(d.start).Seconds()
+	}
+	d.c.Versions++
+	d.c.Bytes += e.Private.Body.Size
+	return nil
+}
+
+// bad notes what is wrong with the copy. Only the end of ctx ends the drill.
+func (d *drill) bad(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	d.problem("%v", err)
+	return nil
+}
+
+// list lists the first keys of each bucket as of the moment, there and here: they must be the same.
+func (d *drill) list(ctx context.Context, copied *Store) error {
+	at := View{d.c.Size}
+	theirs, err := copied.Buckets(ctx, at)
+	if err != nil {
+		return d.bad(ctx, err)
+	}
+	for _, b := range theirs {
+		q := ListRequest{Bucket: b.Name, Max: 1000, At: at}
+		page, err := copied.List(ctx, q)
+		if err != nil {
+			return d.bad(ctx, err)
+		}
+		ours, err := d.s.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		if !sameKeys(page, ours) {
+			d.problem("bucket %s lists other keys in the copy than in the store as of entry %d", b.Name, d.c.Size)
+		}
+		d.c.Listed += int64(len(page.Versions))
+	}
+	return nil
+}
+
+func sameKeys(a, b Page) bool {
+	if len(a.Versions) != len(b.Versions) || a.Truncated != b.Truncated {
+		return false
+	}
+	for i := range a.Versions {
+		if x, y := &a.Versions[i], &b.Versions[i]; x.Key != y.Key || x.Entry != y.Entry || x.Size != y.Size || x.ETag != y.ETag {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *drill) full(ctx context.Context, copied *Store) error {
+	r, err := copied.Verify(ctx, VerifyOptions{Deep: true, Progress: d.opt.Progress})
+	if err != nil {
+		return d.bad(ctx, err)
+	}
+	for _, p := range r.Problems {
+		d.problem("%s: %s", p.Where, p.What)
+	}
+	d.c.Versions, d.c.Bytes = r.Bodies, r.Bytes
+	return nil
+}
+
+// record signs the certificate and writes the entry.
+func (d *drill) record(ctx context.Context) ([]byte, error) {
+	d.c.OK = len(d.c.Problems) == 0
+	d.c.Started, d.c.Seconds = d.start.UTC(), d.s.now().Sub(d.start).Seconds()
+	signer, err := note.NewSigner(d.s.keys.Signer)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't sign the certificate: %w", err)
+	}
+	signed, err := d.c.sign(signer)
+	if err != nil {
+		return nil, err
+	}
+	w, err := d.s.writeDocument(ctx, signed)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Release()
+	facts := map[string]string{"ok": strconv.FormatBool(d.c.OK), "size": strconv.FormatUint(d.c.Size, 10), "full": strconv.FormatBool(d.c.Full), "opened_by": d.c.OpenedBy,
+		"rpo": fmt.Sprintf("%.3fs", d.c.RPOSeconds), "rto": fmt.Sprintf("%.3fs", d.c.RTOSeconds), "versions": strconv.FormatInt(d.c.Versions, 10)}
+	_, err = d.s.commit(ctx, d.opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.DrillRun, Private: entry.Private{Name: d.opt.Name, Data: facts, Doc: &w.Body}}, nil
+	})
+	return signed, err
+}

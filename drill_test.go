@@ -1,0 +1,242 @@
+package stele
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/engine/mem"
+	"stele/internal/keyring"
+)
+
+// drilled is a store and a target that holds what the store held when it was last closed.
+type drilled struct {
+	clock    *testClock
+	fs       vfs.FS
+	s        *Store
+	target   *mem.Mem
+	recovery string
+}
+
+func newDrilled(t *testing.T) *drilled {
+	t.Helper()
+	d := &drilled{clock: newTestClock(), fs: vfs.NewMem(), target: mem.New()}
+	s := newMemStore(t, Options{FS: d.fs, Clock: d.clock})
+	text, err := readFile(d.fs, "kit.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit, err := keyring.ParseKit(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.recovery = kit.RecoveryIdentity
+	if _, err := s.CreateBucket(ctx, Local(), "books", false); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		d.clock.pass(time.Minute)
+		drillPut(t, s, fmt.Sprintf("book-%d", i%15), drillText(uint64(i)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	(&backup{target: d.target}).copyFrom(t, d.fs)
+	d.s = d.reopen(t)
+	return d
+}
+
+// drillText is text that cannot be compressed.
+func drillText(seed uint64) string {
+	r := rand.New(rand.NewPCG(seed, 9))
+	b := make([]byte, 3000)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
+}
+
+func drillPut(t *testing.T, s *Store, key, text string) {
+	t.Helper()
+	if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: key, Body: strings.NewReader(text), Size: int64(len(text))}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (d *drilled) reopen(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(ctx, "data", Options{FS: d.fs, Clock: d.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func (d *drilled) options(seed uint64) DrillOptions {
+	return DrillOptions{By: Local(), Target: d.target, Name: "nas", Place: "mem:///target", Rand: rand.New(rand.NewPCG(seed, 1))}
+}
+
+// TestDrill: a good copy passes, at whatever moment; the certificate is signed, is an entry, and says by which key the copy was opened and what would be lost.
+func TestDrill(t *testing.T) {
+	d := newDrilled(t)
+	for seed := range uint64(6) {
+		opt := d.options(seed)
+		opt.Full = seed == 5
+		if seed%2 == 0 {
+			opt.Identity = d.recovery
+		}
+		c, signed, err := d.s.Drill(ctx, opt)
+		if err != nil || !c.OK {
+			t.Fatalf("%+v %v", c, err)
+		}
+		if want := map[bool]string{true: OpenedByRecovery, false: OpenedByIdentity}[seed%2 == 0]; c.OpenedBy != want || c.Head == 0 || c.Size == 0 || c.Size > c.Head {
+			t.Errorf("%+v", c)
+		}
+		if c.Size > 2 && c.Versions == 0 {
+			t.Errorf("nothing was read at size %d", c.Size)
+		}
+		back, err := OpenCertificate(signed, d.s.VKey())
+		if err != nil || back.Root != c.Root || !back.OK {
+			t.Errorf("%+v %v", back, err)
+		}
+		var page bytes.Buffer
+		if err := c.Page(&page, signed); err != nil || !strings.Contains(page.String(), "Passed.") || !strings.Contains(page.String(), c.Root) {
+			t.Errorf("%s %v", page.String(), err)
+		}
+	}
+	d.clock.pass(time.Hour)
+	drillPut(t, d.s, "new", "not shipped")
+	d.clock.pass(30 * time.Minute)
+	c, _, err := d.s.Drill(ctx, d.options(1))
+	if err != nil || !c.OK || c.RPOSeconds < 1800 {
+		t.Errorf("%+v %v", c, err)
+	}
+	runs := 0
+	if err := d.s.Log(ctx, LogQuery{Types: []entry.Type{entry.DrillRun}}, func(e *entry.Entry) error {
+		if runs++; e.Private.Name != "nas" || e.Private.Doc == nil || e.Private.Data["ok"] != "true" {
+			t.Errorf("%+v", e.Private)
+		}
+		return nil
+	}); err != nil || runs != 7 {
+		t.Errorf("%d drills in the ledger, %v", runs, err)
+	}
+	names, err := d.fs.List("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, drillPrefix) {
+			t.Errorf("%s is left", n)
+		}
+	}
+}
+
+// TestDrillFinds: what is wrong with a copy is in the certificate, which is an entry all the same.
+func TestDrillFinds(t *testing.T) {
+	fails := func(d *drilled, what string, opt DrillOptions, say string) {
+		t.Helper()
+		c, signed, err := d.s.Drill(ctx, opt)
+		if err != nil || c.OK || signed == nil || !strings.Contains(strings.Join(c.Problems, "\n"), say) {
+			t.Errorf("%s: %+v %v", what, c, err)
+		}
+	}
+	d := newDrilled(t)
+	// A byte in the middle of every pack.
+	rotten := mem.New()
+	copyEngine(t, d.target, rotten, func(name string, b []byte) []byte {
+		if strings.HasPrefix(name, engine.Packs) {
+			for at := 500; at < len(b)-500; at += 60 {
+				b[at] ^= 1
+			}
+		}
+		return b
+	})
+	opt := d.options(0) // a moment at which there are objects
+	opt.Target = rotten
+	fails(d, "rotten packs", opt, "books/book-")
+	opt.Full = true
+	fails(d, "rotten packs, read whole", opt, "packs/")
+	// Another store's copy.
+	other := newDrilled(t)
+	opt.Target = other.target
+	fails(d, "another store's copy", opt, "can't be opened")
+	opt.Target = mem.New()
+	fails(d, "an empty target", opt, "can't be opened")
+	// Another course of the same store: the folder as it was when it was shipped, continued twice.
+	forked := newDrilled(t)
+	files := filesOf(t, forked.fs, "data")
+	drillPut(t, forked.s, "here", "one course")
+	fork := &drilled{clock: forked.clock, fs: vfs.NewMem(), target: mem.New()}
+	if err := restore(fork.fs, files); err != nil {
+		t.Fatal(err)
+	}
+	fork.s = fork.reopen(t)
+	drillPut(t, fork.s, "there", "the other")
+	drillPut(t, fork.s, "there", "and more")
+	if err := fork.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	(&backup{target: fork.target}).copyFrom(t, fork.fs)
+	opt = forked.options(1)
+	opt.Target = fork.target
+	fails(forked, "a fork", opt, "history")
+	// The wrong recovery key is the caller's mistake and proves nothing.
+	opt = d.options(1)
+	opt.Identity = other.recovery
+	if _, signed, err := d.s.Drill(ctx, opt); !errors.Is(err, ErrWrongKey) || signed != nil {
+		t.Errorf("another store's kit: %v", err)
+	}
+}
+
+// copyEngine copies every file of an engine, altered.
+func copyEngine(t *testing.T, from, to engine.Engine, alter func(name string, b []byte) []byte) {
+	t.Helper()
+	for _, folder := range engine.Folders() {
+		err := from.List(ctx, folder, func(i engine.Info) error {
+			f, err := from.Open(ctx, i.Name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			b := make([]byte, f.Size())
+			if _, err := f.ReadAt(b, 0); err != nil && f.Size() > 0 {
+				return err
+			}
+			b = alter(i.Name, b)
+			return to.Create(ctx, i.Name, int64(len(b)), bytes.NewReader(b))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCertificate: what was not signed, or by another key, is no certificate; nor is a checkpoint.
+func TestCertificate(t *testing.T) {
+	d, other := newDrilled(t), newDrilled(t)
+	_, signed, err := d.s.Drill(ctx, d.options(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenCertificate(signed, other.s.VKey()); !errors.Is(err, ErrWrongKey) {
+		t.Errorf("another store's key: %v", err)
+	}
+	if _, err := OpenCertificate(bytes.Replace(signed, []byte(`"ok":true`), []byte(`"ok":fals`), 1), d.s.VKey()); err == nil {
+		t.Error("an altered certificate passes")
+	}
+	if _, err := OpenCertificate(d.s.Checkpoint(), d.s.VKey()); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a checkpoint: %v", err)
+	}
+	if _, err := OpenCertificate(signed, "nonsense"); !errors.Is(err, ErrWrongKey) {
+		t.Errorf("no key: %v", err)
+	}
+}
