@@ -40,7 +40,7 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 	if err := s.bringTails(ctx); err != nil {
 		return Promotion{}, err
 	}
-	return s.promote(ctx, opt)
+	return s.promote(ctx, opt, s.ledgerOptions())
 }
 
 // bringTails brings the segments that the target holds as tails only: they would be superseded there by what the old epoch adds, if it lives on, and the new epoch rests on them.

@@ -49,7 +49,13 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if err := s.checkFrom(ctx); err != nil {
 		return Promotion{}, err
 	}
-	if err := s.checkIsStore(); err != nil {
+	pin, standby, err := PinOf(folder, opt.Options)
+	if err == nil && standby && pin.Keyless {
+		err = fmt.Errorf("%w: %s follows without keys: it can verify and cosign, and cannot read what it would have to serve. Promote a standby with keys, or restore from a target", ErrWrongKey, folder)
+	} else if err == nil && !standby {
+		err = s.checkIsStore()
+	}
+	if err != nil {
 		return Promotion{}, err
 	}
 	if err := s.lockFolder(); err != nil {
@@ -71,11 +77,14 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if err := s.refuseSuperseded(); err != nil {
 		return Promotion{}, err
 	}
-	return s.promote(ctx, opt)
+	if standby {
+		return s.promoteStandby(ctx, opt, pin)
+	}
+	return s.promote(ctx, opt, s.ledgerOptions())
 }
 
-func (s *Store) promote(ctx context.Context, opt PromoteOptions) (p Promotion, err error) {
-	l, err := ledger.OpenHalted(ctx, s.ledgerOptions())
+func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Options) (p Promotion, err error) {
+	l, err := ledger.OpenHalted(ctx, of)
 	if err != nil {
 		return Promotion{}, err
 	}

@@ -55,19 +55,11 @@ type Standby struct {
 	packs    *follow.Packs // nil without keys
 	sums     map[string]entry.Pack
 	folder   *Store // lock, engine and file system, with or without keys
-	faults   standbyFaults
+	bugs     follow.Bugs
 
 	mu       sync.Mutex
 	accepted tree.Checkpoint
 	note     []byte
-}
-
-// standbyFaults are deliberate bugs, which the tests must notice. Set by tests only.
-type standbyFaults struct {
-	noteNotKept  bool // the checkpoint is not durable when Accept returns
-	skipChunks   bool // an entry counts without its chunks
-	skipPackSync bool // packs are not fsynced
-	skipLocks    bool // a lock may be shortened
 }
 
 // NewStandby makes an empty folder a standby's: its identity, whose recipient the primary is to admit. A folder that is one already keeps it.
@@ -153,7 +145,7 @@ func OpenStandby(ctx context.Context, folder string, opt Options) (_ *Standby, e
 		return nil, fmt.Errorf("%w: %s is no standby's folder", ErrNotStore, folder)
 	}
 	s := newStore(folder, opt)
-	b := &Standby{Pin: pin, folder: s, sums: map[string]entry.Pack{}, faults: testStandbyFaults}
+	b := &Standby{Pin: pin, folder: s, sums: map[string]entry.Pack{}, bugs: follow.Bug}
 	defer func() {
 		if err != nil {
 			err = errors.Join(translate(err), b.Close())
@@ -177,8 +169,6 @@ func OpenStandby(ctx context.Context, folder string, opt Options) (_ *Standby, e
 	}
 	return b, b.openKeyed(ctx)
 }
-
-var testStandbyFaults standbyFaults
 
 func (b *Standby) openKeyless(ctx context.Context) (err error) {
 	ring := &keyring.Keyring{Epoch: 1}
@@ -342,12 +332,7 @@ func (b *Standby) HasSealed(ctx context.Context, name string) (bool, error) {
 }
 
 // SyncPacks makes durable what came of packs.
-func (b *Standby) SyncPacks() error {
-	if b.faults.skipPackSync {
-		return nil
-	}
-	return b.packs.Sync()
-}
+func (b *Standby) SyncPacks() error { return b.packs.Sync() }
 
 // SealPack makes a sealed pack of one that has come whole. Its digest is compared when its pack.seal entry comes.
 func (b *Standby) SealPack(name string) error {
@@ -428,7 +413,7 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 	case entry.ObjectRetention:
 		return b.judgeRetention(e)
 	case entry.ObjectHide:
-		if p.Marker || b.faults.skipLocks {
+		if p.Marker || b.bugs.SkipLocks {
 			return nil
 		}
 		a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
@@ -449,7 +434,7 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 func (b *Standby) judgeRetention(e *entry.Entry) error {
 	p := &e.Private
 	a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
-	if err != nil || b.faults.skipLocks {
+	if err != nil || b.bugs.SkipLocks {
 		return err
 	}
 	old, to := a.Lock, entry.Lock{}
@@ -486,7 +471,7 @@ func (b *Standby) judgePack(ctx context.Context, want *entry.Pack) error {
 
 // chunksHere looks for every chunk that an entry names, and for the pack that it seals.
 func (b *Standby) chunksHere(ctx context.Context, e *entry.Entry) error {
-	if b.faults.skipChunks {
+	if b.bugs.SkipChunks {
 		return nil
 	}
 	if e.Type == entry.PackSeal && e.Private.Pack != nil {
@@ -542,7 +527,7 @@ func (b *Standby) keep(p *ledger.Piece) error {
 	if p.Size <= b.accepted.Size {
 		return nil
 	}
-	if !b.faults.noteNotKept {
+	if !b.bugs.NoteNotKept {
 		if err := durable.Replace(b.folder.fs, b.folder.path(fileAccepted), p.Note, 0o644); err != nil {
 			return fmt.Errorf("couldn't keep the accepted checkpoint: %w", err)
 		}

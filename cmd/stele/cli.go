@@ -18,6 +18,7 @@ type cli struct {
 	Kit     kitCmd     `cmd:"" group:"Serve" help:"The recovery kit: where it is, and proof that it reads back."`
 	Key     keyCmd     `cmd:"" group:"Serve" help:"Access keys."`
 	Promote promoteCmd `cmd:"" group:"Serve" help:"Make the store in a folder the primary of a new epoch, from now or from a past moment."`
+	Standby standbyCmd `cmd:"" group:"Serve" help:"Follow a primary, verify it, and be ready to take over; or admit those who do."`
 	Put     putCmd     `cmd:"" group:"Objects" help:"Put files, trees or standard input."`
 	Get     getCmd     `cmd:"" group:"Objects" help:"Get an object, or a tree with -r."`
 	Ls      lsCmd      `cmd:"" group:"Objects" help:"List buckets or objects."`

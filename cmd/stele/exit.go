@@ -22,6 +22,7 @@ const (
 	exitNotFound    = 4
 	exitRetention   = 5
 	exitVerify      = 6
+	exitStale       = 7
 	exitLocked      = 10
 	exitWrongKey    = 12
 	exitInterrupted = 130 // 128 + SIGINT, as a shell reports it
@@ -76,7 +77,9 @@ func exitCode(err error) int {
 		return exitPartial
 	case errors.As(err, &re):
 		return exitRetention
-	case is(verify.ErrFailed, stele.ErrCorrupt):
+	case is(errQuiet):
+		return exitStale
+	case is(verify.ErrFailed, stele.ErrCorrupt, errFrozen):
 		return exitVerify
 	case is(stele.ErrLocked):
 		return exitLocked

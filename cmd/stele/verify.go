@@ -145,7 +145,7 @@ func (c *verifyCmd) file(a *app) error {
 	if err != nil {
 		return sourceError(err)
 	}
-	vkey, err := c.key()
+	vkey, err := keyOf(c.VKey)
 	if err != nil {
 		return err
 	}
@@ -175,11 +175,11 @@ func (c *verifyCmd) file(a *app) error {
 	return nil
 }
 
-// key is the verifier key itself, or the content of the file that --vkey names.
-func (c *verifyCmd) key() (string, error) {
-	f, err := os.Open(c.VKey)
+// keyOf is the verifier key itself, or the content of the file that --vkey names.
+func keyOf(arg string) (string, error) {
+	f, err := os.Open(arg)
 	if err != nil {
-		return c.VKey, nil
+		return arg, nil
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, 4<<10))

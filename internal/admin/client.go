@@ -34,11 +34,15 @@ const trailerError = "Stele-Error"
 
 // DialSocket connects to the server on a unix socket.
 func DialSocket(ctx context.Context, path string) (*Client, error) {
+	c := socketClient(path)
+	return c, c.greet(ctx)
+}
+
+func socketClient(path string) *Client {
 	var d net.Dialer
 	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", path) }}
-	c := &Client{base: "http://stele", http: &http.Client{Transport: tr}, spoken: path}
-	return c, c.greet(ctx)
+	return &Client{base: "http://stele", http: &http.Client{Transport: tr}, spoken: path}
 }
 
 // Dial connects to a server's admin port. tr may be nil.

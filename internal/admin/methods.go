@@ -101,6 +101,17 @@ var methods = map[string]method{
 	"ConfirmKit": call(changes, func(ctx context.Context, q request, text []byte) (struct{}, error) {
 		return struct{}{}, q.store.ConfirmKit(ctx, q.by, text)
 	}),
+	"AddStandby": call(changes, func(ctx context.Context, q request, a stele.StandbyInfo) (stele.Committed, error) {
+		return q.store.AddStandby(ctx, q.by, a.Name, a.Recipient)
+	}),
+	"RemoveStandby": call(changes, func(ctx context.Context, q request, a stele.StandbyInfo) (stele.Committed, error) {
+		return q.store.RemoveStandby(ctx, q.by, a.Name)
+	}),
+	"Standbys": call(reads, func(ctx context.Context, q request, _ any) ([]stele.StandbyInfo, error) { return q.store.Standbys(ctx) }),
+	// Learn ends this store's epoch, on the word of its own signer and on nobody else's: so who may read may tell.
+	"Learn": call(reads, func(ctx context.Context, q request, a learnArgs) (struct{}, error) {
+		return struct{}{}, q.store.Learn(ctx, a.Entry, a.Data, q.by.Key+" "+q.by.Address)
+	}),
 	"KitConfirmed": call(reads, func(ctx context.Context, q request, _ any) (time.Time, error) { return q.store.KitConfirmed() }),
 }
 

@@ -244,3 +244,74 @@ func (c *Client) get(ctx context.Context, path, query string) (*http.Response, e
 
 // emptySum is the SHA-256 of no bytes.
 const emptySum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// learnArgs are the entry by which a later epoch began.
+type learnArgs struct {
+	Entry uint64            `json:"entry"`
+	Data  map[string]string `json:"data"`
+}
+
+// Learn tells a primary that a later epoch has begun.
+func (c *Client) Learn(ctx context.Context, at uint64, data map[string]string) error {
+	_, err := invoke[struct{}](ctx, c, "Learn", learnArgs{at, data})
+	return err
+}
+
+// AddStandby admits a standby.
+func (c *Client) AddStandby(ctx context.Context, _ stele.Actor, name, recipient string) (stele.Committed, error) {
+	return invoke[stele.Committed](ctx, c, "AddStandby", stele.StandbyInfo{Name: name, Recipient: recipient})
+}
+
+// RemoveStandby removes a standby.
+func (c *Client) RemoveStandby(ctx context.Context, _ stele.Actor, name string) (stele.Committed, error) {
+	return invoke[stele.Committed](ctx, c, "RemoveStandby", stele.StandbyInfo{Name: name})
+}
+
+// Standbys lists the admitted standbys.
+func (c *Client) Standbys(ctx context.Context) ([]stele.StandbyInfo, error) {
+	return invoke[[]stele.StandbyInfo](ctx, c, "Standbys", nil)
+}
+
+// PromoteStandby has a running standby take over, and returns what that did.
+func (c *Client) PromoteStandby(ctx context.Context, reason string) (stele.Promotion, error) {
+	return invoke[stele.Promotion](ctx, c, "PromoteStandby", reason)
+}
+
+// Follows says where a running standby stands; ErrProtocol from a server that is none.
+func (c *Client) Follows(ctx context.Context) (Following, error) {
+	return invoke[Following](ctx, c, "Following", nil)
+}
+
+// Following is where a running standby stands.
+type Following struct {
+	From         string    `json:"from"`
+	Keyless      bool      `json:"keyless"`
+	Accepted     uint64    `json:"accepted"` // entries accepted
+	Primary      uint64    `json:"primary"`  // entries that the primary had when it was last heard
+	LastAccepted time.Time `json:"last_accepted"`
+	LastContact  time.Time `json:"last_contact"`
+	Frozen       bool      `json:"frozen"`
+	Err          string    `json:"error,omitempty"`
+}
+
+// Follower is a server's own standby: what it answers beside the store.
+type Follower interface {
+	Following() Following
+	Promote(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
+}
+
+// followerRoutes are a standby's own calls.
+func (s *Server) followerRoutes(mux *http.ServeMux, who admitted) {
+	f := s.opt.Follower
+	for name, m := range map[string]method{
+		"Following": call(reads, func(ctx context.Context, q request, _ any) (Following, error) { return f.Following(), nil }),
+		"PromoteStandby": call(changes, func(ctx context.Context, q request, reason string) (stele.Promotion, error) {
+			return f.Promote(context.WithoutCancel(ctx), q.by, reason)
+		}),
+	} {
+		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
+			w, r = patient(w, r)
+			s.call(name, m, who, w, r)
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,8 +24,9 @@ type Options struct {
 	Authenticate func(r *http.Request) (entry.AccessKey, io.Reader, error)
 	Metrics      *Metrics
 	// Promote makes the primary of a store that is served from a backup; nil: it is none.
-	Promote func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
-	Log     *slog.Logger // nil: nothing is logged
+	Promote  func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
+	Follower Follower     // of a server that is a standby; else nil
+	Log      *slog.Logger // nil: nothing is logged
 }
 
 // Server answers on the socket and on the admin port.
@@ -91,6 +93,9 @@ func (s *Server) routes(who admitted) http.Handler {
 	}
 	s.ledgerRoutes(mux, who)
 	s.replicaRoutes(mux, who)
+	if s.opt.Follower != nil {
+		s.followerRoutes(mux, who)
+	}
 	for name, m := range methods {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 			w, r = patient(w, r)
@@ -172,7 +177,11 @@ func (w *patientWriter) WriteHeader(code int) {
 
 // ready is false once the store takes no more writes.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if err := s.opt.Store.Failed(); err != nil {
+	err := s.opt.Store.Failed()
+	if f := s.opt.Follower; err == nil && f != nil && f.Following().Frozen {
+		err = errors.New(f.Following().Err)
+	}
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -90,6 +90,27 @@ func socketPath(abs string) string {
 	return filepath.Join(abs, socketName)
 }
 
+// ConnectFollower returns a client of the standby that holds a data folder, with or without keys; nil, nil if none answers there. It is for Follows and PromoteStandby.
+func ConnectFollower(ctx context.Context, dir string) (*Client, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := socketClient(socketPath(abs))
+	if _, err = c.Follows(ctx); absent(err) {
+		return nil, nil
+	}
+	if errors.Is(err, ErrProtocol) {
+		return nil, c.Close() // a server that is no standby
+	}
+	return c, err
+}
+
+// absent says that no server is there.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EINVAL)
+}
+
 // Connect returns a client of the server that holds a data folder; nil, nil if no server answers there.
 func Connect(ctx context.Context, dir string) (*Client, error) {
 	abs, err := filepath.Abs(dir)
@@ -97,7 +118,7 @@ func Connect(ctx context.Context, dir string) (*Client, error) {
 		return nil, err
 	}
 	c, err := DialSocket(ctx, socketPath(abs))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EINVAL) {
+	if absent(err) {
 		return nil, nil
 	}
 	if errors.Is(err, fs.ErrPermission) {

@@ -29,7 +29,15 @@ type Store interface {
 	Audit
 	Keys
 	Kit
+	Standbys
 	io.Closer
+}
+
+// Standbys are the calls for those who follow the store.
+type Standbys interface {
+	AddStandby(ctx context.Context, by stele.Actor, name, recipient string) (stele.Committed, error)
+	RemoveStandby(ctx context.Context, by stele.Actor, name string) (stele.Committed, error)
+	Standbys(ctx context.Context) ([]stele.StandbyInfo, error)
 }
 
 // Objects are the calls for one object.

@@ -3,7 +3,9 @@ package standby
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -108,7 +110,7 @@ func must(t testing.TB, err error) {
 func (r *rig) put(key string, size int, seed uint64) stele.Version {
 	r.t.Helper()
 	data := make([]byte, size)
-	rng := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(len(key)), 7})
+	rng := rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%s %d", key, seed))) // no two alike: nothing is deduplicated
 	rng.Read(data)
 	v, err := r.primary().Put(r.t.Context(), stele.PutRequest{By: stele.Local(), Bucket: "bkt", Key: key, Body: bytes.NewReader(data), Size: int64(size)})
 	must(r.t, err)

@@ -255,18 +255,13 @@ func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, e
 		return st, s.freeze("signature", st.Checkpoint, fmt.Errorf("the primary says size %d and signs size %d", st.Size, c.Size))
 	case c.Size < from:
 		return st, s.freeze("rollback", st.Checkpoint, fmt.Errorf("%d entries of the ledger were accepted here, the primary has %d: it was rolled back, or lost files", from, c.Size))
-	case from == 0 || faults.skipConsistency:
+	case from == 0 || follow.Bug.SkipConsistency:
 	default:
 		if err := tree.CheckConsistency(st.Proof, from, root, c.Size, c.Root); err != nil {
 			return st, s.freeze("fork", st.Checkpoint, fmt.Errorf("the primary's ledger of size %d does not go on from the one of size %d that was accepted here: history was rewritten: %w", c.Size, from, err))
 		}
 	}
 	return st, nil
-}
-
-// faults are deliberate bugs, which the tests must notice.
-var faults struct {
-	skipConsistency bool // a checkpoint need not go on from the accepted one
 }
 
 // position is the largest size that is held fast here, and its root.

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stele"
+	"stele/entry"
+	"stele/internal/admin"
+	"stele/internal/config"
+	"stele/internal/standby"
+)
+
+var (
+	errFrozen = errors.New("this standby is frozen: it was shown a history that it does not accept")
+	errQuiet  = errors.New("this standby has heard nothing of its primary for a minute")
+)
+
+type standbyFollowCmd struct {
+	From      string `required:"" placeholder:"URL" help:"The primary's admin address. The access key (--access-key, --secret-key) is one of role auditor there."`
+	VKey      string `name:"vkey" placeholder:"KEY" help:"The primary's verifier key, or a file that holds it. Without it the key that the primary shows first is trusted, and kept."`
+	Keyless   bool   `help:"Without keys: verify and cosign only. Such a standby reads no names and can't be promoted."`
+	Listen    string `placeholder:"HOST:PORT" help:"Address of the S3 door, which reads only (127.0.0.1:9000)."`
+	Admin     string `placeholder:"HOST:PORT" help:"Address of health, metrics and the ledger (127.0.0.1:9001); off: none."`
+	Region    string `placeholder:"NAME" help:"Region that S3 clients sign for (us-east-1)."`
+	TLS       string `placeholder:"self|off" help:"self makes a certificate and keeps it in the data folder."`
+	TLSCert   string `placeholder:"FILE" help:"Certificate, in PEM; read again when it changes, and on SIGHUP."`
+	TLSKey    string `placeholder:"FILE" help:"Its key, in PEM."`
+	Log       string `placeholder:"LEVEL" help:"debug, info (a line for each request), warn, error or off (info)."`
+	LogFormat string `placeholder:"text|json" help:"Form of the log, on standard error (text)."`
+}
+
+// standbyServer is `stele standby` under way: a server whose store follows, until it is promoted.
+type standbyServer struct {
+	server
+	cmd     *standbyFollowCmd
+	follow  *standby.Standby
+	s3h     swapped
+	porth   swapped
+	socketh swapped
+
+	mu       sync.Mutex // one promotion at a time
+	cancel   context.CancelFunc
+	followed chan struct{} // closed when Follow has returned
+	took     chan struct{} // closed by a promotion
+	promoted atomic.Pointer[stele.Store]
+	primary  entry.AccessKey // with which the primary is asked
+}
+
+// swapped is a handler that a promotion replaces.
+type swapped struct{ h atomic.Pointer[http.Handler] }
+
+func (s *swapped) set(h http.Handler) { s.h.Store(&h) }
+
+func (s *swapped) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*s.h.Load()).ServeHTTP(w, r) }
+
+func (c *standbyFollowCmd) Run(ctx context.Context, a *app) (err error) {
+	s := &standbyServer{server: server{app: a}, cmd: c, followed: make(chan struct{}), took: make(chan struct{})}
+	flags := config.Config{Data: a.cli.Data, Listen: c.Listen, Admin: c.Admin, Region: c.Region, TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Log: c.Log, LogFormat: c.LogFormat}
+	s.cfg = config.Merge(flags, config.Default)
+	if err := s.cfg.Check(); err != nil {
+		return usage{err}
+	}
+	s.log = logTo(a.stderr, &s.cfg)
+	if err := s.credentials(); err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	defer s.closeListeners()
+	if err := s.openStandby(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.end()) }()
+	if err := s.secure(); err != nil {
+		return err
+	}
+	if s.socket, err = admin.ListenSocket(s.cfg.Data); err != nil {
+		return err
+	}
+	s.handlers()
+	if !c.Keyless {
+		s.banner()
+	}
+	return s.serveStandby(ctx)
+}
+
+func (s *standbyServer) credentials() error {
+	g := s.app.cli
+	secret, err := secretOf(g.SecretKey, g.SecretKeyFile)
+	if err != nil {
+		return err
+	}
+	if g.AccessKey == "" || secret == "" {
+		return usage{errors.New("a standby wants an access key of role auditor on the primary: set STELE_ACCESS_KEY and STELE_SECRET_KEY, or STELE_SECRET_KEY_FILE")}
+	}
+	s.primary = entry.AccessKey{ID: g.AccessKey, Secret: secret}
+	return nil
+}
+
+func (s *standbyServer) dial(ctx context.Context) (standby.Primary, error) {
+	tr, err := s.app.transport()
+	if err != nil {
+		return nil, err
+	}
+	return admin.Dial(ctx, s.cmd.From, s.primary, tr)
+}
+
+func (s *standbyServer) openStandby(ctx context.Context) error {
+	opt, err := s.app.options()
+	if err != nil {
+		return err
+	}
+	opt.Log = s.log
+	vkey := ""
+	if s.cmd.VKey != "" {
+		if vkey, err = keyOf(s.cmd.VKey); err != nil {
+			return err
+		}
+	}
+	s.follow = standby.New(standby.Options{Folder: s.cfg.Data, Store: opt, From: s.cmd.From, VKey: vkey, Keyless: s.cmd.Keyless, Dial: s.dial, Log: s.log, Tell: s.app.say})
+	if err := s.follow.Open(ctx); err != nil {
+		return err
+	}
+	s.store = s.follow.Store().Store
+	return nil
+}
+
+// handlers answers as a standby.
+func (s *standbyServer) handlers() {
+	if s.store == nil {
+		s.s3h.set(http.NotFoundHandler())
+		s.porth.set(admin.Keyless(s, false, nil))
+		s.socketh.set(admin.Keyless(s, true, nil))
+		return
+	}
+	s.metrics = admin.NewMetrics(s.store)
+	s.metrics.Follow(s)
+	s.answer(s)
+}
+
+// answer makes the handlers of the present store.
+func (s *standbyServer) answer(f admin.Follower) {
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, Follower: f})
+	s.s3h.set(s.door())
+	s.porth.set(api.Port())
+	s.socketh.set(api.Socket())
+}
+
+// serveStandby answers and follows until ctx ends. A standby that froze goes on answering: what it has accepted is true.
+func (s *standbyServer) serveStandby(ctx context.Context) error {
+	failed := make(chan error, 4)
+	if s.store != nil {
+		s.start(failed, s.s3, s.certs != nil, &s.s3h)
+	}
+	if s.port != nil {
+		s.start(failed, s.port, s.certs != nil, &s.porth)
+	}
+	s.start(failed, s.socket, false, &s.socketh)
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	if s.certs != nil {
+		go s.certs.onHangup(background, s.log)
+	}
+	following, cancel := context.WithCancel(background)
+	s.cancel = cancel
+	var frozen error
+	go func() {
+		defer close(s.followed)
+		err := s.follow.Follow(following)
+		var f *standby.FrozenError
+		if errors.As(err, &f) {
+			frozen = errFrozen
+		} else if err != nil {
+			failed <- err
+		}
+	}()
+	go s.afterPromotion(background)
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("couldn't go on: %w", err)
+	case <-ctx.Done():
+		s.log.Info("stopping", "limit", s.cfg.StopTimeout)
+	}
+	s.stop()
+	cancel()
+	<-s.followed
+	if err == nil && s.promoted.Load() == nil {
+		err = frozen
+	}
+	return err
+}
+
+func (s *standbyServer) end() error {
+	if s.socket != nil {
+		s.socket.Close()
+	}
+	if p := s.promoted.Load(); p != nil {
+		return p.Close()
+	}
+	return s.follow.Close()
+}
+
+// Following implements admin.Follower.
+func (s *standbyServer) Following() admin.Following {
+	st := s.follow.Status()
+	return admin.Following{From: s.cmd.From, Keyless: s.cmd.Keyless, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
+		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err}
+}
+
+// Promote implements admin.Follower: following ends, the folder becomes the store of a new epoch, and the same addresses take writes. A promotion that fails leaves a standby
+// that has to be started again.
+func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.promoted.Load() != nil {
+		return stele.Promotion{}, fmt.Errorf("%w: it was promoted already", stele.ErrBadState)
+	}
+	if s.cmd.Keyless {
+		return stele.Promotion{}, fmt.Errorf("%w: it follows without keys and can't serve what it can't read", stele.ErrWrongKey)
+	}
+	start := time.Now()
+	s.cancel()
+	<-s.followed
+	opt, err := s.app.options()
+	if err != nil {
+		return stele.Promotion{}, err
+	}
+	opt.Log = s.log
+	if err := s.follow.Close(); err != nil {
+		s.log.Warn("closing what was followed", "err", err)
+	}
+	p, err := stele.Promote(ctx, s.cfg.Data, stele.PromoteOptions{Options: opt, Reason: reason, By: by})
+	if err != nil {
+		return p, fmt.Errorf("couldn't promote, start this standby again: %w", err)
+	}
+	store, err := stele.Open(ctx, s.cfg.Data, opt)
+	if err != nil {
+		return p, fmt.Errorf("promoted, but couldn't open the store, run `stele serve`: %w", err)
+	}
+	s.store, s.metrics = store, admin.NewMetrics(store)
+	s.promoted.Store(store)
+	s.answer(nil)
+	close(s.took)
+	s.log.Info("promoted", "epoch", p.To, "cut", p.Cut, "took", time.Since(start).Round(time.Millisecond))
+	return p, nil
+}
+
+// tellEvery is how often a former primary that does not answer is told again.
+const tellEvery = 5 * time.Second
+
+// afterPromotion does what a primary does beside answering, and tells the former one until it knows.
+func (s *standbyServer) afterPromotion(ctx context.Context) {
+	select {
+	case <-s.took:
+	case <-ctx.Done():
+		return
+	}
+	store := s.promoted.Load()
+	go s.lifecycle(ctx)
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for s.tellFormer(ctx, store) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *standbyServer) tellFormer(ctx context.Context, store *stele.Store) error {
+	at, data, err := store.Handover(ctx)
+	if err != nil {
+		return err
+	}
+	tr, err := s.app.transport()
+	if err != nil {
+		return err
+	}
+	c, err := admin.Dial(ctx, s.cmd.From, s.primary, tr)
+	if err != nil {
+		s.log.Debug("the former primary doesn't answer yet", "err", err)
+		return err
+	}
+	defer c.Close()
+	if err = c.Learn(ctx, at, data); err != nil {
+		s.log.Warn("couldn't tell the former primary that it is superseded", "err", err)
+		return err
+	}
+	s.log.Info("the former primary takes no more writes", "at", s.cmd.From)
+	return nil
+}
+
+// following asks the running standby that holds the folder.
+func (a *app) following(ctx context.Context) (admin.Following, error) {
+	c, err := admin.ConnectFollower(ctx, a.data())
+	if err == nil && c == nil {
+		err = withHint(fmt.Errorf("no standby runs on %s", a.data()), "start it: stele standby --from URL --data %s", a.data())
+	}
+	if err != nil {
+		return admin.Following{}, err
+	}
+	defer c.Close()
+	return c.Follows(ctx)
+}

@@ -1,0 +1,126 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"stele/entry"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/ledger"
+	"stele/tree"
+)
+
+// promoteStandby makes a standby's folder a store, and that the primary of a new epoch. The tails that following left are recovered as those of a crash. Until the mark that
+// says standby is removed, after the commit point, the folder is opened by nobody else: a crash in between is brought to its end by promoting again.
+func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin StandbyPin) (Promotion, error) {
+	of := s.ledgerOptions()
+	accepted, epoch, err := s.acceptedBefore(pin)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if opt.At == 0 || opt.At >= accepted.Size { // what was accepted and is not here any more is given up by a cut alone
+		of.Seen = append(of.Seen, ledger.Seen{By: "the checkpoint that this standby accepted", Size: accepted.Size, Epoch: epoch, Root: accepted.Root})
+	}
+	p := Promotion{Store: s.ID(), From: epoch, To: s.keys.Epoch}
+	if s.keys.Epoch > epoch { // a crash came behind the commit point
+		p.VKey, err = s.keys.VKey()
+		p.Cut, _ = s.keys.EndOf(epoch)
+	} else {
+		p, err = s.promote(ctx, opt, of)
+	}
+	if err != nil {
+		return p, err
+	}
+	err = s.eng.Create(ctx, fileFormat, int64(len(formatText)), strings.NewReader(formatText))
+	if err != nil && !errors.Is(err, engine.ErrExist) {
+		return p, fmt.Errorf("couldn't write %s: %w", fileFormat, err)
+	}
+	if err := durable.Remove(s.fs, s.path(fileStandby)); err != nil {
+		return p, fmt.Errorf("couldn't make the standby a store: %w", err)
+	}
+	return p, nil
+}
+
+// acceptedBefore reads the checkpoint that the standby accepted last, and the epoch that it followed.
+func (s *Store) acceptedBefore(pin StandbyPin) (c tree.Checkpoint, epoch uint32, err error) {
+	v, err := tree.NewVerifier(pin.VKey)
+	if err == nil {
+		_, number, _ := strings.Cut(v.Origin(), "/")
+		_, err = fmt.Sscanf(number, "%d", &epoch)
+	}
+	if err != nil {
+		return c, 0, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.path(fileStandby), err)
+	}
+	note, err := readFile(s.fs, s.path(fileAccepted))
+	if isNotExist(err) {
+		return c, epoch, fmt.Errorf("%w: nothing was accepted by this standby yet", ErrNotStore)
+	}
+	if err == nil {
+		c, err = v.Open(note)
+	}
+	if err != nil {
+		return c, epoch, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.path(fileAccepted), err)
+	}
+	return c, epoch, nil
+}
+
+// Handover returns the entry by which the present epoch began: what an old primary has to be shown. ErrNoKey in the first epoch.
+func (s *Store) Handover(ctx context.Context) (at uint64, data map[string]string, err error) {
+	epochs := s.Epochs()
+	first := epochs[len(epochs)-1].First
+	if len(epochs) == 1 {
+		return 0, nil, fmt.Errorf("%w: the store is in its first epoch", ErrNoKey)
+	}
+	e, err := s.Entry(ctx, first)
+	if err != nil {
+		return 0, nil, err
+	}
+	return first, e.Private.Data, nil
+}
+
+// Learn is told of the entry by which a later epoch began elsewhere. If the signer of this epoch has consented to just that, which proves it, this store takes no more writes: see
+// Supersede. Nobody's word is believed: tree.ErrHandover.
+func (s *Store) Learn(ctx context.Context, at uint64, data map[string]string, by string) error {
+	h, err := tree.ParseHandover(at, entry.EpochBegin, data)
+	if err != nil {
+		return err
+	}
+	vkeys, err := s.keys.VKeys(s.keys.Epoch)
+	if err != nil {
+		return err
+	}
+	var keys []*tree.Verifier
+	for _, k := range vkeys {
+		v, err := tree.NewVerifier(k)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, v)
+	}
+	root, err := s.rootForHandover(ctx, &h, keys)
+	if err != nil {
+		return err
+	}
+	if err := h.Check(root, keys...); err != nil {
+		return err
+	}
+	return s.Supersede(h.Epoch, by)
+}
+
+// rootForHandover is our own root where the later epoch goes on. A store that was rolled back behind that takes the root that its own signer signed.
+func (s *Store) rootForHandover(ctx context.Context, h *tree.Handover, keys []*tree.Verifier) (root tree.Hash, err error) {
+	if size, _ := s.TreeHead(); h.Cut <= size {
+		root, err = s.led().Root(ctx, h.Cut)
+		return root, translate(err)
+	}
+	err = tree.ErrHandover
+	for _, v := range keys {
+		if c, verr := v.Open(h.Parent); verr == nil && c.Size == h.Cut {
+			return c.Root, nil
+		}
+	}
+	return root, errors.Join(err, ErrBehind)
+}
