@@ -19,6 +19,21 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 	if a.cli.Server != "" {
 		return usage{errors.New("promote works on a folder that no server holds, not through --server")}
 	}
+	running, err := admin.ConnectFollower(ctx, a.data())
+	if err != nil {
+		return err
+	}
+	if running != nil {
+		defer running.Close()
+		if c.At != "" {
+			return usage{errors.New("a running standby goes on from all that it accepted: stop it to promote it with --at")}
+		}
+		p, err := running.PromoteStandby(ctx, c.Reason)
+		if err != nil {
+			return err
+		}
+		return a.promoted(p, "the same addresses take writes now")
+	}
 	server, err := admin.Connect(ctx, a.data())
 	if err != nil {
 		return err

@@ -264,7 +264,7 @@ func (s *standbyServer) afterPromotion(ctx context.Context) {
 		return
 	}
 	store := s.promoted.Load()
-	go s.lifecycle(ctx)
+	go s.lifecycle(ctx, store)
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	for s.tellFormer(ctx, store) != nil {

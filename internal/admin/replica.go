@@ -73,9 +73,13 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
-	keyrings, err := q.sizeParam("keyrings", 0)
-	if err != nil {
-		return err
+	keyrings := -1 // no number of keyrings: answered at once
+	if q.URL.Query().Get("keyrings") != "" {
+		n, err := q.sizeParam("keyrings", 0)
+		if err != nil {
+			return err
+		}
+		keyrings = int(n)
 	}
 	leave, err := enter(q.Context(), p.waiting)
 	if err != nil {
@@ -84,7 +88,7 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 	defer leave()
 	ctx, cancel := context.WithTimeout(q.Context(), replicaWait)
 	defer cancel()
-	st, err := p.store.ReplicaState(ctx, from, int(keyrings), q.URL.Query().Get("wait") != "")
+	st, err := p.store.ReplicaState(ctx, from, keyrings, q.URL.Query().Get("wait") != "")
 	if err != nil {
 		return err
 	}
@@ -147,7 +151,10 @@ const headerFile = "Stele-File"
 
 // ReplicaState asks where the store stands; with wait the answer comes when the ledger is beyond from, or after a while.
 func (c *Client) ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (stele.ReplicaState, error) {
-	q := "from=" + strconv.FormatUint(from, 10) + "&keyrings=" + strconv.Itoa(keyrings)
+	q := "from=" + strconv.FormatUint(from, 10)
+	if keyrings >= 0 {
+		q += "&keyrings=" + strconv.Itoa(keyrings)
+	}
 	if wait {
 		q += "&wait=1"
 	}
