@@ -44,6 +44,7 @@ func (l *Ledger) CheckSegment(ctx context.Context, name string, r io.ReaderAt, s
 	if err != nil {
 		return 0, err
 	}
+	c.limit = l.limitOf(name)
 	s := segment.NewScanner(r, sizeBytes, first, l.opt.Keys.Sealer)
 	for err == nil {
 		var b segment.Batch
@@ -112,8 +113,22 @@ func (l *Ledger) WriteSegment(ctx context.Context, e engine.Appender, from, to u
 	return nil
 }
 
+// limitOf is up to where a segment's entries are the ledger's: the size, or where a later epoch goes another way.
+func (l *Ledger) limitOf(name string) uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, f := range l.segments {
+		if f.name == name && f.limit > 0 {
+			return f.limit
+		}
+	}
+	return l.head.size
+}
+
 // checker checks batches one after the other.
 type checker struct {
+	limit     uint64         // entries beyond it are not the ledger's
+	within    segment.Commit // the last one up to there
 	l         *Ledger
 	frontier  tree.Frontier
 	groups    []tree.Hash // that were completed
@@ -126,6 +141,7 @@ type checker struct {
 func (l *Ledger) check(ctx context.Context, size uint64) (*checker, error) {
 	c := &checker{l: l}
 	l.mu.RLock()
+	c.limit = l.head.size
 	if size > l.head.size {
 		defer l.mu.RUnlock()
 		return nil, fmt.Errorf("entry %d: %w of %d entries", size, ErrRange, l.head.size)
@@ -156,21 +172,20 @@ func (c *checker) batch(b segment.Batch) error {
 	if root := c.frontier.Root(); root != b.Commit.Root {
 		return fmt.Errorf("the entries up to %d have the root %s, not the one that is signed: %w", b.Commit.Size, root, frame.ErrCorrupt)
 	}
-	c.firstTime, c.last = cb.firstTime, b.Commit
+	if c.firstTime, c.last = cb.firstTime, b.Commit; c.last.Size <= c.limit {
+		c.within = c.last
+	}
 	return nil
 }
 
-// end checks the last commit's signature, and its root against this ledger's.
+// end checks the last commit's signature, and that the newest root that this ledger has is its own.
 func (c *checker) end(ctx context.Context, epoch uint32) error {
-	if _, err := c.l.verify(epoch, c.last); err != nil {
+	if _, err := c.l.verify(epoch, c.last); err != nil || c.within.Size == 0 {
 		return err
 	}
-	if c.last.Size > c.l.Size() {
-		return nil
-	}
-	root, err := c.l.Root(ctx, c.last.Size)
-	if err == nil && root != c.last.Root {
-		err = fmt.Errorf("size %d has another root than the ledger's: %w", c.last.Size, frame.ErrCorrupt)
+	root, err := c.l.Root(ctx, c.within.Size)
+	if err == nil && root != c.within.Root {
+		err = fmt.Errorf("size %d has another root than the ledger's: %w", c.within.Size, frame.ErrCorrupt)
 	}
 	return err
 }

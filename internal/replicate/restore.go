@@ -17,6 +17,7 @@ import (
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/internal/pack"
+	"stele/internal/segment"
 	"stele/tree"
 )
 
@@ -364,29 +365,41 @@ func proveChunks(f engine.File, name string, keys *keyring.Keyring) error {
 	return nil
 }
 
-// segments copies the ledger from where into's ends. A segment in whose middle that is (an interrupted restore took the tail that it has superseded) goes over from there.
+// segments copies the ledger's files that into has not.
 func (r *restoring) segments(ctx context.Context, led *ledger.Ledger) error {
-	at, err := r.reached(ctx, led)
-	if err != nil {
-		return err
-	}
+	at := uint64(0)
 	for _, f := range led.Segments() {
-		switch {
-		case f.End <= at:
-			r.advance(r.sizeOf(f.Name))
-		case f.First < at:
-			err = led.WriteSegment(ctx, r.into, at, f.End)
-			r.advance(r.sizeOf(f.Name))
-		default:
-			err = r.segment(ctx, led, f)
+		for at < f.End {
+			next, err := r.goOn(ctx, led, f, at)
+			if err != nil {
+				return restoreError(f.Name, err)
+			}
+			at = next
 		}
-		if err != nil {
-			return restoreError(f.Name, err)
-		}
-		at = max(at, f.End)
 		r.report.Segments++
 	}
 	return nil
+}
+
+// goOn copies f, of which into has the entries up to at, and returns up to where it has them now. Where an interrupted restore took a tail that the segment has superseded since, the rest of it
+// becomes a segment of its own.
+func (r *restoring) goOn(ctx context.Context, led *ledger.Ledger, f ledger.SegmentInfo, at uint64) (uint64, error) {
+	epoch, _, _ := segment.ParseName(f.Name)
+	name := segment.Name(epoch, max(at, f.First))
+	size, there := r.there(name)
+	whole := r.sizeOf(f.Name)
+	switch {
+	case there && name == f.Name && size == whole:
+		r.advance(whole)
+		return f.End, nil
+	case there:
+		return r.reached(ctx, led, name)
+	case name == f.Name:
+		return f.End, r.segment(ctx, led, f)
+	default:
+		r.advance(whole)
+		return f.End, led.WriteSegment(ctx, r.into, at, f.End)
+	}
 }
 
 func (r *restoring) sizeOf(name string) int64 {
@@ -398,21 +411,21 @@ func (r *restoring) sizeOf(name string) int64 {
 	return 0
 }
 
-// reached is how many entries into holds already, which must be the source's.
-func (r *restoring) reached(ctx context.Context, led *ledger.Ledger) (uint64, error) {
-	own, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: r.into, Keys: r.opt.Keys})
-	if errors.Is(err, ledger.ErrNone) {
-		return 0, nil
-	}
+// reached is where a file ends that an interrupted restore left, and that must be of this history.
+func (r *restoring) reached(ctx context.Context, led *ledger.Ledger, name string) (uint64, error) {
+	f, err := r.into.Open(ctx, name)
 	if err != nil {
-		return 0, fmt.Errorf("couldn't go on with what an interrupted restore left (remove the folder and restore again): %w", err)
+		return 0, err
 	}
-	defer own.Close()
-	size, root := own.Head()
-	if theirs, err := led.Root(ctx, size); err != nil || theirs != root {
-		return 0, errors.Join(fmt.Errorf("couldn't restore: %w by another history of this store. Remove the folder and restore again", ErrOccupied), err)
+	defer f.Close()
+	_, foot, err := segment.ReadFooter(f, f.Size())
+	if err != nil {
+		return 0, err
 	}
-	return size, nil
+	if root, err := led.Root(ctx, foot.Commit.Size); err != nil || root != foot.Commit.Root {
+		return 0, errors.Join(fmt.Errorf("%w by another history of this store. Remove the folder and restore again", ErrOccupied), err)
+	}
+	return foot.Commit.Size, nil
 }
 
 // segment copies one file of the ledger after it was checked whole.
