@@ -77,7 +77,7 @@ func (s *Store) openBody(ctx context.Context) (err error) {
 	s.body, err = body.Open(ctx, body.Options{
 		Engine: s.eng, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch,
 		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Learn: s.opt.ReadOnly && !s.onlyReads(), Sealed: s.sealed,
-		Copies: s.opt.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Monotonic: s.monotonic,
+		Copies: s.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Monotonic: s.monotonic,
 	})
 	return err
 }
@@ -186,7 +186,7 @@ func (s *Store) housekeep() {
 		case <-s.seals.wake:
 			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx))
 		case <-minute.C:
-			err = s.appendDenials(ctx)
+			err = errors.Join(s.appendDenials(ctx), s.removeDue(ctx), s.snapshotTargets(ctx))
 		}
 		if ctx.Err() == nil {
 			s.report(err)

@@ -60,6 +60,8 @@ type Options struct {
 	// Copies gives the verified copies of the store elsewhere, in the order in which to ask them for what is damaged here. It is called again at each damage, also during
 	// Open, and must not wait for the store. nil: none.
 	Copies func() []Copy
+	// OpenTarget opens a target for the store that ships to it, or that reads it as a copy. nil: targets are kept in the ledger, and nothing is shipped.
+	OpenTarget func(ctx context.Context, spec TargetSpec) (OpenedTarget, error)
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
 	ScrubDays  int
 	scrubSleep func(context.Context, time.Duration) error // tests'
@@ -93,6 +95,7 @@ type Store struct {
 	heals     heals
 	scrub     scrub
 	snapshots snapshots
+	targets   targets
 	rates     rates // the sequencer's
 	space     space
 
@@ -337,7 +340,7 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 		s.done.Add(1)
 		go s.housekeep()
 	}
-	return nil
+	return s.syncTargets()
 }
 
 // openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
@@ -376,14 +379,14 @@ func (s *Store) memoryIndex() (err error) {
 
 func (s *Store) ledgerOptions() ledger.Options {
 	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s},
-		Copies: s.opt.Copies, Healed: s.healed}
+		Copies: s.Copies, Healed: s.healed}
 }
 
 func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 	opt := s.ledgerOptions()
 	opt.Apply = s.apply
 	opt.Rotated = func() { s.flushIndex() }
-	opt.Seen = []ledger.Seen{{By: "the index", Size: s.index.Size()}}
+	opt.Seen = append(s.seenByTargets(ctx), ledger.Seen{By: "the index", Size: s.index.Size()})
 	var l *ledger.Ledger
 	var err error
 	switch {
@@ -398,6 +401,7 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 		return err
 	}
 	s.ledger.Store(l)
+	s.fetchPacks(ctx)
 	return s.ownIndex(ctx, l)
 }
 
@@ -419,6 +423,7 @@ func (s *Store) catchUp(ctx context.Context) error {
 // apply derives what is derived from a durable batch, and tells those who follow. The index may have been made anew since Open.
 func (s *Store) apply(batch []entry.Entry) error {
 	s.changed.tell(0)
+	s.wakeTargets()
 	return s.index.Apply(batch)
 }
 
@@ -523,6 +528,7 @@ func (s *Store) Close() (err error) {
 		s.endReaders()
 		close(s.stop)
 		s.done.Wait() // what it still writes comes before the files are closed
+		s.stopTargets()
 		err = s.closeFiles()
 	})
 	return err

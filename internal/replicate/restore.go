@@ -449,3 +449,31 @@ func (r *restoring) segment(ctx context.Context, led *ledger.Ledger, info ledger
 	}
 	return err
 }
+
+// FetchPacks copies the packs of a source that into has not, each proven by its own means: what a store needs that got back entries which it had lost. It returns how many.
+func FetchPacks(ctx context.Context, source *Source, into engine.Engine, keys *keyring.Keyring) (int, error) {
+	have := map[string]bool{}
+	if err := into.List(ctx, engine.Packs, func(i engine.Info) error { have[i.Name] = true; return nil }); err != nil {
+		return 0, err
+	}
+	n := 0
+	err := source.List(ctx, engine.Packs, func(i engine.Info) error {
+		if have[i.Name] {
+			return nil
+		}
+		f, err := source.Open(ctx, i.Name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := proveChunks(f, i.Name, keys); err != nil {
+			return err
+		}
+		n++
+		return into.Create(ctx, i.Name, f.Size(), newReader(ctx, f, f.Size(), nil, nil, nil))
+	})
+	if err != nil {
+		err = fmt.Errorf("couldn't fetch packs from a copy: %w", err)
+	}
+	return n, err
+}

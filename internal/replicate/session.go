@@ -89,8 +89,26 @@ type faults struct {
 	removeFirst   bool // a tail is removed before its successor is there
 }
 
-// connect reads what the target holds and compares it with the ledger before anything is written to it.
+// Check compares a target with the ledger, as a shipper does first, and writes nothing. Its errors: those for which Refused is true, and the engine's.
+func Check(ctx context.Context, o *Origin, target engine.Engine) error {
+	_, err := look(ctx, o, target)
+	return err
+}
+
+// connect compares the target with the ledger before anything is written to it, and marks it as ours.
 func connect(ctx context.Context, o *Origin, target engine.Engine) (*session, error) {
+	s, err := look(ctx, o, target)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.claim(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// look reads what the target holds and compares it with the ledger.
+func look(ctx context.Context, o *Origin, target engine.Engine) (*session, error) {
 	s := &session{o: o, target: target, have: map[string]int64{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, fanIn: fanIn}
 	owned, err := s.owner(ctx)
 	if err != nil {
@@ -119,10 +137,7 @@ func connect(ctx context.Context, o *Origin, target engine.Engine) (*session, er
 	if err := s.unaltered(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.adoptTails(ctx, l); err != nil {
-		return nil, err
-	}
-	return s, s.claim(ctx)
+	return s, s.adoptTails(ctx, l)
 }
 
 // owner looks whose the target is; false if nobody's.
@@ -173,7 +188,8 @@ func (s *session) compare(ctx context.Context, links []link) error {
 	last := links[len(links)-1]
 	own := s.o.Keys.Epoch
 	if last.epoch > own {
-		return fmt.Errorf("%w: the target is at epoch %d, this store at %d. It must not go on writing", ErrSuperseded, last.epoch, own)
+		i := slices.IndexFunc(links, func(l link) bool { return l.epoch == last.epoch })
+		return &SupersededError{last.epoch, own, s.provenBegin(ctx, &links[i])}
 	}
 	if last.epoch < own {
 		return s.compareParent(ctx, links)
@@ -202,6 +218,45 @@ func (e *BehindError) Error() string {
 
 // Unwrap returns ErrBehind.
 func (e *BehindError) Unwrap() error { return ErrBehind }
+
+// SupersededError is ErrSuperseded with the epochs.
+type SupersededError struct {
+	Epoch, Own uint32
+	Proven     bool // whoever began it holds this store's data key; else a target may have made it up
+}
+
+// Error implements error.
+func (e *SupersededError) Error() string {
+	return fmt.Sprintf("%v: the target is at epoch %d, this store at %d", ErrSuperseded, e.Epoch, e.Own)
+}
+
+// Unwrap returns ErrSuperseded.
+func (e *SupersededError) Unwrap() error { return ErrSuperseded }
+
+// provenBegin says whether the first batch of a later epoch was sealed with a data key of ours and holds its epoch.begin.
+func (s *session) provenBegin(ctx context.Context, l *link) bool {
+	f, err := s.target.Open(ctx, l.name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b, err := segment.NewScanner(f, f.Size(), l.first, s.o.Keys.Sealer).Next()
+	if err != nil {
+		return false
+	}
+	for i := range b.Pairs {
+		leaves, err := b.Pairs[i].Leaves()
+		if err != nil {
+			return false
+		}
+		for _, raw := range leaves {
+			if leaf, err := entry.ParseLeaf(raw); err == nil && leaf.Type == entry.EpochBegin {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 func altered(err error) error {
 	if errors.Is(err, frame.ErrCorrupt) {

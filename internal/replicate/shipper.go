@@ -37,6 +37,7 @@ type Options struct {
 	Limit *rate.Limiter                                    // bytes read for the target; nil: no limit
 	Clock Clock                                            // nil: SystemClock
 	Log   *slog.Logger                                     // nil: nothing is logged
+	Fail  func(err error)                                  // told of each error, on Run's goroutine; may be nil
 }
 
 // Status is how a target stands.
@@ -158,6 +159,9 @@ func (s *Shipper) failed(err error) {
 	}
 	s.status.Err, s.status.Connected, s.status.Refused = err, false, Refused(err)
 	s.mu.Unlock()
+	if s.opt.Fail != nil {
+		s.opt.Fail(err)
+	}
 	if first {
 		s.opt.Log.Error("couldn't ship to a target", "target", s.opt.Name, "err", err)
 	}

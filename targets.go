@@ -1,0 +1,611 @@
+package stele
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/heal"
+	"stele/internal/index"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+	"stele/internal/replicate"
+)
+
+// TargetSpec says where copies of the store go, and how. It is kept in the ledger, sealed like everything that can identify.
+type TargetSpec struct {
+	Name      string        `json:"-"`
+	URL       string        `json:"url"` // dir:///PATH or s3://BUCKET/PREFIX…
+	Every     time.Duration `json:"every,omitempty"`
+	RateBytes int64         `json:"rate,omitempty"`      // bytes per second; 0: no limit
+	LockDays  int           `json:"lock_days,omitempty"` // for how long files are locked, where the target can
+	Offsite   bool          `json:"offsite,omitempty"`   // as declared
+	AccessKey string        `json:"access_key,omitempty"`
+	SecretKey string        `json:"secret_key,omitempty"`
+	Removing  time.Time     `json:"removing,omitzero"` // it goes then, unless somebody cancels that
+}
+
+// OpenedTarget is a target that Options.OpenTarget has opened. An Engine that is an io.Closer is closed after use.
+type OpenedTarget struct {
+	Engine     engine.Engine
+	SameDevice bool // it lies on the store's own disk: no copy in the sense of 3-2-1-1-0
+	Server     bool // it is no folder of this machine: another medium
+}
+
+// TargetStatus is how a target stands.
+type TargetStatus struct {
+	TargetSpec           // without its secret key
+	Size       uint64    // entries that can be restored from it
+	Behind     uint64    // entries that can't yet
+	Restorable time.Time // time of the newest that can; zero: none, or not known yet
+	Shipped    time.Time // when the last shipment ended, in this process
+	Bytes      int64     // shipped in this process
+	Connected  bool
+	SameDevice bool
+	Server     bool
+	LockFor    time.Duration // for how long the target locks what it gets; 0: it doesn't
+	Error      string        // empty: all is well
+	ErrorSince time.Time
+	Refused    bool     // no retry helps: somebody must look
+	Lacking    []string // packs that are damaged here and so could not be shipped
+	LastDrill  time.Time
+}
+
+// keepPeriod is how long what weakens the store's protection has to wait (DESIGN section 7).
+const keepPeriod = 30 * 24 * time.Hour
+
+var targetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// ErrNoTarget: there is no target of that name.
+var ErrNoTarget = errors.New("no such target")
+
+// AddTarget adds a target, or changes the settings of one whose URL stays. It is opened and compared with the store first; shipping begins at once. A target that waits for its removal is kept by that.
+func (s *Store) AddTarget(ctx context.Context, by Actor, spec TargetSpec) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
+	if err := s.checkTarget(ctx, spec); err != nil {
+		return Committed{}, err
+	}
+	spec.Removing = time.Time{}
+	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		was, ok, err := targetIn(r, spec.Name)
+		if err == nil && ok && was.URL != spec.URL {
+			err = fmt.Errorf("%w: there is a target %s at another place. Remove it first, or take another name", ErrBadState, spec.Name)
+		}
+		return targetDraft(spec), err
+	})
+	if err != nil {
+		return Committed{}, err
+	}
+	return c, s.syncTargets()
+}
+
+// checkTarget refuses what is no target, before it is one.
+func (s *Store) checkTarget(ctx context.Context, spec TargetSpec) error {
+	switch {
+	case !targetName.MatchString(spec.Name):
+		return fmt.Errorf("%w: %q is no name for a target: up to 63 letters, digits, dots, dashes and underscores", ErrBadName, spec.Name)
+	case spec.Every < 0 || spec.RateBytes < 0 || spec.LockDays < 0:
+		return fmt.Errorf("%w: a schedule, a rate and a number of days are not negative", ErrBadName)
+	case s.opt.OpenTarget == nil:
+		return fmt.Errorf("%w: this store was opened without a way to targets", ErrBadState)
+	case s.opt.ReadOnly:
+		return ErrReadOnly
+	}
+	opened, err := s.opt.OpenTarget(ctx, spec)
+	if err != nil {
+		return fmt.Errorf("couldn't open target %s: %w", spec.Name, err)
+	}
+	defer closeEngine(opened.Engine)
+	return replicate.Check(ctx, s.origin(), opened.Engine)
+}
+
+func closeEngine(e engine.Engine) {
+	if c, ok := e.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+func targetDraft(spec TargetSpec) ledgerDraft {
+	value, err := json.Marshal(spec)
+	if err != nil {
+		panic("stele: a target's settings are JSON: " + err.Error())
+	}
+	return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: spec.Name, Value: string(value)}}
+}
+
+func targetIn(r index.Reader, name string) (spec TargetSpec, ok bool, err error) {
+	row, ok, err := r.Config(index.NamedBy(entry.BackupTarget, name))
+	if err != nil || !ok {
+		return spec, false, err
+	}
+	spec, err = parseTarget(name, row.Value)
+	return spec, err == nil, err
+}
+
+func parseTarget(name, value string) (spec TargetSpec, err error) {
+	if err := json.Unmarshal([]byte(value), &spec); err != nil {
+		return spec, fmt.Errorf("the settings of target %s: %w: %v", name, ErrCorrupt, err)
+	}
+	spec.Name = name
+	return spec, nil
+}
+
+// specs reads the targets of the index, in order of name.
+func (s *Store) specs() (specs []TargetSpec, err error) {
+	named, err := s.index.Named(entry.BackupTarget)
+	if err != nil {
+		return nil, translate(err)
+	}
+	for _, n := range named {
+		spec, err := parseTarget(n.Name, n.Value)
+		if err != nil {
+			return nil, err
+		}
+		specs = append(specs, spec)
+	}
+	return specs, nil
+}
+
+// RemoveTarget ends the shipping to a target; what lies there stays. It takes the recovery kit's text, given on the machine itself; or, with kit empty, a keep period of waiting, which Targets shows and
+// anyone may cancel (DESIGN section 7). It returns when the target goes: zero: now.
+func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []byte) (time.Time, error) {
+	if err := s.enter(); err != nil {
+		return time.Time{}, err
+	}
+	defer s.leave()
+	now := len(kit) > 0
+	if now {
+		if by.Key != actorLocal {
+			return time.Time{}, fmt.Errorf("%w: the recovery kit counts on the machine itself only, through the folder or its socket", ErrBadState)
+		}
+		k, err := keyring.ParseKit(kit)
+		if err == nil {
+			err = k.Confirm(s.keys)
+		}
+		if err != nil {
+			return time.Time{}, translate(err)
+		}
+	}
+	var when time.Time
+	_, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		spec, ok, err := targetIn(r, name)
+		switch {
+		case err != nil || !ok:
+			return ledgerDraft{}, orErr(err, fmt.Errorf("%w: %s", ErrNoTarget, name))
+		case now:
+			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name}}, nil
+		case !spec.Removing.IsZero():
+			when = spec.Removing
+			return ledgerDraft{}, errNoChange
+		}
+		when = at.Time.Add(keepPeriod).Truncate(time.Second)
+		spec.Removing = when
+		return targetDraft(spec), nil
+	})
+	if err != nil && !errors.Is(err, errNoChange) {
+		return time.Time{}, err
+	}
+	return when, s.syncTargets()
+}
+
+// CancelRemoval keeps a target that waits for its removal.
+func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
+	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		spec, ok, err := targetIn(r, name)
+		if err != nil || !ok {
+			return ledgerDraft{}, orErr(err, fmt.Errorf("%w: %s", ErrNoTarget, name))
+		}
+		if spec.Removing.IsZero() {
+			return ledgerDraft{}, fmt.Errorf("%w: nobody has asked to remove target %s", ErrBadState, name)
+		}
+		spec.Removing = time.Time{}
+		return targetDraft(spec), nil
+	})
+}
+
+// removeDue removes the targets whose wait is over.
+func (s *Store) removeDue(ctx context.Context) error {
+	specs, err := s.specs()
+	if err != nil {
+		return err
+	}
+	for _, spec := range specs {
+		if spec.Removing.IsZero() {
+			continue
+		}
+		_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+			now, ok, err := targetIn(r, spec.Name)
+			if err != nil || !ok || now.Removing.IsZero() || now.Removing.After(at.Time) {
+				return ledgerDraft{}, orErr(err, errNoChange)
+			}
+			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: spec.Name, Reason: "the wait is over"}}, nil
+		})
+		if errors.Is(err, errNoChange) {
+			continue
+		}
+		if err == nil {
+			err = s.syncTargets()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targets are the shippers that run.
+type targets struct {
+	mu      sync.Mutex
+	running map[string]*shipping
+	stopped bool
+
+	snapshotting atomic.Bool
+}
+
+// shipping is one target being shipped to.
+type shipping struct {
+	spec    TargetSpec
+	shipper *replicate.Shipper
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	mu     sync.Mutex
+	opened OpenedTarget
+	lock   time.Duration
+}
+
+func (s *Store) origin() *replicate.Origin {
+	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf}
+}
+
+// syncTargets starts and ends shippers, so that they are those that the ledger says.
+func (s *Store) syncTargets() error {
+	if s.opt.ReadOnly || s.superseded || s.opt.OpenTarget == nil {
+		return nil
+	}
+	specs, err := s.specs()
+	if err != nil {
+		return err
+	}
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	if s.targets.stopped {
+		return nil
+	}
+	want := map[string]TargetSpec{}
+	for _, spec := range specs {
+		spec.Removing = time.Time{} // it ships until then
+		want[spec.Name] = spec
+	}
+	for name, r := range s.targets.running {
+		if want[name] != r.spec {
+			r.cancel()
+			delete(s.targets.running, name)
+		}
+	}
+	for name, spec := range want {
+		if s.targets.running[name] == nil {
+			s.startTarget(spec)
+		}
+	}
+	return nil
+}
+
+// startTarget starts a shipper. targets.mu is held.
+func (s *Store) startTarget(spec TargetSpec) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &shipping{spec: spec, cancel: cancel, done: make(chan struct{})}
+	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: replicate.Rate(spec.RateBytes), Log: s.log,
+		Open: func(ctx context.Context) (engine.Engine, error) {
+			opened, err := s.opt.OpenTarget(ctx, spec)
+			if err != nil {
+				return nil, err
+			}
+			return opened.Engine, r.note(ctx, opened)
+		},
+		Fail: func(err error) { s.targetFailed(spec.Name, err) },
+	})
+	if s.targets.running == nil {
+		s.targets.running = map[string]*shipping{}
+	}
+	s.targets.running[spec.Name] = r
+	go func() {
+		defer close(r.done)
+		r.shipper.Run(ctx)
+	}()
+}
+
+// note keeps what opening has shown.
+func (r *shipping) note(ctx context.Context, opened OpenedTarget) error {
+	var lock time.Duration
+	if l, ok := opened.Engine.(engine.Locker); ok {
+		var err error
+		if lock, err = l.LockFor(ctx); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened, r.lock = opened, lock
+	return nil
+}
+
+// targetFailed ends writing if a target proves that a later epoch has begun.
+func (s *Store) targetFailed(name string, err error) {
+	var later *replicate.SupersededError
+	if errors.As(err, &later) && later.Proven {
+		if err := s.Supersede(later.Epoch, "target "+name); err != nil && !errors.Is(err, ErrClosed) {
+			s.log.Error("couldn't note that another primary has taken over", "err", err)
+		}
+	}
+}
+
+// wakeTargets tells the shippers of new entries.
+func (s *Store) wakeTargets() {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	for _, r := range s.targets.running {
+		r.shipper.Wake()
+	}
+}
+
+// lastShipment is how long Close waits for targets to take what came last.
+const lastShipment = 5 * time.Second
+
+// stopTargets ships what came last to the targets that are well, and ends all shippers.
+func (s *Store) stopTargets() {
+	s.targets.mu.Lock()
+	s.targets.stopped = true
+	var all []*shipping
+	for _, r := range s.targets.running {
+		all = append(all, r)
+	}
+	s.targets.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), lastShipment)
+	defer cancel()
+	var wait sync.WaitGroup
+	for _, r := range all {
+		wait.Go(func() {
+			if st := r.shipper.Status(); st.Err == nil && r.spec.Every == 0 && s.led().Err() == nil {
+				if err := r.shipper.Flush(ctx); err != nil {
+					s.log.Warn("a target did not take what came last; it will at the next start", "target", r.spec.Name, "err", err)
+				}
+			}
+			r.cancel()
+			<-r.done
+		})
+	}
+	wait.Wait()
+}
+
+// FlushTargets ships all that is committed now to every target, and returns when it can be restored from there, or why it can't.
+func (s *Store) FlushTargets(ctx context.Context) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	ctx, cancel := s.untilClosed(ctx)
+	defer cancel()
+	s.targets.mu.Lock()
+	var all []*shipping
+	for _, r := range s.targets.running {
+		all = append(all, r)
+	}
+	s.targets.mu.Unlock()
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	for i, r := range all {
+		wait.Go(func() { errs[i] = r.shipper.Flush(ctx) })
+	}
+	wait.Wait()
+	return s.closedOr(translate(errors.Join(errs...)))
+}
+
+// Targets says how every target stands, in order of name. The secret keys are left out.
+func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	specs, err := s.specs()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]TargetStatus, len(specs))
+	for i, spec := range specs {
+		st := &out[i]
+		spec.SecretKey = ""
+		st.TargetSpec, st.Behind = spec, s.Size()
+		if st.LastDrill, err = s.lastOf(ctx, entry.DrillRun, spec.Name); err != nil {
+			return nil, err
+		}
+		s.targets.mu.Lock()
+		r := s.targets.running[spec.Name]
+		s.targets.mu.Unlock()
+		if r != nil {
+			r.status(st, s.Size())
+		}
+	}
+	return out, nil
+}
+
+func (r *shipping) status(st *TargetStatus, size uint64) {
+	now := r.shipper.Status()
+	st.Size, st.Restorable, st.Shipped, st.Bytes, st.Connected, st.Refused, st.Lacking = now.Size, now.Restorable, now.Shipped, now.ShippedBytes, now.Connected, now.Refused, now.Lacking
+	st.Behind = size - min(size, now.Size)
+	if now.Err != nil {
+		st.Error, st.ErrorSince = now.Err.Error(), now.ErrSince
+	}
+	slices.Sort(st.Lacking)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st.SameDevice, st.Server, st.LockFor = r.opened.SameDevice, r.opened.Server, r.lock
+}
+
+// lastOf is the time of the newest entry of a type about a name; zero: there is none.
+func (s *Store) lastOf(ctx context.Context, t entry.Type, name string) (time.Time, error) {
+	row, ok, err := s.index.Reader().Config(index.LastOf(t, name))
+	if err != nil || !ok {
+		return time.Time{}, translate(err)
+	}
+	var at uint64
+	if _, err := fmt.Sscan(row.Value, &at); err != nil {
+		return time.Time{}, fmt.Errorf("the row of the newest %s of %s: %w", t, name, ErrCorrupt)
+	}
+	e, _, _, err := s.led().Entry(ctx, at)
+	return e.Time, translate(err)
+}
+
+// Waits for targets.
+const (
+	seenWait = 3 * time.Second // for what a target has seen, at a start
+	copyWait = 5 * time.Second // for a copy, where something is damaged
+)
+
+// openSource opens a target for reading.
+func (s *Store) openSource(ctx context.Context, spec TargetSpec) (engine.Engine, error) {
+	spec.LockDays = 0
+	opened, err := s.opt.OpenTarget(ctx, spec)
+	return opened.Engine, err
+}
+
+// seenByTargets asks the targets how much they have seen of the ledger (DESIGN invariant 5). One that doesn't answer in time is reported, and is asked again when it is first shipped to.
+func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
+	if s.opt.OpenTarget == nil || s.opt.ReadOnly {
+		return nil
+	}
+	specs, err := s.specs()
+	if err != nil {
+		return nil // an index of another format: what it says of targets is folded again, and they are asked when they are first shipped to
+	}
+	ctx, cancel := context.WithTimeout(ctx, seenWait)
+	defer cancel()
+	found := make(chan ledger.Seen, len(specs))
+	for _, spec := range specs {
+		go func() { found <- s.seenBy(ctx, spec) }()
+	}
+	var seen []ledger.Seen
+	for range specs {
+		select {
+		case f := <-found:
+			if f.Size > 0 {
+				seen = append(seen, f)
+			}
+		case <-ctx.Done():
+			s.log.Warn("not all targets say in time what they have seen; they are asked when they are first reached")
+			return seen
+		}
+	}
+	return seen
+}
+
+func (s *Store) seenBy(ctx context.Context, spec TargetSpec) ledger.Seen {
+	e, err := s.openSource(ctx, spec)
+	var seen ledger.Seen
+	if err == nil {
+		defer closeEngine(e)
+		seen, err = replicate.Head(ctx, e, s.keys)
+	}
+	if err != nil {
+		s.log.Warn("a target doesn't say what it has seen; it is asked again when it is first shipped to", "target", spec.Name, "reason", err)
+		return ledger.Seen{}
+	}
+	seen.By = "target " + spec.Name
+	return seen
+}
+
+// Copies gives the copies of the store elsewhere: those that Options.Copies knows, then the targets, read as sources. It is asked when something here is damaged.
+func (s *Store) Copies() (copies []Copy) {
+	if s.opt.Copies != nil {
+		copies = s.opt.Copies()
+	}
+	if s.opt.OpenTarget == nil || s.index == nil {
+		return copies
+	}
+	specs, err := s.specs()
+	if err != nil {
+		return copies
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), copyWait)
+	defer cancel()
+	for _, spec := range specs {
+		e, err := s.openSource(ctx, spec)
+		if err != nil {
+			s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
+			continue
+		}
+		src, err := replicate.OpenSource(ctx, e)
+		if err != nil {
+			s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
+			continue
+		}
+		copies = append(copies, Copy{Name: spec.Name, Engine: src})
+	}
+	return copies
+}
+
+// snapshotTargets brings a snapshot of the index to the targets that are well, if one is due. One at a time goes on beside the housekeeping.
+func (s *Store) snapshotTargets(ctx context.Context) error {
+	var engines []engine.Engine
+	s.targets.mu.Lock()
+	for _, r := range s.targets.running {
+		if r.shipper.Status().Connected {
+			r.mu.Lock()
+			engines = append(engines, r.opened.Engine)
+			r.mu.Unlock()
+		}
+	}
+	s.targets.mu.Unlock()
+	if len(engines) == 0 {
+		return nil
+	}
+	due, err := s.SnapshotDue(ctx)
+	if err != nil || !due || !s.targets.snapshotting.CompareAndSwap(false, true) {
+		return err
+	}
+	s.done.Go(func() {
+		defer s.targets.snapshotting.Store(false)
+		if _, err := s.SnapshotIndex(ctx, engines...); err != nil && ctx.Err() == nil {
+			s.log.Warn("couldn't bring a snapshot of the index to every target", "err", err)
+		}
+	})
+	return nil
+}
+
+// fetchPacks gets the packs that belong to entries which the ledger has just got back from a target: the folder was rolled back. What can't be had now is missed when it is read.
+func (s *Store) fetchPacks(ctx context.Context) {
+	s.heals.mu.Lock()
+	back := slices.ContainsFunc(s.heals.queue, func(h heal.Healed) bool { return strings.HasPrefix(h.Name, engine.Segments) })
+	s.heals.mu.Unlock()
+	if !back || s.opt.ReadOnly {
+		return
+	}
+	for _, c := range s.Copies() {
+		src, ok := c.Engine.(*replicate.Source)
+		if !ok {
+			continue
+		}
+		n, err := replicate.FetchPacks(ctx, src, s.eng, s.keys)
+		s.log.Warn("fetched packs that the ledger's lost entries name", "from", c.Name, "packs", n, "err", err)
+		if err == nil {
+			return
+		}
+	}
+}

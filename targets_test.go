@@ -1,0 +1,190 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/engine/dir"
+	"stele/internal/replicate"
+)
+
+// dirTargets opens targets that are folders.
+func dirTargets(ctx context.Context, spec TargetSpec) (OpenedTarget, error) {
+	path, ok := strings.CutPrefix(spec.URL, "dir://")
+	if !ok {
+		return OpenedTarget{}, errors.New("not a folder")
+	}
+	d, err := dir.Open(vfs.Default, path, dir.Options{})
+	return OpenedTarget{Engine: d}, err
+}
+
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTargets: a store ships to its targets, says how they stand, heals from them, and knows them again at the next start.
+func TestTargets(t *testing.T) {
+	base := t.TempDir()
+	folder, nas := filepath.Join(base, "data"), filepath.Join(base, "nas")
+	opt := Options{OpenTarget: dirTargets, Kit: filepath.Join(base, "kit.txt")}
+	s, err := Create(ctx, folder, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			s.Close()
+		}
+	}()
+	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "bucket", "one", []byte("first"))
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas, SecretKey: "hidden"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + base + "/elsewhere"}); !errors.Is(err, ErrBadState) {
+		t.Errorf("a second place for one target = %v", err)
+	}
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "no good", URL: "dir://" + nas}); !errors.Is(err, ErrBadName) {
+		t.Errorf("a bad name = %v", err)
+	}
+	put(t, s, "bucket", "two", []byte("second"))
+	if err := s.FlushTargets(ctx); err != nil {
+		t.Fatal(err)
+	}
+	st, err := s.Targets(ctx)
+	if err != nil || len(st) != 1 {
+		t.Fatal(st, err)
+	}
+	if st[0].Behind != 0 || st[0].Size != s.Size() || !st[0].Connected || st[0].Error != "" || st[0].SecretKey != "" || st[0].Restorable.IsZero() {
+		t.Errorf("status = %+v", st[0])
+	}
+	if got := s.Copies(); len(got) != 1 || got[0].Name != "nas" {
+		t.Errorf("Copies() = %v", got)
+	}
+	old := filepath.Join(base, "old")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed = true
+	copyTree(t, folder, old)
+
+	// The next life goes on shipping. What came last is shipped by Close.
+	if s, err = Open(ctx, folder, opt); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "bucket", "three", []byte("third"))
+	size := s.Size()
+	if err := s.FlushTargets(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// A store that was rolled back fetches what is missing from the target that has seen it (invariant 5).
+	if s, err = Open(ctx, old, opt); err != nil {
+		t.Fatal(err)
+	}
+	if s.Size() < size {
+		t.Errorf("a store that was rolled back to before %d entries has %d", size, s.Size())
+	}
+	if got := read(t, s, Place{Bucket: "bucket", Key: "three"}); string(got) != "third" {
+		t.Errorf("what it had forgotten reads %q", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// A target that can't be reached holds up nothing.
+	dead := opt
+	dead.OpenTarget = func(context.Context, TargetSpec) (OpenedTarget, error) { return OpenedTarget{}, errors.New("no route") }
+	if s, err = Open(ctx, folder, dead); err != nil {
+		t.Fatal(err)
+	}
+	if s.Size() < size {
+		t.Errorf("%d entries, want %d", s.Size(), size)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRemoveTarget: the recovery kit removes a target at once, all else waits and can be cancelled.
+func TestRemoveTarget(t *testing.T) {
+	base := t.TempDir()
+	kit := filepath.Join(base, "kit.txt")
+	s, err := Create(ctx, filepath.Join(base, "data"), Options{OpenTarget: dirTargets, Kit: kit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RemoveTarget(ctx, Local(), "other", nil); !errors.Is(err, ErrNoTarget) {
+		t.Errorf("removing what is not there = %v", err)
+	}
+	thief := Actor{Key: s.Root().ID, Address: "203.0.113.9"}
+	when, err := s.RemoveTarget(ctx, thief, "nas", nil)
+	if err != nil || when.Before(time.Now().Add(29*24*time.Hour)) {
+		t.Fatalf("a removal by key goes at %v: %v", when, err)
+	}
+	again, err := s.RemoveTarget(ctx, thief, "nas", nil)
+	if err != nil || !again.Equal(when) {
+		t.Errorf("asking again: %v, %v; want %v", again, err, when)
+	}
+	if st, err := s.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.Equal(when) {
+		t.Errorf("Targets() = %+v, %v", st, err)
+	}
+	if err := s.removeDue(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CancelRemoval(ctx, Local(), "nas"); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.IsZero() {
+		t.Errorf("Targets() after a cancel = %+v, %v", st, err)
+	}
+	text, err := os.ReadFile(kit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RemoveTarget(ctx, thief, "nas", text); !errors.Is(err, ErrBadState) {
+		t.Errorf("the kit from afar = %v", err)
+	}
+	if when, err := s.RemoveTarget(ctx, Local(), "nas", text); err != nil || !when.IsZero() {
+		t.Errorf("with the kit: %v, %v", when, err)
+	}
+	if st, err := s.Targets(ctx); err != nil || len(st) != 0 {
+		t.Errorf("Targets() = %+v, %v", st, err)
+	}
+}
+
+// TestForeignTarget: another store's copy is refused before anything is in the ledger.
+func TestForeignTarget(t *testing.T) {
+	nas := "dir://" + filepath.Join(t.TempDir(), "nas")
+	a, b := newTestStore(t, Options{OpenTarget: dirTargets}), newTestStore(t, Options{OpenTarget: dirTargets})
+	if _, err := a.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: nas}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.FlushTargets(ctx); err != nil {
+		t.Fatal(err)
+	}
+	size := b.Size()
+	if _, err := b.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: nas}); !errors.Is(err, replicate.ErrForeign) || b.Size() != size {
+		t.Errorf("another store's target = %v", err)
+	}
+}
