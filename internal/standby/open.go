@@ -109,6 +109,9 @@ func (s *Standby) pin(ctx context.Context) (stele.StandbyPin, error) {
 	if !strings.HasPrefix(c.Origin, pin.Store+"/") {
 		return pin, local(fmt.Errorf("the server at %s says it is store %s and signs for %s", s.opt.From, pin.Store, c.Origin))
 	}
+	if c.Origin != pin.Store+"/1" {
+		return pin, local(fmt.Errorf("the server at %s signs as %s: it has been through a promotion, and a standby can follow a primary in its first epoch only. Keep a copy of it on a backup target instead", s.opt.From, c.Origin))
+	}
 	if s.opt.VKey == "" {
 		s.opt.Tell("following store %s, whose key is trusted from now on:\n\n    %s\n\ncompare it with `stele version --vkey` on the primary", pin.Store, pin.VKey)
 	}
