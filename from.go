@@ -274,7 +274,7 @@ func (s *Store) openOver(ctx context.Context) error {
 	}
 	s.done.Add(1)
 	go s.housekeep()
-	return nil
+	return s.syncTargets()
 }
 
 func (s *Store) openLedgerOver(ctx context.Context) (*ledger.Ledger, error) {

@@ -1,6 +1,7 @@
 package stele
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	mrand "math/rand/v2"
@@ -13,12 +14,13 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/config"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/keyring"
 )
 
-// BenchmarkFrom makes a backup of STELE_BENCH_N small objects (default 20,000) in a folder and measures serving from it: from nothing to the first correct GET, and to the first accepted write after a promotion.
+// BenchmarkFrom makes a backup of STELE_BENCH_N small objects (default 20,000) on STELE_BENCH_TARGET (a URL; default: a folder) and measures serving from it: from nothing to the first correct GET, and to the first accepted write after a promotion.
 // The snapshot of the index is as old as it may get: a twentieth of the ledger is folded.
 func BenchmarkFrom(b *testing.B) {
 	n := benchN(b)
@@ -31,7 +33,8 @@ func BenchmarkFrom(b *testing.B) {
 	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
 		b.Fatal(err)
 	}
-	target, err := dir.Open(vfs.Default, filepath.Join(root, "target"), dir.Options{})
+	url := cmp.Or(os.Getenv("STELE_BENCH_TARGET"), "dir://"+filepath.Join(root, "target"))
+	target, _, err := config.OpenTarget(ctx, url, config.TargetOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -48,7 +51,7 @@ func BenchmarkFrom(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
-	copyEngine(b, folder, target)
+	copyTo(b, folder, target)
 	text, err := os.ReadFile(kit)
 	if err != nil {
 		b.Fatal(err)
@@ -145,8 +148,8 @@ func fillTiny(b *testing.B, s *Store, from, to int) {
 	wg.Wait()
 }
 
-// copyEngine copies a closed store's files to a target.
-func copyEngine(b *testing.B, folder string, target engine.Engine) {
+// copyTo copies a closed store's files to a target.
+func copyTo(b *testing.B, folder string, target engine.Engine) {
 	d, err := dir.Open(vfs.Default, folder, dir.Options{ReadOnly: true})
 	if err != nil {
 		b.Fatal(err)

@@ -153,6 +153,9 @@ func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer s.leave()
+	if len(s.index.Missing()) > 0 {
+		return false, nil // it still rests on a snapshot itself
+	}
 	size, last := s.Size(), uint64(0)
 	row, ok, err := s.index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
 	if err != nil {
