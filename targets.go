@@ -24,8 +24,8 @@ import (
 
 // TargetSpec says where copies of the store go, and how. It is kept in the ledger, sealed like everything that can identify.
 type TargetSpec struct {
-	Name      string        `json:"-"`
-	URL       string        `json:"url"` // dir:///PATH or s3://BUCKET/PREFIX…
+	Name      string        `json:"name,omitempty"` // left out in the entry, which has it beside
+	URL       string        `json:"url"`            // dir:///PATH or s3://BUCKET/PREFIX…
 	Every     time.Duration `json:"every,omitempty"`
 	RateBytes int64         `json:"rate,omitempty"`      // bytes per second; 0: no limit
 	LockDays  int           `json:"lock_days,omitempty"` // for how long files are locked, where the target can
@@ -33,6 +33,7 @@ type TargetSpec struct {
 	AccessKey string        `json:"access_key,omitempty"`
 	SecretKey string        `json:"secret_key,omitempty"`
 	Removing  time.Time     `json:"removing,omitzero"` // it goes then, unless somebody cancels that
+	ReadOnly  bool          `json:"-"`                 // it is opened to be read: nothing is made or written there
 }
 
 // OpenedTarget is a target that Options.OpenTarget has opened. An Engine that is an io.Closer is closed after use.
@@ -119,11 +120,13 @@ func closeEngine(e engine.Engine) {
 }
 
 func targetDraft(spec TargetSpec) ledgerDraft {
+	name := spec.Name
+	spec.Name = ""
 	value, err := json.Marshal(spec)
 	if err != nil {
 		panic("stele: a target's settings are JSON: " + err.Error())
 	}
-	return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: spec.Name, Value: string(value)}}
+	return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name, Value: string(value)}}
 }
 
 func targetIn(r index.Reader, name string) (spec TargetSpec, ok bool, err error) {
@@ -443,7 +446,52 @@ func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
 			r.status(st, s.Size())
 		}
 	}
+	if s.opt.ReadOnly {
+		s.askTargets(ctx, out)
+	}
 	return out, nil
+}
+
+// askTargets asks targets to which nobody ships now how much they hold.
+func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
+	if s.opt.OpenTarget == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, seenWait)
+	defer cancel()
+	var wait sync.WaitGroup
+	for i := range all {
+		wait.Go(func() { s.askTarget(ctx, &all[i]) })
+	}
+	wait.Wait()
+}
+
+func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
+	spec := st.TargetSpec
+	spec.ReadOnly = true
+	if full, ok, err := targetIn(s.index.Reader(), spec.Name); err == nil && ok {
+		spec.SecretKey = full.SecretKey
+	}
+	opened, err := s.opt.OpenTarget(ctx, spec)
+	var seen ledger.Seen
+	if err == nil {
+		defer closeEngine(opened.Engine)
+		st.SameDevice, st.Server = opened.SameDevice, opened.Server
+		if seen, err = replicate.Head(ctx, opened.Engine, s.keys); err == nil {
+			seen.By = "target " + spec.Name
+			err = s.led().Compare(ctx, seen)
+		}
+	}
+	if err != nil {
+		st.Error, st.ErrorSince = err.Error(), s.now()
+		return
+	}
+	st.Connected, st.Size, st.Behind = true, seen.Size, s.Size()-seen.Size
+	if seen.Size > 0 {
+		if e, _, _, err := s.led().Entry(ctx, seen.Size-1); err == nil {
+			st.Restorable = e.Time
+		}
+	}
 }
 
 func (r *shipping) status(st *TargetStatus, size uint64) {
@@ -481,7 +529,7 @@ const (
 
 // openSource opens a target for reading.
 func (s *Store) openSource(ctx context.Context, spec TargetSpec) (engine.Engine, error) {
-	spec.LockDays = 0
+	spec.ReadOnly = true
 	opened, err := s.opt.OpenTarget(ctx, spec)
 	return opened.Engine, err
 }

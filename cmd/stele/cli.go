@@ -19,6 +19,9 @@ type cli struct {
 	Key     keyCmd     `cmd:"" group:"Serve" help:"Access keys."`
 	Promote promoteCmd `cmd:"" group:"Serve" help:"Make the store in a folder the primary of a new epoch, from now or from a past moment."`
 	Standby standbyCmd `cmd:"" group:"Serve" help:"Follow a primary, verify it, and be ready to take over; or admit those who do."`
+	Target  targetCmd  `cmd:"" group:"Backup" help:"Targets: where copies of the store go, all the time or on a schedule."`
+	Restore restoreCmd `cmd:"" group:"Backup" help:"Make a data folder of what a target holds, now or as of a past moment."`
+	Status  statusCmd  `cmd:"" group:"Backup" help:"How the store and its copies stand: 3-2-1-1-0, line by line."`
 	Put     putCmd     `cmd:"" group:"Objects" help:"Put files, trees or standard input."`
 	Get     getCmd     `cmd:"" group:"Objects" help:"Get an object, or a tree with -r."`
 	Ls      lsCmd      `cmd:"" group:"Objects" help:"List buckets or objects."`

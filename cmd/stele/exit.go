@@ -11,6 +11,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/replicate"
 	"stele/verify"
 )
 
@@ -77,15 +78,15 @@ func exitCode(err error) int {
 		return exitPartial
 	case errors.As(err, &re):
 		return exitRetention
-	case is(errQuiet):
+	case is(errQuiet, errStale):
 		return exitStale
-	case is(verify.ErrFailed, stele.ErrCorrupt, errFrozen):
+	case is(verify.ErrFailed, replicate.ErrLacking, stele.ErrCorrupt, errFrozen):
 		return exitVerify
 	case is(stele.ErrLocked):
 		return exitLocked
 	case is(stele.ErrWrongKey, admin.ErrWho):
 		return exitWrongKey
-	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, errNoSource):
+	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, stele.ErrNoTarget, errNoSource):
 		return exitNotFound
 	}
 	return exitError

@@ -123,6 +123,7 @@ func (s *server) storeOptions() (stele.Options, error) {
 		return opt, err
 	}
 	opt.Log, opt.Kit, opt.ScrubDays = s.log, s.cfg.Kit, *s.cfg.ScrubDays
+	opt.OpenTarget = targetsOf(s.cfg.Data)
 	id, secret, err := s.cfg.Root()
 	if err != nil {
 		return opt, usage{err}

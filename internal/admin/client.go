@@ -376,6 +376,27 @@ func (c *Client) Hydration(ctx context.Context) (*stele.Hydration, error) {
 	return invoke[*stele.Hydration](ctx, c, "Hydration", nil)
 }
 
+func (c *Client) AddTarget(ctx context.Context, _ stele.Actor, spec stele.TargetSpec) (stele.Committed, error) {
+	return invoke[stele.Committed](ctx, c, "AddTarget", spec)
+}
+
+func (c *Client) RemoveTarget(ctx context.Context, _ stele.Actor, name string, kit []byte) (time.Time, error) {
+	return invoke[time.Time](ctx, c, "RemoveTarget", removeArgs{name, kit})
+}
+
+func (c *Client) CancelRemoval(ctx context.Context, _ stele.Actor, name string) (stele.Committed, error) {
+	return invoke[stele.Committed](ctx, c, "CancelRemoval", name)
+}
+
+func (c *Client) Targets(ctx context.Context) ([]stele.TargetStatus, error) {
+	return invoke[[]stele.TargetStatus](ctx, c, "Targets", nil)
+}
+
+func (c *Client) FlushTargets(ctx context.Context) error {
+	_, err := invoke[struct{}](ctx, c, "FlushTargets", nil)
+	return err
+}
+
 func (c *Client) ConfirmKit(ctx context.Context, _ stele.Actor, text []byte) error {
 	_, err := invoke[struct{}](ctx, c, "ConfirmKit", text)
 	return err

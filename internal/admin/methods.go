@@ -98,6 +98,19 @@ var methods = map[string]method{
 		return q.store.RevokeKey(ctx, q.by, a.ID)
 	}),
 	"Keys": call(reads, func(ctx context.Context, q request, _ any) ([]stele.KeyInfo, error) { return q.store.Keys(ctx) }),
+	"AddTarget": call(changes, func(ctx context.Context, q request, spec stele.TargetSpec) (stele.Committed, error) {
+		return q.store.AddTarget(ctx, q.by, spec)
+	}),
+	"RemoveTarget": call(changes, func(ctx context.Context, q request, a removeArgs) (time.Time, error) {
+		return q.store.RemoveTarget(ctx, q.by, a.Name, a.Kit)
+	}),
+	"CancelRemoval": call(changes, func(ctx context.Context, q request, name string) (stele.Committed, error) {
+		return q.store.CancelRemoval(ctx, q.by, name)
+	}),
+	"Targets": call(reads, func(ctx context.Context, q request, _ any) ([]stele.TargetStatus, error) { return q.store.Targets(ctx) }),
+	"FlushTargets": call(changes, func(ctx context.Context, q request, _ any) (struct{}, error) {
+		return struct{}{}, q.store.FlushTargets(ctx)
+	}),
 	"ConfirmKit": call(changes, func(ctx context.Context, q request, text []byte) (struct{}, error) {
 		return struct{}{}, q.store.ConfirmKit(ctx, q.by, text)
 	}),

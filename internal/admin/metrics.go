@@ -132,7 +132,21 @@ var (
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
 )
 
-var descs = []*prometheus.Desc{descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock}
+// Of each target.
+var (
+	descRestorable = targetDesc("backup_last_restorable_timestamp_seconds", "Time of the newest entry that can be restored from the target; 0: none, or not known yet.")
+	descShipped    = targetDesc("backup_last_shipment_timestamp_seconds", "When the last shipment to the target ended; 0: none in this process.")
+	descBehind     = targetDesc("backup_behind_entries", "Entries that can't be restored from the target yet.")
+	descShippedB   = targetDesc("backup_shipped_bytes_total", "Bytes shipped to the target in this process.")
+	descErrSince   = targetDesc("backup_error_since_timestamp_seconds", "Since when the target can't be shipped to; 0: all is well.")
+	descDrill      = targetDesc("backup_last_drill_timestamp_seconds", "When a restore from the target was last proven; 0: never.")
+)
+
+func targetDesc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
+}
+
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -168,6 +182,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descOldest, timestamp(scrub.Oldest))
 	gauge(descRound, timestamp(scrub.Round))
 	gauge(descUnhealed, float64(len(scrub.Bad)))
+	c.targets(ch)
 	st, err := c.current()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descStored, err)
@@ -204,4 +219,23 @@ func (c *storeMetrics) current() (stele.Stats, error) {
 		c.stats, c.taken = st, time.Now()
 	}
 	return st, err
+}
+
+func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {
+	all, err := c.store.Load().Targets(context.Background())
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descRestorable, err)
+		return
+	}
+	for _, t := range all {
+		for d, at := range map[*prometheus.Desc]time.Time{descRestorable: t.Restorable, descShipped: t.Shipped, descErrSince: t.ErrorSince, descDrill: t.LastDrill} {
+			seconds := 0.0
+			if !at.IsZero() {
+				seconds = float64(at.UnixMicro()) / 1e6
+			}
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, seconds, t.Name)
+		}
+		ch <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(t.Behind), t.Name)
+		ch <- prometheus.MustNewConstMetric(descShippedB, prometheus.CounterValue, float64(t.Bytes), t.Name)
+	}
 }

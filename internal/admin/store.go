@@ -30,6 +30,7 @@ type Store interface {
 	Keys
 	Kit
 	Standbys
+	Targets
 	io.Closer
 }
 
@@ -38,6 +39,15 @@ type Standbys interface {
 	AddStandby(ctx context.Context, by stele.Actor, name, recipient string) (stele.Committed, error)
 	RemoveStandby(ctx context.Context, by stele.Actor, name string) (stele.Committed, error)
 	Standbys(ctx context.Context) ([]stele.StandbyInfo, error)
+}
+
+// Targets are the calls for backups.
+type Targets interface {
+	AddTarget(ctx context.Context, by stele.Actor, spec stele.TargetSpec) (stele.Committed, error)
+	RemoveTarget(ctx context.Context, by stele.Actor, name string, kit []byte) (time.Time, error)
+	CancelRemoval(ctx context.Context, by stele.Actor, name string) (stele.Committed, error)
+	Targets(ctx context.Context) ([]stele.TargetStatus, error)
+	FlushTargets(ctx context.Context) error
 }
 
 // Objects are the calls for one object.

@@ -148,6 +148,11 @@ type keyArgs struct {
 	Rate     int      `json:",omitempty"`
 }
 
+type removeArgs struct {
+	Name string
+	Kit  []byte `json:",omitempty"`
+}
+
 type parsedBucket struct {
 	Name string
 	At   stele.View

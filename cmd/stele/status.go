@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"stele"
+)
+
+type statusCmd struct{}
+
+// errStale: something that should be fresh is not. Exit code 7.
+var errStale = errors.New("stale")
+
+// staleAfter is when a target that is shipped to as it comes, and is behind, is stale; one on a schedule gets twice its period besides.
+const staleAfter = 5 * time.Minute
+
+// drillStaleAfter is how old a drill may be to count as the 0 of 3-2-1-1-0.
+const drillStaleAfter = 35 * 24 * time.Hour
+
+type rule struct {
+	Digit string `json:"digit"`
+	Means string `json:"means"`
+	OK    bool   `json:"ok"`
+	Why   string `json:"why"`
+}
+
+func (c *statusCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	st, err := s.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	confirmed, err := s.KitConfirmed()
+	if err != nil {
+		return err
+	}
+	targets, err := s.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	rules := rulesOf(targets, !confirmed.IsZero())
+	stale := staleTargets(targets, time.Now())
+	if a.cli.JSON {
+		docs := []targetDoc{}
+		for i := range targets {
+			docs = append(docs, targetDocOf(&targets[i]))
+		}
+		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
+			"kit_confirmed": momentOr(confirmed), "targets": docs, "rules": rules, "stale": append([]string{}, stale...)})
+	} else {
+		err = c.print(a, s.ID(), &st, confirmed, targets, rules)
+	}
+	if err == nil && len(stale) > 0 {
+		err = fmt.Errorf("%w: %s", errStale, strings.Join(stale, "; "))
+	}
+	return err
+}
+
+func (c *statusCmd) print(a *app, id string, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule) error {
+	a.say("store    %s, %s", id, entries(st.Entries))
+	a.say("objects  %s, %s; %s on disk", thousands(uint64(st.Objects)), size(st.Bytes), size(st.StoredBytes))
+	kit := "never read back: no copy counts as restorable until `stele kit confirm FILE`"
+	if !confirmed.IsZero() {
+		kit = "confirmed " + moment(confirmed)
+	}
+	a.say("kit      %s", kit)
+	for i := range targets {
+		t := &targets[i]
+		a.say("target   %s (%s): %s of %s, up to %s; %s", t.Name, shown(t.URL), thousands(t.Size), entries(t.Size+t.Behind), moment(t.Restorable), targetState(t))
+		for _, name := range t.Lacking {
+			a.say("         lacks %s, which is damaged here: `stele verify --deep --heal`", name)
+		}
+	}
+	for _, r := range rules {
+		mark := "yes"
+		if !r.OK {
+			mark = "NO "
+		}
+		a.say("%s  %s  %s: %s", r.Digit, mark, r.Means, r.Why)
+	}
+	return nil
+}
+
+// rulesOf computes 3-2-1-1-0 from what is proven: a target counts if it was compared with the ledger and holds all but what came last.
+func rulesOf(targets []stele.TargetStatus, kit bool) []rule {
+	var copies, media, offsite, locked, drilled []string
+	var not []string
+	for i := range targets {
+		t := &targets[i]
+		switch {
+		case t.SameDevice:
+			not = append(not, t.Name+" lies on the store's own disk")
+			continue
+		case !t.Connected:
+			not = append(not, t.Name+" is not reached")
+			continue
+		case t.Size == 0:
+			not = append(not, t.Name+" holds nothing yet")
+			continue
+		}
+		copies = append(copies, t.Name)
+		if t.Server {
+			media = append(media, t.Name)
+		}
+		if t.Offsite {
+			offsite = append(offsite, t.Name)
+		}
+		if t.LockFor > 0 {
+			locked = append(locked, t.Name)
+		}
+		if !t.LastDrill.IsZero() && time.Since(t.LastDrill) < drillStaleAfter {
+			drilled = append(drilled, t.Name)
+		}
+	}
+	if !kit {
+		not = append(not, "the recovery kit was never read back")
+	}
+	why := func(have []string, none string) string {
+		if len(have) == 0 {
+			return strings.Join(append([]string{none}, not...), "; ")
+		}
+		return strings.Join(append([]string{strings.Join(have, ", ")}, not...), "; ")
+	}
+	return []rule{
+		{"3", "copies of the data", len(copies) >= 2 && kit, why(copies, "this store is the only one")},
+		{"2", "kinds of medium", len(copies) >= 1, why(append(append([]string{}, media...), without(copies, media)...), "this disk is the only one")},
+		{"1", "copy offsite", len(offsite) > 0, why(offsite, "none is declared to be (--offsite)")},
+		{"1", "copy that nobody can remove", len(locked) > 0, why(locked, "no target locks what it gets (--lock-days on a bucket with Object Lock)")},
+		{"0", "errors in a drill", len(drilled) > 0, why(drilled, "no restore was proven lately: `stele drill`")},
+	}
+}
+
+func without(all, some []string) (rest []string) {
+	for _, a := range all {
+		found := false
+		for _, b := range some {
+			found = found || a == b
+		}
+		if !found {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}
+
+// staleTargets names what should be fresher than it is.
+func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) {
+	for i := range targets {
+		t := &targets[i]
+		switch {
+		case t.Refused:
+			stale = append(stale, fmt.Sprintf("target %s is not shipped to: %s", t.Name, t.Error))
+		case t.Behind > 0 && !t.Restorable.IsZero() && now.Sub(t.Restorable) > staleAfter+2*t.Every:
+			stale = append(stale, fmt.Sprintf("target %s is %s behind", t.Name, now.Sub(t.Restorable).Round(time.Second)))
+		case t.Error != "" && now.Sub(t.ErrorSince) > staleAfter+2*t.Every:
+			stale = append(stale, fmt.Sprintf("target %s is not reached since %s", t.Name, moment(t.ErrorSince)))
+		}
+	}
+	return stale
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"stele"
+	"stele/internal/config"
+)
+
+type targetCmd struct {
+	Add    targetAddCmd    `cmd:"" help:"Add a target, or change its settings. Shipping begins at once."`
+	List   targetListCmd   `cmd:"" help:"List the targets and how they stand."`
+	Rm     targetRmCmd     `cmd:"" help:"End the shipping to a target, after a wait; with --recovery-key at once. What lies there stays."`
+	Cancel targetCancelCmd `cmd:"" help:"Keep a target that waits for its removal."`
+	Sync   targetSyncCmd   `cmd:"" help:"Ship all that is committed to every target, and wait until it can be restored from there."`
+}
+
+// targetsOf opens targets for the store in folder.
+func targetsOf(folder string) func(context.Context, stele.TargetSpec) (stele.OpenedTarget, error) {
+	return func(ctx context.Context, spec stele.TargetSpec) (stele.OpenedTarget, error) {
+		e, f, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey,
+			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, ReadOnly: spec.ReadOnly})
+		return stele.OpenedTarget{Engine: e, SameDevice: f.SameDevice, Server: f.Kind == "s3"}, err
+	}
+}
+
+type targetAddCmd struct {
+	Name          string        `arg:"" help:"What it is called."`
+	URL           string        `arg:"" name:"url" help:"dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
+	Every         time.Duration `placeholder:"TIME" help:"Ship on a schedule, such as 5m (as it comes)."`
+	Rate          string        `placeholder:"RATE" help:"Bytes a second at most, such as 10MB (no limit)."`
+	LockDays      int           `placeholder:"N" help:"Lock files for so many days, where the target can."`
+	Offsite       bool          `help:"It stands at another site: declared, and shown as declared."`
+	TargetKey     string        `placeholder:"ID" help:"Access key of the target; kept sealed in the ledger. Else the server's environment has it (STELE_TARGET_…)."`
+	TargetKeyFile string        `placeholder:"FILE" help:"File that holds its secret key."`
+}
+
+func (c *targetAddCmd) Run(ctx context.Context, a *app) error {
+	spec := stele.TargetSpec{Name: c.Name, URL: c.URL, Every: c.Every, LockDays: c.LockDays, Offsite: c.Offsite, AccessKey: c.TargetKey}
+	var err error
+	if spec.RateBytes, err = config.Rate(c.Rate); err != nil {
+		return usage{err}
+	}
+	if spec.SecretKey, err = secretOf("", c.TargetKeyFile); err != nil {
+		return err
+	}
+	if (spec.AccessKey == "") != (spec.SecretKey == "") {
+		return usage{fmt.Errorf("--target-key and --target-key-file go together")}
+	}
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	done, err := s.AddTarget(ctx, local, spec)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "target": c.Name, "url": c.URL, "entry": done.Entry})
+	}
+	a.say("target %s added (entry %d)", c.Name, done.Entry)
+	a.note("a server ships all the time; `stele target sync` waits until all is there, `stele status` says how it stands")
+	return nil
+}
+
+type targetListCmd struct{}
+
+// targetDoc is a target as JSON.
+type targetDoc struct {
+	V          int      `json:"v"`
+	Name       string   `json:"name"`
+	URL        string   `json:"url"`
+	Every      string   `json:"every,omitempty"`
+	Rate       int64    `json:"rate,omitempty"`
+	LockDays   int      `json:"lock_days,omitempty"`
+	Offsite    bool     `json:"offsite"`
+	SameDevice bool     `json:"same_device"`
+	Size       uint64   `json:"size"`
+	Behind     uint64   `json:"behind"`
+	Restorable string   `json:"restorable,omitempty"`
+	Connected  bool     `json:"connected"`
+	Error      string   `json:"error,omitempty"`
+	ErrorSince string   `json:"error_since,omitempty"`
+	Refused    bool     `json:"refused,omitempty"`
+	Lacking    []string `json:"lacking,omitempty"`
+	Removing   string   `json:"removing,omitempty"`
+	LastDrill  string   `json:"last_drill,omitempty"`
+}
+
+func momentOr(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return moment(t)
+}
+
+func targetDocOf(t *stele.TargetStatus) targetDoc {
+	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, SameDevice: t.SameDevice, Size: t.Size, Behind: t.Behind,
+		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking,
+		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill)}
+	if t.Every > 0 {
+		d.Every = t.Every.String()
+	}
+	return d
+}
+
+func (c *targetListCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	all, err := s.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		for i := range all {
+			if err := a.document(targetDocOf(&all[i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(all) == 0 {
+		a.note("no targets; `stele target add NAME URL` adds one")
+		return nil
+	}
+	t := a.table("NAME", "URL", "SHIPS", "ENTRIES", "BEHIND", "RESTORABLE TO", "STATE")
+	for i := range all {
+		t.row(all[i].Name, shown(all[i].URL), ships(&all[i]), strconv.FormatUint(all[i].Size, 10), strconv.FormatUint(all[i].Behind, 10), moment(all[i].Restorable), targetState(&all[i]))
+	}
+	return t.end()
+}
+
+func ships(t *stele.TargetStatus) string {
+	if t.Every > 0 {
+		return "every " + t.Every.String()
+	}
+	return "as it comes"
+}
+
+func targetState(t *stele.TargetStatus) string {
+	switch {
+	case t.Error != "":
+		return shown(t.Error)
+	case !t.Removing.IsZero():
+		return "goes on " + moment(t.Removing) + " unless cancelled"
+	case t.Connected:
+		return "well"
+	}
+	return "no server ships now"
+}
+
+type targetRmCmd struct {
+	Name string `arg:"" help:"Which target."`
+}
+
+func (c *targetRmCmd) Run(ctx context.Context, a *app) error {
+	var kit []byte
+	if a.cli.RecoveryKey != "" {
+		var err error
+		if kit, err = os.ReadFile(a.cli.RecoveryKey); err != nil {
+			return fmt.Errorf("couldn't read the recovery kit: %w", err)
+		}
+	}
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	when, err := s.RemoveTarget(ctx, local, c.Name, kit)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "target": c.Name, "removed": when.IsZero(), "removing": momentOr(when)})
+	}
+	if when.IsZero() {
+		a.say("target %s removed; what lies there stays", c.Name)
+		return nil
+	}
+	a.say("target %s goes on %s; until then it is shipped to, and `stele target cancel %s` keeps it", c.Name, moment(when), c.Name)
+	a.note("with the recovery kit (--recovery-key FILE), on this machine, it goes at once")
+	return nil
+}
+
+type targetCancelCmd struct {
+	Name string `arg:"" help:"Which target."`
+}
+
+func (c *targetCancelCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	done, err := s.CancelRemoval(ctx, local, c.Name)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "target": c.Name, "entry": done.Entry})
+	}
+	a.say("target %s stays (entry %d)", c.Name, done.Entry)
+	return nil
+}
+
+type targetSyncCmd struct{}
+
+func (c *targetSyncCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.FlushTargets(ctx); err != nil {
+		return err
+	}
+	all, err := s.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if a.cli.JSON {
+			err = a.document(targetDocOf(&all[i]))
+		} else {
+			a.say("%s: %s can be restored, up to %s", all[i].Name, entries(all[i].Size), moment(all[i].Restorable))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.Close()
+}

@@ -1,0 +1,166 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"filippo.io/age"
+
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+	"stele/internal/replicate"
+)
+
+// RestoreOptions say what to restore.
+type RestoreOptions struct {
+	Options       // FS, Log, Identity (the recovery key); the rest has no effect
+	Target        engine.Engine
+	Name          string // how the target is named to people: a URL without credentials
+	AcceptLacking bool   // finish although packs are missing or damaged on the target
+	Progress      func(done, total int64)
+}
+
+// Restored is what RestoreFolder did.
+type Restored struct {
+	replicate.RestoreReport
+	Store string // its id
+	Epoch uint32 // that the copy is in
+}
+
+// RestoreFolder makes folder, which is missing, empty, or was left by an interrupted RestoreFolder of the same store, a full copy of what a target holds. All of it is verified while it is copied. The
+// copy is open for reading only until Promote makes it the primary of a new epoch, from its end or from an earlier moment, or ContinueEpoch that of the old one.
+func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Restored, err error) {
+	opt.ReadOnly = false
+	s := newStore(folder, opt.Options)
+	defer func() {
+		err = translate(err)
+		if s.lock != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
+		return Restored{}, fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	}
+	if err := s.lockFolder(); err != nil {
+		return Restored{}, err
+	}
+	b := &backing{From: From{Target: opt.Target, Name: opt.Name}}
+	if err := s.readMark(b); err != nil {
+		return Restored{}, err
+	}
+	source, err := replicate.OpenSource(ctx, opt.Target)
+	if err != nil {
+		return Restored{}, err
+	}
+	if s.keys, err = s.sourceKeys(ctx, source); err != nil {
+		return Restored{}, err
+	}
+	out := Restored{Store: s.ID(), Epoch: s.keys.Epoch}
+	switch {
+	case b.mark.Store != "" && b.mark.Store != s.ID():
+		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.dir, b.mark.Store, s.ID())
+	case b.mark.Full: // by an earlier call
+		return out, s.refusePromoted(ctx, b)
+	case b.mark.Store == "":
+		b.mark = fromMark{V: 1, Store: s.ID(), Target: opt.Name}
+		if err := s.writeMark(b.mark); err != nil {
+			return out, err
+		}
+	}
+	local, err := dir.Open(s.fs, s.dir, dir.Options{})
+	if err != nil {
+		return out, err
+	}
+	out.RestoreReport, err = replicate.Restore(ctx, source, local, replicate.RestoreOptions{Keys: s.keys, Format: formatText, AcceptLacking: opt.AcceptLacking, Progress: opt.Progress})
+	if err != nil {
+		return out, err
+	}
+	b.mark.Full = true
+	return out, s.writeMark(b.mark)
+}
+
+// refusePromoted refuses a folder that was restored and promoted before.
+func (s *Store) refusePromoted(ctx context.Context, b *backing) error {
+	local, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	if promoted, err := b.mark.isPromoted(ctx, local); err != nil || promoted {
+		return orErr(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.dir, b.mark.Epoch))
+	}
+	return nil
+}
+
+// sourceKeys opens the keyring of the epoch that a source is in.
+func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyring.Keyring, error) {
+	id, err := s.identity()
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := ledger.NewestEpoch(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return keyring.LoadEpoch(ctx, source, max(epoch, 1), id)
+}
+
+// ContinueEpoch makes a full copy of a backup the primary of the same epoch: for who knows that the old primary is gone for good. If it is not, two primaries write two histories under one name, and each
+// target and standby will refuse one of them; Promote has no such danger.
+func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) {
+	opt.ReadOnly = false
+	s := newStore(folder, opt)
+	defer func() {
+		err = translate(err)
+		if s.lock != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	if err := s.checkIsStore(); err != nil {
+		return err
+	}
+	if err := s.lockFolder(); err != nil {
+		return err
+	}
+	b := &backing{}
+	if err := s.readMark(b); err != nil {
+		return err
+	}
+	if !b.mark.Full || b.mark.Epoch > 0 {
+		return fmt.Errorf("%w: %s is not a full copy of a backup that waits for its promotion", ErrBadState, s.dir)
+	}
+	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+		return err
+	}
+	id, err := s.identity()
+	if err != nil {
+		return err
+	}
+	if err := s.loadKeys(ctx, id); err != nil {
+		return err
+	}
+	if err := s.wrapToSelf(ctx); err != nil {
+		return err
+	}
+	return s.dropMark() // the commit point
+}
+
+// wrapToSelf wraps the keyring to this machine's identity, in place of the old server's, and to all others to whom it was wrapped.
+func (s *Store) wrapToSelf(ctx context.Context) error {
+	server, err := s.serverIdentity()
+	if err != nil {
+		return err
+	}
+	to := []age.Recipient{server.Recipient()}
+	for _, r := range s.keys.Recipients[min(1, len(s.keys.Recipients)):] {
+		other, err := age.ParseX25519Recipient(r)
+		if err != nil {
+			return fmt.Errorf("couldn't wrap the keyring to %s: %w", r, err)
+		}
+		to = append(to, other)
+	}
+	return keyring.Save(ctx, s.eng, s.keys, to...)
+}
