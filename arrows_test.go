@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"internal/index":             {"entry"},
 	"internal/snapshot":          {"entry", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/standby":           {"", "tree", "internal/durable", "internal/engine", "internal/follow", "internal/ledger"},
+	"internal/witness":           {"tree", "internal/durable"},
 	"internal/follow":            {"entry", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/segment"},
 	"internal/config":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
