@@ -346,7 +346,7 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 // openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
 func (s *Store) openIndex() (err error) {
 	at := s.path(dirIndex)
-	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex()}
+	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.from != nil && !s.from.promoted}
 	if s.index, err = index.Open(at, opt); err == nil {
 		return nil
 	}

@@ -77,6 +77,9 @@ func Open(dir string, opt Options) (*DB, error) {
 	if _, err := fs.Stat(fs.PathJoin(dir, damagedName)); err == nil {
 		return nil, fmt.Errorf("%w: %s is there", ErrFormat, damagedName)
 	}
+	if opt.NoSync {
+		fs = unsynced{fs}
+	}
 	var lower *over
 	if opt.Below != nil {
 		lower = newOver(fs, dir, opt.Below)

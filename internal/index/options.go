@@ -16,6 +16,7 @@ type Options struct {
 	FS         vfs.FS // nil: the operating system's
 	ReadOnly   bool   // nothing on FS changes and no lock is taken: the caller holds the store's shared lock. Apply works, in memory
 	CacheBytes int64  // block cache; 0: 64 MiB
+	NoSync     bool   // nothing is fsynced: a power cut costs the index, which then does not open (ErrFormat)
 	Below      *Below // tables of a snapshot that the folder began from; nil: all are in the folder
 }
 
