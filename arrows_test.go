@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/segment"},
 	"internal/config":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
 	"internal/s3api":             {"", "entry", "tree"},
-	"internal/admin":             {"", "entry", "tree", "verify", "internal/s3api"},
+	"internal/admin":             {"", "entry", "tree", "verify", "internal/s3api", "internal/witness"},
 }
 
 // TestArrows holds the packages to DESIGN's table: nothing below the store knows HTTP, verify never imports index, and so on. cmd/stele wires what must not know each other and may import all.

@@ -107,7 +107,7 @@ func (standbyStatusCmd) Run(ctx context.Context, a *app) error {
 	lag := max(f.Primary, f.Accepted) - f.Accepted
 	if a.cli.JSON {
 		err = a.document(map[string]any{"v": 1, "from": f.From, "keyless": f.Keyless, "accepted": f.Accepted, "lag": lag, "last_accepted": moment(f.LastAccepted),
-			"last_contact": moment(f.LastContact), "frozen": f.Frozen, "error": f.Err})
+			"last_contact": moment(f.LastContact), "frozen": f.Frozen, "error": f.Err, "witness": f.Witness})
 		if err != nil {
 			return err
 		}
@@ -115,6 +115,7 @@ func (standbyStatusCmd) Run(ctx context.Context, a *app) error {
 		a.say("follows      %s", f.From)
 		a.say("accepted     %s, %d behind", entries(f.Accepted), lag)
 		a.say("last heard   %s", moment(f.LastContact))
+		a.say("cosigns as   %s", f.Witness)
 		if f.Err != "" {
 			a.say("trouble      %s", shown(f.Err))
 		}

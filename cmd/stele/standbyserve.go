@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"stele/internal/admin"
 	"stele/internal/config"
 	"stele/internal/standby"
+	"stele/internal/witness"
+	"stele/tree"
 )
 
 var (
@@ -50,6 +53,7 @@ type standbyServer struct {
 	took     chan struct{} // closed by a promotion
 	promoted atomic.Pointer[stele.Store]
 	primary  entry.AccessKey // with which the primary is asked
+	witness  *witness.Witness
 }
 
 // swapped is a handler that a promotion replaces.
@@ -129,6 +133,11 @@ func (s *standbyServer) openStandby(ctx context.Context) error {
 		return err
 	}
 	s.store = s.follow.Store().Store
+	s.witness, err = witness.Open(witness.Options{FS: opt.FS, Key: filepath.Join(s.cfg.Data, "witness.key"), Folder: filepath.Join(s.cfg.Data, "witness"),
+		Logs: []string{s.follow.Store().Pin.VKey}})
+	if err != nil {
+		return errors.Join(fmt.Errorf("couldn't open the witness: %w", err), s.follow.Close())
+	}
 	return nil
 }
 
@@ -136,18 +145,32 @@ func (s *standbyServer) openStandby(ctx context.Context) error {
 func (s *standbyServer) handlers() {
 	if s.store == nil {
 		s.s3h.set(http.NotFoundHandler())
-		s.porth.set(admin.Keyless(s, false, nil))
+		s.porth.set(admin.Keyless(s, false, admin.Witness(s.witness, s.vouch, s.log)))
 		s.socketh.set(admin.Keyless(s, true, nil))
 		return
 	}
 	s.metrics = admin.NewMetrics(s.store)
 	s.metrics.Follow(s)
-	s.answer(s)
+	s.answer(s, admin.Witness(s.witness, s.vouch, s.log))
+}
+
+// vouchWait is how long a witness' client is kept waiting for entries that are still to be accepted.
+const vouchWait = 10 * time.Second
+
+// vouch lets the witness cosign only what this standby has accepted, entries and bytes.
+func (s *standbyServer) vouch(ctx context.Context, c tree.Checkpoint) error {
+	ctx, cancel := context.WithTimeout(ctx, vouchWait)
+	defer cancel()
+	err := s.follow.Vouch(ctx, c)
+	if errors.Is(err, standby.ErrOther) {
+		return fmt.Errorf("%w: %w", witness.ErrProof, err)
+	}
+	return err
 }
 
 // answer makes the handlers of the present store.
-func (s *standbyServer) answer(f admin.Follower) {
-	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, Follower: f})
+func (s *standbyServer) answer(f admin.Follower, cosigns http.Handler) {
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, Follower: f, Witness: cosigns})
 	s.s3h.set(s.door())
 	s.porth.set(api.Port())
 	s.socketh.set(api.Socket())
@@ -212,7 +235,7 @@ func (s *standbyServer) end() error {
 func (s *standbyServer) Following() admin.Following {
 	st := s.follow.Status()
 	return admin.Following{From: s.cmd.From, Keyless: s.cmd.Keyless, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
-		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err}
+		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err, Witness: s.witness.VKey()}
 }
 
 // Promote implements admin.Follower: following ends, the folder becomes the store of a new epoch, and the same addresses take writes. A promotion that fails leaves a standby
@@ -247,7 +270,7 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	}
 	s.store, s.metrics = store, admin.NewMetrics(store)
 	s.promoted.Store(store)
-	s.answer(nil)
+	s.answer(nil, nil) // the former epoch is over: nothing of it is cosigned any more
 	close(s.took)
 	s.log.Info("promoted", "epoch", p.To, "cut", p.Cut, "took", time.Since(start).Round(time.Millisecond))
 	return p, nil

@@ -299,6 +299,7 @@ type Following struct {
 	LastContact  time.Time `json:"last_contact"`
 	Frozen       bool      `json:"frozen"`
 	Err          string    `json:"error,omitempty"`
+	Witness      string    `json:"witness,omitempty"` // the verifier key with which it cosigns
 }
 
 // Follower is a server's own standby: what it answers beside the store.

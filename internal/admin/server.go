@@ -26,6 +26,7 @@ type Options struct {
 	// Promote makes the primary of a store that is served from a backup; nil: it is none.
 	Promote  func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
 	Follower Follower     // of a server that is a standby; else nil
+	Witness  http.Handler // answers POST /add-checkpoint; nil: nothing is cosigned here
 	Log      *slog.Logger // nil: nothing is logged
 }
 
@@ -95,6 +96,9 @@ func (s *Server) routes(who admitted) http.Handler {
 	s.replicaRoutes(mux, who)
 	if s.opt.Follower != nil {
 		s.followerRoutes(mux, who)
+	}
+	if s.opt.Witness != nil {
+		mux.Handle("POST /add-checkpoint", s.opt.Witness)
 	}
 	for name, m := range methods {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {

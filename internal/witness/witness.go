@@ -133,15 +133,7 @@ func (l *log) open(fsys vfs.FS) error {
 // signature line. A checkpoint of the same size and root is cosigned again, with the time of now. Errors: tree.ErrFormat, ErrUnknown,
 // tree.ErrSignature, *SizeError, ErrProof, ErrFailed.
 func (w *Witness) AddCheckpoint(old uint64, proof []tree.Hash, signed []byte) (cosignature []byte, err error) {
-	said, err := tree.ReadCheckpoint(signed)
-	if err != nil {
-		return nil, err
-	}
-	l := w.logs[said.Origin]
-	if l == nil {
-		return nil, fmt.Errorf("%w: %q", ErrUnknown, said.Origin)
-	}
-	c, err := l.vkey.Open(signed)
+	l, c, err := w.open(signed)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +158,25 @@ func (w *Witness) AddCheckpoint(old uint64, proof []tree.Hash, signed []byte) (c
 	// new one: both are true, and who asks again is told the size. A crash after it leaves the new one, so that no other root of its size,
 	// nor of a larger one that does not go on from it, is ever cosigned.
 	return w.sign.Cosign(signed, w.opt.Now())
+}
+
+// Open reads a checkpoint that a pinned log has signed: tree.ErrFormat, ErrUnknown, tree.ErrSignature. It says nothing of what it goes on from.
+func (w *Witness) Open(signed []byte) (tree.Checkpoint, error) {
+	_, c, err := w.open(signed)
+	return c, err
+}
+
+func (w *Witness) open(signed []byte) (*log, tree.Checkpoint, error) {
+	said, err := tree.ReadCheckpoint(signed)
+	if err != nil {
+		return nil, said, err
+	}
+	l := w.logs[said.Origin]
+	if l == nil {
+		return nil, said, fmt.Errorf("%w: %q", ErrUnknown, said.Origin)
+	}
+	c, err := l.vkey.Open(signed)
+	return l, c, err
 }
 
 // goesOn checks c against what is kept. Called with mu held, and old is the kept size.

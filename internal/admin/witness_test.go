@@ -1,0 +1,111 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"stele"
+	"stele/internal/admin"
+	"stele/internal/witness"
+	"stele/tree"
+)
+
+// TestWitness: a store has its checkpoints cosigned over the wire, from nothing, grown, and again; each refusal has the status of the specification.
+func TestWitness(t *testing.T) {
+	s := newStore(t)
+	w, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs"), Logs: []string{s.VKey()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refuse error
+	may := func(context.Context, tree.Checkpoint) error { return refuse }
+	mux := http.NewServeMux()
+	mux.Handle("POST /w/add-checkpoint", admin.Witness(w, may, slog.New(slog.DiscardHandler)))
+	ts := httptest.NewServer(mux)
+	defer ts.Close()
+	key, err := tree.NewCosignature(w.VKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(signed []byte) error {
+		line, err := admin.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", key, signed, s.Consistency)
+		if err == nil {
+			_, _, err = key.Check(append(bytes.Clone(signed), line...))
+		}
+		return err
+	}
+	first := s.Checkpoint()
+	for range 2 {
+		if err := ask(first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.CreateBucket(t.Context(), stele.Local(), "bkt", false); err != nil {
+		t.Fatal(err)
+	}
+	grown := s.Checkpoint()
+	refuse = errors.New("not now")
+	if err := ask(grown); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("refused by the standby: %v", err)
+	}
+	refuse = nil
+	if err := ask(grown); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(first); !errors.Is(err, admin.ErrNewer) {
+		t.Errorf("a smaller one: %v", err)
+	}
+	stranger, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := tree.NewCosignature(stranger.VKey())
+	if err == nil {
+		_, err = admin.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", other, grown, s.Consistency)
+	}
+	if !errors.Is(err, tree.ErrSignature) {
+		t.Errorf("a cosignature by another key than the expected one: %v", err)
+	}
+	testWitnessStatus(t, ts.URL+"/w/add-checkpoint", s, grown)
+}
+
+func testWitnessStatus(t *testing.T, url string, s *stele.Store, grown []byte) {
+	c, err := tree.OpenCheckpoint(grown, s.VKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := bytes.Replace(grown, []byte(c.Origin), []byte("other/1"), 1)
+	altered := bytes.Replace(grown, fmt.Appendf(nil, "\n%d\n", c.Size), fmt.Appendf(nil, "\n%d\n", c.Size+1), 1)
+	for name, q := range map[string]struct {
+		body   []byte
+		status int
+		answer string
+	}{
+		"malformed":       {[]byte("new 5\n\n"), 400, ""},
+		"too large":       {append([]byte("old 0\n\n"), make([]byte, witness.MaxRequest)...), 400, ""},
+		"old above size":  {witness.AppendRequest(nil, c.Size+1, nil, grown), 400, ""},
+		"unknown origin":  {witness.AppendRequest(nil, c.Size, nil, stranger), 404, ""},
+		"altered":         {witness.AppendRequest(nil, c.Size, nil, altered), 403, ""},
+		"another size":    {witness.AppendRequest(nil, 0, nil, grown), 409, fmt.Sprintln(c.Size)},
+		"a proof of none": {witness.AppendRequest(nil, c.Size, []tree.Hash{{1}}, grown), 422, ""},
+	} {
+		r, err := http.Post(url, "", bytes.NewReader(q.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != q.status || q.answer != "" && (string(b) != q.answer || r.Header.Get("Content-Type") != "text/x.tlog.size") {
+			t.Errorf("%s: %s, %q (%v), not %d %q", name, r.Status, b, err, q.status, q.answer)
+		}
+	}
+}
