@@ -9,6 +9,8 @@ import (
 
 	"stele"
 	"stele/internal/config"
+	"stele/internal/engine"
+	"stele/internal/replicate"
 )
 
 type targetCmd struct {
@@ -24,8 +26,24 @@ func targetsOf(folder string) func(context.Context, stele.TargetSpec) (stele.Ope
 	return func(ctx context.Context, spec stele.TargetSpec) (stele.OpenedTarget, error) {
 		e, f, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey,
 			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, ReadOnly: spec.ReadOnly})
+		if err == nil && spec.LockDays > 0 && !spec.ReadOnly {
+			e, err = shortTails(ctx, e, folder, spec)
+		}
 		return stele.OpenedTarget{Engine: e, SameDevice: f.SameDevice, Server: f.Kind == "s3"}, err
 	}
+}
+
+// shortTails has tails locked for a day only, where the target can lock.
+func shortTails(ctx context.Context, e engine.Engine, folder string, spec stele.TargetSpec) (engine.Engine, error) {
+	locking, ok := e.(interface {
+		engine.Engine
+		engine.Locker
+	})
+	if !ok {
+		return e, nil
+	}
+	tails, _, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey, LockFor: replicate.TailLock, Store: folder})
+	return replicate.ShortTails(locking, tails), err
 }
 
 type targetAddCmd struct {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -79,6 +80,7 @@ type session struct {
 	old     []string                 // tail packs of an earlier session: superseded once this one has shipped once
 	junk    []string                 // superseded
 	rest    int                      // rounds until removing is tried again
+	renewed time.Time                // when the locks were looked at
 	bytes   func(n int64)            // told of bytes shipped; may be nil
 }
 

@@ -191,6 +191,9 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		if err := ses.ship(ctx, m); err != nil {
 			return fmt.Errorf("target %s: %w", s.opt.Name, err)
 		}
+		if err := ses.renew(ctx, s.opt.Clock.Now()); err != nil {
+			return fmt.Errorf("target %s: couldn't renew locks: %w", s.opt.Name, err)
+		}
 		s.well(ctx, ses, true)
 		for _, w := range *waiting {
 			w <- nil
@@ -241,8 +244,14 @@ func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- erro
 		}
 		return s.o.markNow(), nil
 	}
+	var daily <-chan time.Time // locks are renewed also while nothing is new
+	if _, ok := ses.target.(engine.Locker); ok {
+		daily = s.opt.Clock.After(renewEvery)
+	}
 	for s.o.Ledger.Size() == ses.at && len(*waiting) == 0 {
 		select {
+		case <-daily:
+			return s.o.markNow(), nil
 		case <-ctx.Done():
 			return mark{}, ctx.Err()
 		case <-s.wake:
