@@ -30,7 +30,7 @@ func (o *Origin) markNow() mark {
 }
 
 // parallel is how many packs are copied at once.
-const parallel = 2
+const parallel = 4
 
 // ship brings the target up to a mark. Each step may be the last before a crash: what a segment names is there before it, and nothing goes before what supersedes it is there.
 func (s *session) ship(ctx context.Context, m mark) error {
