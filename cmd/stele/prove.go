@@ -9,6 +9,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/tree"
 )
 
 type proveCmd struct {
@@ -16,9 +17,15 @@ type proveCmd struct {
 	Out       string `short:"o" placeholder:"FILE" help:"Write the receipt to a file instead of standard output."`
 	At        string `placeholder:"WHEN" help:"${at}"`
 	VersionID string `placeholder:"ID" help:"A version."`
+
+	Witness     string `placeholder:"URL" help:"Have the receipt's checkpoint cosigned by the witness there: the admin address of a standby, or any C2SP tlog-witness."`
+	WitnessVKey string `name:"witness-vkey" placeholder:"KEY" help:"The witness' verifier key, or a file that holds it; goes with --witness."`
 }
 
 func (c *proveCmd) Run(ctx context.Context, a *app) error {
+	if (c.Witness == "") != (c.WitnessVKey == "") {
+		return usage{errors.New("--witness and --witness-vkey go together")}
+	}
 	s, err := a.openRead(ctx)
 	if err != nil {
 		return err
@@ -34,6 +41,9 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	receipt, v, err := s.Prove(ctx, p)
 	if err != nil {
 		return fmt.Errorf("couldn't prove %s: %w", shown(c.Object), err)
+	}
+	if receipt, err = c.cosigned(ctx, a, s, receipt); err != nil {
+		return err
 	}
 	if c.Out != "" {
 		if err := writeNew(c.Out, receipt); err != nil {
@@ -59,6 +69,44 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// cosigned is the receipt with the witness' cosignature at its end, or as it is if none was asked for.
+func (c *proveCmd) cosigned(ctx context.Context, a *app, s admin.Store, receipt []byte) ([]byte, error) {
+	if c.Witness == "" {
+		return receipt, nil
+	}
+	key, err := witnessOf(c.WitnessVKey)
+	if err != nil {
+		return nil, err
+	}
+	r, err := tree.ParseReceipt(receipt)
+	if err != nil {
+		return nil, err
+	}
+	tr, err := a.transport()
+	if err != nil {
+		return nil, err
+	}
+	line, err := admin.AskWitness(ctx, tr, c.Witness, key, r.Checkpoint, s.Consistency)
+	if err != nil {
+		return nil, err
+	}
+	r.Checkpoint = append(r.Checkpoint, line...)
+	return r.Append(nil), nil
+}
+
+// witnessOf reads a witness' verifier key, which is given as keyOf takes it.
+func witnessOf(arg string) (*tree.Cosignature, error) {
+	vkey, err := keyOf(arg)
+	if err != nil {
+		return nil, err
+	}
+	key, err := tree.NewCosignature(vkey)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the witness' key, it should look like NAME+HASH+KEY: %w", err)
+	}
+	return key, nil
+}
+
 func (c *proveCmd) explain(a *app, s admin.Store, key, sum string, kind entry.BodyKind) {
 	receipt := c.Out
 	if receipt == "" {
@@ -69,7 +117,11 @@ func (c *proveCmd) explain(a *app, s admin.Store, key, sum string, kind entry.Bo
 	} else {
 		a.note("sha256  %s, as sha256sum prints it", sum)
 	}
-	a.note("check   stele verify %s --receipt %s --vkey %s", shown(path.Base(key)), receipt, s.VKey())
+	witness := ""
+	if c.Witness != "" {
+		witness = " --witness " + c.WitnessVKey
+	}
+	a.note("check   stele verify %s --receipt %s --vkey %s%s", shown(path.Base(key)), receipt, s.VKey(), witness)
 }
 
 // writeNew writes a file that must not be there yet.

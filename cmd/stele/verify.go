@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/tree"
 	"stele/verify"
 )
 
@@ -17,6 +18,7 @@ type verifyCmd struct {
 	File    string `arg:"" optional:"" help:"Verify this file against a receipt, offline; - is standard input. Without it, the store is verified."`
 	Receipt string `placeholder:"FILE" help:"The receipt, as stele prove wrote it."`
 	VKey    string `name:"vkey" placeholder:"KEY" help:"The ledger's verifier key, or a file that holds it."`
+	Witness string `placeholder:"KEY" help:"A witness' verifier key, or a file that holds it: the receipt must bear its cosignature."`
 	Deep    bool   `help:"Read, authenticate and hash every byte of the store."`
 
 	Heal bool     `help:"Replace what is damaged or gone by proven copies; exit 0 if nothing is left."`
@@ -25,13 +27,13 @@ type verifyCmd struct {
 
 func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	if c.File == "" {
-		if c.Receipt != "" || c.VKey != "" {
-			return usage{errors.New("--receipt and --vkey go with a file: stele verify FILE --receipt RECEIPT --vkey KEY")}
+		if c.Receipt != "" || c.VKey != "" || c.Witness != "" {
+			return usage{errors.New("--receipt, --vkey and --witness go with a file: stele verify FILE --receipt RECEIPT --vkey KEY")}
 		}
 		return c.store(ctx, a)
 	}
 	if c.Receipt == "" || c.VKey == "" || c.Deep || c.Heal || len(c.From) > 0 {
-		return usage{errors.New("a file is verified with --receipt and --vkey, and nothing else")}
+		return usage{errors.New("a file is verified with --receipt and --vkey, and --witness if it should be cosigned, and nothing else")}
 	}
 	return c.file(a)
 }
@@ -149,6 +151,10 @@ func (c *verifyCmd) file(a *app) error {
 	if err != nil {
 		return err
 	}
+	cosigned, err := c.cosigned(receipt)
+	if err != nil {
+		return err
+	}
 	in := a.stdin
 	if c.File != "-" {
 		f, err := os.Open(c.File)
@@ -166,13 +172,39 @@ func (c *verifyCmd) file(a *app) error {
 	}
 	e := &r.Entry
 	if a.cli.JSON {
-		return a.document(map[string]any{"v": 1, "ok": true, "bucket": e.Private.Bucket, "key": e.Private.Key, "entry": e.Index, "time": e.Time.UTC().Format(time.RFC3339Nano),
-			"actor": e.Private.Actor, "sha256": r.SHA256.String(), "size": r.Size, "origin": r.Checkpoint.Origin, "ledger_size": r.Checkpoint.Size, "root": r.Checkpoint.Root.String()})
+		doc := map[string]any{"v": 1, "ok": true, "bucket": e.Private.Bucket, "key": e.Private.Key, "entry": e.Index, "time": e.Time.UTC().Format(time.RFC3339Nano),
+			"actor": e.Private.Actor, "sha256": r.SHA256.String(), "size": r.Size, "origin": r.Checkpoint.Origin, "ledger_size": r.Checkpoint.Size, "root": r.Checkpoint.Root.String()}
+		if c.Witness != "" {
+			doc["cosigned"] = moment(cosigned)
+		}
+		return a.document(doc)
 	}
 	a.say("good: %s is %s/%s as it was put at %s by %s", shown(c.File), e.Private.Bucket, shown(e.Private.Key), moment(e.Time), shown(e.Private.Actor))
 	a.say("entry %d of %s, proven by the checkpoint of size %d", e.Index, r.Checkpoint.Origin, r.Checkpoint.Size)
+	if c.Witness != "" {
+		a.say("cosigned by the witness at %s", moment(cosigned))
+	}
 	a.say("sha256 %s, %d bytes", r.SHA256, r.Size)
 	return nil
+}
+
+// cosigned checks that the receipt's checkpoint bears the witness' cosignature, if one is asked for, and says of when it is.
+func (c *verifyCmd) cosigned(receipt []byte) (at time.Time, err error) {
+	if c.Witness == "" {
+		return at, nil
+	}
+	key, err := witnessOf(c.Witness)
+	if err != nil {
+		return at, err
+	}
+	r, err := tree.ParseReceipt(receipt)
+	if err == nil {
+		_, at, err = key.Check(r.Checkpoint)
+	}
+	if err != nil {
+		return at, fmt.Errorf("%w: %w", verify.ErrFailed, err)
+	}
+	return at, nil
 }
 
 // keyOf is the verifier key itself, or the content of the file that --vkey names.

@@ -101,7 +101,7 @@ func TestStore(t *testing.T) {
 	}
 	suite := map[string]func(t *testing.T, s admin.Store){
 		"objects": testObjects, "versions": testVersions, "errors": testErrors, "locks": testLocks, "moments": testMoments,
-		"audit": testAudit, "keys": testKeys, "bodies": testBodies,
+		"audit": testAudit, "keys": testKeys, "bodies": testBodies, "consistency": testConsistency,
 	}
 	for way, open := range ways {
 		for name, test := range suite {
@@ -463,7 +463,7 @@ func TestRoles(t *testing.T) {
 // TestEveryCallAsks: no call, and no page of the ledger but the checkpoint, answers a request without a signature.
 func TestEveryCallAsks(t *testing.T) {
 	ts := port(t, newStore(t))
-	for _, path := range []string{"Hello", "Put", "Head", "OpenBody", "Hide", "Prove", "List", "ListVersions", "History", "Buckets", "Bucket", "CreateBucket", "DeleteBucket",
+	for _, path := range []string{"Hello", "Put", "Head", "OpenBody", "Hide", "Prove", "Consistency", "List", "ListVersions", "History", "Buckets", "Bucket", "CreateBucket", "DeleteBucket",
 		"SetVersioning", "SetObjectLock", "ViewAt", "ParseBucket", "Pin", "Views", "Log", "Verify", "Stats", "Hydration", "PromoteFrom", "CreateKey", "RevokeKey", "Keys", "ConfirmKit", "KitConfirmed"} {
 		resp := must[*http.Response](t)(http.Post(ts.URL+"/v1/"+path, "application/json", strings.NewReader("{}")))
 		resp.Body.Close()

@@ -18,6 +18,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/tree"
 	"stele/verify"
 )
 
@@ -263,6 +264,11 @@ func (c *Client) Hide(ctx context.Context, q stele.HideRequest) (stele.HideResul
 func (c *Client) Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error) {
 	p, err := invoke[proof](ctx, c, "Prove", at)
 	return p.Receipt, p.Version.version(), err
+}
+
+// Consistency implements Store.
+func (c *Client) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
+	return invoke[[]tree.Hash](ctx, c, "Consistency", [2]uint64{from, to})
 }
 
 func (c *Client) List(ctx context.Context, q stele.ListRequest) (stele.Page, error) {

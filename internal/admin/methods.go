@@ -12,6 +12,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/tree"
 	"stele/verify"
 )
 
@@ -33,6 +34,9 @@ var methods = map[string]method{
 	"Prove": call(reads, func(ctx context.Context, q request, at stele.Place) (proof, error) {
 		r, v, err := q.store.Prove(ctx, at)
 		return proof{r, versionToWire(v)}, err
+	}),
+	"Consistency": call(reads, func(ctx context.Context, q request, a [2]uint64) ([]tree.Hash, error) {
+		return q.store.Consistency(ctx, a[0], a[1])
 	}),
 	"List": call(reads, func(ctx context.Context, q request, l stele.ListRequest) (wirePage, error) {
 		p, err := q.store.List(ctx, l)

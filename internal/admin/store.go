@@ -15,6 +15,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/tree"
 	"stele/verify"
 )
 
@@ -57,6 +58,7 @@ type Objects interface {
 	OpenBody(ctx context.Context, v stele.Version, off, n int64) (io.ReadCloser, error)
 	Hide(ctx context.Context, q stele.HideRequest) (stele.HideResult, error)
 	Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error)
+	Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error)
 }
 
 // Listing are the calls for many.

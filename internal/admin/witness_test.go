@@ -109,3 +109,26 @@ func testWitnessStatus(t *testing.T, url string, s *stele.Store, grown []byte) {
 		}
 	}
 }
+
+// testConsistency: the tree of an earlier receipt is proven to be contained in that of a later one.
+func testConsistency(t *testing.T, s admin.Store) {
+	must[stele.Committed](t)(s.CreateBucket(t.Context(), by, "docs", false))
+	var heads []tree.Checkpoint
+	for _, key := range []string{"k", "later"} {
+		put(t, s, "docs", key, "proven")
+		receipt, _, err := s.Prove(t.Context(), stele.Place{Bucket: "docs", Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := must[*tree.Receipt](t)(tree.ParseReceipt(receipt))
+		heads = append(heads, must[tree.Checkpoint](t)(tree.OpenCheckpoint(r.Checkpoint, s.VKey())))
+	}
+	from, to := heads[0], heads[1]
+	proof := must[[]tree.Hash](t)(s.Consistency(t.Context(), from.Size, to.Size))
+	if err := tree.CheckConsistency(proof, from.Size, from.Root, to.Size, to.Root); err != nil || from.Size >= to.Size {
+		t.Errorf("from %d to %d: %v", from.Size, to.Size, err)
+	}
+	if _, err := s.Consistency(t.Context(), to.Size, 1<<40); err == nil {
+		t.Error("a proof to a size that is not there")
+	}
+}
