@@ -24,8 +24,8 @@ const (
 
 // A snapshot of the index is due when the ledger has grown by this much since the last one: whoever serves from a backup folds what came after it.
 const (
-	snapshotEntries = 50_000
-	snapshotShare   = 20 // a twentieth of the ledger, in large ones
+	snapshotEntries = 20_000
+	snapshotShare   = 50 // a fiftieth of the ledger, in large ones
 )
 
 // snapshots takes one snapshot of the index at a time.
