@@ -304,3 +304,85 @@ func (d *drill) record(ctx context.Context) ([]byte, error) {
 	})
 	return signed, err
 }
+
+// DrillRequest asks for a drill of a target by its name.
+type DrillRequest struct {
+	Target   string // empty: the only one there is
+	Recovery string // a recovery key: opens the copy in place of the server's identity. It counts on the machine itself only
+	Full     bool
+	Sample   int
+}
+
+// Drilled is a certificate and the signed note that holds it.
+type Drilled struct {
+	Certificate Certificate
+	Signed      []byte
+}
+
+// DrillTarget drills one of the store's targets. ErrNoTarget.
+func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Drilled, error) {
+	if err := s.enter(); err != nil {
+		return Drilled{}, err
+	}
+	defer s.leave()
+	if q.Recovery != "" && by.Key != actorLocal {
+		return Drilled{}, fmt.Errorf("%w: the recovery key counts on the machine itself only, through the folder or its socket", ErrBadState)
+	}
+	spec, err := s.oneTarget(q.Target)
+	if err != nil {
+		return Drilled{}, err
+	}
+	if s.opt.OpenTarget == nil {
+		return Drilled{}, fmt.Errorf("%w: this store was opened without a way to targets", ErrBadState)
+	}
+	e, err := s.openSource(ctx, spec)
+	if err != nil {
+		return Drilled{}, fmt.Errorf("couldn't open target %s: %w", spec.Name, err)
+	}
+	defer closeEngine(e)
+	c, signed, err := s.Drill(ctx, DrillOptions{By: by, Target: e, Name: spec.Name, Place: spec.URL, Identity: q.Recovery, Full: q.Full, Sample: q.Sample})
+	return Drilled{c, signed}, err
+}
+
+func (s *Store) oneTarget(name string) (TargetSpec, error) {
+	specs, err := s.specs()
+	if err != nil {
+		return TargetSpec{}, err
+	}
+	for _, spec := range specs {
+		if spec.Name == name || name == "" && len(specs) == 1 {
+			return spec, nil
+		}
+	}
+	switch {
+	case name != "":
+		return TargetSpec{}, fmt.Errorf("%w: %s", ErrNoTarget, name)
+	case len(specs) == 0:
+		return TargetSpec{}, fmt.Errorf("%w: nothing is backed up yet. `stele target add NAME URL` begins it", ErrNoTarget)
+	}
+	return TargetSpec{}, fmt.Errorf("%w: there are %d targets, name one", ErrBadName, len(specs))
+}
+
+// DrillDue drills each target whose last drill is older than every, one after the other. What could not be tried is joined into the error; a failed drill is in its certificate.
+func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []Certificate, err error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	specs, err := s.specs()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, spec := range specs {
+		last, lerr := s.lastOf(ctx, entry.DrillRun, spec.Name)
+		if lerr == nil && s.now().Sub(last) < every {
+			continue
+		}
+		d, derr := s.DrillTarget(ctx, Actor{Key: actorStele}, DrillRequest{Target: spec.Name})
+		if errs = append(errs, lerr, derr); derr == nil {
+			done = append(done, d.Certificate)
+		}
+	}
+	return done, errors.Join(errs...)
+}

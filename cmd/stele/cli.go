@@ -35,6 +35,7 @@ type cli struct {
 	View    viewCmd    `cmd:"" group:"Audit" help:"Pinned views of the past."`
 	Doctor  doctorCmd  `cmd:"" group:"Care" help:"Check the folder, its keys, the disk, the clock and the index, with a next step for each fault."`
 	Dump    dumpCmd    `cmd:"" group:"Care" help:"Read segments and packs as they lie on disk, without index or server."`
+	Drill   drillCmd   `cmd:"" group:"Care" help:"Prove that a target can be restored, with a signed certificate."`
 	Demo    demoCmd    `cmd:"" group:"Care" help:"Stories with real stores in a temporary folder, under a minute each: what was proven."`
 	Version versionCmd `cmd:"" group:"Care" help:"Print the version."`
 }

@@ -23,6 +23,8 @@ type demoCmd struct {
 	Keep string `placeholder:"DIR" help:"An empty or missing folder to work in, which stays; without it a temporary one that is removed."`
 
 	Ransomware demoRansomwareCmd `cmd:"" help:"A stolen admin key deletes everything, versions included; plain S3 reads it all back."`
+	Tamper     demoTamperCmd     `cmd:"" help:"Root edits a data byte, then the ledger itself: the first is healed, the second convicted."`
+	Fire       demoFireCmd       `cmd:"" help:"The server is lost; the target serves in seconds, and a drill had proven that it would."`
 }
 
 // story is a demonstration under way: real stores in a folder, real requests over loopback. It fails if anything is not as it tells.
@@ -106,6 +108,8 @@ func (d *story) serve(s *stele.Store) (address string, stop func() error, err er
 func (d *story) client(address string, k entry.AccessKey) (*minio.Client, error) {
 	return minio.New(address, &minio.Options{Creds: credentials.NewStaticV4(k.ID, k.Secret, ""), Region: "us-east-1", BucketLookup: minio.BucketLookupPath})
 }
+
+var makeBucket = minio.MakeBucketOptions{Region: "us-east-1"}
 
 // demoFiles is how many objects a story writes, demoBytes how long each is on average.
 const (

@@ -63,7 +63,7 @@ func honest(ctx context.Context, d *story, s *stele.Store, address string) (view
 	if err != nil {
 		return "", err
 	}
-	if err := c.MakeBucket(ctx, demoBucket, minio.MakeBucketOptions{}); err != nil {
+	if err := c.MakeBucket(ctx, demoBucket, makeBucket); err != nil {
 		return "", err
 	}
 	if err := c.EnableVersioning(ctx, demoBucket); err != nil {

@@ -189,6 +189,7 @@ func (s *server) serve(ctx context.Context) error {
 	go s.tellFilling(background, s.store)
 	if !s.store.ReadOnly() {
 		go s.lifecycle(background, s.store)
+		go s.drills(background, s.store)
 	}
 	if s.certs != nil {
 		go s.certs.onHangup(background, s.log)

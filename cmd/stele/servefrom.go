@@ -106,6 +106,7 @@ func (s *server) promoteRunning(ctx context.Context, by stele.Actor, reason stri
 		go s.tellFilling(s.background, store)
 		if perr == nil {
 			go s.lifecycle(s.background, store)
+			go s.drills(s.background, store)
 		}
 		return s.handlers(), perr
 	})

@@ -288,6 +288,7 @@ func (s *standbyServer) afterPromotion(ctx context.Context) {
 	}
 	store := s.promoted.Load()
 	go s.lifecycle(ctx, store)
+	go s.drills(ctx, store)
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	for s.tellFormer(ctx, store) != nil {

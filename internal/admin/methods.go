@@ -88,6 +88,7 @@ var methods = map[string]method{
 		}
 		return &h, nil
 	}),
+	"DrillTarget": call(changes, serveDrill),
 	"PromoteFrom": call(changes, func(ctx context.Context, q request, reason string) (stele.Promotion, error) {
 		if q.promote == nil {
 			return stele.Promotion{}, fmt.Errorf("%w: this server holds a primary already", stele.ErrBadState)

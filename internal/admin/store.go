@@ -32,6 +32,7 @@ type Store interface {
 	Kit
 	Standbys
 	Targets
+	Drills
 	io.Closer
 }
 

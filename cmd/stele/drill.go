@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"stele"
+	"stele/verify"
+)
+
+type drillCmd struct {
+	Run   drillRunCmd   `cmd:"" default:"withargs" help:"Serve from a target in a scratch folder, at a past moment chosen at random; read, compare, measure, sign."`
+	Check drillCheckCmd `cmd:"" help:"Check a certificate with the store's verifier key, offline."`
+}
+
+type drillRunCmd struct {
+	Target string `arg:"" optional:"" help:"The target's name; not needed where there is one only."`
+	Full   bool   `help:"Read every byte of the copy and hash it again, not a sample."`
+	Sample int    `placeholder:"N" default:"100" help:"Object versions to read."`
+	Out    string `short:"o" placeholder:"FILE" help:"Write the signed certificate there."`
+	Page   string `placeholder:"FILE" help:"Write a page to print (HTML) there."`
+}
+
+func (c *drillRunCmd) Run(ctx context.Context, a *app) error {
+	if c.Sample < 1 {
+		return usage{errors.New("--sample takes a number from 1 on")}
+	}
+	recovery, err := a.options() // its Identity is the kit's, if one was given: what counts on the day when the server is gone
+	if err != nil {
+		return err
+	}
+	q := stele.DrillRequest{Target: c.Target, Full: c.Full, Sample: c.Sample, Recovery: recovery.Identity}
+	s, err := a.openWrite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	d, err := s.DrillTarget(ctx, local, q)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if err := c.write(&d); err != nil {
+		return err
+	}
+	if err := a.certificate(&d.Certificate); err != nil {
+		return err
+	}
+	if !d.Certificate.OK {
+		return withHint(fmt.Errorf("%w: target %s did not pass its drill", verify.ErrFailed, d.Certificate.Target), "keep that copy as it is, it may be evidence, and add another target: stele target add NAME URL")
+	}
+	return nil
+}
+
+func (c *drillRunCmd) write(d *stele.Drilled) error {
+	if c.Out != "" {
+		if err := os.WriteFile(c.Out, d.Signed, 0o644); err != nil {
+			return fmt.Errorf("couldn't write the certificate, which is in the ledger all the same: %w", err)
+		}
+	}
+	if c.Page == "" {
+		return nil
+	}
+	f, err := os.Create(c.Page)
+	if err == nil {
+		err = errors.Join(d.Certificate.Page(f, d.Signed), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't write the page: %w", err)
+	}
+	return nil
+}
+
+// certificate prints what a certificate says.
+func (a *app) certificate(c *stele.Certificate) error {
+	if a.cli.JSON {
+		return a.document(c)
+	}
+	outcome := "passed"
+	if !c.OK {
+		outcome = "FAILED"
+	}
+	read := fmt.Sprintf("%s, %s", count(c.Versions, "version"), size(c.Bytes))
+	if c.Full {
+		read += ", and every byte of the copy"
+	}
+	key := "the server's identity; --recovery-key tries the kit"
+	if c.OpenedBy == stele.OpenedByRecovery {
+		key = "the recovery key"
+	}
+	lost, first := "nothing", "none: there was no object at that moment"
+	if c.RPOSeconds > 0 {
+		lost = "the changes of the last " + seconds(c.RPOSeconds)
+	}
+	if c.Versions > 0 {
+		first = "after " + seconds(c.RTOSeconds)
+	}
+	for _, l := range [][2]string{
+		{"drill", a.bold(outcome)}, {"target", shown(c.Target) + ", " + shown(c.Place)}, {"moment", fmt.Sprintf("%s, size %d, chosen at random", moment(c.Moment), c.Size)},
+		{"read", read}, {"listed", count(c.Listed, "key")}, {"holds", entries(c.Head) + ", newest of " + moment(c.HeadTime)},
+		{"would lose", lost}, {"first read", first}, {"opened by", key},
+	} {
+		fmt.Fprintf(a.stdout, "%-11s %s\n", l[0], l[1])
+	}
+	for _, p := range c.Problems {
+		fmt.Fprintf(a.stdout, "%-11s %s\n", "problem", shown(p))
+	}
+	return nil
+}
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond).String()
+}
+
+type drillCheckCmd struct {
+	File string `arg:"" help:"The signed certificate; - for standard input."`
+	VKey string `name:"vkey" required:"" placeholder:"KEY" help:"The store's verifier key, or a file that holds it."`
+}
+
+func (c *drillCheckCmd) Run(a *app) error {
+	vkey, err := keyOf(c.VKey)
+	if err != nil {
+		return err
+	}
+	in := a.stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return sourceError(err)
+		}
+		defer f.Close()
+		in = f
+	}
+	const most = 1 << 20
+	signed, err := io.ReadAll(io.LimitReader(in, most))
+	if err != nil {
+		return fmt.Errorf("couldn't read the certificate: %w", err)
+	}
+	cert, err := stele.OpenCertificate(signed, vkey)
+	if err != nil {
+		return err
+	}
+	return a.certificate(cert)
+}
+
+// drills drills the targets that are due, and looks again every hour.
+func (s *server) drills(ctx context.Context, store *stele.Store) {
+	if s.cfg.DrillEvery < 0 {
+		return
+	}
+	tick := time.NewTicker(min(time.Hour, max(time.Second, s.cfg.DrillEvery/2)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		done, err := store.DrillDue(ctx, s.cfg.DrillEvery)
+		for _, c := range done {
+			s.log.Info("drill", "target", c.Target, "ok", c.OK, "rto", seconds(c.RTOSeconds), "problems", len(c.Problems))
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, stele.ErrClosed) {
+			s.log.Error("couldn't drill", "err", err)
+		}
+	}
+}
