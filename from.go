@@ -59,7 +59,18 @@ type backing struct {
 // the folder has not got. Behind that the folder is filled (Hydration). The store takes no writes, ErrUnpromoted, until PromoteFrom has made the folder a primary. A folder that has
 // everything and was promoted is opened as Open does.
 // opt.Identity is the recovery key, unless the folder has an identity that opens the target's keyring.
-func OpenFrom(ctx context.Context, folder string, from From, opt Options) (_ *Store, err error) {
+func OpenFrom(ctx context.Context, folder string, from From, opt Options) (*Store, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		s, err := openFrom(ctx, folder, from, opt)
+		// A shipper goes on meanwhile: a tail that was listed may be superseded, and gone, before it is read. What was begun in the folder is taken up again.
+		if !errors.Is(err, engine.ErrNotExist) || try == tries || ctx.Err() != nil {
+			return s, err
+		}
+	}
+}
+
+func openFrom(ctx context.Context, folder string, from From, opt Options) (_ *Store, err error) {
 	s := newStore(folder, opt)
 	s.opt.ReadOnly = false // of the folder; of the store below
 	defer func() {

@@ -20,7 +20,7 @@ type over struct {
 	arrivals atomic.Uint64 // counts the calls of Arrived
 
 	mu   sync.Mutex
-	gone map[string]bool // removed by the database while it lay below only
+	gone map[string]bool // removed by the database
 }
 
 func newOver(fs vfs.FS, dir string, below *Below) *over {
@@ -100,14 +100,19 @@ func (o *over) List(dir string) ([]string, error) {
 }
 
 func (o *over) Remove(path string) error {
-	name, ok := o.at(path)
-	if ok {
-		o.mu.Lock()
-		o.gone[name] = true
-		o.mu.Unlock()
-		return nil
+	name := o.PathBase(path)
+	if _, below := o.below.Sizes[name]; !below || o.PathJoin(o.dir, name) != o.PathJoin(path) {
+		return o.FS.Remove(path)
 	}
-	return o.FS.Remove(path)
+	if o.here(name) {
+		if err := o.FS.Remove(path); err != nil {
+			return err
+		}
+	}
+	o.mu.Lock()
+	o.gone[name] = true // wherever it lay: a table that came and was compacted away is not missing
+	o.mu.Unlock()
+	return nil
 }
 
 func (o *over) Unwrap() vfs.FS { return o.FS }
