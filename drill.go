@@ -173,11 +173,11 @@ func (d *drill) entry(ctx context.Context, of *Store, at uint64) (entry.Entry, e
 // errFound ends a look through entries.
 var errFound = errors.New("found")
 
-// sample reads object versions that were written before the moment, chosen by random entries.
+// sample reads object versions of the whole copy, whatever the moment, chosen by random entries.
 func (d *drill) sample(ctx context.Context, copied *Store) error {
 	for range d.opt.Sample {
 		var found *entry.Entry
-		from := d.opt.Rand.Uint64N(d.c.Size)
+		from := d.opt.Rand.Uint64N(d.c.Head)
 		look := func(from, to uint64) error {
 			err := copied.led().Entries(ctx, from, to, func(e *entry.Entry) error {
 				if e.Type != entry.ObjectPut || e.Private.Body == nil { // another change, or a lawful erasure
@@ -192,7 +192,7 @@ func (d *drill) sample(ctx context.Context, copied *Store) error {
 			}
 			return err
 		}
-		if err := look(from, d.c.Size); err != nil {
+		if err := look(from, d.c.Head); err != nil {
 			return d.bad(ctx, err)
 		}
 		if found == nil {
@@ -201,7 +201,7 @@ func (d *drill) sample(ctx context.Context, copied *Store) error {
 			}
 		}
 		if found == nil {
-			return nil // there was no object then
+			return nil // no object was ever written
 		}
 		if err := d.read(ctx, copied, found); err != nil {
 			return err

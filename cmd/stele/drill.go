@@ -94,7 +94,7 @@ func (a *app) certificate(c *stele.Certificate) error {
 	if c.OpenedBy == stele.OpenedByRecovery {
 		key = "the recovery key"
 	}
-	lost, first := "nothing", "none: there was no object at that moment"
+	lost, first := "nothing", "none: no object was ever written"
 	if c.RPOSeconds > 0 {
 		lost = "the changes of the last " + seconds(c.RPOSeconds)
 	}
