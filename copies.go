@@ -1,0 +1,150 @@
+package stele
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"stele/internal/engine"
+	"stele/internal/heal"
+	"stele/internal/ledger"
+	"stele/internal/replicate"
+)
+
+// Waits for targets.
+const (
+	seenWait = 3 * time.Second // for what a target has seen, at a start
+	copyWait = 5 * time.Second // for a copy, where something is damaged
+)
+
+// openSource opens a target for reading.
+func (s *Store) openSource(ctx context.Context, spec TargetSpec) (engine.Engine, error) {
+	spec.ReadOnly = true
+	opened, err := s.opt.OpenTarget(ctx, spec)
+	return opened.Engine, err
+}
+
+// seenByTargets asks the targets how much they have seen of the ledger (DESIGN invariant 5). One that doesn't answer in time is reported, and is asked again when it is first shipped to.
+func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
+	if s.opt.OpenTarget == nil || s.opt.ReadOnly {
+		return nil
+	}
+	specs, err := s.specs()
+	if err != nil {
+		return nil // an index of another format: what it says of targets is folded again, and they are asked when they are first shipped to
+	}
+	ctx, cancel := context.WithTimeout(ctx, seenWait)
+	defer cancel()
+	found := make(chan ledger.Seen, len(specs))
+	for _, spec := range specs {
+		go func() { found <- s.seenBy(ctx, spec) }()
+	}
+	var seen []ledger.Seen
+	for range specs {
+		select {
+		case f := <-found:
+			if f.Size > 0 {
+				seen = append(seen, f)
+			}
+		case <-ctx.Done():
+			s.log.Warn("not all targets say in time what they have seen; they are asked when they are first reached")
+			return seen
+		}
+	}
+	return seen
+}
+
+func (s *Store) seenBy(ctx context.Context, spec TargetSpec) ledger.Seen {
+	e, err := s.openSource(ctx, spec)
+	var seen ledger.Seen
+	if err == nil {
+		defer closeEngine(e)
+		seen, err = replicate.Head(ctx, e, s.keys)
+	}
+	if err != nil {
+		s.log.Warn("a target doesn't say what it has seen; it is asked again when it is first shipped to", "target", spec.Name, "reason", err)
+		return ledger.Seen{}
+	}
+	seen.By = "target " + spec.Name
+	return seen
+}
+
+// Copies gives the copies of the store elsewhere: those that Options.Copies knows, then the targets, read as sources. It is asked when something here is damaged.
+func (s *Store) Copies() (copies []Copy) {
+	if s.opt.Copies != nil {
+		copies = s.opt.Copies()
+	}
+	if s.opt.OpenTarget == nil || s.index == nil {
+		return copies
+	}
+	specs, err := s.specs()
+	if err != nil {
+		return copies
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), copyWait)
+	defer cancel()
+	for _, spec := range specs {
+		e, err := s.openSource(ctx, spec)
+		if err != nil {
+			s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
+			continue
+		}
+		src, err := replicate.OpenSource(ctx, e)
+		if err != nil {
+			s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
+			continue
+		}
+		copies = append(copies, Copy{Name: spec.Name, Engine: src})
+	}
+	return copies
+}
+
+// snapshotTargets brings a snapshot of the index to the targets that are well, if one is due. One at a time goes on beside the housekeeping.
+func (s *Store) snapshotTargets(ctx context.Context) error {
+	var engines []engine.Engine
+	s.targets.mu.Lock()
+	for _, r := range s.targets.running {
+		if r.shipper.Status().Connected {
+			r.mu.Lock()
+			engines = append(engines, r.opened.Engine)
+			r.mu.Unlock()
+		}
+	}
+	s.targets.mu.Unlock()
+	if len(engines) == 0 {
+		return nil
+	}
+	due, err := s.SnapshotDue(ctx)
+	if err != nil || !due || !s.targets.snapshotting.CompareAndSwap(false, true) {
+		return err
+	}
+	s.done.Go(func() {
+		defer s.targets.snapshotting.Store(false)
+		if _, err := s.SnapshotIndex(ctx, engines...); err != nil && ctx.Err() == nil {
+			s.log.Warn("couldn't bring a snapshot of the index to every target", "err", err)
+		}
+	})
+	return nil
+}
+
+// fetchPacks gets the packs that belong to entries which the ledger has just got back from a target: the folder was rolled back. What can't be had now is missed when it is read.
+func (s *Store) fetchPacks(ctx context.Context) {
+	s.heals.mu.Lock()
+	back := slices.ContainsFunc(s.heals.queue, func(h heal.Healed) bool { return strings.HasPrefix(h.Name, engine.Segments) })
+	s.heals.mu.Unlock()
+	if !back || s.opt.ReadOnly {
+		return
+	}
+	for _, c := range s.Copies() {
+		src, ok := c.Engine.(*replicate.Source)
+		if !ok {
+			continue
+		}
+		n, err := replicate.FetchPacks(ctx, src, s.eng, s.keys)
+		s.log.Warn("fetched packs that the ledger's lost entries name", "from", c.Name, "packs", n, "err", err)
+		if err == nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stele/internal/engine"
+	"stele/internal/replicate"
+)
+
+// targets are the shippers that run.
+type targets struct {
+	mu      sync.Mutex
+	running map[string]*shipping
+	stopped bool
+
+	snapshotting atomic.Bool
+}
+
+// shipping is one target being shipped to.
+type shipping struct {
+	spec    TargetSpec
+	shipper *replicate.Shipper
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	mu     sync.Mutex
+	opened OpenedTarget
+	lock   time.Duration
+}
+
+func (s *Store) origin() *replicate.Origin {
+	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf}
+}
+
+// syncTargets starts and ends shippers, so that they are those that the ledger says.
+func (s *Store) syncTargets() error {
+	if s.opt.ReadOnly || s.superseded || s.opt.OpenTarget == nil {
+		return nil
+	}
+	specs, err := s.specs()
+	if err != nil {
+		return err
+	}
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	if s.targets.stopped {
+		return nil
+	}
+	want := map[string]TargetSpec{}
+	for _, spec := range specs {
+		spec.Removing = time.Time{} // it ships until then
+		want[spec.Name] = spec
+	}
+	for name, r := range s.targets.running {
+		if want[name] != r.spec {
+			r.cancel()
+			delete(s.targets.running, name)
+		}
+	}
+	for name, spec := range want {
+		if s.targets.running[name] == nil {
+			s.startTarget(spec)
+		}
+	}
+	return nil
+}
+
+// startTarget starts a shipper. targets.mu is held.
+func (s *Store) startTarget(spec TargetSpec) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &shipping{spec: spec, cancel: cancel, done: make(chan struct{})}
+	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: replicate.Rate(spec.RateBytes), Log: s.log,
+		Open: func(ctx context.Context) (engine.Engine, error) {
+			opened, err := s.opt.OpenTarget(ctx, spec)
+			if err != nil {
+				return nil, err
+			}
+			return opened.Engine, r.note(ctx, opened)
+		},
+		Fail: func(err error) { s.targetFailed(spec.Name, err) },
+	})
+	if s.targets.running == nil {
+		s.targets.running = map[string]*shipping{}
+	}
+	s.targets.running[spec.Name] = r
+	go func() {
+		defer close(r.done)
+		r.shipper.Run(ctx)
+	}()
+}
+
+// note keeps what opening has shown.
+func (r *shipping) note(ctx context.Context, opened OpenedTarget) error {
+	var lock time.Duration
+	if l, ok := opened.Engine.(engine.Locker); ok {
+		var err error
+		if lock, err = l.LockFor(ctx); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened, r.lock = opened, lock
+	return nil
+}
+
+// targetFailed ends writing if a target proves that a later epoch has begun.
+func (s *Store) targetFailed(name string, err error) {
+	var later *replicate.SupersededError
+	if errors.As(err, &later) && later.Proven {
+		if err := s.Supersede(later.Epoch, "target "+name); err != nil && !errors.Is(err, ErrClosed) {
+			s.log.Error("couldn't note that another primary has taken over", "err", err)
+		}
+	}
+}
+
+// wakeTargets tells the shippers of new entries.
+func (s *Store) wakeTargets() {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	for _, r := range s.targets.running {
+		r.shipper.Wake()
+	}
+}
+
+// lastShipment is how long Close waits for targets to take what came last.
+const lastShipment = 5 * time.Second
+
+// stopTargets ships what came last to the targets that are well, and ends all shippers.
+func (s *Store) stopTargets() {
+	s.targets.mu.Lock()
+	s.targets.stopped = true
+	var all []*shipping
+	for _, r := range s.targets.running {
+		all = append(all, r)
+	}
+	s.targets.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), lastShipment)
+	defer cancel()
+	var wait sync.WaitGroup
+	for _, r := range all {
+		wait.Go(func() {
+			if st := r.shipper.Status(); st.Err == nil && r.spec.Every == 0 && s.led().Err() == nil {
+				if err := r.shipper.Flush(ctx); err != nil {
+					s.log.Warn("a target did not take what came last; it will at the next start", "target", r.spec.Name, "err", err)
+				}
+			}
+			r.cancel()
+			<-r.done
+		})
+	}
+	wait.Wait()
+}
+
+// FlushTargets ships all that is committed now to every target, and returns when it can be restored from there, or why it can't.
+func (s *Store) FlushTargets(ctx context.Context) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	ctx, cancel := s.untilClosed(ctx)
+	defer cancel()
+	s.targets.mu.Lock()
+	var all []*shipping
+	for _, r := range s.targets.running {
+		all = append(all, r)
+	}
+	s.targets.mu.Unlock()
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	for i, r := range all {
+		wait.Go(func() { errs[i] = r.shipper.Flush(ctx) })
+	}
+	wait.Wait()
+	return s.closedOr(translate(errors.Join(errs...)))
+}
