@@ -47,6 +47,13 @@ var deliberate = []struct {
 	{bug: "remove the tail before its copy is published", hook: "internal/ledger/ledger.go: removeFirst", test: "internal/ledger/crash_test.go: TestCrashNotices"},
 	{bug: "retry a failed fsync", play: again, by: crashtest.Scenario[witnessed].FailSyncs},
 	{bug: "retry a failed fsync, by the ledger", hook: "internal/ledger/ledger.go: retryFsync", test: "internal/ledger/crash_test.go: TestCrashNotices"},
+	{bug: "replace a pack by a copy with another SHA-256", hook: "internal/body/body.go: replaceUnverified", test: "internal/body/heal_test.go: TestHealBugs"},
+	{bug: "replace a pack by what was made of lying pieces", hook: "internal/body/body.go: replaceUnverified", test: "internal/body/mend_test.go: TestPieceBugs"},
+	{bug: "serve a copy's bytes without seal and name", hook: "internal/body/body.go: serveUnverified", test: "internal/body/heal_test.go: TestHealBugs"},
+	{bug: "serve a piece's bytes without seal and name", hook: "internal/body/body.go: serveUnverified", test: "internal/body/mend_test.go: TestPieceBugs"},
+	{bug: "replace a segment by what a copy has become since it was proven", hook: "internal/ledger/ledger.go: replaceUnproven", test: "internal/ledger/heal_test.go: TestHealNoticesATurncoat"},
+	{bug: "make a segment of batches that nobody signed", hook: "internal/ledger/ledger.go: unsignedPieces", test: "internal/ledger/remake_test.go: TestHealSegmentFromTheRightPieces"},
+	{bug: "remove a tail pack that holds the last copy of a chunk", hook: "internal/replicate/session.go: dropOldTails", test: "internal/replicate/heal_test.go: TestOldTailsOfLostChunksStay"},
 	{bug: "dedup against an unsynced pack", hook: "internal/body/body.go: dedupUnsynced", test: "internal/body/crash_test.go: TestEveryBugIsCaught"},
 }
 

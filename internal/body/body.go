@@ -158,9 +158,10 @@ type Store struct {
 // packState is a pack that is there, sealed or growing.
 type packState struct {
 	leases  int
-	retired bool        // no source for deduplication any more
-	open    *openPack   // while it grows
-	info    *entry.Pack // sealed since Open: what its pack.seal entry says
+	retired bool         // no source for deduplication any more
+	open    *openPack    // while it grows
+	header  frame.Header // of one that grew since Open
+	info    *entry.Pack  // sealed since Open: what its pack.seal entry says
 }
 
 type stats struct {

@@ -45,6 +45,17 @@ func (s *Store) Grows(name [16]byte) bool {
 	return st != nil && st.open != nil
 }
 
+// PackOf returns the pack in which a chunk is looked for, if that pack is there, sealed or growing.
+func (s *Store) PackOf(id entry.ID) (name [16]byte, ok bool, err error) {
+	at, ok, err := s.lookup(&id)
+	if err != nil || !ok {
+		return name, false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return at.Pack, s.packs[at.Pack] != nil, nil
+}
+
 // SealedInfo is what the pack.seal entry of a pack that was sealed since Open says, or will say.
 func (s *Store) SealedInfo(name [16]byte) (entry.Pack, bool) {
 	s.mu.Lock()
@@ -83,12 +94,10 @@ func (s *Store) GrowingChunks(ctx context.Context, name [16]byte, from, to int, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := readFull(p.grow, buf, start); err != nil {
-			return err
-		}
+		unread := readFull(p.grow, buf, start)
 		for i := range chunks[:n] {
 			c := &chunks[i]
-			data, flags, err := pack.OpenChunk(p.sealer, buf[c.Offset-start:][:c.Length], &c.ID)
+			data, flags, err := s.growingChunk(ctx, p, c, buf[c.Offset-start:][:c.Length], unread)
 			if err == nil {
 				err = fn(&c.ID, flags, data)
 			}
@@ -99,6 +108,26 @@ func (s *Store) GrowingChunks(ctx context.Context, name [16]byte, from, to int, 
 		chunks = chunks[n:]
 	}
 	return nil
+}
+
+// growingChunk opens a chunk whose frame is in b, or which could not be read with its neighbours for the reason given. If it is damaged, a copy's takes its place.
+func (s *Store) growingChunk(ctx context.Context, p *openPack, c *pack.Chunk, b []byte, unread error) (data []byte, flags uint8, err error) {
+	err = unread
+	if err != nil {
+		err = readFull(p.grow, b, c.Offset)
+	}
+	if err == nil {
+		data, flags, err = pack.OpenChunk(p.sealer, b, &c.ID)
+	}
+	if err == nil || !mendable(err) {
+		return data, flags, err
+	}
+	s.retire(p)
+	got, why := s.fromCopies(ctx, &c.ID, Place{p.name, c.Offset, c.Length}, -1)
+	if why != nil {
+		return nil, 0, &DamagedError{pack.Name(p.name), fmt.Errorf("%w; copies: %w", err, why)}
+	}
+	return got.stored, got.flags, nil
 }
 
 // together is how many of the chunks are read at once.

@@ -14,8 +14,9 @@ import (
 	"stele/internal/pack"
 )
 
-// Healing. A chunk that does not open at its place is read from the same place of a copy, where GCM and its own name prove it, and the reader goes on; the pack is healed
-// behind: fetched whole from the first copy that has the SHA-256 of its pack.seal entry (or, before there is one, every chunk and footer as they should be) and put in place of the damaged file.
+// Healing. A chunk that does not open at its place is read from the same place of a copy, or from a piece (mend.go), where GCM and its own name prove it, and the reader goes on; the pack is
+// healed behind: fetched whole from the first copy that has the SHA-256 of its pack.seal entry (or, before there is one, every chunk and footer as they should be), else made again of
+// what several files hold, and put in place of the damaged file. A pack that grows takes no more chunks once damage was met in it; it is sealed, and healed like any other.
 
 // DamagedError says which pack a chunk could not be read from. errors.Is sees its cause.
 type DamagedError struct {
@@ -59,70 +60,115 @@ func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length in
 	}
 	name := pack.Name(place.Pack)
 	damaged := &DamagedError{name, cause}
-	copies := s.copies()
-	if len(copies) == 0 || ctx.Value(localOnly{}) != nil || s.growing(place.Pack) || s.closed.Load() {
+	if s.opt.Copies == nil || ctx.Value(localOnly{}) != nil || s.closed.Load() {
 		return nil, damaged
 	}
-	s.healBehind(name, cause)
-	var data []byte
+	var got *salvaged
+	none := false
 	err := s.turns.Do(ctx, fmt.Sprintf("%s@%d", name, place.Offset), func() (err error) {
-		data, err = s.fromCopies(ctx, copies, id, place, length)
+		got, err = s.fromCopies(ctx, id, place, length)
+		if none = errors.Is(err, errNoCopies); none {
+			return nil // there may be one the next time
+		}
 		return err
 	})
-	if err == nil && data == nil { // another reader's turn: the copies are good for this chunk
-		data, err = s.fromCopies(ctx, copies, id, place, length)
+	if err == nil && got == nil && !none { // another reader's turn: the copies are good for this chunk
+		got, err = s.fromCopies(ctx, id, place, length)
+	}
+	if none || errors.Is(err, errNoCopies) {
+		return nil, damaged
+	}
+	if p := s.hold(place.Pack); p != nil {
+		s.retire(p)
+		s.unhold(p)
+	} else {
+		s.healBehind(name, cause)
 	}
 	if err != nil {
 		damaged.Err = fmt.Errorf("%w; copies: %w", cause, err)
 		return nil, damaged
 	}
-	return data, nil
+	return got.plain, nil
 }
 
-// growing says whether a pack is still being written: no copy has it in the same place.
-func (s *Store) growing(name [16]byte) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.packs[name]
-	return st != nil && st.open != nil
+// salvaged is a chunk that a copy had.
+type salvaged struct {
+	flags         uint8
+	stored, plain []byte // below the seal; decompressed
 }
+
+var errNoCopies = errors.New("there is no copy")
 
 // fromCopies reads one chunk from the first copy in which it proves itself.
-func (s *Store) fromCopies(ctx context.Context, copies []engine.Copy, id *entry.ID, place Place, length int64) ([]byte, error) {
-	var why []error
-	for _, c := range copies {
-		data, err := s.fromCopy(ctx, c.Engine, id, place, length)
-		if err == nil {
-			s.stats.rescued.Add(1)
-			return data, nil
+func (s *Store) fromCopies(ctx context.Context, id *entry.ID, place Place, length int64) (*salvaged, error) {
+	for look := 1; ; look++ {
+		copies := s.copies()
+		if len(copies) == 0 {
+			return nil, errNoCopies
 		}
-		why = append(why, fmt.Errorf("%s: %w", c.Name, err))
-		if ctx.Err() != nil {
-			break
+		var why []error
+		for _, c := range copies {
+			got, err := s.fromCopy(ctx, c, id, place, length)
+			if err == nil {
+				s.stats.rescued.Add(1)
+				return got, nil
+			}
+			why = append(why, fmt.Errorf("%s: %w", c.Name, err))
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
+		err := heal.Joined(why)
+		if look == 2 || !errors.Is(err, errMoved) {
+			return nil, err
 		}
 	}
-	return nil, heal.Joined(why)
 }
 
-func (s *Store) fromCopy(ctx context.Context, e engine.Engine, id *entry.ID, place Place, length int64) ([]byte, error) {
-	f, err := s.openIn(ctx, e, place.Pack)
-	if err != nil {
-		return nil, err
+// fromCopy reads a chunk from the place that it has here, or from a piece.
+func (s *Store) fromCopy(ctx context.Context, c engine.Copy, id *entry.ID, place Place, length int64) (got *salvaged, err error) {
+	got = &salvaged{}
+	f, err := s.openIn(ctx, c.Engine, place.Pack)
+	if err == nil {
+		defer f.file.Close()
+		b := make([]byte, place.Length)
+		if err = readFull(f.file, b, place.Offset); err == nil {
+			got.flags, got.stored, got.plain, err = s.openStored(f, b, id, length)
+		}
 	}
-	defer f.file.Close()
-	b := make([]byte, place.Length)
-	if err := readFull(f.file, b, place.Offset); err != nil {
-		return nil, err
+	if _, ok := c.Engine.(pieced); err == nil || !ok {
+		return got, err
 	}
-	if s.opt.faults.serveUnverified {
-		return b[pack.Overhead:], nil
+	p := newParts(s, place.Pack)
+	defer p.close()
+	p.addPieces(ctx, c)
+	if len(p.pieces[*id]) == 0 {
+		return nil, heal.Joined(append(p.why, err))
 	}
-	data, err := s.open(f.sealer, b, id, length, nil)
-	if err == nil && !s.names(data, *id, f.keyID) {
-		err = misnamed(id)
-	}
-	return data, err
+	got.flags, got.stored, got.plain, err = p.chunk(id, length)
+	return got, err
 }
+
+// retire ends the growth of a pack in which damage was met, so that it is sealed and can be healed. p is held.
+func (s *Store) retire(p *openPack) {
+	if p.damaged.Swap(true) || p.lane == nil {
+		return
+	}
+	p.mu.Lock()
+	sealed := p.sealed
+	p.mu.Unlock()
+	if sealed && p.damaged.Swap(false) { // by somebody who saw no damage
+		s.healBehind(pack.Name(p.name), errGrewDamaged)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed.Load() { // else Close seals it
+		s.work.Go(func() { p.lane.roll(p) })
+	}
+}
+
+var errGrewDamaged = errors.New("it was damaged while it grew")
 
 // healBehind has a pack healed while the caller goes on.
 func (s *Store) healBehind(name string, cause error) {
@@ -139,6 +185,17 @@ func (s *Store) healBehind(name string, cause error) {
 			s.opt.Unhealed(name, err)
 		}
 	})
+}
+
+// healSealed heals a pack that was damaged while it grew: behind, or at once if the store is about to close.
+func (s *Store) healSealed(name string) {
+	if !s.closed.Load() {
+		s.healBehind(name, errGrewDamaged)
+		return
+	}
+	if err := s.Heal(context.Background(), name, errGrewDamaged); err != nil && !errors.Is(err, ErrSound) && s.opt.Unhealed != nil {
+		s.opt.Unhealed(name, err)
+	}
 }
 
 // Heal replaces a damaged or missing pack by the first copy that proves itself, or waits for who is at it. why says what was found wrong. nil: the pack is whole now. ErrSound: it was
@@ -196,26 +253,44 @@ func (s *Store) isSound(ctx context.Context, name [16]byte, seal *entry.Pack) bo
 
 // healFrom replaces a pack by the first copy that proves itself.
 func (s *Store) healFrom(ctx context.Context, name [16]byte, seal *entry.Pack, why error) error {
-	copies := s.copies()
-	if len(copies) == 0 {
-		return fmt.Errorf("%w, and there is no copy to heal it from", why)
-	}
 	var errs []error
-	for _, c := range copies {
-		h, err := s.replace(ctx, name, seal, c)
-		if err == nil {
+	for look := 1; ; look++ {
+		copies := s.copies()
+		if len(copies) == 0 {
+			return fmt.Errorf("%w, and there is no copy to heal it from", why)
+		}
+		var h heal.Healed
+		h, errs = s.replaceFrom(ctx, name, seal, copies)
+		if len(errs) == 0 {
 			h.What = why.Error()
 			if s.opt.Healed != nil {
 				s.opt.Healed(h)
 			}
 			return nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
-		if errors.Is(err, engine.ErrFailed) || errors.Is(err, engine.ErrFull) || ctx.Err() != nil {
-			break // another copy does not help
+		if look == 2 || ctx.Err() != nil || !errors.Is(heal.Joined(errs), errMoved) {
+			return fmt.Errorf("%w; copies: %w", why, heal.Joined(errs))
 		}
 	}
-	return fmt.Errorf("%w; copies: %w", why, heal.Joined(errs))
+}
+
+// replaceFrom replaces a pack by the first of the copies that proves itself, or by what is made again of several.
+func (s *Store) replaceFrom(ctx context.Context, name [16]byte, seal *entry.Pack, copies []engine.Copy) (h heal.Healed, errs []error) {
+	for _, c := range copies {
+		h, err := s.replace(ctx, name, seal, c)
+		if err == nil {
+			return h, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+		if errors.Is(err, engine.ErrFailed) || errors.Is(err, engine.ErrFull) || ctx.Err() != nil {
+			return h, errs // another copy does not help
+		}
+	}
+	h, err := s.mend(ctx, name, seal, copies)
+	if err == nil {
+		return h, nil
+	}
+	return h, append(errs, fmt.Errorf("made again of all: %w", err))
 }
 
 func (s *Store) replace(ctx context.Context, name [16]byte, seal *entry.Pack, c engine.Copy) (heal.Healed, error) {

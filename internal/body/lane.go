@@ -190,6 +190,8 @@ type openPack struct {
 	sealed  bool
 	err     error // sticky
 
+	damaged atomic.Bool // a chunk had to be read from a copy
+
 	refs    int  // readers; guarded by s.mu
 	closing bool // sealed: the last reader closes the file; guarded by s.mu
 }
@@ -213,7 +215,7 @@ func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID
 	}
 	p.w = pack.NewWriter(file, frame.Header{KeyID: keyID, FileID: id, Epoch: s.opt.Epoch, StoreID: s.opt.StoreID}, sealer)
 	s.mu.Lock()
-	s.packs[name] = &packState{open: p}
+	s.packs[name] = &packState{open: p, header: p.w.Header()}
 	s.grown[p] = struct{}{}
 	s.mu.Unlock()
 	return p, nil
@@ -327,8 +329,16 @@ func (p *openPack) settle(chunks []pack.Chunk, err error) error {
 	return nil
 }
 
-// seal closes the pack for good, or waits until another seal has.
+// seal closes the pack for good, or waits until another seal has. One in which damage was met is healed at once.
 func (p *openPack) seal() error {
+	err := p.sealOnce()
+	if err == nil && p.damaged.Swap(false) {
+		p.s.healSealed(pack.Name(p.name))
+	}
+	return err
+}
+
+func (p *openPack) sealOnce() error {
 	p.io.Lock()
 	defer p.io.Unlock() // held to the end: whoever comes second may rely on all of it
 	chunks, info, err := p.w.Seal()

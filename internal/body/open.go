@@ -209,7 +209,12 @@ func (s *Store) recoverTail(ctx context.Context, t engine.Tail, name [16]byte) (
 	case errors.Is(err, frame.ErrTorn):
 		return true, nil // the header goes out with the first frames: nothing was ever synced
 	case errors.Is(err, frame.ErrCorrupt):
-		return blank(f)
+		empty, err := blank(f)
+		if err != nil || empty {
+			return empty, err
+		}
+		c := &copier{s: s, ctx: ctx, header: frame.Header{KeyID: s.opt.Keys.Current()}, seen: map[entry.ID]bool{}}
+		return false, errors.Join(c.fill(name), c.end()) // it stays, as evidence
 	case err != nil:
 		return false, err
 	case h.StoreID != s.opt.StoreID:
@@ -219,11 +224,15 @@ func (s *Store) recoverTail(ctx context.Context, t engine.Tail, name [16]byte) (
 	if err != nil {
 		return false, err
 	}
-	c := &copier{s: s, ctx: ctx, from: sealer, header: h, whole: true}
-	if _, err := pack.Salvage(f, f.Size(), c.copy); err != nil {
+	c := &copier{s: s, ctx: ctx, from: sealer, header: h, whole: true, seen: map[entry.ID]bool{}}
+	lost, err := pack.Salvage(f, f.Size(), c.copy)
+	if err != nil {
 		return false, err
 	}
-	return c.whole, c.end()
+	if lost > 0 || !c.whole { // torn, or damaged: a copy tells
+		err = c.fill(name)
+	}
+	return c.whole, errors.Join(err, c.end())
 }
 
 // blank says whether a file's header was never written.
@@ -243,6 +252,7 @@ type copier struct {
 	header frame.Header
 	to     *openPack
 	whole  bool
+	seen   map[entry.ID]bool // that were found whole
 }
 
 func (c *copier) copy(in pack.Scanned) error {
@@ -252,10 +262,31 @@ func (c *copier) copy(in pack.Scanned) error {
 		c.whole = false
 		return nil
 	}
+	c.seen[in.ID] = true
 	if p, ok, err := c.s.lookup(&in.ID); err == nil && ok && c.s.sealedThere(p.Pack) {
 		return nil // an earlier Open was cut short after it had sealed a copy
 	}
 	return c.append(&in.ID, flags, data)
+}
+
+// fill copies what copies have of the tail, in pieces that were shipped while it grew, and the tail does not yield any more. Only what was durable is ever shipped.
+func (c *copier) fill(name [16]byte) error {
+	p := c.s.gather(c.ctx, name, c.s.copies())
+	defer p.close()
+	for id := range p.pieces {
+		if at, ok, err := c.s.lookup(&id); c.seen[id] || err == nil && ok && c.s.sealedThere(at.Pack) {
+			continue
+		}
+		flags, stored, _, err := p.chunk(&id, -1)
+		if err != nil {
+			c.whole = false
+			continue
+		}
+		if err := c.append(&id, flags, stored); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *copier) append(id *entry.ID, flags uint8, data []byte) (err error) {

@@ -106,8 +106,8 @@ func (h *Header) Append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// ParseHeader parses the first HeaderSize bytes of a file that should begin with magic. The version is judged before the
-// checksum, so that a newer format is told apart from damage.
+// ParseHeader parses the first HeaderSize bytes of a file that should begin with magic. Magic, version and checksum stay where they are in every version, so that the
+// checksum is judged first: a version that rotted is damage, which a copy heals, and one that is whole is a newer format (ErrVersion).
 func ParseHeader(b []byte, magic string) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, fmt.Errorf("header: %w", ErrTorn)
@@ -116,11 +116,11 @@ func ParseHeader(b []byte, magic string) (Header, error) {
 	if string(b[:8]) != magic {
 		return Header{}, fmt.Errorf("header: magic is not %s: %w", magic, ErrCorrupt)
 	}
-	if v := binary.BigEndian.Uint16(b[8:]); v > Version {
-		return Header{}, fmt.Errorf("format version %d, this program reads up to %d: %w", v, Version, ErrVersion)
-	}
 	if crc32.Checksum(b[:92], castagnoli) != binary.BigEndian.Uint32(b[92:]) {
 		return Header{}, fmt.Errorf("header: checksum: %w", ErrCorrupt)
+	}
+	if v := binary.BigEndian.Uint16(b[8:]); v > Version {
+		return Header{}, fmt.Errorf("format version %d, this program reads up to %d: %w", v, Version, ErrVersion)
 	}
 	h := Header{Magic: magic, Version: binary.BigEndian.Uint16(b[8:]), KeyID: binary.BigEndian.Uint32(b[12:]),
 		Epoch: binary.BigEndian.Uint32(b[48:]), First: binary.BigEndian.Uint64(b[56:])}

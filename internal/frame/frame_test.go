@@ -2,7 +2,6 @@ package frame
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"testing"
@@ -34,10 +33,24 @@ func TestHeaderGolden(t *testing.T) {
 
 func TestUnknownVersionIsNotCorruption(t *testing.T) {
 	h := header()
+	h.Version = Version + 1
 	b := h.Append(nil)
-	binary.BigEndian.PutUint16(b[8:], Version+1)
 	if _, err := ParseHeader(b, MagicSegment); !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) {
 		t.Fatalf("a newer version gave %v", err)
+	}
+}
+
+// TestRottenVersionIsCorruption: a version is believed only under the header's checksum, so that what rotted there is healed and not taken for a newer program's.
+func TestRottenVersionIsCorruption(t *testing.T) {
+	h := header()
+	for i := 8; i < 10; i++ {
+		for bit := range 8 {
+			b := h.Append(nil)
+			b[i] ^= 1 << bit
+			if _, err := ParseHeader(b, MagicSegment); !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) {
+				t.Fatalf("version byte %d bit %d: %v", i, bit, err)
+			}
+		}
 	}
 }
 

@@ -67,10 +67,6 @@ func (h *Healed) Data() map[string]string {
 // Replace puts from's file in the place of e's file of that name, if its first to last byte have the SHA-256 that proven accepts, and says how the two differed.
 // Any error leaves the file that was there: ErrUnproven (proven's refusal, another length), engine.ErrFull, engine.ErrFailed, what reading the copy said.
 func Replace(ctx context.Context, e engine.Engine, name string, size int64, from engine.Engine, proven func(sum entry.Hash) error) (Difference, error) {
-	to, ok := e.(engine.Replacer)
-	if !ok {
-		return Difference{}, fmt.Errorf("couldn't replace %s: the engine replaces nothing", name)
-	}
 	f, err := from.Open(ctx, name)
 	if err != nil {
 		return Difference{}, err
@@ -79,6 +75,16 @@ func Replace(ctx context.Context, e engine.Engine, name string, size int64, from
 	if f.Size() != size {
 		return Difference{}, fmt.Errorf("%d bytes, should be %d: %w", f.Size(), size, ErrUnproven)
 	}
+	return ReplaceWith(ctx, e, name, f, proven)
+}
+
+// ReplaceWith is Replace with a file that is at hand: one that was made again of several.
+func ReplaceWith(ctx context.Context, e engine.Engine, name string, f engine.File, proven func(sum entry.Hash) error) (Difference, error) {
+	to, ok := e.(engine.Replacer)
+	if !ok {
+		return Difference{}, fmt.Errorf("couldn't replace %s: the engine replaces nothing", name)
+	}
+	size := f.Size()
 	r := &prover{from: io.NewSectionReader(f, 0, size), sum: sha256.New(), proven: proven, diff: Difference{WasBytes: -1}, wasSum: sha256.New()}
 	if was, err := e.Open(ctx, name); err == nil {
 		defer was.Close()

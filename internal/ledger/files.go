@@ -21,6 +21,7 @@ type file struct {
 	sealed bool
 	from   engine.Engine   // a copy that it is read from, where what is here is damaged and can't be replaced; else nil
 	view   *segment.Reader // while it is not sealed: its durable batches
+	over   []byte          // while it is not sealed: its first bytes as they were, where some of them are damaged
 	users  sync.WaitGroup  // of view; Add only under Ledger.mu and while view is set
 }
 
@@ -63,6 +64,9 @@ func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, relea
 	}
 	if v != nil {
 		f.users.Add(1)
+		if f.over != nil {
+			v = v.Over(f.over)
+		}
 	}
 	l.mu.RUnlock()
 	if v != nil {

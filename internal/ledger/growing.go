@@ -33,6 +33,9 @@ func (l *Ledger) OpenGrowing(name string) (r io.ReaderAt, sizeBytes int64, relea
 	for _, f := range l.segments {
 		if v := f.view; f.name == name && !f.sealed && v != nil {
 			f.users.Add(1)
+			if f.over != nil {
+				v = v.Over(f.over)
+			}
 			return v, v.EndBytes(), f.users.Done, true
 		}
 	}

@@ -25,6 +25,7 @@ type damagedSegment struct {
 	name  string // "": it is missing, or its name is not known
 	first uint64
 	err   error
+	least uint64 // entries that it proves itself; 0: what is known elsewhere counts
 }
 
 func (d *damagedSegment) Error() string { return d.err.Error() }
@@ -155,13 +156,19 @@ func (l *Ledger) replace(ctx context.Context, name string, c engine.Copy, p proo
 	return err
 }
 
-// healing runs fn, which reads f, and once more when what it met was healed.
+// healing runs fn, which reads f, and once more when what it met was healed, or laid over where f still grows.
 func (l *Ledger) healing(ctx context.Context, f *file, fn func() error) error {
 	err := fn()
-	if !mendable(err) || ctx.Value(raw{}) != nil || len(l.copies()) == 0 || !l.isSealed(f) {
+	if !mendable(err) || ctx.Value(raw{}) != nil || len(l.copies()) == 0 {
 		return err
 	}
-	if why := l.healFile(ctx, f, err); why != nil {
+	var why error
+	if l.isSealed(f) {
+		why = l.healFile(ctx, f, err)
+	} else {
+		why = l.lay(ctx, f)
+	}
+	if why != nil {
 		return fmt.Errorf("%w; %w", err, why)
 	}
 	return fn()
@@ -206,7 +213,10 @@ func (l *Ledger) healFile(ctx context.Context, f *file, why error) error {
 			}
 			errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
 		}
-		return fmt.Errorf("couldn't heal %s; copies: %w", f.name, heal.Joined(errs))
+		if err := l.healFromPieces(ctx, f, why); err != nil {
+			return fmt.Errorf("couldn't heal %s; copies: %w", f.name, heal.Joined(append(errs, err)))
+		}
+		return nil
 	})
 }
 
@@ -360,6 +370,13 @@ func (l *Ledger) healAtOpen(ctx context.Context, d *damagedSegment) error {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
 	}
+	for _, c := range l.copies() {
+		err := l.remakeAtOpen(ctx, d, c, next, least, exact)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s, made again of its files: %w", c.Name, err))
+	}
 	return fmt.Errorf("copies: %w", heal.Joined(errs))
 }
 
@@ -433,7 +450,7 @@ func (l *Ledger) expected(ctx context.Context, d *damagedSegment) (next string, 
 			}
 		}
 	}
-	least = d.first + 1
+	least = max(d.first+1, d.least)
 	if d.name == "" { // whatever goes on is more than there is
 		return "", least, false, nil
 	}
@@ -449,44 +466,4 @@ func (l *Ledger) expected(ctx context.Context, d *damagedSegment) (next string, 
 		least = max(least, end)
 	}
 	return "", least, false, nil
-}
-
-// nameIn is what a missing segment is called: by the copy that has one which begins there.
-func (l *Ledger) nameIn(ctx context.Context, e engine.Engine, d *damagedSegment, next string) (name string, err error) {
-	if d.name != "" {
-		return d.name, nil
-	}
-	most := l.opt.Keys.Epoch
-	if next != "" {
-		most, _, _ = segment.ParseName(next)
-	}
-	err = e.List(ctx, engine.Segments, func(i engine.Info) error {
-		if epoch, first, ok := segment.ParseName(i.Name); ok && first == d.first && epoch <= most {
-			name = i.Name
-		}
-		return nil
-	})
-	if err == nil && name == "" {
-		err = fmt.Errorf("the segment of entry %d: %w", d.first, engine.ErrNotExist)
-	}
-	return name, err
-}
-
-// goesOn says whether the first batch of the file behind goes on from edge: its signed root then covers the copy's entries. A file that can't be read says nothing.
-func (l *Ledger) goesOn(ctx context.Context, next string, edge tree.Frontier) error {
-	if next == "" {
-		return nil
-	}
-	f, err := l.opt.Engine.Open(ctx, next)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	epoch, first, _ := segment.ParseName(next)
-	before := edge
-	s := segment.NewScanner(f, f.Size(), first, l.opt.Keys.Sealer)
-	if _, _, err := l.follow(s, epoch, &edge, 0, nil); err != nil && edge != before { // it holds a batch, and that goes on from other entries
-		return fmt.Errorf("the entries behind it do not go on from it: %w: %w", err, heal.ErrUnproven)
-	}
-	return nil
 }

@@ -101,9 +101,6 @@ func TestHealSegmentFlips(t *testing.T) {
 	for _, name := range h.names {
 		good := readAll(t, h.good, name)
 		for i := 0; i < len(good); i += stride {
-			if i == 8 || i == 9 {
-				continue // a newer version is no damage: TestForeignSegment
-			}
 			bad := bytes.Clone(good)
 			bad[i] ^= 0x04
 			what := fmt.Sprintf("byte %d of %s", i, name)
@@ -168,7 +165,8 @@ func TestHealFromTheRightCopy(t *testing.T) {
 	other := newHealable(t, 100) // the same keys sign another history
 	for i, name := range h.names {
 		bad := bytes.Clone(readAll(t, h.good, name))
-		bad[len(bad)-40] ^= 1 // the footer
+		bad[len(bad)-40] ^= 1                               // the footer,
+		bad[frame.HeaderSize+frame.FrameHeaderSize+14] ^= 1 // and the first leaf: without it the batches that are whole make no segment
 		damaged := copyMem(t, h.good, all, func(string, []byte) []byte { return bytes.Clone(bad) })
 		renamed := copyMem(t, h.good, all, func(string, []byte) []byte { return readAll(t, h.good, h.names[(i+1)%len(h.names)]) })
 		forked := copyMem(t, h.good, all, func(n string, b []byte) []byte {

@@ -154,6 +154,7 @@ type Ledger struct {
 	failure atomic.Pointer[error]
 	ended   atomic.Pointer[SupersededError]
 	turns   heal.Turns
+	spoilt  atomic.Uint64 // first entry + 1 of a segment that grows and is damaged: it is to be sealed
 	closing sync.Once
 	closed  error
 
@@ -184,6 +185,7 @@ type faults struct {
 	retryFsync          bool // an fsync that failed is tried again
 	reuseFileID         bool // recovery writes under the file key of the tail
 	removeFirst         bool // recovery removes the tails before their copy is published
+	unsignedPieces      bool // a segment is made again of batches that nobody signed
 	replaceUnproven     bool // a copy replaces a segment whatever it is by then
 	skipSeen            bool // Open doesn't ask what others have seen
 	skipParent          bool // the handover of an epoch isn't checked

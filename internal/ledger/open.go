@@ -43,7 +43,7 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 	} else {
 		err = l.compare(ctx)
 	}
-	if errors.Is(err, ErrBehind) && len(l.copies()) > 0 && l.healAtOpen(ctx, &damagedSegment{"", l.head.size, err}) == nil {
+	if errors.Is(err, ErrBehind) && len(l.copies()) > 0 && l.healAtOpen(ctx, &damagedSegment{first: l.head.size, err: err}) == nil {
 		return Open(ctx, opt) // with more than before
 	}
 	if err != nil {
@@ -202,10 +202,10 @@ func (l *Ledger) loadLink(ctx context.Context, k Link, groups *tree.Frontier) er
 		return segmentError(k.Name, err)
 	}
 	if h.StoreID != l.opt.Keys.StoreID || h.Epoch != k.Epoch || h.First != k.First {
-		return &damagedSegment{k.Name, k.First, fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", k.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)}
+		return &damagedSegment{name: k.Name, first: k.First, err: fmt.Errorf("segment %s is of store %x, epoch %d, entry %d: it was put here from elsewhere: %w", k.Name, h.StoreID, h.Epoch, h.First, frame.ErrCorrupt)}
 	}
 	if k.First != l.head.size {
-		return &damagedSegment{"", l.head.size, fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(k.First)-1, frame.ErrCorrupt)}
+		return &damagedSegment{first: l.head.size, err: fmt.Errorf("entries %d to %d are missing: copy their segments back from a backup: %w", l.head.size, int64(k.First)-1, frame.ErrCorrupt)}
 	}
 	p, err := l.prove(k.Epoch, f, *groups)
 	if err == nil && f.Commit.Size > k.Limit {
@@ -224,9 +224,9 @@ func (l *Ledger) loadLink(ctx context.Context, k Link, groups *tree.Frontier) er
 func segmentError(name string, err error) error {
 	_, first, _ := segment.ParseName(name)
 	if errors.Is(err, frame.ErrCorrupt) {
-		return &damagedSegment{name, first, fmt.Errorf("segment %s is damaged, copy it back from a backup: %w", name, err)}
+		return &damagedSegment{name: name, first: first, err: fmt.Errorf("segment %s is damaged, copy it back from a backup: %w", name, err)}
 	}
-	return &damagedSegment{name, first, fmt.Errorf("segment %s: %w", name, err)}
+	return &damagedSegment{name: name, first: first, err: fmt.Errorf("segment %s: %w", name, err)}
 }
 
 func (l *Ledger) readFooter(ctx context.Context, name string) (frame.Header, *segment.Footer, error) {

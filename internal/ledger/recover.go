@@ -38,6 +38,7 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 		return err
 	}
 	r := recovery{l: l}
+	frontier, groups := l.seq.frontier, len(l.groups)
 	var held []engine.Tail // what they hold is of the ledger, or of nothing
 	for _, t := range tails {
 		goes := true
@@ -55,8 +56,9 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 		}
 	}
 	if size := l.seq.frontier.Size(); r.saw > size {
-		return errors.Join(fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w",
-			size, r.why, r.saw, frame.ErrCorrupt), r.close())
+		l.seq.frontier, l.groups = frontier, l.groups[:groups] // a copy goes on from the sealed segments
+		err := fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w", size, r.why, r.saw, frame.ErrCorrupt)
+		return errors.Join(&damagedSegment{first: l.head.size, err: err, least: r.saw}, r.close())
 	}
 	if l.faults.removeFirst {
 		if err := removeTails(ctx, app, held); err != nil {
@@ -209,7 +211,7 @@ func (r *recovery) batch(b checkedBatch) error {
 		return nil
 	}
 	if c.First != size {
-		return &damagedSegment{"", size, fmt.Errorf("it goes on at entry %d where %d is missing: %w", c.First, size, frame.ErrCorrupt)}
+		return &damagedSegment{first: size, err: fmt.Errorf("it goes on at entry %d where %d is missing: %w", c.First, size, frame.ErrCorrupt)}
 	}
 	if last := max(l.head.commit.Time, r.last.Time); size > 0 && b.firstTime < last {
 		return fmt.Errorf("entry %d is older than the one before: %w", size, frame.ErrCorrupt)

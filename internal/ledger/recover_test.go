@@ -76,7 +76,7 @@ func TestDamagedTail(t *testing.T) {
 			t.Fatalf("flip of byte %d: the ledger is gone without a word", i)
 		}
 		if err != nil {
-			if !errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, frame.ErrVersion) {
+			if !errors.Is(err, frame.ErrCorrupt) || errors.Is(err, frame.ErrVersion) {
 				t.Fatalf("flip of byte %d: %v", i, err)
 			}
 			if left, err := testEngine(t, fs).Tails(ctx); err != nil || len(left) == 0 {

@@ -84,10 +84,13 @@ func (s *sequencer) rotate(l *Ledger) error {
 		s.rotateAt = size + uint64(max(1, (full-bytes)/each))
 		s.next = l.begin(s.rotateAt)
 	}
-	if s.rotateAt > size && bytes >= full+full/4 {
-		// Entries have become much longer than those from which the place was reckoned. The segment ends here; the next one has the wrong
+	spoilt := l.spoilt.Load() == s.active.First()+1 && size > s.active.First() && s.rotateAt != size
+	if spoilt || s.rotateAt > size && bytes >= full+full/4 {
+		// It is damaged. Or entries have become much longer than those from which the place was reckoned. The segment ends here; the next one has the wrong
 		// name for that, and another is made while a put waits.
-		l.discard(s.next)
+		if s.next != nil {
+			l.discard(s.next)
+		}
 		s.next, s.rotateAt = nil, size
 	}
 	if s.rotateAt > 0 && size == s.rotateAt {
@@ -145,7 +148,11 @@ func (l *Ledger) seal(s sealing) error {
 	}
 	l.mu.Lock()
 	s.file.sealed = true
+	over := s.file.over
 	l.mu.Unlock()
+	if over != nil {
+		_ = l.healLaid(s.file, s.w.View().Over(over)) // else it is sealed with the damage, which whoever reads it next, or the scrub, has healed
+	}
 	l.hide(s.file)
 	if err := s.w.Close(); err != nil {
 		return fmt.Errorf("couldn't close segment %s: %w", s.file.name, err)

@@ -288,7 +288,15 @@ func TestGolden(t *testing.T) {
 
 func TestUnknownVersionIsNotCorruption(t *testing.T) {
 	f, _, p := write(t, 1, nil, 100)
+	rotten := f.b[9]
 	f.b[9]++
+	if _, err := ReadHeader(f, Short(testHeader().FileID)); !errors.Is(err, frame.ErrCorrupt) || errors.Is(err, frame.ErrVersion) {
+		t.Fatalf("a version that rotted: %v", err)
+	}
+	f.b[9] = rotten
+	h := testHeader()
+	h.Magic, h.Version = frame.MagicPack, frame.Version+1
+	copy(f.b, h.Append(nil))
 	if _, err := ReadHeader(f, Short(testHeader().FileID)); !errors.Is(err, frame.ErrVersion) || errors.Is(err, frame.ErrCorrupt) {
 		t.Fatalf("a newer pack: %v", err)
 	}
@@ -391,6 +399,14 @@ func TestSalvageFindsWhatLiesBehindABadSpot(t *testing.T) {
 			if len(got) != len(sizes)-1 {
 				t.Fatalf("chunk %d bad at %d: %d of %d others found", bad, at, len(got), len(sizes)-1)
 			}
+		}
+		// Zeros where a frame should begin are not the end while something lies behind them.
+		tail := bytes.Clone(f.b)
+		clear(tail[chunks[bad].Offset:][:chunks[bad].Length])
+		got := 0
+		lost, err := Salvage(bytes.NewReader(tail), int64(len(tail)), func(Scanned) error { got++; return nil })
+		if err != nil || got != len(sizes)-1 || (lost == 0) != (bad == len(sizes)-1) {
+			t.Fatalf("chunk %d zeroed: %d of %d others found, %d bytes lost, %v", bad, got, len(sizes)-1, lost, err)
 		}
 	}
 }

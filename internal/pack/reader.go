@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -102,24 +103,52 @@ func Scan(r io.ReaderAt, size int64, fn func(Scanned) error) (end int64, sealed 
 }
 
 // Salvage is Scan for a file that was never sealed. Where it meets no frame it looks for the next one, byte by byte, until what
-// is left is room that was never written: what was durable behind a spot that went bad is found all the same. It returns how
+// is left is room that was never written, zeros to the end: what was durable behind a spot that went bad is found all the same. It returns how
 // many bytes it passed over; fn's error; or an I/O error.
 func Salvage(r io.ReaderAt, size int64, fn func(Scanned) error) (lost int64, err error) {
 	s := &scanner{window: window{r: r, size: size}, off: frame.HeaderSize, fn: fn}
 	for {
 		sealed, why := s.run()
+		from := s.off
 		switch {
-		case sealed || errors.Is(why, frame.ErrEnd):
+		case sealed:
 			return lost, nil
+		case errors.Is(why, frame.ErrEnd) && !s.failed:
+			more, err := s.skipZeros()
+			if err != nil || !more {
+				return lost, err
+			}
 		case s.failed, !errors.Is(why, frame.ErrTorn) && !errors.Is(why, frame.ErrCorrupt):
 			return lost, why
 		}
-		found, passed, err := s.seek()
+		found, err := s.seek()
 		if err != nil || !found {
-			return lost, err
+			return lost + s.size - from, err
 		}
-		lost += passed
+		lost += s.off - from
 	}
+}
+
+var zeros [256 << 10]byte
+
+// skipZeros moves s over zeros, to where a frame may begin; false if there is nothing behind them.
+func (s *scanner) skipZeros() (more bool, err error) {
+	for off := s.off; off < s.size; {
+		n := int(min(int64(len(zeros)), s.size-off))
+		b, err := s.bytes(off, n)
+		if err != nil {
+			return false, err
+		}
+		if !bytes.Equal(b, zeros[:n]) {
+			for b[0] == 0 {
+				b, off = b[1:], off+1
+			}
+			s.off = max(s.off, off-frame.FrameHeaderSize) // a frame's header may begin with zeros
+			return true, nil
+		}
+		off += int64(n)
+	}
+	return false, nil
 }
 
 // scanner goes from frame to frame.
@@ -185,12 +214,11 @@ const seekFrames = 1 << 16
 
 // seek moves s to the next frame behind s.off. A CRC alone would find one by chance in 2^32 places; together with length,
 // kind and number it does not, and the chunk's seal has the last word.
-func (s *scanner) seek() (found bool, passed int64, err error) {
-	from := s.off
-	for off := from + 1; off+frame.FrameHeaderSize <= s.size; off++ {
+func (s *scanner) seek() (found bool, err error) {
+	for off := s.off + 1; off+frame.FrameHeaderSize <= s.size; off++ {
 		h, err := s.bytes(off, frame.FrameHeaderSize)
 		if err != nil {
-			return false, 0, err
+			return false, err
 		}
 		number := binary.BigEndian.Uint32(h[8:])
 		if h[4] < byte(frame.KindChunk) || h[6] != 0 || h[7] != 0 || number < s.number || number-s.number > seekFrames {
@@ -202,14 +230,14 @@ func (s *scanner) seek() (found bool, passed int64, err error) {
 		}
 		b, err := s.bytes(off, n)
 		if err != nil {
-			return false, 0, err
+			return false, err
 		}
 		if _, _, err := frame.Parse(b); err == nil {
 			s.off, s.number = off, number
-			return true, off - from, nil
+			return true, nil
 		}
 	}
-	return false, 0, nil
+	return false, nil
 }
 
 func zero(b []byte) bool {

@@ -149,11 +149,16 @@ func openPrimary(eng engine.Appender, keys *keyring.Keyring) (*primary, error) {
 }
 
 func openPrimarySized(eng engine.Appender, keys *keyring.Keyring, segmentBytes, packBytes int64) (_ *primary, err error) {
+	return openPrimaryBeside(eng, keys, segmentBytes, packBytes, nil)
+}
+
+// openPrimaryBeside opens a store that knows copies of itself.
+func openPrimaryBeside(eng engine.Appender, keys *keyring.Keyring, segmentBytes, packBytes int64, copies func() []engine.Copy) (_ *primary, err error) {
 	p := &primary{eng: eng, keys: keys, clock: newClock(), seals: new(sealed), segmentBytes: segmentBytes, packBytes: packBytes}
 	if err := p.saveKeys(); err != nil {
 		return nil, err
 	}
-	opt := ledger.Options{Engine: eng, Keys: keys, Clock: p.clock, SegmentBytes: p.segmentBytes, PublishEvery: time.Hour}
+	opt := ledger.Options{Engine: eng, Keys: keys, Clock: p.clock, SegmentBytes: p.segmentBytes, PublishEvery: time.Hour, Copies: copies}
 	p.led, err = ledger.Open(ctx, opt)
 	if errors.Is(err, ledger.ErrNone) {
 		init := ledger.Draft{Type: entry.StoreInit, Private: entry.Private{Actor: "local", Data: map[string]string{"store": fmt.Sprintf("%x", keys.StoreID)}}}
@@ -163,7 +168,7 @@ func openPrimarySized(eng engine.Appender, keys *keyring.Keyring, segmentBytes, 
 		return nil, err
 	}
 	p.body, err = body.Open(ctx, body.Options{Engine: eng, Keys: bodyKeys{keys}, Places: newPlaces(), StoreID: keys.StoreID, Epoch: keys.Epoch,
-		PackBytes: p.packBytes, Sealed: p.seals.add})
+		PackBytes: p.packBytes, Sealed: p.seals.add, Seal: p.sealOf, Copies: copies})
 	if err != nil {
 		return nil, errors.Join(err, p.led.Close())
 	}
@@ -178,6 +183,30 @@ func (p *primary) saveKeys() error {
 		return nil
 	}
 	return err
+}
+
+// sealOf is what the entry of a pack says, or will say.
+func (p *primary) sealOf(ctx context.Context, name string) (entry.Pack, bool, error) {
+	p.seals.mu.Lock()
+	for _, k := range p.seals.queue {
+		if k.Name == name {
+			p.seals.mu.Unlock()
+			return k, true, nil
+		}
+	}
+	p.seals.mu.Unlock()
+	return p.sealedEntry(ctx, name)
+}
+
+// heal heals a file as the store does.
+func (p *primary) heal(ctx context.Context, name string, why error) error {
+	if strings.HasPrefix(name, engine.Segments) {
+		return p.led.Heal(ctx, name, why)
+	}
+	if err := p.body.Heal(ctx, name, why); !errors.Is(err, body.ErrSound) {
+		return err
+	}
+	return nil
 }
 
 func mustPrimary(t testing.TB, eng engine.Appender, keys *keyring.Keyring) *primary {

@@ -53,6 +53,8 @@ type Origin struct {
 	Body   *body.Store
 	Keys   *keyring.Keyring
 	Format string // content of meta/store.format
+	// Heal, if set, heals a file that is damaged here (packs, sealed segments): nil, if it is whole now.
+	Heal func(ctx context.Context, name string, why error) error
 	// Sealed returns what the pack.seal entry of a pack says; false if there is none yet.
 	Sealed func(ctx context.Context, name string) (entry.Pack, bool, error)
 }
@@ -89,6 +91,7 @@ type faults struct {
 	segmentsFirst bool // segments go before packs
 	noDigest      bool // a pack is copied without a look at its SHA-256
 	removeFirst   bool // a tail is removed before its successor is there
+	dropOldTails  bool // tails of an earlier session go whether or not their chunks are here
 }
 
 // Check compares a target with the ledger, as a shipper does first, and writes nothing. Its errors: those for which Refused is true, and the engine's.

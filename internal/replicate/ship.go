@@ -52,8 +52,7 @@ func (s *session) ship(ctx context.Context, m mark) error {
 		return err
 	}
 	s.begun = true
-	s.junk = append(s.junk, s.old...)
-	s.old = nil
+	s.supersedeOld(ctx)
 	s.sweep(ctx)
 	return nil
 }
@@ -166,8 +165,17 @@ type sourceError struct{ error }
 
 func (e sourceError) Unwrap() error { return e.error }
 
-// copyPack copies a sealed pack, and proves it while it is copied.
+// copyPack copies a sealed pack. One that is damaged here is healed first, perhaps from what this very target has of it.
 func (s *session) copyPack(ctx context.Context, short pack.Name16) (int64, error) {
+	size, err := s.copyOnce(ctx, short)
+	if errors.As(err, new(sourceError)) && s.o.Heal != nil && s.o.Heal(ctx, pack.Name(short), err) == nil {
+		size, err = s.copyOnce(ctx, short)
+	}
+	return size, err
+}
+
+// copyOnce copies a sealed pack, and proves it while it is copied.
+func (s *session) copyOnce(ctx context.Context, short pack.Name16) (int64, error) {
 	name := pack.Name(short)
 	want, ok := s.o.Body.SealedInfo(short)
 	if !ok {
@@ -232,24 +240,19 @@ func (s *session) shipSegment(ctx context.Context, f ledger.SegmentInfo) error {
 		s.at = max(s.at, f.End)
 		return nil
 	}
-	file, err := s.o.Engine.Open(ctx, f.Name)
-	if err != nil {
-		return fmt.Errorf("couldn't ship %s: %w", f.Name, err)
+	b, err := s.readSegment(ctx, f.Name)
+	if err != nil && s.o.Heal != nil && ctx.Err() == nil && s.o.Heal(ctx, f.Name, err) == nil {
+		b, err = s.readSegment(ctx, f.Name)
 	}
-	defer file.Close()
-	b := make([]byte, file.Size()) // what is checked is what is shipped
-	if _, err := newReader(ctx, file, file.Size(), nil, nil, nil).ReadFull(b); err != nil {
-		return fmt.Errorf("couldn't ship %s: %w", f.Name, err)
+	if err != nil {
+		return err
 	}
 	whole := bytesFile{b}
-	if _, err := s.o.Ledger.CheckSegment(ctx, f.Name, whole, whole.Size()); err != nil {
-		return fmt.Errorf("couldn't ship: %w", err)
-	}
 	s.removeEarly(s.within(f))
 	if err := s.copyFile(ctx, f.Name, whole, nil); err != nil {
 		return err
 	}
-	s.have[f.Name], s.at = file.Size(), max(s.at, f.End)
+	s.have[f.Name], s.at = whole.Size(), max(s.at, f.End)
 	s.junk = append(s.junk, s.within(f)...)
 	var rest []tailSeg
 	for _, t := range s.tails {
@@ -259,6 +262,23 @@ func (s *session) shipSegment(ctx context.Context, f ledger.SegmentInfo) error {
 	}
 	s.tails = rest
 	return nil
+}
+
+// readSegment reads a sealed segment, and checks it: what is checked is what is shipped.
+func (s *session) readSegment(ctx context.Context, name string) ([]byte, error) {
+	file, err := s.o.Engine.Open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't ship %s: %w", name, err)
+	}
+	defer file.Close()
+	b := make([]byte, file.Size())
+	if _, err := newReader(ctx, file, file.Size(), nil, nil, nil).ReadFull(b); err != nil {
+		return nil, fmt.Errorf("couldn't ship %s: %w", name, err)
+	}
+	if _, err := s.o.Ledger.CheckSegment(ctx, name, bytesFile{b}, int64(len(b))); err != nil {
+		return nil, fmt.Errorf("couldn't ship: %w", err)
+	}
+	return b, nil
 }
 
 // within names the tails whose entries a sealed segment holds.

@@ -244,6 +244,16 @@ func (s *Source) holder(ctx context.Context, epoch uint32, first, end uint64) (s
 	return sealed.name, nil
 }
 
+// Pieces names the tail packs that hold chunks of a pack, as they are named here.
+func (s *Source) Pieces(of string) (names []string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, i := range s.tails[of] {
+		names = append(names, i.Name)
+	}
+	return names
+}
+
 // List implements engine.Engine.
 func (s *Source) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
 	if err := engine.CheckPrefix(prefix); err != nil {

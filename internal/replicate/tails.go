@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,31 +45,16 @@ type packPart struct {
 	tier     int
 }
 
-// memory is an engine whose one growing file is in memory, so that what writes segments and packs every day writes tails as well.
-type memory struct {
-	engine.Appender // nil: nothing else is asked of it
-	buf             bytes.Buffer
-}
-
-func (m *memory) Append(context.Context, string, engine.AppendOptions) (engine.Growing, error) {
-	return m, nil
-}
-
-func (m *memory) Align() int                  { return 1 }
-func (m *memory) Write(p []byte) (int, error) { return m.buf.Write(p) }
-func (m *memory) Sync() error                 { return nil }
-func (m *memory) Publish() error              { return nil }
-func (m *memory) Close() error                { return nil }
-func (m *memory) ReadAt(p []byte, off int64) (int, error) {
-	return bytes.NewReader(m.buf.Bytes()).ReadAt(p, off)
-}
-
 // shipTailPacks makes tails of what grows: durable chunks that the target has in no file.
 func (s *session) shipTailPacks(ctx context.Context, growing []body.Growth) error {
 	for _, g := range growing {
 		err := s.shipTailPack(ctx, g)
-		if errors.Is(err, body.ErrNotGrowing) {
+		switch {
+		case errors.Is(err, body.ErrNotGrowing):
 			err = s.shipPack(ctx, g.Name) // sealed meanwhile: the whole file instead
+		case errors.As(err, new(*body.DamagedError)):
+			s.lacking[pack.Name(g.Name)] = err // damaged before it was shipped: it is about to be sealed, and holds up nothing else
+			err = nil
 		}
 		if err != nil {
 			return err
@@ -102,7 +86,7 @@ func (s *session) makeTailPack(ctx context.Context, of pack.Name16, from, to, ti
 	if err != nil {
 		return packPart{}, err
 	}
-	var m memory
+	var m engine.Memory
 	w := pack.NewWriter(&m, frame.Header{KeyID: key.ID, FileID: id, Epoch: s.o.Keys.Epoch, StoreID: s.o.Keys.StoreID}, sealer)
 	err = s.o.Body.GrowingChunks(ctx, of, from, to, func(id *entry.ID, flags uint8, data []byte) error {
 		_, err := w.Append(id, flags, data, tailBytes)
@@ -115,8 +99,8 @@ func (s *session) makeTailPack(ctx context.Context, of pack.Name16, from, to, ti
 	if _, _, err := w.Seal(); err != nil {
 		return packPart{}, err
 	}
-	p.bytes = int64(m.buf.Len())
-	return p, s.create(ctx, p.name, m.buf.Bytes())
+	p.bytes = int64(len(m.Bytes()))
+	return p, s.create(ctx, p.name, m.Bytes())
 }
 
 // mergePacks merges the newest tails of a pack where fanIn of one tier have come together. The chunks are read from the pack itself.
@@ -185,12 +169,12 @@ func (s *session) shipTailSegment(ctx context.Context, to uint64) error {
 }
 
 func (s *session) makeTailSegment(ctx context.Context, from, to uint64) error {
-	var m memory
-	if err := s.o.Ledger.WriteSegment(ctx, &m, from, to); err != nil {
+	b, err := s.o.Ledger.SegmentBytes(ctx, from, to)
+	if err != nil {
 		return err
 	}
 	name := tailSegment(s.o.Keys.Epoch, from, to)
-	err := s.create(ctx, name, m.buf.Bytes())
+	err = s.create(ctx, name, b)
 	if !errors.Is(err, engine.ErrExist) {
 		return err
 	}

@@ -286,7 +286,7 @@ func TestDamagedTail(t *testing.T) {
 		s := NewScanner(bytes.NewReader(bad), int64(len(bad)), 5, testKeys)
 		size, err := scanAll(s)
 		if err != nil {
-			if !errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, frame.ErrVersion) {
+			if !errors.Is(err, frame.ErrCorrupt) || errors.Is(err, frame.ErrVersion) {
 				t.Fatalf("flip of byte %d: %v", i, err)
 			}
 			continue

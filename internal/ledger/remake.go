@@ -1,0 +1,343 @@
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/heal"
+	"stele/internal/segment"
+	"stele/tree"
+)
+
+// Remaking. A target can have a segment in pieces only: its tails, which were shipped while it grew. Its batches then come from whatever files of the copy hold them, each checked like one of a
+// tail that is recovered and by its own signature, and make a segment of the same name and the same entries, under a file id of its own. A segment that still grows is not touched: what a copy
+// has of it is laid over the damaged bytes in memory, it takes no more entries, and is healed once it is sealed.
+
+// eachBatch calls fn for the batches of an epoch from entry from on, as far as a copy has them without a gap. A file that begins before from is entered where from begins a batch.
+func (l *Ledger) eachBatch(ctx context.Context, e engine.Engine, epoch uint32, from uint64, fn func(segment.Batch) error) error {
+	type piece struct {
+		name  string
+		first uint64
+	}
+	var pieces []piece
+	err := e.List(ctx, engine.Segments, func(i engine.Info) error {
+		if ep, first, ok := segment.ParseName(i.Name); ok && ep == epoch {
+			pieces = append(pieces, piece{i.Name, first})
+		}
+		return nil
+	})
+	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.first, b.first) })
+	begin, _ := slices.BinarySearchFunc(pieces, from+1, func(p piece, at uint64) int { return cmp.Compare(p.first, at) })
+	if begin == 0 && err == nil {
+		err = fmt.Errorf("the entries from %d on: %w", from, engine.ErrNotExist)
+	}
+	at := from
+	for i := begin - 1; err == nil && i < len(pieces) && pieces[i].first <= at; i++ {
+		if at, err = l.batchesOf(ctx, e, pieces[i].name, at, fn); err != nil {
+			err = fmt.Errorf("%s: %w", pieces[i].name, err)
+		}
+	}
+	return err
+}
+
+// errEnough ends eachBatch.
+var errEnough = errors.New("that was the last one")
+
+// batchesOf does the part of eachBatch that one file holds, and returns where that ends.
+func (l *Ledger) batchesOf(ctx context.Context, e engine.Engine, name string, at uint64, fn func(segment.Batch) error) (uint64, error) {
+	f, err := e.Open(ctx, name)
+	if err != nil {
+		return at, err
+	}
+	defer f.Close()
+	if f.Size() > maxSegmentBytes {
+		return at, fmt.Errorf("%d bytes are too many for a segment: %w", f.Size(), frame.ErrCorrupt)
+	}
+	epoch, first, _ := segment.ParseName(name)
+	s := segment.NewScanner(f, f.Size(), first, l.opt.Keys.Sealer)
+	for {
+		b, err := s.Next()
+		if err == io.EOF {
+			return at, nil // if it is damaged here the next file does not go on
+		}
+		switch {
+		case err != nil:
+		case s.Header.StoreID != l.opt.Keys.StoreID || s.Header.Epoch != epoch:
+			err = fmt.Errorf("it is of store %x, epoch %d: %w", s.Header.StoreID, s.Header.Epoch, frame.ErrCorrupt)
+		case b.Commit.Size <= at:
+			continue
+		case b.Commit.First != at:
+			err = fmt.Errorf("no batch begins at entry %d: %w", at, heal.ErrUnproven)
+		default:
+			err = fn(b)
+		}
+		if err != nil {
+			return at, err
+		}
+		at = b.Commit.Size
+	}
+}
+
+// remade is a segment that was made again.
+type remade struct {
+	w   *segment.Writer
+	mem engine.Memory
+	c   *checker
+}
+
+// remake writes the batches that each yields, from entry first up to to at most, as a segment of that file id in memory. Each is checked: private parts, leaves, root, signature.
+func (l *Ledger) remake(ctx context.Context, epoch uint32, first, to uint64, key uint32, id frame.FileID, each func(func(segment.Batch) error) error) (*remade, error) {
+	r := &remade{}
+	var err error
+	if r.c, err = l.check(ctx, first); err != nil {
+		return nil, err
+	}
+	sealer, err := l.opt.Keys.Sealer(key, id)
+	if err != nil {
+		return nil, err
+	}
+	if r.w, err = segment.Create(ctx, &r.mem, segment.Options{StoreID: l.opt.Keys.StoreID, KeyID: key, Epoch: epoch, First: first, FileID: id, Sealer: sealer}); err != nil {
+		return nil, err
+	}
+	err = each(func(b segment.Batch) error {
+		if b.Commit.Size > to {
+			return errEnough
+		}
+		if err := r.c.batch(b); err != nil {
+			return err
+		}
+		if _, err := l.verify(epoch, b.Commit); err != nil && !l.faults.unsignedPieces {
+			return err
+		}
+		return r.w.Append(b, r.c.firstTime)
+	})
+	if err != nil && !errors.Is(err, errEnough) && r.w.Next() == first {
+		return nil, err
+	}
+	if r.w.Next() == first {
+		return nil, fmt.Errorf("the entries from %d on: %w", first, engine.ErrNotExist)
+	}
+	return r, l.sameGroups(ctx, first, r.c)
+}
+
+// sameGroups says whether what was checked is of this ledger: the hashes of whole groups, and the root at the end as far as it can be had without the entries that are being healed.
+func (l *Ledger) sameGroups(ctx context.Context, first uint64, c *checker) error {
+	l.mu.RLock()
+	known := l.groups[min(first/tree.GroupSize, uint64(len(l.groups))):]
+	same := slices.Equal(c.groups[:min(len(c.groups), len(known))], known[:min(len(c.groups), len(known))])
+	within := c.last.Size <= l.head.size
+	l.mu.RUnlock()
+	if same && within {
+		root, err := l.Root(context.WithValue(ctx, raw{}, true), c.last.Size)
+		same = err != nil || root == c.last.Root
+	}
+	if !same {
+		return fmt.Errorf("the entries up to %d are not this ledger's: %w", c.last.Size, heal.ErrUnproven)
+	}
+	return nil
+}
+
+// seal makes the remade segment a sealed one.
+func (r *remade) seal() (file engine.File, p proof, err error) {
+	if err := sealWriter(r.w, &r.c.frontier, r.c.groups); err != nil {
+		return nil, p, err
+	}
+	b := r.mem.Bytes()
+	p = proof{sum: sha256.Sum256(b), sizeBytes: int64(len(b)), edge: r.c.frontier, marked: r.c.frontier}
+	return engine.NewBytesFile(b), p, nil
+}
+
+// healFromPieces replaces a sealed segment by one that is made again of the files in which copies have its entries.
+func (l *Ledger) healFromPieces(ctx context.Context, f *file, why error) error {
+	if f.limit > 0 {
+		return errors.New("a later epoch goes another way in it")
+	}
+	epoch, first, _ := segment.ParseName(f.name)
+	var errs []error
+	for _, c := range l.copies() {
+		r, err := l.remake(ctx, epoch, first, f.end, l.opt.Keys.Current().ID, frame.NewFileID(), func(fn func(segment.Batch) error) error {
+			return l.eachBatch(ctx, c.Engine, epoch, first, fn)
+		})
+		if err == nil {
+			err = l.settleRemade(ctx, f, c.Name, r, why)
+		}
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s, made again of its files: %w", c.Name, err))
+	}
+	return heal.Joined(errs)
+}
+
+// settleRemade puts a remade segment in the place of f, or reads from it from now on where nothing can be written.
+func (l *Ledger) settleRemade(ctx context.Context, f *file, from string, r *remade, why error) error {
+	b, p, err := r.seal()
+	if err == nil {
+		err = l.fits(ctx, f, p)
+	}
+	if err != nil {
+		return err
+	}
+	return l.settle(ctx, f, engine.Copy{Name: from, Engine: single{name: f.name, file: b}}, p, why)
+}
+
+// single is an engine of one file in memory.
+type single struct {
+	engine.Engine // nil
+	name          string
+	file          engine.File
+}
+
+// Open implements engine.Engine.
+func (s single) Open(_ context.Context, name string) (engine.File, error) {
+	if name != s.name {
+		return nil, engine.ErrNotExist
+	}
+	return s.file, nil
+}
+
+// lay lays what a copy has of a segment that grows over what is damaged here.
+func (l *Ledger) lay(ctx context.Context, f *file) error {
+	return l.turns.Do(ctx, f.name+", which grows", func() error {
+		l.mu.RLock()
+		v, end, had := f.view, f.end, len(f.over)
+		l.mu.RUnlock()
+		if v == nil {
+			return ErrClosed
+		}
+		var errs []error
+		for _, c := range l.copies() {
+			r, err := l.remake(ctx, v.Header.Epoch, f.first, end, v.Header.KeyID, v.Header.FileID, func(fn func(segment.Batch) error) error {
+				return l.eachBatch(ctx, c.Engine, v.Header.Epoch, f.first, fn)
+			})
+			if err == nil && len(r.mem.Bytes()) <= had {
+				err = fmt.Errorf("holds the entries up to %d: %w", r.w.Next(), heal.ErrUnproven)
+			}
+			if err == nil {
+				l.mu.Lock()
+				f.over = bytes.Clone(r.mem.Bytes())
+				l.mu.Unlock()
+				l.spoilt.Store(f.first + 1)
+				return nil
+			}
+			errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+		}
+		return fmt.Errorf("couldn't read %s from a copy: %w", f.name, heal.Joined(errs))
+	})
+}
+
+// healLaid replaces a segment that was sealed just now, and was damaged while it grew, by what its readers saw.
+func (l *Ledger) healLaid(f *file, v *segment.Reader) error {
+	ctx := context.Background()
+	why := errors.New("it was damaged while it grew")
+	return l.turns.Do(ctx, f.name, func() error {
+		defer l.open.drop(f.name)
+		r, err := l.remake(ctx, v.Header.Epoch, f.first, f.end, l.opt.Keys.Current().ID, frame.NewFileID(), func(fn func(segment.Batch) error) error {
+			return v.Batches(f.first, f.end, fn)
+		})
+		if err == nil {
+			err = l.settleRemade(ctx, f, "what its readers saw", r, why)
+		}
+		return err
+	})
+}
+
+// remakeAtOpen makes the segment at which the ledger could not be opened of the files in which a copy has its entries: up to least at the least, or exactly.
+func (l *Ledger) remakeAtOpen(ctx context.Context, d *damagedSegment, c engine.Copy, next string, least uint64, exact bool) error {
+	epoch, _, _ := segment.ParseName(cmp.Or(d.name, next))
+	if epoch == 0 {
+		epoch = l.opt.Keys.Epoch
+	}
+	published, _ := l.lastPublished()
+	to := ^uint64(0)
+	if exact {
+		to = least
+	}
+	r, err := l.remake(ctx, epoch, d.first, to, l.opt.Keys.Current().ID, frame.NewFileID(), func(fn func(segment.Batch) error) error {
+		return l.eachBatch(ctx, c.Engine, epoch, d.first, func(b segment.Batch) error {
+			if b.Commit.Size == published.Size && b.Commit.Root != published.Root {
+				return fmt.Errorf("at size %d its root is not the one that was published: %w", published.Size, heal.ErrUnproven)
+			}
+			return fn(b)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if size := r.w.Next(); size < least {
+		return fmt.Errorf("holds the entries up to %d, there were %d: %w", size, least, heal.ErrUnproven)
+	}
+	file, p, err := r.seal()
+	if err == nil {
+		err = l.goesOn(ctx, next, p.edge)
+	}
+	if err != nil {
+		return err
+	}
+	name := segment.Name(epoch, d.first)
+	return l.replace(ctx, name, engine.Copy{Name: c.Name, Engine: single{name: name, file: file}}, p, d.err)
+}
+
+// SegmentBytes is WriteSegment into memory. What is damaged here comes from a copy.
+func (l *Ledger) SegmentBytes(ctx context.Context, from, to uint64) ([]byte, error) {
+	f, err := l.find(from)
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	err = l.healing(ctx, f, func() error {
+		var m engine.Memory
+		err := l.WriteSegment(ctx, &m, from, to)
+		b = m.Bytes()
+		return err
+	})
+	return b, err
+}
+
+// nameIn is what a missing segment is called: by the copy that has one which begins there.
+func (l *Ledger) nameIn(ctx context.Context, e engine.Engine, d *damagedSegment, next string) (name string, err error) {
+	if d.name != "" {
+		return d.name, nil
+	}
+	most := l.opt.Keys.Epoch
+	if next != "" {
+		most, _, _ = segment.ParseName(next)
+	}
+	err = e.List(ctx, engine.Segments, func(i engine.Info) error {
+		if epoch, first, ok := segment.ParseName(i.Name); ok && first == d.first && epoch <= most {
+			name = i.Name
+		}
+		return nil
+	})
+	if err == nil && name == "" {
+		err = fmt.Errorf("the segment of entry %d: %w", d.first, engine.ErrNotExist)
+	}
+	return name, err
+}
+
+// goesOn says whether the first batch of the file behind goes on from edge: its signed root then covers the copy's entries. A file that can't be read says nothing.
+func (l *Ledger) goesOn(ctx context.Context, next string, edge tree.Frontier) error {
+	if next == "" {
+		return nil
+	}
+	f, err := l.opt.Engine.Open(ctx, next)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	epoch, first, _ := segment.ParseName(next)
+	before := edge
+	s := segment.NewScanner(f, f.Size(), first, l.opt.Keys.Sealer)
+	if _, _, err := l.follow(s, epoch, &edge, 0, nil); err != nil && edge != before { // it holds a batch, and that goes on from other entries
+		return fmt.Errorf("the entries behind it do not go on from it: %w: %w", err, heal.ErrUnproven)
+	}
+	return nil
+}
