@@ -159,7 +159,7 @@ func (s *Store) fillChange(ctx context.Context, c *Change) error {
 	if err != nil {
 		return translate(err)
 	}
-	c.Time, c.Actor, c.Address, c.Request = e.Time, e.Private.Actor, e.Private.Address, e.Private.Request
+	c.Time, c.Actor, c.Address, c.Request, c.Reason = e.Time, e.Private.Actor, e.Private.Address, e.Private.Request, e.Private.Reason
 	if b := e.Private.Body; b != nil {
 		c.SHA256 = b.SHA256.String()
 	}

@@ -182,6 +182,7 @@ type Change struct {
 	SHA256  string
 	ETag    string
 	Detail  string // what changed, in words, for retention, hold, tags
+	Reason  string // as it was given; empty: none was
 }
 
 // Committed says where a change stands in the ledger.

@@ -20,13 +20,13 @@ const (
 	StoreInit  Type = "store.init"  // the first entry: store id, origin, signer (Data)
 	EpochBegin Type = "epoch.begin" // a new reign: parent checkpoint, reason (Data)
 
-	ObjectPut       Type = "object.put"       // a new version of a key; Upload set: it completes that upload
+	ObjectPut       Type = "object.put"       // a new version of a key; Upload set: it completes that upload; Target set: it puts back the version of that entry
 	ObjectHide      Type = "object.hide"      // Marker: adds a delete marker; else hides version Target (0: the current one of an unversioned bucket)
 	ObjectRetention Type = "object.retention" // Lock.Mode, Lock.Until of version Target are now these
 	ObjectHold      Type = "object.hold"      // Lock.Hold of version Target is now this
 	ObjectTags      Type = "object.tags"      // Tags of version Target are now these
 
-	BucketCreate Type = "bucket.create" // begins an incarnation, numbered by this entry's index
+	BucketCreate Type = "bucket.create" // begins an incarnation, numbered by this entry's index; Target set: to put back what was at that size
 	BucketDelete Type = "bucket.delete"
 	BucketConfig Type = "bucket.config" // setting Name of the bucket is now Value or Doc; neither: removed
 

@@ -27,6 +27,7 @@ type changeDoc struct {
 	SHA256  string `json:"sha256,omitempty"`
 	ETag    string `json:"etag,omitempty"`
 	Detail  string `json:"detail,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 func (c *historyCmd) Run(ctx context.Context, a *app) error {
@@ -45,7 +46,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 	}
 	if a.cli.JSON {
 		for _, h := range changes {
-			if err := a.document(changeDoc{1, h.Entry, h.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), string(h.Type), h.Actor, h.Address, h.Request, h.Version, h.Marker, h.Hidden, h.Size, h.SHA256, h.ETag, h.Detail}); err != nil {
+			if err := a.document(changeDoc{1, h.Entry, h.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), string(h.Type), h.Actor, h.Address, h.Request, h.Version, h.Marker, h.Hidden, h.Size, h.SHA256, h.ETag, h.Detail, h.Reason}); err != nil {
 				return err
 			}
 		}
@@ -76,6 +77,9 @@ func changeText(h *stele.Change) string {
 		if h.Detail != "" {
 			words = append(words, shown(h.Detail))
 		}
+	}
+	if h.Reason != "" {
+		words = append(words, "("+shown(h.Reason)+")")
 	}
 	if h.Hidden {
 		words = append(words, "[hidden]")

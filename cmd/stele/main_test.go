@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"setenv":   cmdSetenv,
 			"sametree": cmdSameTree,
 			"fetch":    cmdFetch,
+			"needs":    cmdNeeds,
 		},
 	})
 }
@@ -87,6 +88,13 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the server is not ready: %v", err)
 		}
 		time.Sleep(10 * time.Millisecond) // polling another process
+	}
+}
+
+// needs PROGRAM: where CI installs it, a program that is missing is an error; elsewhere the script may leave out what needs it.
+func cmdNeeds(ts *testscript.TestScript, neg bool, args []string) {
+	if _, err := exec.LookPath(args[0]); err != nil && os.Getenv("CI") == "true" {
+		ts.Fatalf("%s is missing: %v", args[0], err)
 	}
 }
 

@@ -23,6 +23,7 @@ type restore struct {
 	store admin.Store
 	root  *os.Root
 	p     *progress
+	sync  bool // each file is durable before it gets its name
 }
 
 // maxTarget is the longest symlink target, in bytes.
@@ -85,13 +86,18 @@ func (r *restore) write(ctx context.Context, name string, v *stele.Version, off,
 			return err
 		}
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
 	if at, ok := mtimeOf(v.Meta); ok {
 		if err := r.root.Chtimes(tmp, at, at); err != nil {
 			return err
 		}
+	}
+	if r.sync {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := f.Close(); err != nil {
+		return err
 	}
 	return r.root.Rename(tmp, name)
 }

@@ -12,14 +12,36 @@ import (
 )
 
 type restoreCmd struct {
-	From          string `required:"" placeholder:"URL" help:"The target: dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
-	At            string `placeholder:"WHEN" help:"Go on from this moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size) (all of it)."`
-	SameEpoch     bool   `help:"Go on in the epoch of the old primary, which is gone for good."`
-	AcceptLacking bool   `help:"Finish although packs are missing or damaged on the target."`
+	Part      string `arg:"" optional:"" name:"bucket/key" help:"Put this part of the store back as it was --at a moment: a bucket, or a key and all below it."`
+	At        string `placeholder:"WHEN" help:"The moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size), for a part also a pinned view's name. With --from: go on from there (all of it)."`
+	To        string `placeholder:"BUCKET" help:"Put the part into this bucket; made if it is missing."`
+	ToDir     string `placeholder:"DIR" help:"Write the part as files into this folder."`
+	HideNewer bool   `help:"Hide what is there now and was not then (it is left alone)."`
+	Overwrite bool   `help:"With --to-dir, replace files that differ."`
+	DryRun    bool   `short:"n" help:"Compare and report; change nothing."`
+
+	From          string `placeholder:"URL" help:"Make the folder --data of this target: dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
+	SameEpoch     bool   `help:"With --from, go on in the epoch of the old primary, which is gone for good."`
+	AcceptLacking bool   `help:"With --from, finish although packs are missing or damaged on the target."`
 	Reason        string `placeholder:"TEXT" help:"Why, for the record."`
 }
 
 func (c *restoreCmd) Run(ctx context.Context, a *app) error {
+	switch {
+	case c.Part == "" && c.From == "":
+		return usage{errors.New("restore what? A part of this store, stele restore BUCKET[/KEY] --at WHEN; or a whole folder from a target, stele restore --from URL --data DIR")}
+	case c.Part != "" && c.From != "":
+		return usage{errors.New("a part is put back in the store that is there, --from makes a whole folder: use one of them. `stele serve --from` serves a target at once, and its parts with it")}
+	case c.Part != "":
+		return c.part(ctx, a)
+	case c.To != "" || c.ToDir != "" || c.HideNewer || c.Overwrite || c.DryRun:
+		return usage{errors.New("--to, --to-dir, --hide-newer, --overwrite and --dry-run are for a part, BUCKET[/KEY]: --from makes a whole folder")}
+	}
+	return c.folder(ctx, a)
+}
+
+// folder makes a folder of what a target holds.
+func (c *restoreCmd) folder(ctx context.Context, a *app) error {
 	if a.cli.Server != "" {
 		return usage{errors.New("restore makes a folder, and does not work through --server")}
 	}

@@ -101,7 +101,7 @@ func TestStore(t *testing.T) {
 	}
 	suite := map[string]func(t *testing.T, s admin.Store){
 		"objects": testObjects, "versions": testVersions, "errors": testErrors, "locks": testLocks, "moments": testMoments,
-		"audit": testAudit, "keys": testKeys, "bodies": testBodies, "consistency": testConsistency,
+		"audit": testAudit, "keys": testKeys, "bodies": testBodies, "consistency": testConsistency, "parts": testParts,
 	}
 	for way, open := range ways {
 		for name, test := range suite {

@@ -89,6 +89,8 @@ var methods = map[string]method{
 		return &h, nil
 	}),
 	"DrillTarget": call(changes, serveDrill),
+	"RestorePart": stream(changes, servePart(false)),
+	"ComparePart": stream(reads, servePart(true)),
 	"PromoteFrom": call(changes, func(ctx context.Context, q request, reason string) (stele.Promotion, error) {
 		if q.promote == nil {
 			return stele.Promotion{}, fmt.Errorf("%w: this server holds a primary already", stele.ErrBadState)

@@ -33,6 +33,7 @@ type Store interface {
 	Standbys
 	Targets
 	Drills
+	Parts
 	io.Closer
 }
 

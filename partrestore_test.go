@@ -1,0 +1,304 @@
+package stele
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stele/entry"
+)
+
+// partStore has bucket docs, versioned if so.
+func partStore(t *testing.T, versioned bool) *Store {
+	t.Helper()
+	s := newTestStore(t, Options{})
+	if _, err := s.CreateBucket(ctx, Local(), "docs", false); err != nil {
+		t.Fatal(err)
+	}
+	if versioned {
+		if _, err := s.SetVersioning(ctx, Local(), "docs", Enabled); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func hide(t *testing.T, s *Store, bucket, key string) {
+	t.Helper()
+	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: bucket, Key: key}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// partRow is a key as a restore lists it.
+func partRow(t *testing.T, j *partRestore, inc, size uint64, key string) (partSide, bool) {
+	t.Helper()
+	p := partSide{s: j.s, span: partSpan{prefix: key, exact: true}, inc: inc, size: size, stop: func() error { return nil }}
+	_, ok, err := p.peek()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, ok
+}
+
+// TestRestorePartChangedMeanwhile changes a key between its comparison and the commit: it is compared again, and what was written meanwhile is not taken for what was compared.
+func TestRestorePartChangedMeanwhile(t *testing.T) {
+	tag := func(t *testing.T, s *Store, value string) {
+		t.Helper()
+		if _, err := s.SetTags(ctx, Local(), Place{Bucket: "docs", Key: "k"}, map[string]string{"a": value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		before, meanwhile func(t *testing.T, s *Store)
+		want              PartAction // empty: kept
+	}{
+		"overwritten":        {func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("two")) }, func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("three")) }, PartRestored},
+		"put back by others": {func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("two")) }, func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("one")) }, ""},
+		"appeared":           {func(t *testing.T, s *Store) { hide(t, s, "docs", "k") }, func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("three")) }, PartRestored},
+		"hidden":             {func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("two")) }, func(t *testing.T, s *Store) { hide(t, s, "docs", "k") }, PartRestored},
+		"tagged":             {func(t *testing.T, s *Store) { put(t, s, "docs", "k", []byte("two")) }, func(t *testing.T, s *Store) { tag(t, s, "new") }, PartRestored},
+		"tagged anew":        {func(t *testing.T, s *Store) { tag(t, s, "one") }, func(t *testing.T, s *Store) { tag(t, s, "two") }, PartRestored},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := partStore(t, true)
+			one := put(t, s, "docs", "k", []byte("one"))
+			c.before(t, s)
+			j := &partRestore{PartRestore: PartRestore{By: Local(), Bucket: "docs", To: "docs", At: View{one.Entry + 1}}, s: s, reason: "test"}
+			if err := j.findBuckets(ctx); err != nil {
+				t.Fatal(err)
+			}
+			k := partKey{key: "k", was: true}
+			then, _ := partRow(t, j, j.then.Inc, j.At.Size, "k")
+			k.then = then.rows[0].Current
+			now, is := partRow(t, j, j.inc, 0, "k")
+			if k.is = is; is {
+				k.now = now.rows[0].Current
+			}
+			if v, err := s.Head(ctx, Place{Bucket: "docs", Key: "k"}); err == nil {
+				k.tags = v.Tags
+			}
+			c.meanwhile(t, s)
+			stale := k
+			if err := j.putBack(ctx, &stale); !errors.Is(err, errChanged) {
+				t.Fatalf("with a stale comparison: %v", err)
+			}
+			cur, err := s.Head(ctx, Place{Bucket: "docs", Key: "k"})
+			if err != nil && !errors.Is(err, ErrNoKey) {
+				t.Fatal(err)
+			}
+			if cur.Marker {
+				cur.ID = ""
+			}
+			if err := j.one(ctx, &k); err != nil {
+				t.Fatal(err)
+			}
+			if k.made.Action != c.want || k.kept != (c.want == "") || c.want != "" && k.made.Now != cur.ID {
+				t.Errorf("%+v, kept %v; what was current then was %s", k.made, k.kept, cur.ID)
+			}
+			if got := read(t, s, Place{Bucket: "docs", Key: "k"}); string(got) != "one" {
+				t.Errorf("restored to %q", got)
+			}
+		})
+	}
+}
+
+// TestRestorePartAmongWriters restores while others write: each restored version comes, in the ledger, directly after the version that it was compared with, and nothing that was acknowledged is lost.
+func TestRestorePartAmongWriters(t *testing.T) {
+	s := partStore(t, true)
+	key := func(i int) string { return fmt.Sprintf("k%03d", i%200) }
+	for i := range 200 {
+		put(t, s, "docs", key(i), []byte("then "+key(i)))
+	}
+	at := View{s.Size()}
+	for i := range 200 {
+		put(t, s, "docs", key(i), []byte("between"))
+	}
+	var mu sync.Mutex
+	var acknowledged []Version
+	var writers sync.WaitGroup
+	stop := make(chan struct{})
+	for w := range 4 {
+		writers.Go(func() {
+			for i := w * 50; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				text := fmt.Appendf(nil, "writer %d, %d", w, i)
+				v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "docs", Key: key(i), Body: bytes.NewReader(text), Size: int64(len(text))})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, v)
+				mu.Unlock()
+			}
+		})
+	}
+	var changes []PartChange
+	for range 5 {
+		if _, err := s.RestorePart(ctx, PartRestore{By: Local(), Bucket: "docs", At: at, Change: func(c PartChange) error { changes = append(changes, c); return nil }}); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	writers.Wait()
+	n := 0
+	for _, c := range changes {
+		if c.Action != PartRestored {
+			t.Fatalf("%+v", c)
+		}
+		v, err := s.Head(ctx, Place{Bucket: "docs", Key: c.Key, At: View{c.Entry}})
+		if err != nil || v.ID != c.Now {
+			t.Fatalf("%+v took the place of %s (%v)", c, v.ID, err)
+		}
+		n++
+	}
+	if n < 200 {
+		t.Errorf("only %d keys were restored", n)
+	}
+	for _, v := range acknowledged {
+		if _, err := s.Head(ctx, Place{Bucket: "docs", Key: v.Key, VersionID: v.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRestorePartLocks: a restored version is locked at least as its old one still is, and as the bucket's default says; nothing is shortened.
+func TestRestorePartLocks(t *testing.T) {
+	clock := newTestClock()
+	s := newTestStore(t, Options{Clock: clock})
+	if _, err := s.CreateBucket(ctx, Local(), "held", true); err != nil {
+		t.Fatal(err)
+	}
+	now := clock.Now()
+	locks := map[string]*entry.Lock{
+		"ended":      {Mode: governance, Until: now.Add(time.Hour)},
+		"governance": {Mode: governance, Until: now.AddDate(0, 0, 30)},
+		"compliance": {Mode: compliance, Until: now.AddDate(0, 0, 3)},
+		"hold":       {Hold: true},
+		"none":       nil,
+	}
+	for key, l := range locks {
+		if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "held", Key: key, Body: strings.NewReader(key), Size: int64(len(key)), Lock: l}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := View{s.Size()}
+	for key := range locks {
+		hide(t, s, "held", key)
+	}
+	def := Retention{Mode: governance, Days: 10}
+	if _, err := s.SetObjectLock(ctx, Local(), "held", def); err != nil {
+		t.Fatal(err)
+	}
+	clock.pass(2 * time.Hour)
+	if _, err := s.RestorePart(ctx, PartRestore{By: Local(), Bucket: "held", At: at}); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]entry.Lock{
+		"ended":      {Mode: governance, Until: now.AddDate(0, 0, 10)},
+		"governance": {Mode: governance, Until: now.AddDate(0, 0, 30)},
+		"compliance": {Mode: compliance, Until: now.AddDate(0, 0, 10)},
+		"hold":       {Mode: governance, Until: now.AddDate(0, 0, 10), Hold: true},
+		"none":       {Mode: governance, Until: now.AddDate(0, 0, 10)},
+	} {
+		v, err := s.Head(ctx, Place{Bucket: "held", Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := v.Lock; l.Mode != want.Mode || l.Hold != want.Hold || l.Until.Before(want.Until) || l.Until.After(want.Until.Add(3*time.Hour)) {
+			t.Errorf("%s is locked %+v, want %+v", key, l, want)
+		}
+	}
+
+	// Into a bucket without locks, and into one that is made for it.
+	if _, err := s.CreateBucket(ctx, Local(), "plain", false); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"plain", "fresh"} {
+		r, err := s.RestorePart(ctx, PartRestore{By: Local(), Bucket: "held", Key: "compliance", At: at, To: to})
+		if err != nil || r.Restored.Keys != 1 || r.Made != (to == "fresh") {
+			t.Fatalf("%+v %v", r, err)
+		}
+		v, err := s.Head(ctx, Place{Bucket: to, Key: "compliance"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Lock.Mode; got != map[string]string{"plain": "", "fresh": compliance}[to] {
+			t.Errorf("in %s: %+v", to, v.Lock)
+		}
+	}
+}
+
+// TestRestorePartLostBucket: a bucket that was deleted is made anew, with versioning and default retention of then; a restore that was interrupted in between finishes that; a bucket that somebody made is left as it is.
+func TestRestorePartLostBucket(t *testing.T) {
+	s := newTestStore(t, Options{})
+	must := func(_ Committed, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.CreateBucket(ctx, Local(), "docs", true))
+	must(s.SetObjectLock(ctx, Local(), "docs", Retention{Mode: governance, Days: 3}))
+	must(s.SetSetting(ctx, Local(), "docs", SettingPolicy, "{}"))
+	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "docs", Key: "a", Body: strings.NewReader("bytes"), Size: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := View{s.Size()}
+	by := Local()
+	by.Bypass = true
+	if _, err := s.Hide(ctx, HideRequest{By: by, Bucket: "docs", Key: "a", VersionID: v.ID}); err != nil {
+		t.Fatal(err)
+	}
+	must(s.DeleteBucket(ctx, Local(), "docs"))
+
+	// What an interruption leaves: the bucket, and nothing else.
+	j := &partRestore{PartRestore: PartRestore{By: Local(), Bucket: "docs", To: "docs", At: at}, s: s, reason: "test"}
+	j.then, err = s.bucketRow("docs", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.makeBucket(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Bucket(ctx, "docs", View{}); err != nil || b.Default.Days != 0 {
+		t.Fatalf("%+v %v", b, err)
+	}
+	r, err := s.RestorePart(ctx, PartRestore{By: Local(), Bucket: "docs", At: at})
+	if err != nil || r.Restored != (Tally{1, 5}) {
+		t.Fatalf("%+v %v", r, err)
+	}
+	b, err := s.Bucket(ctx, "docs", View{})
+	if err != nil || !b.ObjectLock || b.Versioning != Enabled || b.Default != (Retention{Mode: governance, Days: 3}) || len(b.Settings) != 0 {
+		t.Fatalf("%+v %v", b, err)
+	}
+	if got, err := s.Head(ctx, Place{Bucket: "docs", Key: "a"}); err != nil || got.Lock.Mode != governance || got.Inc == v.Inc {
+		t.Fatalf("%+v %v", got, err)
+	}
+
+	must(s.CreateBucket(ctx, Local(), "mine", false))
+	if _, err := s.RestorePart(ctx, PartRestore{By: Local(), Bucket: "docs", At: at, To: "mine"}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Bucket(ctx, "mine", View{}); err != nil || b.ObjectLock || b.Versioning != Unversioned {
+		t.Fatalf("a bucket that was there: %+v %v", b, err)
+	}
+	dry, err := s.RestorePart(ctx, PartRestore{By: Local(), Bucket: "docs", At: at, To: "other", DryRun: true})
+	if err != nil || !dry.Made || fmt.Sprint(dry.Left) != "[policy]" || dry.Restored.Keys != 1 {
+		t.Fatalf("%+v %v", dry, err)
+	}
+	h, err := s.History(ctx, "docs", "a")
+	if err != nil || h[0].Reason != fmt.Sprintf("restore as of @%d", at.Size) || h[0].Actor != "local" {
+		t.Fatalf("%+v %v", h, err)
+	}
+}
