@@ -56,6 +56,9 @@ func (d *Dir) Tails(ctx context.Context) ([]engine.Tail, error) {
 			return nil, err
 		}
 		info, err := d.fs.Stat(d.private(private))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // published since it was listed: its sealed name came first
+		}
 		if err != nil {
 			return nil, fmt.Errorf("couldn't look at tail %s: %w", private, err)
 		}
