@@ -1,14 +1,11 @@
 package stele
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math"
 	"slices"
@@ -25,6 +22,7 @@ import (
 	"stele/internal/frame"
 	"stele/internal/ledger"
 	"stele/internal/pack"
+	"stele/internal/replicate"
 )
 
 // Hydration is how far a folder that is served from a backup is filled.
@@ -334,8 +332,7 @@ func (s *Store) bringPack(ctx context.Context, q queued) error {
 	if f.Size() != want.Size && !fillFaults.unproven {
 		return fmt.Errorf("couldn't bring %s: it has %d bytes, its entry says %d: %w", q.Name, f.Size(), want.Size, frame.ErrCorrupt)
 	}
-	r := &proving{r: bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size()), fetchBytes), left: f.Size(), sum: sha256.New(), want: want.SHA256}
-	err = s.from.local.Create(ctx, q.Name, f.Size(), &paced{ctx: ctx, r: r, limit: s.from.fill.limit, count: s.from.fill.count})
+	err = s.from.local.Create(ctx, q.Name, f.Size(), s.proven(ctx, f, want.SHA256))
 	if err != nil && !errors.Is(err, engine.ErrExist) {
 		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
 	}
@@ -361,26 +358,18 @@ var fillFaults struct {
 	unproven bool // a pack counts as here whatever its SHA-256
 }
 
-// proving passes on bytes and fails at their end unless they hash to what they should.
-type proving struct {
-	r    io.Reader
-	left int64
-	sum  hash.Hash
-	want entry.Hash
-}
-
-func (p *proving) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.sum.Write(b[:n])
-	p.left -= int64(n)
-	if p.left == 0 && n > 0 && entry.Hash(p.sum.Sum(nil)) != p.want && !fillFaults.unproven {
-		return 0, fmt.Errorf("its SHA-256 is not the one in its entry: %w", frame.ErrCorrupt)
+// proven reads a pack beneath, and fails at its end unless its bytes hash to what they should.
+func (s *Store) proven(ctx context.Context, f engine.File, want entry.Hash) io.Reader {
+	fill := &s.from.fill
+	check := &want
+	if fillFaults.unproven {
+		check = nil
 	}
-	return n, err
+	if fill.limit == nil {
+		return replicate.Proven(ctx, f, check, func(n int64) { fill.count(int(n)) })
+	}
+	return &paced{ctx: ctx, r: replicate.Proven(ctx, f, check, nil), limit: fill.limit, count: fill.count}
 }
-
-// fetchBytes is how much of a pack is asked for at once: of a server, each is a request.
-const fetchBytes = 4 << 20
 
 // paceBytes is how much is read at once where a rate is kept.
 const paceBytes = 64 << 10

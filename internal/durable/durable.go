@@ -9,6 +9,7 @@
 //	SyncDirs    the same for each, at once: one flush of the device serves them all
 //	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
 //	Replace     open(tmp, O_CREAT|O_EXCL), write…, fsync, close, rename(tmp, path), open(dir), fsync, close
+//	            (both of a large file: open(tmp, …|O_DIRECT), fallocate, pwrite…, each while the next piece is read, ftruncate, fsync)
 //	Publish     link(private, path), open(dir), fsync, close, unlink(private)
 //	            (no hard links there, as on FAT and some network folders: renameat2(RENAME_NOREPLACE) for the link)
 //	Remove      unlink(path), open(dir), fsync, close
@@ -206,11 +207,100 @@ func taken(fsys vfs.FS, path string) error {
 	return fmt.Errorf("couldn't create %s: %w", path, ErrExist)
 }
 
-// writeTemp writes and fsyncs a new file; on an error it leaves none.
-func writeTemp(fsys vfs.FS, tmp string, size int64, r io.Reader, perm os.FileMode) (err error) {
+// temp is a new file that is written from its start to its end.
+type temp interface {
+	io.Writer
+	Finish() error // fsync; ErrSync
+	Close() error
+}
+
+type vfsTemp struct {
+	vfs.File
+	name string
+}
+
+func (t vfsTemp) Finish() error {
+	if err := t.Sync(); err != nil {
+		return syncError(t.name, err)
+	}
+	return nil
+}
+
+// streamFrom is the size from which on a new file is written past the page cache: that costs less CPU than to fill the cache and to write it out, does not throw out what is
+// read often, and leaves the fsync little to wait for.
+const streamFrom = copyBytes
+
+// behind is a file that is written behind its writer: Write returns while p is on its way, so that the next piece is read and hashed meanwhile. What it was given must not be changed
+// before the next call has returned. One goroutine calls it, and one write at a time is under way: each call takes the end of the one before out of pending first.
+type behind struct {
+	f       *File
+	pending chan error // holds one: how the last write ended
+}
+
+func newBehind(f *File) *behind {
+	b := &behind{f: f, pending: make(chan error, 1)}
+	b.pending <- nil
+	return b
+}
+
+func (b *behind) Write(p []byte) (int, error) {
+	if err := <-b.pending; err != nil {
+		b.pending <- err
+		return 0, err
+	}
+	go func() {
+		_, err := b.f.Write(p)
+		b.pending <- err
+	}()
+	return len(p), nil
+}
+
+func (b *behind) wait() error {
+	err := <-b.pending
+	b.pending <- err
+	return err
+}
+
+func (b *behind) Finish() error {
+	if err := b.wait(); err != nil {
+		return err
+	}
+	return b.f.Finish()
+}
+
+func (b *behind) Close() error {
+	_ = b.wait() // Write or Finish has told of it
+	return b.f.Close()
+}
+
+// openTemp makes the file, and the memory by way of which it is written, piece by piece in turns.
+func openTemp(fsys vfs.FS, tmp string, size int64, perm os.FileMode) (temp, [][]byte, error) {
+	if fsys == vfs.Default && size >= streamFrom {
+		f, err := newStream(tmp, size, perm)
+		if err != nil {
+			return nil, nil, err
+		}
+		if f != nil {
+			return newBehind(f), [][]byte{AlignedBuffer(copyBytes), AlignedBuffer(copyBytes)}, nil
+		}
+	}
 	f, err := fsys.Create(tmp, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return fmt.Errorf("couldn't create %s: %w", tmp, err)
+		return nil, nil, fmt.Errorf("couldn't create %s: %w", tmp, err)
+	}
+	if err := chmod(f, perm); err != nil {
+		_ = f.Close()
+		_ = fsys.Remove(tmp)
+		return nil, nil, fmt.Errorf("couldn't set the mode of %s: %w", tmp, err)
+	}
+	return vfsTemp{f, tmp}, [][]byte{make([]byte, min(size+1, copyBytes))}, nil
+}
+
+// writeTemp writes and fsyncs a new file; on an error it leaves none.
+func writeTemp(fsys vfs.FS, tmp string, size int64, r io.Reader, perm os.FileMode) (err error) {
+	f, rooms, err := openTemp(fsys, tmp, size, perm)
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if f != nil {
@@ -220,14 +310,11 @@ func writeTemp(fsys vfs.FS, tmp string, size int64, r io.Reader, perm os.FileMod
 			_ = fsys.Remove(tmp)
 		}
 	}()
-	if err := chmod(f, perm); err != nil {
-		return fmt.Errorf("couldn't set the mode of %s: %w", tmp, err)
-	}
-	if err := copyExactly(f, r, size); err != nil {
+	if err := copyExactly(f, r, size, rooms); err != nil {
 		return fmt.Errorf("couldn't write %s: %w", tmp, err)
 	}
-	if err := f.Sync(); err != nil {
-		return syncError(tmp, err)
+	if err := f.Finish(); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", tmp, err)
 	}
 	err = f.Close()
 	f = nil
@@ -237,25 +324,26 @@ func writeTemp(fsys vfs.FS, tmp string, size int64, r io.Reader, perm os.FileMod
 	return nil
 }
 
-// copyExactly copies size bytes and makes sure that r has no more.
-func copyExactly(w io.Writer, r io.Reader, size int64) error {
-	buf := make([]byte, min(size+1, copyBytes))
+// copyExactly copies size bytes by way of rooms, of which it fills one after the other before each write, and makes sure that r has no more.
+func copyExactly(w io.Writer, r io.Reader, size int64, rooms [][]byte) error {
 	var n int64
-	for {
-		m, err := r.Read(buf)
+	for i, ended := 0, false; !ended; i++ {
+		room := rooms[i%len(rooms)]
+		m, err := io.ReadFull(r, room)
+		switch {
+		case err == io.EOF || err == io.ErrUnexpectedEOF:
+			ended = true
+		case err != nil:
+			return fmt.Errorf("couldn't read the source: %w", err)
+		}
 		if n += int64(m); n > size {
 			return fmt.Errorf("%w: more than %d bytes", ErrLength, size)
 		}
-		if m > 0 {
-			if _, werr := w.Write(buf[:m]); werr != nil {
-				return werr
-			}
+		if m == 0 {
+			continue
 		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("couldn't read the source: %w", err)
+		if _, err := w.Write(room[:m]); err != nil {
+			return err
 		}
 	}
 	if n < size {

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -10,8 +11,9 @@ import (
 
 // osMedium grows one of the system's own files.
 type osMedium struct {
-	w *os.File
-	r *os.File // w, or with direct I/O a descriptor of its own, which may read into any memory
+	w      *os.File
+	r      *os.File // w, or with direct I/O a descriptor of its own, which may read into any memory
+	direct bool
 
 	pages Pages // Direct only
 
@@ -40,13 +42,36 @@ func openMedium(fsys vfs.FS, path string, opt GrowOptions) (medium, bool, error)
 	if err != nil {
 		return nil, false, err
 	}
-	m := &osMedium{w: w, r: w}
-	if err := m.prepare(path, direct, opt.PreallocateBytes); err != nil {
+	m := &osMedium{w: w, r: w, direct: direct}
+	if err := m.prepare(path, opt.PreallocateBytes); err != nil {
 		_ = m.close()
 		_ = os.Remove(path) // nothing was written; a crash may bring it back as an empty tail
 		return nil, false, err
 	}
 	return m, direct, nil
+}
+
+// newStream makes a file of size bytes that is written once, from its start to its end, and not read: by direct I/O where the file system has it.
+func newStream(path string, size int64, perm os.FileMode) (*File, error) {
+	w, direct, err := openOS(path, true)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't create %s: %w", path, err)
+	}
+	m := &osMedium{w: w, r: w, direct: direct}
+	err = w.Chmod(perm)
+	if err == nil {
+		_, err = m.reserve((size + BlockBytes - 1) &^ (BlockBytes - 1))
+	}
+	if err != nil {
+		_ = m.close()
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("couldn't make room for %s: %w", path, err)
+	}
+	f := &File{m: m, name: path, direct: direct}
+	if direct {
+		f.buf = AlignedBuffer(BlockBytes)[:0] // for a last block that is not full
+	}
+	return f, nil
 }
 
 // openOS falls back to buffered I/O where the file system refuses O_DIRECT.
@@ -66,8 +91,8 @@ func openOS(path string, direct bool) (*os.File, bool, error) {
 	return f, false, err
 }
 
-func (m *osMedium) prepare(path string, direct bool, preallocate int64) error {
-	if direct {
+func (m *osMedium) prepare(path string, preallocate int64) error {
+	if m.direct {
 		r, err := os.Open(path)
 		if err != nil {
 			return err
@@ -78,15 +103,20 @@ func (m *osMedium) prepare(path string, direct bool, preallocate int64) error {
 	if preallocate <= 0 {
 		return nil
 	}
-	// Mode 0 moves the end of the file as well, so that fdatasync has no new size to journal; cut takes it back.
-	err := ignoringEINTR(func() error { return unix.Fallocate(int(m.w.Fd()), 0, 0, preallocate) })
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-		return nil // slower, not wrong
-	}
-	if !direct && !m.copiesOnWrite() {
+	reserved, err := m.reserve(preallocate)
+	if reserved && !m.direct && !m.copiesOnWrite() {
 		m.reservedTo = preallocate
 	}
 	return err
+}
+
+// reserve makes room for size bytes, where the file system can. Mode 0 moves the end of the file as well, so that fdatasync has no new size to journal; cut takes it back.
+func (m *osMedium) reserve(size int64) (bool, error) {
+	err := ignoringEINTR(func() error { return unix.Fallocate(int(m.w.Fd()), 0, 0, size) })
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return false, nil // slower, not wrong
+	}
+	return err == nil, err
 }
 
 // copiesOnWrite is true where no block is ever written in place, so that zeros ahead help nobody.
@@ -109,7 +139,7 @@ func (m *osMedium) zeroAhead(end int64) error {
 
 func (m *osMedium) writeAt(p []byte, off int64) error {
 	_, err := m.w.WriteAt(p, off)
-	if m.r != m.w && errors.Is(err, unix.EINVAL) {
+	if m.direct && errors.Is(err, unix.EINVAL) {
 		// O_DIRECT was taken at open and is refused now (an odd block size, some FUSE): go on through the page cache.
 		if _, err := unix.FcntlInt(m.w.Fd(), unix.F_SETFL, 0); err != nil {
 			return err

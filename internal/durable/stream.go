@@ -28,11 +28,11 @@ type Pages struct {
 const regionBytes = 256 << 10
 
 // ReadStream reads n bytes at off. It returns them, or as many as there are and why, within room, which is an AlignedBuffer of at least n+StreamRoom bytes.
-// r reads the same file through the page cache. It may be called concurrently.
+// r reads the same file through the page cache. It may be called concurrently. Where off is a multiple of BlockBytes, n rounded up to one is room enough, and the bytes are at its start.
 func (s *Pages) ReadStream(r io.ReaderAt, room []byte, off int64, n int) ([]byte, error) {
-	if f := s.past(off, int64(n)); f != nil && aligned(room) {
-		begin := off &^ (BlockBytes - 1)
-		end := (off + int64(n) + BlockBytes - 1) &^ (BlockBytes - 1)
+	begin := off &^ (BlockBytes - 1)
+	end := (off + int64(n) + BlockBytes - 1) &^ (BlockBytes - 1)
+	if f := s.past(off, int64(n)); f != nil && aligned(room) && int64(len(room)) >= end-begin {
 		got, err := f.ReadAt(room[:end-begin], begin)
 		if skip := int(off - begin); got >= skip+n { // the file may end within its last block
 			return room[skip : skip+n], nil

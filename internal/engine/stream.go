@@ -9,7 +9,8 @@ import (
 // Streamer is what a File or a Growing may offer to who reads much of it in large pieces.
 type Streamer interface {
 	// ReadStream reads n bytes at off, in the way that costs least if they are not read again soon. It returns them, or as many as there are and why,
-	// within room, an AlignedBuffer of at least n+StreamRoom bytes. It may be called concurrently, wherever ReadAt may.
+	// within room, an AlignedBuffer of at least n+StreamRoom bytes; where off is a multiple of durable.BlockBytes, n rounded up to one is enough, and the bytes are at room's start.
+	// It may be called concurrently, wherever ReadAt may.
 	ReadStream(room []byte, off int64, n int) ([]byte, error)
 }
 

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -45,6 +46,19 @@ func newReader(ctx context.Context, r io.ReaderAt, size int64, limit *rate.Limit
 	return &reader{ctx: ctx, r: r, size: size, limit: limit, want: want, count: count, sum: sha256.New()}
 }
 
+// requestBytes is how much is asked for at once of what is no local file: each piece is a request to a server.
+const requestBytes = 4 << 20
+
+// Proven reads a file whole, a local one past the page cache where that costs less. Its last bytes come only if all of them hash to want (nil: whatever they hash to), else frame.ErrCorrupt.
+// count is told of bytes read; it may be nil.
+func Proven(ctx context.Context, f engine.File, want *entry.Hash, count func(n int64)) io.Reader {
+	r := newReader(ctx, f, f.Size(), nil, want, count)
+	if _, local := f.(engine.Streamer); local {
+		return r
+	}
+	return bufio.NewReaderSize(r, int(min(f.Size(), requestBytes)))
+}
+
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
 	if r.off >= r.size {
@@ -53,23 +67,24 @@ func (r *reader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	p = p[:min(int64(len(p)), r.size-r.off)]
+	n := int(min(int64(len(p)), r.size-r.off))
 	if r.limit != nil {
-		p = p[:min(len(p), burstBytes)]
-		if err := r.limit.WaitN(r.ctx, len(p)); err != nil {
+		n = min(n, burstBytes)
+		if err := r.limit.WaitN(r.ctx, n); err != nil {
 			return 0, err
 		}
 	}
-	n, err := r.r.ReadAt(p, r.off)
-	if n < len(p) {
+	got, err := engine.ReadStream(r.r, p, r.off, n)
+	if len(got) < n {
 		if err == nil || err == io.EOF {
 			err = fmt.Errorf("the file ends before its length: %w", frame.ErrCorrupt)
 		}
 		return 0, err
 	}
+	copy(p, got) // of themselves, but where r.off is in the middle of a block
 	r.off += int64(n)
 	if r.want != nil {
-		r.sum.Write(p)
+		r.sum.Write(p[:n])
 		if r.off == r.size && entry.Hash(r.sum.Sum(nil)) != *r.want {
 			return 0, fmt.Errorf("its SHA-256 is not the one in its pack.seal entry: %w", frame.ErrCorrupt)
 		}
