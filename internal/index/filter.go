@@ -122,6 +122,10 @@ func (db *DB) missed() {
 	if db.misses.Load() > missesBefore || db.misses.Add(1) != missesBefore+1 {
 		return
 	}
+	if len(db.Missing()) > 0 { // it would fetch every row of a snapshot's tables; asked again after as many more
+		db.misses.Store(0)
+		return
+	}
 	db.background.Add(1)
 	go func() {
 		defer db.background.Done()

@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -239,5 +240,36 @@ func TestSnapshotUnreadable(t *testing.T) {
 	}
 	if names, _ := here.List("index"); slices.Contains(names, damagedName) {
 		t.Fatal("an unreachable target was taken for damage")
+	}
+}
+
+// TestNoFilterOverASnapshot: looking for keys in vain, as a fold of new ones does, makes no filter while tables are missing, for that reads every row of them; once they came it does.
+func TestNoFilterOverASnapshot(t *testing.T) {
+	s, _ := checkpointed(t)
+	here := vfs.NewMem()
+	s.unpack(t, here, "index", notTable)
+	db, err := Open("index", Options{FS: here, CacheBytes: 1 << 20, Below: s.below()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func() {
+		t.Helper()
+		for i := range 3 * missesBefore {
+			if v, err := db.get(currentKey(1, fmt.Sprint("nobody's ", i))); v != nil || err != nil {
+				t.Fatal("a key that nobody put:", v, err)
+			}
+		}
+		db.background.Wait()
+	}
+	if look(); db.live.tiers.Load() != nil {
+		t.Error("a filter was made of a snapshot that is not here")
+	}
+	s.unpack(t, here, "index", IsTable)
+	db.Arrived()
+	if look(); !db.live.ready.Load() {
+		t.Error("no filter was made although every table is here")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
