@@ -15,8 +15,9 @@ var ErrNotGrowing = errors.New("the pack grows no more")
 
 // Growth is a pack that grows and has durable chunks.
 type Growth struct {
-	Name   [16]byte
-	Chunks int // durable ones
+	Name     [16]byte
+	Chunks   int   // durable ones
+	EndBytes int64 // where the last of them ends in the file
 }
 
 // Packs returns the names of the packs that were sealed since an earlier call returned next (0: all), in the order in which they became known, and the packs that grow. Every chunk that was durable
@@ -31,10 +32,27 @@ func (s *Store) Packs(since int) (sealed [][16]byte, next int, growing []Growth)
 			continue
 		}
 		if n := st.open.w.Durable(); n > 0 {
-			growing = append(growing, Growth{name, n})
+			last := st.open.w.Placed(n-1, n)[0]
+			growing = append(growing, Growth{name, n, last.Offset + int64(last.Length)})
 		}
 	}
 	return sealed, len(s.order), growing
+}
+
+// Seal seals a pack that grows, before it is full, and returns when it is durable under its name; nil too if it is sealed already. Writers go on in another one.
+func (s *Store) Seal(name [16]byte) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	p := s.hold(name)
+	if p == nil {
+		return nil
+	}
+	defer s.unhold(p)
+	if p.lane != nil {
+		p.lane.abandon(p)
+	}
+	return p.seal()
 }
 
 // Grows says whether a pack is still growing.

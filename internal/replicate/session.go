@@ -73,6 +73,8 @@ type session struct {
 	fanIn  int  // how many tails are merged into one
 	begun  bool // something was shipped
 
+	sealFrom int64 // see the constant
+
 	have    map[string]int64         // sealed files that are there, and their length in bytes
 	next    int                      // of the origin's sealed packs: where Body.Packs goes on
 	at      uint64                   // entries that can be restored
@@ -114,7 +116,7 @@ func connect(ctx context.Context, o *Origin, target engine.Engine) (*session, er
 
 // look reads what the target holds and compares it with the ledger.
 func look(ctx context.Context, o *Origin, target engine.Engine) (*session, error) {
-	s := &session{o: o, target: target, have: map[string]int64{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, fanIn: fanIn}
+	s := &session{o: o, target: target, have: map[string]int64{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, fanIn: fanIn, sealFrom: sealFrom}
 	owned, err := s.owner(ctx)
 	if err != nil {
 		return nil, err

@@ -394,3 +394,40 @@ func (o overlay) Open(ctx context.Context, name string) (engine.File, error) {
 	}
 	return o.Appender.Open(ctx, name)
 }
+
+// TestLargeGrowthIsShippedOnce: a pack that grew by much since the last shipment is sealed and goes over whole; no tail of it is made.
+func TestLargeGrowthIsShippedOnce(t *testing.T) {
+	p, err := openPrimarySized(mustDir(t, vfs.NewMem(), "store"), testKeys(t), 1<<20, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.mustClose(t)
+	target, m := mem.New(), &model{}
+	s := mustConnect(t, p, target)
+	s.sealFrom = 64 << 10
+	for round, n := range []int{3, 30, 1, 40, 2} {
+		for i := range n {
+			if err := m.put(p, fmt.Sprintf("%d/%d", round, i), random(4096, uint64(round*100+i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tails, packs := len(names(t, target, engine.Tails)), len(names(t, target, engine.Packs))
+		if err := s.shipNow(); err != nil {
+			t.Fatal(err)
+		}
+		var newTails int
+		for _, name := range names(t, target, engine.Tails) {
+			if _, _, ok := parseTailPack(name); ok {
+				newTails++
+			}
+		}
+		if large := n > 16; large && (newTails > 0 || len(names(t, target, engine.Packs)) != packs+1) {
+			t.Errorf("round %d: %d tail packs, %d packs after %d tails, %d packs; want no tail and one pack more", round, newTails, len(names(t, target, engine.Packs)), tails, packs)
+		} else if !large && newTails == 0 {
+			t.Errorf("round %d: %d objects went over without a tail", round, n)
+		}
+		if _, err := checkTarget(target, p, m); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+	}
+}

@@ -18,6 +18,8 @@ const (
 	fanIn = 16
 	// tailBytes bounds a tail pack: it is made in memory.
 	tailBytes = 16 << 20
+	// sealFrom is how much of a pack may be on its way into tails: one that grew by more since the last shipment is sealed before it is full, and shipped once.
+	sealFrom = tailBytes
 	// wholeBytes is from what length on a tail pack is merged no further.
 	wholeBytes = tailBytes / 2
 )
@@ -33,8 +35,9 @@ func tierOf(entries uint64) int { return (bits.Len64(entries) - 1) / 4 }
 
 // packSeq are the tails of one pack that grows: they follow one another, and hold its first chunks.
 type packSeq struct {
-	tails []packPart
-	end   int // chunks
+	tails    []packPart
+	end      int   // chunks
+	endBytes int64 // where they end in the pack; 0: not known
 }
 
 // packPart is a tail pack with the chunks from to to-1 of the pack that grows.
@@ -48,7 +51,10 @@ type packPart struct {
 // shipTailPacks makes tails of what grows: durable chunks that the target has in no file.
 func (s *session) shipTailPacks(ctx context.Context, growing []body.Growth) error {
 	for _, g := range growing {
-		err := s.shipTailPack(ctx, g)
+		err := s.sealLarge(g)
+		if err == nil {
+			err = s.shipTailPack(ctx, g)
+		}
 		switch {
 		case errors.Is(err, body.ErrNotGrowing):
 			err = s.shipPack(ctx, g.Name) // sealed meanwhile: the whole file instead
@@ -61,6 +67,21 @@ func (s *session) shipTailPacks(ctx context.Context, growing []body.Growth) erro
 		}
 	}
 	return nil
+}
+
+// sealLarge seals a pack that would be shipped for the greater part as tails and then again as a whole.
+func (s *session) sealLarge(g body.Growth) error {
+	shipped := int64(0)
+	if q := s.packs[g.Name]; q != nil {
+		shipped = q.endBytes
+	}
+	if g.EndBytes-shipped <= s.sealFrom {
+		return nil
+	}
+	if err := s.o.Body.Seal(g.Name); err != nil {
+		return nil // the store has failed, and what is durable is shipped all the same
+	}
+	return fmt.Errorf("pack %x: %w", g.Name, body.ErrNotGrowing)
 }
 
 func (s *session) shipTailPack(ctx context.Context, g body.Growth) error {
@@ -76,6 +97,7 @@ func (s *session) shipTailPack(ctx context.Context, g body.Growth) error {
 		}
 		q.tails, q.end = append(q.tails, p), p.to
 	}
+	q.endBytes = g.EndBytes
 	return s.mergePacks(ctx, g.Name, q)
 }
 
