@@ -79,6 +79,11 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 	if err != nil {
 		return out, err
 	}
+	if len(out.Lacking) == 0 { // else the index has places in packs that are nowhere
+		if err := s.restoreIndex(ctx, opt.Target, local); err != nil {
+			return out, err
+		}
+	}
 	b.mark.Full = true
 	return out, s.writeMark(b.mark)
 }

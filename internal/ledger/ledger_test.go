@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -375,4 +376,47 @@ func TestConcurrent(t *testing.T) {
 		t.Error(err)
 	}
 	mustClose(t, l)
+}
+
+// TestEntriesOf: of one type, in any range, exactly the entries of it that Entries shows.
+func TestEntriesOf(t *testing.T) {
+	l := mustCreate(t, testOptions(testEngine(t, vfs.NewMem())))
+	defer mustClose(t, l)
+	var all sync.WaitGroup
+	for i := range 600 { // at once, so that entries of both types share batches
+		kind := entry.ConfigSet
+		if i%7 == 0 {
+			kind = entry.PackSeal
+		}
+		all.Go(func() {
+			if _, err := l.Append(ctx, func(Slot) (Draft, error) { return Draft{kind, entry.Private{Name: fmt.Sprint(i)}}, nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, r := range [][2]uint64{{0, l.Size()}, {0, 0}, {1, 2}, {5, 150}, {l.Size() - 3, l.Size()}} {
+		for _, kind := range []entry.Type{entry.PackSeal, entry.ConfigSet, entry.StoreInit, entry.ObjectPut} {
+			var want, got []string
+			note := func(to *[]string) func(e *entry.Entry) error {
+				return func(e *entry.Entry) error {
+					if e.Type == kind {
+						*to = append(*to, fmt.Sprint(e.Index, e.Private.Name, e.Salt))
+					}
+					return nil
+				}
+			}
+			if err := errors.Join(l.Entries(ctx, r[0], r[1], note(&want)), l.EntriesOf(ctx, kind, r[0], r[1], func(e *entry.Entry) error {
+				if e.Type != kind {
+					t.Errorf("EntriesOf(%s) shows entry %d, a %s", kind, e.Index, e.Type)
+				}
+				return note(&got)(e)
+			})); err != nil {
+				t.Fatal(err)
+			}
+			if whole := r[1]-r[0] == l.Size(); !slices.Equal(got, want) || whole && kind == entry.PackSeal && len(got) != 86 {
+				t.Errorf("EntriesOf(%s, %d, %d) shows %d entries, Entries %d", kind, r[0], r[1], len(got), len(want))
+			}
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,10 +171,11 @@ func (r *restoring) pass(ctx context.Context) error {
 	if err := r.keyrings(ctx); err != nil {
 		return err
 	}
-	if err := r.packs(ctx, packs, seals); err != nil {
-		return err
-	}
-	if err := r.segments(ctx, led); err != nil {
+	// Which of them comes first does not matter: the place is no store before its format file is there. Packs wait for the medium, segments for the CPU.
+	both, bctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return r.packs(bctx, packs, seals) })
+	both.Go(func() error { return r.segments(bctx, led) })
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	r.report.Bytes = r.done.Load()
@@ -186,8 +188,8 @@ func (r *restoring) pass(ctx context.Context) error {
 // sealsOf reads what the ledger says of sealed packs.
 func sealsOf(ctx context.Context, led *ledger.Ledger) (map[string]entry.Pack, error) {
 	seals := map[string]entry.Pack{}
-	err := led.Entries(ctx, 0, led.Size(), func(e *entry.Entry) error {
-		if e.Type == entry.PackSeal && e.Private.Pack != nil {
+	err := led.EntriesOf(ctx, entry.PackSeal, 0, led.Size(), func(e *entry.Entry) error {
+		if e.Private.Pack != nil {
 			seals[e.Private.Pack.Name] = *e.Private.Pack
 		}
 		return nil
@@ -240,7 +242,7 @@ func (r *restoring) copy(ctx context.Context, i engine.Info, want *entry.Hash) (
 		return false, fmt.Errorf("couldn't read %s: %w", i.Name, err)
 	}
 	defer f.Close()
-	if err := r.into.Create(ctx, i.Name, f.Size(), newReader(ctx, f, f.Size(), nil, want, r.advance)); err != nil {
+	if err := r.into.Create(ctx, i.Name, f.Size(), Proven(ctx, f, want, r.advance)); err != nil {
 		return false, restoreError(i.Name, err)
 	}
 	r.took(i.Name, f.Size())
@@ -365,25 +367,30 @@ func proveChunks(f engine.File, name string, keys *keyring.Keyring) error {
 	return nil
 }
 
+// segmentsParallel is how many segments are checked at once. Each is in memory meanwhile.
+const segmentsParallel = 2
+
 // segments copies the ledger's files that into has not.
 func (r *restoring) segments(ctx context.Context, led *ledger.Ledger) error {
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(segmentsParallel)
 	at := uint64(0)
 	for _, f := range led.Segments() {
 		for at < f.End {
-			next, err := r.goOn(ctx, led, f, at)
+			next, err := r.goOn(gctx, group, led, f, at)
 			if err != nil {
-				return restoreError(f.Name, err)
+				return cmp.Or(group.Wait(), restoreError(f.Name, err))
 			}
 			at = next
 		}
 		r.report.Segments++
 	}
-	return nil
+	return group.Wait()
 }
 
 // goOn copies f, of which into has the entries up to at, and returns up to where it has them now. Where an interrupted restore took a tail that the segment has superseded since, the rest of it
-// becomes a segment of its own.
-func (r *restoring) goOn(ctx context.Context, led *ledger.Ledger, f ledger.SegmentInfo, at uint64) (uint64, error) {
+// becomes a segment of its own. What is copied whole is copied by group.
+func (r *restoring) goOn(ctx context.Context, group *errgroup.Group, led *ledger.Ledger, f ledger.SegmentInfo, at uint64) (uint64, error) {
 	epoch, _, _ := segment.ParseName(f.Name)
 	name := segment.Name(epoch, max(at, f.First))
 	size, there := r.there(name)
@@ -395,7 +402,13 @@ func (r *restoring) goOn(ctx context.Context, led *ledger.Ledger, f ledger.Segme
 	case there:
 		return r.reached(ctx, led, name)
 	case name == f.Name:
-		return f.End, r.segment(ctx, led, f)
+		group.Go(func() error {
+			if err := r.segment(ctx, led, f); err != nil {
+				return restoreError(f.Name, err)
+			}
+			return nil
+		})
+		return f.End, nil
 	default:
 		r.advance(whole)
 		return f.End, led.WriteSegment(ctx, r.into, at, f.End)
