@@ -13,10 +13,11 @@ import (
 func logTo(w io.Writer, cfg *config.Config) *slog.Logger {
 	level, _ := cfg.Level()
 	opt := &slog.HandlerOptions{Level: level}
+	buffer := newLogBuffer(w)
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
+		return slog.New(flushing{slog.NewJSONHandler(buffer, opt), buffer})
 	}
-	return slog.New(slog.NewTextHandler(w, opt))
+	return slog.New(flushing{slog.NewTextHandler(buffer, opt), buffer})
 }
 
 // endpoint is how clients on this machine name a listener.

@@ -279,6 +279,9 @@ func (s *server) newID() string {
 	return string(out[:])
 }
 
+// AccessLine is the message of the log's line for each request.
+const AccessLine = "s3"
+
 func (c *call) logLine(took time.Duration) {
 	attrs := []slog.Attr{slog.String("id", c.id), slog.String("op", c.q.Op.String()), slog.Int("status", c.status), slog.Duration("took", took.Round(time.Microsecond)),
 		slog.String("key", c.key.ID), slog.String("from", clientAddress(c.r)), slog.Int64("sent", c.sent)}
@@ -288,7 +291,7 @@ func (c *call) logLine(took time.Duration) {
 	if c.q.Key != "" {
 		attrs = append(attrs, slog.String("object", c.q.Key))
 	}
-	c.log.LogAttrs(c.ctx, slog.LevelInfo, "s3", attrs...)
+	c.log.LogAttrs(c.ctx, slog.LevelInfo, AccessLine, attrs...)
 }
 
 // clientAddress is the peer's IP address without port. A proxy's headers are not believed: they would be a lie in the ledger.
