@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/body":              {"entry", "internal/digest", "internal/engine", "internal/frame", "internal/heal", "internal/pack"},
 	"internal/index":             {"entry"},
 	"internal/snapshot":          {"entry", "internal/engine", "internal/frame", "internal/pack"},
-	"internal/standby":           {"", "tree", "internal/durable", "internal/engine", "internal/follow", "internal/ledger"},
+	"internal/standby":           {"", "tree", "verify", "internal/durable", "internal/engine", "internal/follow", "internal/ledger"},
 	"internal/witness":           {"tree", "internal/durable"},
 	"internal/follow":            {"entry", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/segment"},

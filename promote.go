@@ -58,6 +58,11 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if err != nil {
 		return Promotion{}, err
 	}
+	if standby {
+		if err := settleStandby(ctx, folder, opt.Options, pin); err != nil {
+			return Promotion{}, err
+		}
+	}
 	if err := s.lockFolder(); err != nil {
 		return Promotion{}, err
 	}
@@ -71,7 +76,12 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if err != nil {
 		return Promotion{}, err
 	}
-	if err := s.loadKeys(ctx, id); err != nil {
+	if standby {
+		err = s.standbyKeys(ctx, pin, id)
+	} else {
+		err = s.loadKeys(ctx, id)
+	}
+	if err != nil {
 		return Promotion{}, err
 	}
 	if err := s.refuseSuperseded(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"filippo.io/age"
 
@@ -40,6 +41,8 @@ type StandbyPin struct {
 	VKey    string `json:"vkey"`
 	From    string `json:"from"`
 	Keyless bool   `json:"keyless"`
+	// Reigns are the epochs before that of VKey, in order: those that it went through, and those through which what it follows came.
+	Reigns []Reign `json:"reigns,omitempty"`
 }
 
 // Standby is a store that follows another one: byte copies of its files, and an index of its own. It reads as any store does and takes no writes. One goroutine
@@ -116,6 +119,9 @@ func SetPin(folder string, opt Options, pin StandbyPin) error {
 	if err != nil {
 		return err
 	}
+	if err := durable.MkdirAll(s.fs, s.dir); err != nil { // without keys nothing made it before
+		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	}
 	return durable.Replace(s.fs, s.path(fileStandby), append(b, '\n'), 0o644)
 }
 
@@ -171,12 +177,18 @@ func OpenStandby(ctx context.Context, folder string, opt Options) (_ *Standby, e
 }
 
 func (b *Standby) openKeyless(ctx context.Context) (err error) {
-	ring := &keyring.Keyring{Epoch: 1}
+	ring := &keyring.Keyring{Epoch: b.Pin.Epoch()}
+	for _, r := range b.Pin.Reigns {
+		ring.Reigns = append(ring.Reigns, keyring.Reign{Epoch: r.Epoch, End: r.End, VKeys: r.VKeys})
+	}
 	if n, err := hex.Decode(ring.StoreID[:], []byte(b.Pin.Store)); err != nil || n != len(ring.StoreID) {
 		return fmt.Errorf("%w: %q is no store id", ErrCorrupt, b.Pin.Store)
 	}
-	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: ring, VKey: b.Pin.VKey, SegmentBytes: b.folder.opt.SegmentBytes})
-	return err
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: ring, VKey: b.Pin.VKey, Ends: b.Pin.ends(), SegmentBytes: b.folder.opt.SegmentBytes})
+	if err != nil {
+		return err
+	}
+	return b.rebase(ctx)
 }
 
 func (b *Standby) openKeyed(ctx context.Context) (err error) {
@@ -185,7 +197,7 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.loadKeys(ctx, id); err != nil { // the keyring of a later epoch comes before its segments
+	if s.keys, err = keyring.LoadSigner(ctx, s.eng, b.Pin.VKey, id); err != nil { // that of a later epoch may be here, and is not for us yet
 		return err
 	}
 	if err := s.loadRoot(); err != nil {
@@ -194,7 +206,15 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if s.ID() != b.Pin.Store {
 		return fmt.Errorf("%w: the keyring is of store %s, the standby follows %s", ErrWrongKey, s.ID(), b.Pin.Store)
 	}
-	if err := s.openIndex(); err != nil {
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.keys, Ends: b.Pin.ends(), SegmentBytes: s.opt.SegmentBytes})
+	if err != nil {
+		return err
+	}
+	if err := b.rebase(ctx); err != nil {
+		return err
+	}
+	s.ledger.Store(b.follower.Ledger)
+	if err := b.openRows(ctx); err != nil {
 		return err
 	}
 	b.packs = follow.NewPacks(b.files, s.keys.StoreID, s.keys.Sealer, followPlaces{s.index})
@@ -204,37 +224,30 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if err := b.learnSealed(ctx); err != nil {
 		return err
 	}
-	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.keys, SegmentBytes: s.opt.SegmentBytes})
-	if err != nil {
-		return err
-	}
-	s.ledger.Store(b.follower.Ledger)
-	if s.index.Size() > b.follower.Size() { // the index has no log of its own: what it knows and the ledger does not was lost here
-		if err := s.index.Close(); err != nil {
-			return err
-		}
-		if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
-			return err
-		}
-		if err := s.openIndex(); err != nil {
-			return err
-		}
-		if err := b.learnSealed(ctx); err != nil {
-			return err
-		}
-	}
-	if b.follower.Size() > 0 {
-		if err := s.ownIndex(ctx, b.follower.Ledger); err != nil {
-			return err
-		}
-		if err := s.replay(ctx, b.follower.Ledger); err != nil {
-			return err
-		}
-	}
 	s.standby, s.opt.ReadOnly = true, true
 	s.body, err = body.Open(ctx, body.Options{Engine: b.files, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch, ReadOnly: true})
 	b.Store = s
 	return err
+}
+
+// openRows opens the index and brings it up to the ledger. It has no log of its own: what it knows and the ledger does not was lost here, or is evidence by now.
+func (b *Standby) openRows(ctx context.Context) error {
+	s, size := b.folder, b.follower.Size()
+	if err := s.openIndex(); err != nil {
+		return err
+	}
+	if have := s.index.Size(); have > size {
+		if err := s.renewIndex(fmt.Errorf("it has seen %d entries, of which %d count", have, size)); err != nil {
+			return err
+		}
+	}
+	if size == 0 {
+		return nil
+	}
+	if err := s.ownIndex(ctx, b.follower.Ledger); err != nil {
+		return err
+	}
+	return s.replay(ctx, b.follower.Ledger)
 }
 
 // learnSealed makes known where the chunks of sealed packs are that the index does not know: their own indexes say so.
@@ -288,13 +301,33 @@ func (b *Standby) loadAccepted() error {
 	if err != nil {
 		return fmt.Errorf("couldn't read %s: %w", fileAccepted, err)
 	}
-	b.accepted, err = tree.OpenCheckpoint(note, b.Pin.VKey)
+	b.accepted, _, err = b.Pin.open(note)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, b.folder.path(fileAccepted), err)
 	}
 	b.note = note
 	return nil
 }
+
+// rebase puts what was accepted of an earlier epoch back to where that ended: it is proven, and what came behind it is evidence.
+func (b *Standby) rebase(ctx context.Context) error {
+	_, epoch := splitOrigin(b.accepted.Origin)
+	end := b.Pin.EndOf(epoch)
+	if b.accepted.Size <= end {
+		return nil
+	}
+	b.note = nil // it says more than what was kept
+	b.accepted.Size = min(end, b.follower.Size())
+	var err error
+	b.accepted.Root, err = b.follower.Root(ctx, b.accepted.Size)
+	return err
+}
+
+// Epoch is the epoch of which the next entry will be.
+func (b *Standby) Epoch() uint32 { return b.follower.NextEpoch() }
+
+// SealTail seals what grows here of the segments. The standby must be closed then. It is what is done before another epoch is pinned.
+func (b *Standby) SealTail() error { return translate(b.follower.SealTail()) }
 
 // Accepted is the newest checkpoint that was accepted and kept, and its signed note; zero and nil: none yet.
 func (b *Standby) Accepted() (tree.Checkpoint, []byte) {
@@ -314,6 +347,20 @@ func (b *Standby) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash
 // Root is the root of the tree of a size that is here.
 func (b *Standby) Root(ctx context.Context, size uint64) (tree.Hash, error) {
 	return b.follower.Root(ctx, size)
+}
+
+// TimeOf is the time of an entry that is here, which needs no key.
+func (b *Standby) TimeOf(ctx context.Context, at uint64) (time.Time, error) {
+	bundle, err := b.follower.LeafBundle(ctx, int64(at/tree.GroupSize), int(at%tree.GroupSize)+1)
+	if err != nil {
+		return time.Time{}, translate(err)
+	}
+	leaves, err := tree.ParseBundle(bundle)
+	if err != nil {
+		return time.Time{}, err
+	}
+	leaf, err := entry.ParseLeaf(leaves[len(leaves)-1])
+	return leaf.Time, err
 }
 
 // Packs takes the bytes of packs; nil without keys.
@@ -363,142 +410,6 @@ func (b *Standby) Replace(data []byte) (*ledger.Piece, error) { return b.followe
 // Forget drops what Check was given and Accept was not.
 func (b *Standby) Forget() { b.follower.Forget() }
 
-// RefusedError says which entry was not accepted, and why.
-type RefusedError struct {
-	Entry uint64
-	Why   error
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("entry %d is not accepted: %v", e.Entry, e.Why)
-}
-
-// Unwrap returns Why.
-func (e *RefusedError) Unwrap() error { return e.Why }
-
-// ErrMissingChunk: an entry names bytes that are not here.
-var ErrMissingChunk = errors.New("bytes that it names have not come")
-
-// Judge checks what the entries of a piece mean. A *RefusedError if one of them may not be; nothing was written then. ErrMissingChunk in it may be cured by looking for
-// packs again, if nothing else was wrong.
-func (b *Standby) Judge(ctx context.Context, p *ledger.Piece) error {
-	if b.Store == nil {
-		return nil
-	}
-	for i := range p.Entries { // before anything is folded, so that it can be asked again
-		if err := b.chunksHere(ctx, &p.Entries[i]); err != nil {
-			return &RefusedError{p.Entries[i].Index, err}
-		}
-	}
-	for i := range p.Entries {
-		e := &p.Entries[i]
-		if len(entry.AppendPrivate(nil, &e.Private)) <= len("{}") {
-			continue // a lawful erasure took its private part: it has no rows
-		}
-		err := b.judge(ctx, e)
-		if err == nil {
-			err = b.index.Fold(e)
-		}
-		if err != nil {
-			return &RefusedError{e.Index, err}
-		}
-	}
-	return nil
-}
-
-// judge checks an entry against the rows that the entries before it make.
-func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
-	p := &e.Private
-	switch e.Type {
-	case entry.ObjectRetention:
-		return b.judgeRetention(e)
-	case entry.ObjectHide:
-		if p.Marker || b.bugs.SkipLocks {
-			return nil
-		}
-		a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
-		if err != nil {
-			return err
-		}
-		if re := locked(a.Lock, e.Time, p.Bypass); re != nil {
-			re.Bucket, re.Key = p.Bucket, p.Key
-			return re
-		}
-	case entry.PackSeal:
-		return b.judgePack(ctx, p.Pack)
-	}
-	return nil
-}
-
-// judgeRetention refuses what shortens a lock: the rule of SetRetention, judged again.
-func (b *Standby) judgeRetention(e *entry.Entry) error {
-	p := &e.Private
-	a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
-	if err != nil || b.bugs.SkipLocks {
-		return err
-	}
-	old, to := a.Lock, entry.Lock{}
-	if p.Lock != nil {
-		to = *p.Lock
-	}
-	if old.Mode == "" || !old.Until.After(e.Time) {
-		return nil
-	}
-	if longer := to.Mode == old.Mode && !to.Until.Before(old.Until); !longer && !(old.Mode == governance && p.Bypass) {
-		return fmt.Errorf("it shortens a lock: %w", &RetentionError{Bucket: p.Bucket, Key: p.Key, Mode: old.Mode, Until: old.Until, Hold: old.Hold})
-	}
-	return nil
-}
-
-// judgePack compares a sealed pack with what its entry says of it.
-func (b *Standby) judgePack(ctx context.Context, want *entry.Pack) error {
-	got, ok := b.sums[want.Name]
-	if !ok {
-		if has, err := b.HasSealed(ctx, want.Name); err != nil || !has {
-			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, want.Name))
-		}
-		var err error
-		if got, err = b.body.PackInfo(ctx, want.Name); err != nil {
-			return err
-		}
-	}
-	if got != *want {
-		return fmt.Errorf("%w: pack %s has SHA-256 %x and %d bytes, its entry says %x and %d", ErrCorrupt, want.Name, got.SHA256, got.Size, want.SHA256, want.Size)
-	}
-	delete(b.sums, want.Name)
-	return nil
-}
-
-// chunksHere looks for every chunk that an entry names, and for the pack that it seals.
-func (b *Standby) chunksHere(ctx context.Context, e *entry.Entry) error {
-	if b.bugs.SkipChunks {
-		return nil
-	}
-	if e.Type == entry.PackSeal && e.Private.Pack != nil {
-		if has, err := b.HasSealed(ctx, e.Private.Pack.Name); err != nil || !has {
-			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, e.Private.Pack.Name))
-		}
-	}
-	for _, of := range []*entry.Body{e.Private.Body, e.Private.Doc} {
-		if of == nil {
-			continue
-		}
-		err := b.body.Chunks(ctx, *of, func(id entry.ID) error {
-			if _, ok, err := b.index.Place(id); err != nil || !ok {
-				return errors.Join(err, fmt.Errorf("%w: chunk %x", ErrMissingChunk, id[:8]))
-			}
-			return nil
-		})
-		if errors.Is(err, body.ErrErased) {
-			err = fmt.Errorf("%w: %w", ErrMissingChunk, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Accept makes a piece that was judged part of the ledger here: its bytes are fsynced, the checkpoint that covers it is kept durably, then it is shown. Only after that
 // may the checkpoint be cosigned. After an error the standby must be opened again.
 func (b *Standby) Accept(ctx context.Context, p *ledger.Piece) error {
@@ -532,10 +443,13 @@ func (b *Standby) keep(p *ledger.Piece) error {
 			return fmt.Errorf("couldn't keep the accepted checkpoint: %w", err)
 		}
 	}
+	c, err := tree.ReadCheckpoint(p.Note)
+	if err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.note = p.Note
-	b.accepted = tree.Checkpoint{Origin: b.follower.Origin(), Size: p.Size, Root: p.Root}
+	b.note, b.accepted = p.Note, c
 	return nil
 }
 

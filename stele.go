@@ -453,7 +453,9 @@ func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
 // renewIndex closes the index and opens an empty one.
 func (s *Store) renewIndex(reason error) error {
 	s.log.Warn("rebuilding the index", "reason", reason)
-	if err := s.index.Close(); err != nil {
+	old := s.index
+	s.index = nil // nobody closes it twice if what follows fails
+	if err := old.Close(); err != nil {
 		return err
 	}
 	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {

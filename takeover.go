@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"strings"
 
+	"filippo.io/age"
+
 	"stele/entry"
 	"stele/internal/durable"
 	"stele/internal/engine"
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/tree"
 )
@@ -46,25 +50,51 @@ func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin Stan
 
 // acceptedBefore reads the checkpoint that the standby accepted last, and the epoch that it followed.
 func (s *Store) acceptedBefore(pin StandbyPin) (c tree.Checkpoint, epoch uint32, err error) {
-	v, err := tree.NewVerifier(pin.VKey)
-	if err == nil {
-		_, number, _ := strings.Cut(v.Origin(), "/")
-		_, err = fmt.Sscanf(number, "%d", &epoch)
-	}
-	if err != nil {
-		return c, 0, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.path(fileStandby), err)
-	}
 	note, err := readFile(s.fs, s.path(fileAccepted))
 	if isNotExist(err) {
-		return c, epoch, fmt.Errorf("%w: nothing was accepted by this standby yet", ErrNotStore)
+		return c, 0, fmt.Errorf("%w: nothing was accepted by this standby yet", ErrNotStore)
 	}
 	if err == nil {
-		c, err = v.Open(note)
+		c, epoch, err = pin.open(note)
 	}
 	if err != nil {
-		return c, epoch, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.path(fileAccepted), err)
+		return c, 0, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.path(fileAccepted), err)
+	}
+	if epoch < pin.Epoch() {
+		return c, 0, fmt.Errorf("%w: this standby follows epoch %d and has accepted nothing of it yet. Start it again, so that it goes on, or promote another one", ErrBehind, pin.Epoch())
 	}
 	return c, epoch, nil
+}
+
+// settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
+func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyPin) error {
+	s := newStore(folder, opt)
+	d, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	newest, err := ledger.NewestEpoch(ctx, d)
+	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
+		return err
+	}
+	b, err := OpenStandby(ctx, folder, opt)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.SealTail(), b.Close())
+}
+
+// standbyKeys loads the keyring of the epoch that a standby follows, or of the one that a promotion, which a crash cut short, has begun in its folder.
+func (s *Store) standbyKeys(ctx context.Context, pin StandbyPin, id age.Identity) error {
+	newest, err := ledger.NewestEpoch(ctx, s.eng)
+	if err != nil {
+		return err
+	}
+	if newest > pin.Epoch() {
+		return s.loadKeys(ctx, id)
+	}
+	s.keys, err = keyring.LoadSigner(ctx, s.eng, pin.VKey, id)
+	return err
 }
 
 // Handover returns the entry by which the present epoch began: what an old primary has to be shown. ErrNoKey in the first epoch.

@@ -12,9 +12,26 @@ import (
 // epoch. It checks that each signer has handed over to the next, and that all of this stands in one tree which the last one has signed, and returns the last one's
 // verifier key: the one to pin from now on. The errors are ErrFailed.
 func Succession(vkey string, receipts ...[]byte) (string, error) {
+	steps, err := Successors(vkey, receipts...)
+	if err != nil || len(steps) == 0 {
+		return vkey, err
+	}
+	return steps[len(steps)-1].VKey, nil
+}
+
+// Successor is an epoch to which the one before it has handed over.
+type Successor struct {
+	Epoch uint32
+	VKey  string    // verifier key of its signer
+	Cut   uint64    // the number of entries with which it goes on
+	Root  tree.Hash // of those entries
+}
+
+// Successors is Succession, and returns each epoch on the way.
+func Successors(vkey string, receipts ...[]byte) ([]Successor, error) {
 	pinned, err := tree.NewVerifier(vkey)
 	if err != nil {
-		return "", fmt.Errorf("couldn't read the key, it should look like ORIGIN+HASH+KEY: %w", err)
+		return nil, fmt.Errorf("couldn't read the key, it should look like ORIGIN+HASH+KEY: %w", err)
 	}
 	parsed := make([]*tree.Receipt, len(receipts))
 	handovers := make([]tree.Handover, len(receipts))
@@ -23,27 +40,30 @@ func Succession(vkey string, receipts ...[]byte) (string, error) {
 			handovers[i], err = handoverOf(parsed[i])
 		}
 		if err != nil {
-			return "", fmt.Errorf("%w: %w", ErrFailed, err)
+			return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 		}
 		vkey = handovers[i].VKey
 	}
 	last, err := tree.NewVerifier(vkey)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrFailed, err)
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
+	steps := make([]Successor, len(receipts))
 	for i, r := range parsed {
+		h := &handovers[i]
 		root, err := rootBefore(r, last)
 		if err == nil {
-			err = handovers[i].Check(root, pinned)
+			err = h.Check(root, pinned)
 		}
 		if err == nil {
-			pinned, err = tree.NewVerifier(handovers[i].VKey)
+			pinned, err = tree.NewVerifier(h.VKey)
 		}
 		if err != nil {
-			return "", fmt.Errorf("%w: epoch %d: %w", ErrFailed, handovers[i].Epoch, err)
+			return nil, fmt.Errorf("%w: epoch %d: %w", ErrFailed, h.Epoch, err)
 		}
+		steps[i] = Successor{h.Epoch, h.VKey, h.Cut, root}
 	}
-	return vkey, nil
+	return steps, nil
 }
 
 // handoverOf reads what a receipt says of a handover, without belief.

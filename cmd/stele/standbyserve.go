@@ -27,6 +27,7 @@ var (
 type standbyFollowCmd struct {
 	From      string `required:"" placeholder:"URL" help:"The primary's admin address. The access key (--access-key, --secret-key) is one of role auditor there."`
 	VKey      string `name:"vkey" placeholder:"KEY" help:"The primary's verifier key, or a file that holds it. Without it the key that the primary shows first is trusted, and kept."`
+	AcceptCut uint64 `name:"accept-cut" placeholder:"SIZE" help:"Agree that a new epoch goes on with this many entries, though entries of more than ten minutes were accepted here beyond that; they stay as evidence."`
 	Keyless   bool   `help:"Without keys: verify and cosign only. Such a standby reads no names and can't be promoted."`
 	Listen    string `placeholder:"HOST:PORT" help:"Address of the S3 door, which reads only (127.0.0.1:9000)."`
 	Admin     string `placeholder:"HOST:PORT" help:"Address of health, metrics and the ledger (127.0.0.1:9001); off: none."`
@@ -52,8 +53,8 @@ type standbyServer struct {
 	followed chan struct{} // closed when Follow has returned
 	took     chan struct{} // closed by a promotion
 	promoted atomic.Pointer[stele.Store]
-	primary  entry.AccessKey // with which the primary is asked
-	witness  *witness.Witness
+	primary  entry.AccessKey                 // with which the primary is asked
+	witness  atomic.Pointer[witness.Witness] // of the epoch that is followed
 }
 
 // swapped is a handler that a promotion replaces.
@@ -128,30 +129,59 @@ func (s *standbyServer) openStandby(ctx context.Context) error {
 			return err
 		}
 	}
-	s.follow = standby.New(standby.Options{Folder: s.cfg.Data, Store: opt, From: s.cmd.From, VKey: vkey, Keyless: s.cmd.Keyless, Dial: s.dial, Log: s.log, Tell: s.app.say})
+	s.follow = standby.New(standby.Options{Folder: s.cfg.Data, Store: opt, From: s.cmd.From, VKey: vkey, Keyless: s.cmd.Keyless, AcceptCut: s.cmd.AcceptCut,
+		Dial: s.dial, Turned: s.turned, Log: s.log, Tell: s.app.say})
 	if err := s.follow.Open(ctx); err != nil {
 		return err
 	}
-	s.store = s.follow.Store().Store
-	s.witness, err = witness.Open(witness.Options{FS: opt.FS, Key: filepath.Join(s.cfg.Data, "witness.key"), Folder: filepath.Join(s.cfg.Data, "witness"),
-		Logs: []string{s.follow.Store().Pin.VKey}})
-	if err != nil {
-		return errors.Join(fmt.Errorf("couldn't open the witness: %w", err), s.follow.Close())
+	if err := s.stand(s.follow.Store()); err != nil {
+		return errors.Join(err, s.follow.Close())
 	}
+	return nil
+}
+
+// stand takes the store that follows from now on, and makes a witness for its epoch. What was cosigned of an epoch before is cosigned no further.
+func (s *standbyServer) stand(b *stele.Standby) (err error) {
+	s.store = b.Store
+	w, err := witness.Open(witness.Options{Key: filepath.Join(s.cfg.Data, "witness.key"), Folder: filepath.Join(s.cfg.Data, "witness"), Logs: []string{b.Pin.VKey}})
+	if err != nil {
+		return fmt.Errorf("couldn't open the witness: %w", err)
+	}
+	s.witness.Store(w)
+	return nil
+}
+
+// turned goes on with the store of a new epoch, on the same addresses.
+func (s *standbyServer) turned(b *stele.Standby) error {
+	if err := s.stand(b); err != nil {
+		return err
+	}
+	if s.store != nil {
+		s.metrics.Moved(s.store)
+	}
+	s.answerStandby()
 	return nil
 }
 
 // handlers answers as a standby.
 func (s *standbyServer) handlers() {
-	if s.store == nil {
-		s.s3h.set(http.NotFoundHandler())
-		s.porth.set(admin.Keyless(s, false, admin.Witness(s.witness, s.vouch, s.log)))
-		s.socketh.set(admin.Keyless(s, true, nil))
+	if s.store != nil {
+		s.metrics = admin.NewMetrics(s.store)
+		s.metrics.Follow(s)
+	}
+	s.answerStandby()
+}
+
+// answerStandby makes the handlers of a standby's present store.
+func (s *standbyServer) answerStandby() {
+	cosigns := admin.Witness(s.witness.Load(), s.vouch, s.log)
+	if s.store != nil {
+		s.answer(s, cosigns)
 		return
 	}
-	s.metrics = admin.NewMetrics(s.store)
-	s.metrics.Follow(s)
-	s.answer(s, admin.Witness(s.witness, s.vouch, s.log))
+	s.s3h.set(http.NotFoundHandler())
+	s.porth.set(admin.Keyless(s, false, cosigns))
+	s.socketh.set(admin.Keyless(s, true, nil))
 }
 
 // vouchWait is how long a witness' client is kept waiting for entries that are still to be accepted.
@@ -235,7 +265,7 @@ func (s *standbyServer) end() error {
 func (s *standbyServer) Following() admin.Following {
 	st := s.follow.Status()
 	return admin.Following{From: s.cmd.From, Keyless: s.cmd.Keyless, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
-		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err, Witness: s.witness.VKey()}
+		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err, Witness: s.witness.Load().VKey()}
 }
 
 // Promote implements admin.Follower: following ends, the folder becomes the store of a new epoch, and the same addresses take writes. A promotion that fails leaves a standby

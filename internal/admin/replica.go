@@ -35,10 +35,11 @@ type replica struct {
 //
 //	GET /replica/state?from=N&keyrings=K[&wait=1]   where the store stands; with wait not before the ledger is beyond N
 //	GET /replica/files?folder=packs/                its sealed files, JSON lines
+//	GET /replica/succession                         the epochs it went through, with the receipts that prove them
 //	GET /replica/file?name=…&off=N                  up to 4 MiB of one, sealed or growing; headers say what it is
 func (s *Server) replicaRoutes(mux *http.ServeMux, who admitted) {
 	p := &replica{s.opt.Store, make(chan struct{}, replicaReads), make(chan struct{}, replicaWaiting)}
-	for pattern, serve := range map[string]func(q request, w http.ResponseWriter) error{"state": p.state, "files": p.files, "file": p.file} {
+	for pattern, serve := range map[string]func(q request, w http.ResponseWriter) error{"state": p.state, "files": p.files, "file": p.file, "succession": p.succession} {
 		mux.HandleFunc("GET /replica/"+pattern, func(w http.ResponseWriter, r *http.Request) {
 			w, r = patient(w, r)
 			by, body, err := who(r, reads)
@@ -98,6 +99,14 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 	}
 	writeReply(w, out, nil)
 	return nil
+}
+
+func (p *replica) succession(q request, w http.ResponseWriter) error {
+	u, err := p.store.Succession(q.Context())
+	if err == nil {
+		writeReply(w, u, nil)
+	}
+	return err
 }
 
 func (p *replica) files(q request, w http.ResponseWriter) error {
@@ -172,6 +181,16 @@ func (c *Client) ReplicaState(ctx context.Context, from uint64, keyrings int, wa
 		}
 	}
 	return st, err
+}
+
+// Succession asks for the epochs that the store went through.
+func (c *Client) Succession(ctx context.Context) (stele.Succession, error) {
+	resp, err := c.get(ctx, "/replica/succession", "")
+	if err != nil {
+		return stele.Succession{}, err
+	}
+	defer resp.Body.Close()
+	return decode[stele.Succession](resp)
 }
 
 // ReplicaFiles lists the sealed files in a folder.

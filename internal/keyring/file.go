@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Re
 	if err != nil {
 		return fmt.Errorf("couldn't wrap the keyring: %w", err)
 	}
-	name := fmt.Sprintf("%s%06d", engine.Keyrings, next)
+	name := fileName(next)
 	if err := e.Create(ctx, name, int64(file.Len()), &file); err != nil {
 		return fmt.Errorf("couldn't save the keyring: %w", err)
 	}
@@ -74,34 +75,67 @@ func Load(ctx context.Context, e engine.Engine, identities ...age.Identity) (*Ke
 // LoadEpoch opens the newest keyring that is not of a later epoch than the one asked for: the keyring of a new epoch is there before its ledger is, and a crash in between
 // leaves it unused. Errors as Load's.
 func LoadEpoch(ctx context.Context, e engine.Engine, epoch uint32, identities ...age.Identity) (*Keyring, error) {
+	unused := 0
+	k, last, err := load(ctx, e, math.MaxInt, func(k *Keyring) bool {
+		if k.Epoch > epoch {
+			unused++
+		}
+		return k.Epoch <= epoch
+	}, identities)
+	if err == nil && k == nil {
+		err = fmt.Errorf("%w of epoch %d or before: copy it back from a backup", ErrNone, epoch)
+	} else if err != nil && unused > 0 {
+		err = fmt.Errorf("%w. Those behind %s are of an epoch that was not begun: run the promotion again, with the recovery key", err, fileName(last))
+	}
+	return k, err
+}
+
+// LoadSigner opens the newest keyring whose signer has that verifier key. One that is wrapped to others is passed over: it may be of another epoch. ErrWrongKey: there is none that opens.
+func LoadSigner(ctx context.Context, e engine.Engine, vkey string, identities ...age.Identity) (*Keyring, error) {
+	var wrapped error
+	for below := math.MaxInt; ; {
+		k, name, err := load(ctx, e, below, func(k *Keyring) bool { own, err := k.VKey(); return err == nil && own == vkey }, identities)
+		switch {
+		case errors.Is(err, ErrWrongKey):
+			below, wrapped = name, err
+			continue
+		case err == nil && k == nil:
+			err = cmp.Or(wrapped, fmt.Errorf("%w: no keyring here is that of %s", ErrWrongKey, vkey))
+		}
+		return k, err
+	}
+}
+
+// load opens the keyrings with numbers below one, the newest first, up to the one that fits, and returns the number of the last one that it opened, or failed to; nil: none fits.
+func load(ctx context.Context, e engine.Engine, below int, fits func(*Keyring) bool, identities []age.Identity) (k *Keyring, last int, err error) {
 	numbers, err := numbers(ctx, e)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(numbers) == 0 {
-		return nil, fmt.Errorf("%w: there is nothing in %s. If this is a store's folder, copy its %s back from a backup", ErrNone, engine.Keyrings, engine.Keyrings)
+		return nil, 0, fmt.Errorf("%w: there is nothing in %s. If this is a store's folder, copy its %s back from a backup", ErrNone, engine.Keyrings, engine.Keyrings)
 	}
-	unused := ""
 	for _, n := range slices.Backward(numbers) {
-		name := fmt.Sprintf("%s%06d", engine.Keyrings, n)
-		file, err := read(ctx, e, name)
+		if n >= below {
+			continue
+		}
+		file, err := read(ctx, e, fileName(n))
 		if err != nil {
-			return nil, fmt.Errorf("couldn't read %s: %w", name, err)
+			return nil, n, fmt.Errorf("couldn't read %s: %w", fileName(n), err)
 		}
 		k, err := open(file, identities)
-		if err != nil && unused != "" {
-			err = fmt.Errorf("%w. %s is of an epoch that was not begun: run the promotion again, with the recovery key", err, unused)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("couldn't open %s: %w", name, err)
+			return nil, n, fmt.Errorf("couldn't open %s: %w", fileName(n), err)
 		}
-		if k.Epoch <= epoch {
-			return k, nil
+		if fits(k) {
+			return k, n, nil
 		}
-		unused = name
 	}
-	return nil, fmt.Errorf("%w of epoch %d or before: copy it back from a backup", ErrNone, epoch)
+	return nil, 0, nil
 }
+
+// fileName is the name of the keyring of that number.
+func fileName(n int) string { return fmt.Sprintf("%s%06d", engine.Keyrings, n) }
 
 func open(file []byte, identities []age.Identity) (*Keyring, error) {
 	if len(identities) == 0 {
@@ -125,7 +159,7 @@ func open(file []byte, identities []age.Identity) (*Keyring, error) {
 // numbers lists the numbers of the keyrings, ascending.
 func numbers(ctx context.Context, e engine.Engine) (all []int, err error) {
 	err = e.List(ctx, engine.Keyrings, func(i engine.Info) error {
-		if v, err := strconv.Atoi(strings.TrimPrefix(i.Name, engine.Keyrings)); err == nil && i.Name == fmt.Sprintf("%s%06d", engine.Keyrings, v) {
+		if v, err := strconv.Atoi(strings.TrimPrefix(i.Name, engine.Keyrings)); err == nil && i.Name == fileName(v) {
 			all = append(all, v)
 		}
 		return nil

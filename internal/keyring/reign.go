@@ -27,19 +27,25 @@ func (k *Keyring) Next(cut uint64) (*Keyring, error) {
 		return nil, err
 	}
 	n := &Keyring{StoreID: k.StoreID, Epoch: k.Epoch + 1, DataKeys: slices.Clone(k.DataKeys)}
-	begin := uint64(0)
-	for _, r := range append(slices.Clone(k.Reigns), Reign{k.Epoch, cut, append(slices.Clone(k.Former), vkey)}) {
-		end := min(r.End, cut)
-		if r.End > 0 && begin >= cut {
-			end = 0
-		}
-		n.Reigns = append(n.Reigns, Reign{r.Epoch, end, r.VKeys})
-		begin = max(begin, r.End)
-	}
+	n.Reigns = Succeed(k.Reigns, Reign{k.Epoch, cut, append(slices.Clone(k.Former), vkey)})
 	if n.Signer, _, err = note.GenerateKey(rand.Reader, n.Origin()); err != nil {
 		return nil, fmt.Errorf("couldn't make a signing key: %w", err)
 	}
 	return n, nil
+}
+
+// Succeed are the former epochs of the one that ends last, whose own former epochs are reigns: it goes on with the first last.End entries. Those that begin behind that count no more (End 0).
+func Succeed(reigns []Reign, last Reign) (all []Reign) {
+	cut, begin := last.End, uint64(0)
+	for _, r := range append(slices.Clone(reigns), last) {
+		end := min(r.End, cut)
+		if r.End > 0 && begin >= cut {
+			end = 0
+		}
+		all = append(all, Reign{r.Epoch, end, r.VKeys})
+		begin = max(begin, r.End)
+	}
+	return all
 }
 
 // Begins yields the epochs whose entries make the ledger, and the first entry of each, in order.

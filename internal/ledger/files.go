@@ -75,7 +75,15 @@ func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, relea
 	if !sealed {
 		return nil, nil, ErrClosed
 	}
-	return l.open.acquire(ctx, e, f.name, l.opt.Keys.Sealer)
+	return l.open.acquire(ctx, e, f.name, l.dataKeys())
+}
+
+// dataKeys open the private parts; nil without keys: leaves only are read.
+func (l *Ledger) dataKeys() segment.Keys {
+	if len(l.opt.Keys.DataKeys) == 0 {
+		return nil
+	}
+	return l.opt.Keys.Sealer
 }
 
 // openFiles keeps the segments open that were read last: opening one costs the decoding of its table.

@@ -27,6 +27,7 @@ type Follower struct {
 // following is the segment that comes.
 type following struct {
 	name      string
+	epoch     uint32
 	first     uint64
 	start     tree.Frontier // at its first entry
 	scan      *segment.Scanner
@@ -95,6 +96,9 @@ func Follow(ctx context.Context, opt Options) (*Follower, error) {
 	if err := l.loadSealed(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.standAtEnd(ctx); err != nil {
+		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
+	}
 	l.newestAt = l.head.size
 	f := &Follower{Ledger: l}
 	if err := f.resume(ctx); err != nil {
@@ -118,7 +122,7 @@ func (f *Follower) resume(ctx context.Context) error {
 	for len(tails) > 0 { // one segment after the other: the tail of the next may begin where this one's ends
 		best, piece := -1, (*Piece)(nil)
 		for i, t := range tails {
-			if t.Name != segment.Name(f.opt.Keys.Epoch, f.head.size) {
+			if t.Name != f.nextName() {
 				continue
 			}
 			p, err := f.checkTail(t)
@@ -172,22 +176,15 @@ func (f *Follower) checkTail(t engine.Tail) (*Piece, error) {
 }
 
 func (f *Follower) newSegment() *following {
-	seg := &following{name: segment.Name(f.opt.Keys.Epoch, f.head.size), first: f.head.size, start: f.seq.frontier}
-	seg.scan = segment.NewScanner(&seg.src, 0, seg.first, f.keys())
+	seg := &following{name: f.nextName(), epoch: f.NextEpoch(), first: f.head.size, start: f.seq.frontier}
+	seg.scan = segment.NewScanner(&seg.src, 0, seg.first, f.dataKeys())
 	return seg
-}
-
-func (f *Follower) keys() segment.Keys {
-	if len(f.opt.Keys.DataKeys) == 0 {
-		return nil // leaves only
-	}
-	return f.opt.Keys.Sealer
 }
 
 // Want is the segment that is to come next, and from which byte on. id is that of the file that has come so far, zero if none has.
 func (f *Follower) Want() (name string, off int64, id frame.FileID) {
 	if f.cur == nil {
-		return segment.Name(f.opt.Keys.Epoch, f.head.size), 0, id
+		return f.nextName(), 0, id
 	}
 	return f.cur.name, f.cur.src.written + int64(len(f.cur.src.ahead)), f.cur.scan.Header.FileID
 }
@@ -212,7 +209,7 @@ func (f *Follower) Forget() {
 		f.cur = nil
 	} else if seg != nil {
 		seg.src.ahead = nil
-		seg.rescan(f.keys(), f.head.size)
+		seg.rescan(f.dataKeys(), f.head.size)
 	}
 }
 
@@ -235,14 +232,14 @@ func (f *Follower) Replace(b []byte) (*Piece, error) {
 	if old == nil {
 		return nil, errors.New("couldn't replace a segment: none has begun to come")
 	}
-	seg := &following{name: old.name, first: old.first, start: old.start}
+	seg := &following{name: old.name, epoch: old.epoch, first: old.first, start: old.start}
 	seg.src.ahead = b
-	seg.scan = segment.NewScanner(&seg.src, 0, seg.first, f.keys())
+	seg.scan = segment.NewScanner(&seg.src, 0, seg.first, f.dataKeys())
 	p, err := f.check(seg, tree.MaxSize)
 	switch {
 	case err != nil:
 		return nil, err
-	case !p.Sealed:
+	case !p.Sealed && p.Size != f.endOf(seg.epoch):
 		return nil, fmt.Errorf("segment %s was replaced by one that is not sealed: %w", seg.name, ErrUnproven)
 	case p.Size < f.head.size:
 		return nil, &BehindError{"this standby", f.head.size, p.Size}
@@ -253,6 +250,7 @@ func (f *Follower) Replace(b []byte) (*Piece, error) {
 
 // check scans what is ahead in seg.
 func (f *Follower) check(seg *following, limit uint64) (*Piece, error) {
+	limit = min(limit, f.endOf(seg.epoch))
 	p := &Piece{seg: seg, frontier: f.seq.frontier, Size: f.head.size, Root: f.head.root, first: seg.firstTime, end: seg.src.written}
 	at := seg.start // where the scan is, if that is before the ledger's end
 	if seg.scan.SizeBytes() > 0 || f.head.size == seg.first {
@@ -278,7 +276,7 @@ func (f *Follower) check(seg *following, limit uint64) (*Piece, error) {
 		p.end = seg.scan.SizeBytes()
 	}
 	if p.Size > f.head.size {
-		signer, err := f.verify(f.opt.Keys.Epoch, p.last)
+		signer, err := f.verify(seg.epoch, p.last)
 		if err != nil {
 			return nil, unproven(err)
 		}
@@ -320,13 +318,13 @@ func (f *Follower) checkEnd(p *Piece) error {
 
 // checkBatch checks one batch against the tree and adds to the piece what of it is new.
 func (f *Follower) checkBatch(p *Piece, at *tree.Frontier, last *int64, b segment.Batch, scratch *segment.Scratch) error {
-	if h := p.seg.scan.Header; h.StoreID != f.opt.Keys.StoreID || h.Epoch != f.opt.Keys.Epoch {
+	if h := p.seg.scan.Header; h.StoreID != f.opt.Keys.StoreID || h.Epoch != p.seg.epoch {
 		return fmt.Errorf("segment %s is of store %x, epoch %d: %w", p.seg.name, h.StoreID, h.Epoch, frame.ErrCorrupt)
 	}
 	var hashes []tree.Hash
 	for i := range b.Pairs {
 		pair := &b.Pairs[i]
-		if err := f.checkPair(p, pair, last, &hashes, scratch); err != nil {
+		if err := f.checkPair(p, pair, last, *at, &hashes, scratch); err != nil {
 			return err
 		}
 		p.rows = append(p.rows, pair.Row())
@@ -344,6 +342,9 @@ func (f *Follower) checkBatch(p *Piece, at *tree.Frontier, last *int64, b segmen
 		if err := f.sameRoot(*at, hashes); err != nil {
 			return err
 		}
+	}
+	if end := f.endOf(p.seg.epoch); next.Size() > end {
+		return fmt.Errorf("a batch goes on beyond entry %d, from which a later epoch counts: %w", end, frame.ErrCorrupt)
 	}
 	*at = next
 	if next.Size() <= have {
@@ -370,7 +371,7 @@ func (f *Follower) sameRoot(at tree.Frontier, hashes []tree.Hash) error {
 
 // checkPair checks the entries of a pair: each is the one that its place asks for, canonical, not older than the one before, and its private part the one that its
 // leaf commits to.
-func (f *Follower) checkPair(p *Piece, pair *segment.Pair, last *int64, hashes *[]tree.Hash, scratch *segment.Scratch) error {
+func (f *Follower) checkPair(p *Piece, pair *segment.Pair, last *int64, at tree.Frontier, hashes *[]tree.Hash, scratch *segment.Scratch) error {
 	items, err := f.items(pair, scratch)
 	if err != nil {
 		return err
@@ -389,6 +390,9 @@ func (f *Follower) checkPair(p *Piece, pair *segment.Pair, last *int64, hashes *
 			p.first = t
 		}
 		*last = t
+		if err := f.rightBegin(p.seg.epoch, &e, at, *hashes); err != nil {
+			return err
+		}
 		*hashes = append(*hashes, entry.LeafHash(items[j].Leaf))
 		if index >= f.head.size {
 			p.Entries = append(p.Entries, e)
@@ -400,7 +404,7 @@ func (f *Follower) checkPair(p *Piece, pair *segment.Pair, last *int64, hashes *
 
 // items decodes a pair, without keys its leaves only.
 func (f *Follower) items(pair *segment.Pair, scratch *segment.Scratch) ([]segment.Item, error) {
-	if f.keys() != nil {
+	if f.dataKeys() != nil {
 		return pair.ItemsIn(scratch)
 	}
 	leaves, err := pair.LeavesIn(scratch)
@@ -444,7 +448,11 @@ func (f *Follower) Accept(ctx context.Context, p *Piece) error {
 			return f.fail(fmt.Errorf("couldn't write segment %s: %w", seg.name, err))
 		}
 	}
-	if p.Sealed {
+	if !p.Sealed && p.Size == f.endOf(seg.epoch) {
+		if err := f.sealHere(p); err != nil {
+			return f.fail(fmt.Errorf("couldn't seal segment %s: %w", seg.name, err))
+		}
+	} else if p.Sealed {
 		if err := seg.g.Publish(); err != nil {
 			return f.fail(fmt.Errorf("couldn't publish segment %s: %w", seg.name, err))
 		}
@@ -464,7 +472,7 @@ func (f *Follower) Show(p *Piece) {
 	old := f.cur
 	f.cur = seg
 	seg.rows, seg.firstTime = append(seg.rows, p.rows...), p.first
-	view, err := segment.NewView(seg.g, seg.scan.Header, slices.Clip(seg.rows), seg.firstTime, f.keys())
+	view, err := segment.NewView(seg.g, seg.scan.Header, slices.Clip(seg.rows), seg.firstTime, f.dataKeys())
 	if err != nil {
 		f.fail(err) // the key was there when the piece was checked
 		return

@@ -107,8 +107,10 @@ type Options struct {
 	Engine engine.Engine    // an engine.Appender, unless opened read-only
 	Keys   *keyring.Keyring // of the newest epoch of which there is a segment
 	Clock  Clock            // nil: SystemClock
-	// VKey is for Follow without keys: the verifier key whose commits are followed. Keys then has the store id and the epoch only.
+	// VKey is for Follow without keys: the verifier key whose commits are followed. Keys then has the store id, the epoch and the reigns before it only.
 	VKey string
+	// Ends are for Follow: for each epoch before that of Keys whose entries count, the first entry of the next one's first segment. Up to there the epoch's segments count.
+	Ends map[uint32]uint64
 
 	// Apply derives what is derived from entries: one batch at a time, in order, on a goroutine of its own. After its error the
 	// ledger has failed. nil: nothing is derived.

@@ -121,11 +121,9 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
 	}
-	keys := map[uint32][]*tree.Verifier{opt.Keys.Epoch: {signer.Verifier}}
-	if opt.VKey == "" {
-		if keys, err = verifiers(opt.Keys); err != nil {
-			return nil, fmt.Errorf("couldn't open the ledger: %w", err)
-		}
+	keys, err := opt.verifiers(signer.Verifier)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
 	}
 	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults, keys: keys,
 		apply: make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
@@ -147,6 +145,20 @@ func (o *Options) signer() (*tree.Signer, error) {
 		return nil, err
 	}
 	return tree.NewSigner(o.Keys.Origin(), key)
+}
+
+// verifiers are the verifier keys of all epochs.
+func (o *Options) verifiers(signer *tree.Verifier) (map[uint32][]*tree.Verifier, error) {
+	if o.VKey == "" {
+		return verifiers(o.Keys)
+	}
+	all := map[uint32][]*tree.Verifier{o.Keys.Epoch: {signer}}
+	for _, r := range o.Keys.Reigns {
+		if err := addVerifiers(all, r.Epoch, r.VKeys); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // testFaults are the faults of every ledger opened from now on; see export_test.go.
@@ -185,7 +197,7 @@ func (l *Ledger) loadChain(ctx context.Context) error {
 		return err
 	}
 	chain, _, err := Chain(names)
-	if err == nil {
+	if chain = l.opt.upToEnds(chain); err == nil && l.opt.Ends == nil {
 		err = l.checkEpoch(chain)
 	}
 	var groups tree.Frontier // by whole groups

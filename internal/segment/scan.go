@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"stele/internal/engine"
 	"stele/internal/frame"
 )
 
@@ -172,6 +173,13 @@ func (s *Scanner) end(fr frame.Frame, n int) error {
 	}
 	s.footer, s.why, s.off = f, errFooter, s.off+int64(n)
 	return nil
+}
+
+// Finish is a writer that has written just the batches that the scan has met, rows being those of their pairs, to g, and can do nothing but Seal. It needs no key: a footer is in clear.
+func (s *Scanner) Finish(g engine.Growing, rows []Row, last Commit, firstTime int64) *Writer {
+	h := s.Header
+	return &Writer{opt: Options{StoreID: h.StoreID, KeyID: h.KeyID, Epoch: h.Epoch, First: h.First, FileID: h.FileID}, header: h, g: g,
+		off: s.off, number: s.number, rows: rows, last: last, first: firstTime}
 }
 
 // Footer returns the footer if the scan met it.

@@ -28,7 +28,7 @@ func (s *Standby) Open(ctx context.Context) error {
 		err := s.tryOpen(ctx)
 		if err == nil {
 			size := s.store.Here()
-			s.note(func(st *Status) { st.Accepted = size })
+			s.note(func(st *Status) { st.Accepted, st.Epoch = size, s.store.Pin.Epoch() })
 			return nil
 		}
 		var final *localError
@@ -89,28 +89,35 @@ func (s *Standby) tryOpen(ctx context.Context) error {
 	return local(err)
 }
 
-// pin holds fast whom we follow.
+// pin holds fast whom we follow. A store that went through several epochs shows how they followed from each other.
 func (s *Standby) pin(ctx context.Context) (stele.StandbyPin, error) {
 	if err := s.dial(ctx); err != nil {
 		return stele.StandbyPin{}, err
 	}
-	pin := stele.StandbyPin{Store: s.primary.ID(), VKey: s.primary.VKey(), From: s.opt.From, Keyless: s.opt.Keyless}
-	if s.opt.VKey != "" && s.opt.VKey != pin.VKey {
-		return pin, local(fmt.Errorf("the server at %s signs with %s, not with the key that was given, %s", s.opt.From, pin.VKey, s.opt.VKey))
+	u, err := s.primary.Succession(ctx)
+	if err != nil {
+		return stele.StandbyPin{}, err
 	}
 	st, err := s.primary.ReplicaState(ctx, 0, -1, false)
 	if err != nil {
-		return pin, err
+		return stele.StandbyPin{}, err
 	}
-	c, err := tree.OpenCheckpoint(st.Checkpoint, pin.VKey)
+	c, err := tree.ReadCheckpoint(st.Checkpoint)
 	if err != nil {
+		return stele.StandbyPin{}, err
+	}
+	store, _, _ := strings.Cut(c.Origin, "/")
+	pin := stele.StandbyPin{Store: store, VKey: u.First(), From: s.opt.From, Keyless: s.opt.Keyless}
+	if len(u.Reigns) > 0 {
+		if pin, _, err = pin.Succeed(u); err != nil {
+			return pin, local(fmt.Errorf("the server at %s does not show how its epochs followed from each other: %w", s.opt.From, err))
+		}
+	}
+	if s.opt.VKey != "" && !knows(&pin, s.opt.VKey) {
+		return pin, local(fmt.Errorf("the server at %s signs with %s, not with the key that was given, %s", s.opt.From, pin.VKey, s.opt.VKey))
+	}
+	if err := signedAs(pin.VKey, st); err != nil {
 		return pin, local(fmt.Errorf("the server at %s shows a checkpoint that its own key has not signed: %w", s.opt.From, err))
-	}
-	if !strings.HasPrefix(c.Origin, pin.Store+"/") {
-		return pin, local(fmt.Errorf("the server at %s says it is store %s and signs for %s", s.opt.From, pin.Store, c.Origin))
-	}
-	if c.Origin != pin.Store+"/1" {
-		return pin, local(fmt.Errorf("the server at %s signs as %s: it has been through a promotion, and a standby can follow a primary in its first epoch only. Keep a copy of it on a backup target instead", s.opt.From, c.Origin))
 	}
 	if s.opt.VKey == "" {
 		s.opt.Tell("following store %s, whose key is trusted from now on:\n\n    %s\n\ncompare it with `stele version --vkey` on the primary", pin.Store, pin.VKey)
@@ -118,15 +125,20 @@ func (s *Standby) pin(ctx context.Context) (stele.StandbyPin, error) {
 	return pin, local(stele.SetPin(s.opt.Folder, s.opt.Store, pin))
 }
 
-// samePin refuses another store or key than the pinned ones.
+// samePin refuses another store or key than the pinned ones. The key of a later epoch is judged when that is met.
 func (s *Standby) samePin(pin stele.StandbyPin) error {
-	if s.opt.VKey != "" && s.opt.VKey != pin.VKey {
+	given := stele.StandbyPin{Store: pin.Store, VKey: s.opt.VKey}
+	if s.opt.VKey != "" && !knows(&pin, s.opt.VKey) && given.Epoch() <= pin.Epoch() {
 		return fmt.Errorf("this standby has pinned the key %s, not %s: a standby of another store needs a folder of its own", pin.VKey, s.opt.VKey)
 	}
 	if s.opt.Keyless != pin.Keyless {
 		return errors.New("a standby begun with --keyless stays without keys, and one with keys keeps them: use another folder")
 	}
-	return nil
+	if pin.From == s.opt.From {
+		return nil
+	}
+	pin.From = s.opt.From // the same store at another address, or the primary that took over
+	return stele.SetPin(s.opt.Folder, s.opt.Store, pin)
 }
 
 // waitForKeys returns when the primary may have wrapped its keyring anew.
@@ -154,23 +166,32 @@ const (
 // freeze keeps what there is to see, and ends following: here and at every later start.
 func (s *Standby) freeze(kind string, offered []byte, why error) error {
 	fsys := s.fs()
-	root := fsys.PathJoin(s.opt.Folder, evidenceFolder)
-	at := fsys.PathJoin(root, s.opt.Now().UTC().Format("20060102t150405.000000z")+"-"+kind)
-	err := durable.MkdirAll(fsys, at)
-	_, accepted := s.store.Accepted()
-	for name, b := range map[string][]byte{"accepted.note": accepted, "offered.note": offered, "reason.txt": []byte(why.Error() + "\n")} {
-		if err == nil && len(b) > 0 {
-			err = durable.WriteFile(fsys, fsys.PathJoin(at, name), b, 0o644)
-		}
-	}
+	at, err := s.evidence(kind, offered, map[string][]byte{"reason.txt": []byte(why.Error() + "\n")})
 	if err == nil {
 		text := fmt.Sprintf("%s\n%s\n%s\n", kind, at, why)
-		err = durable.Replace(fsys, fsys.PathJoin(root, frozenFile), []byte(text), 0o644)
+		err = durable.Replace(fsys, fsys.PathJoin(s.opt.Folder, evidenceFolder, frozenFile), []byte(text), 0o644)
 	}
 	if err != nil {
 		why = fmt.Errorf("%w (and the evidence could not be kept whole: %w)", why, err)
 	}
 	return &FrozenError{Kind: kind, Evidence: at, Why: why}
+}
+
+// evidence keeps files in a folder of their own, with the checkpoint that was accepted and the one that was offered.
+func (s *Standby) evidence(kind string, offered []byte, files map[string][]byte) (at string, err error) {
+	fsys := s.fs()
+	at = fsys.PathJoin(s.opt.Folder, evidenceFolder, s.opt.Now().UTC().Format("20060102t150405.000000z")+"-"+kind)
+	if err := durable.MkdirAll(fsys, at); err != nil {
+		return at, err
+	}
+	_, files["accepted.note"] = s.store.Accepted()
+	files["offered.note"] = offered
+	for name, b := range files {
+		if err == nil && len(b) > 0 {
+			err = durable.WriteFile(fsys, fsys.PathJoin(at, name), b, 0o644)
+		}
+	}
+	return at, err
 }
 
 // stillFrozen is the freeze of an earlier process.
@@ -184,6 +205,12 @@ func (s *Standby) stillFrozen() error {
 	b := make([]byte, 64<<10)
 	n, _ := f.Read(b)
 	kind, rest, _ := strings.Cut(string(b[:n]), "\n")
+	if kind == "cut" && s.opt.AcceptCut > 0 { // a person has decided; what was agreed to is compared again
+		if err := durable.Remove(fsys, fsys.PathJoin(s.opt.Folder, evidenceFolder, frozenFile)); err != nil {
+			return err
+		}
+		return nil
+	}
 	at, why, _ := strings.Cut(rest, "\n")
 	e := &FrozenError{Kind: kind, Evidence: at, Why: errors.New(strings.TrimSpace(why) + " (seen by an earlier process; remove " + fsys.PathJoin(evidenceFolder, frozenFile) + " to follow again)")}
 	s.note(func(st *Status) { st.Err, st.Frozen = e.Error(), true })
@@ -202,8 +229,8 @@ func (st Status) Lag() uint64 { return max(st.Primary, st.Accepted) - st.Accepte
 
 // Close ends the standby. Follow must have returned.
 func (s *Standby) Close() error {
-	if s.store == nil {
-		return nil
+	if store := s.Store(); store != nil {
+		return store.Close()
 	}
-	return s.store.Close()
+	return nil
 }

@@ -317,16 +317,3 @@ func TestPromote(t *testing.T) {
 		t.Fatal("the old tail is gone")
 	}
 }
-
-// TestLaterEpoch: a primary that has been through a promotion is refused at the first contact, with the reason.
-func TestLaterEpoch(t *testing.T) {
-	r := newRig(t)
-	must(t, r.primary().Close())
-	if _, err := stele.Promote(t.Context(), "primary", stele.PromoteOptions{Options: r.opt}); err != nil {
-		t.Fatal(err)
-	}
-	r.become(r.fs)
-	if err := New(r.sopt).Open(t.Context()); err == nil || !strings.Contains(err.Error(), "first epoch") {
-		t.Fatalf("following a primary in its second epoch: %v", err)
-	}
-}

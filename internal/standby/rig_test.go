@@ -40,6 +40,10 @@ func (d direct) ReplicaRead(ctx context.Context, name string, off int64) (stele.
 	return d.Store.ReplicaRead(ctx, name, off, n)
 }
 
+func (d direct) Learn(ctx context.Context, at uint64, data map[string]string) error {
+	return d.Store.Learn(ctx, at, data, "a test")
+}
+
 // rig is a primary and its standby, each on a file system in memory.
 type rig struct {
 	t       testing.TB
@@ -53,9 +57,12 @@ type rig struct {
 	sopt    Options
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB) *rig { return newRigOn(t, nil) }
+
+// newRigOn is newRig by a clock of its own.
+func newRigOn(t testing.TB, clock stele.Clock) *rig {
 	r := &rig{t: t, fs: vfs.NewMem(), sfs: vfs.NewMem(), model: map[string][]byte{}}
-	r.opt = stele.Options{FS: r.fs, Kit: "kits/kit.txt", SegmentBytes: 64 << 10, PackBytes: 256 << 10}
+	r.opt = stele.Options{FS: r.fs, Clock: clock, Kit: "kits/kit.txt", SegmentBytes: 64 << 10, PackBytes: 256 << 10}
 	must(t, r.fs.MkdirAll("kits", 0o700))
 	s, err := stele.Create(t.Context(), "primary", r.opt)
 	must(t, err)
@@ -64,7 +71,7 @@ func newRig(t testing.TB) *rig {
 	if _, err := s.CreateBucket(t.Context(), stele.Local(), "bkt", false); err != nil {
 		t.Fatal(err)
 	}
-	r.sopt = Options{Folder: "standby", Store: stele.Options{FS: r.sfs, SegmentBytes: 64 << 10, PackBytes: 256 << 10}, From: "test",
+	r.sopt = Options{Folder: "standby", Store: stele.Options{FS: r.sfs, Clock: clock, SegmentBytes: 64 << 10, PackBytes: 256 << 10}, From: "test",
 		Dial: func(ctx context.Context) (Primary, error) {
 			var p Primary = direct{r.primary(), 0}
 			if r.wrap != nil {
@@ -138,8 +145,8 @@ func (r *rig) open() *Standby {
 // catchUp follows until the standby is where the primary is.
 func catchUp(t testing.TB, r *rig, s *Standby) {
 	t.Helper()
-	for i := 0; s.store.Here() < r.primary().Size(); i++ {
-		if err := s.round(t.Context(), false); err != nil && (i > 20 || !errors.Is(err, errStuck)) {
+	for i := 0; i == 0 && s.primary == nil || s.store.Here() < r.primary().Size(); i++ {
+		if err := s.round(t.Context(), false); err != nil && (i > 20 || !errors.Is(err, errStuck)) || i > 1000 {
 			t.Fatal(err)
 		}
 	}

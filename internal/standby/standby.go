@@ -29,8 +29,8 @@ type Primary interface {
 	ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (stele.ReplicaState, error)
 	ReplicaFiles(ctx context.Context, folder string) ([]stele.ReplicaFile, error)
 	ReplicaRead(ctx context.Context, name string, off int64) (stele.ReplicaFile, []byte, error)
-	VKey() string
-	ID() string
+	Succession(ctx context.Context) (stele.Succession, error)
+	Learn(ctx context.Context, at uint64, data map[string]string) error // of the entry by which a later epoch began
 }
 
 // Options say whom to follow, and where to.
@@ -43,13 +43,17 @@ type Options struct {
 	Dial    func(ctx context.Context) (Primary, error)
 	Log     *slog.Logger
 	Tell    func(format string, args ...any) // what a person should see: the recipient, the pinned key
-	Now     func() time.Time
-	Sleep   func(ctx context.Context, d time.Duration) error // returns early with ctx's error
+	// AcceptCut is the number of entries with which a person has agreed that a new epoch goes on, though much more was accepted here; 0: none.
+	AcceptCut uint64
+	// Turned is told of the store that is open from now on, in place of the one before, which is closed: a new epoch is followed. nil: nobody need be told.
+	Turned func(*stele.Standby) error
+	Now    func() time.Time
+	Sleep  func(ctx context.Context, d time.Duration) error // returns early with ctx's error
 }
 
 // FrozenError says why following has ended. Evidence is the folder that holds what there is to see.
 type FrozenError struct {
-	Kind     string // rollback, fork, signature, unproven, refused
+	Kind     string // rollback, fork, signature, unproven, refused, cut
 	Evidence string
 	Why      error
 }
@@ -63,6 +67,7 @@ func (e *FrozenError) Unwrap() error { return e.Why }
 
 // Status is where a standby stands.
 type Status struct {
+	Epoch        uint32    // followed
 	Accepted     uint64    // entries accepted
 	Primary      uint64    // entries that the primary had when it was last heard
 	LastAccepted time.Time // when something was accepted last, or the primary had nothing more
@@ -74,11 +79,12 @@ type Status struct {
 // Standby follows.
 type Standby struct {
 	opt   Options
-	store *stele.Standby
+	store *stele.Standby // replaced under mu, by the goroutine that follows
 
 	primary  Primary
 	keyrings int  // of the primary's process, as it counts them
 	listed   bool // every sealed pack was looked for
+	told     bool // a person was told that a new epoch's primary has not admitted this standby
 
 	mu     sync.Mutex
 	status Status
@@ -99,6 +105,9 @@ func New(opt Options) *Standby {
 	if opt.Tell == nil {
 		opt.Tell = func(string, ...any) {}
 	}
+	if opt.Turned == nil {
+		opt.Turned = func(*stele.Standby) error { return nil }
+	}
 	return &Standby{opt: opt, grown: make(chan struct{})}
 }
 
@@ -113,8 +122,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Store is the store that follows, once Open has returned.
-func (s *Standby) Store() *stele.Standby { return s.store }
+// Store is the store that follows, once Open has returned. Another one takes its place when a new epoch is followed (Options.Turned).
+func (s *Standby) Store() *stele.Standby {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store
+}
 
 // Status returns where the standby stands.
 func (s *Standby) Status() Status {
@@ -247,12 +260,21 @@ func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, e
 		return st, err
 	}
 	s.note(func(x *Status) { x.LastContact, x.Primary = s.opt.Now(), st.Size })
-	c, err := tree.OpenCheckpoint(st.Checkpoint, s.store.Pin.VKey)
+	if of, ours := s.store.Pin.EpochIn(st.Checkpoint), s.store.Pin.Epoch(); of > ours {
+		if err := s.turn(ctx, st); err != nil {
+			return st, err
+		}
+		return s.contact(ctx, false)
+	} else if of > 0 && of < ours {
+		return st, s.tellFormer(ctx, st)
+	}
+	if err := signedAs(s.store.Pin.VKey, st); err != nil {
+		return st, s.freeze("signature", st.Checkpoint, err)
+	}
+	c, err := tree.ReadCheckpoint(st.Checkpoint)
 	switch {
 	case err != nil:
-		return st, s.freeze("signature", st.Checkpoint, fmt.Errorf("the primary's checkpoint is not signed by the pinned key %s: %w", s.store.Pin.VKey, err))
-	case c.Size != st.Size:
-		return st, s.freeze("signature", st.Checkpoint, fmt.Errorf("the primary says size %d and signs size %d", st.Size, c.Size))
+		return st, err
 	case c.Size < from:
 		return st, s.freeze("rollback", st.Checkpoint, fmt.Errorf("%d entries of the ledger were accepted here, the primary has %d: it was rolled back, or lost files", from, c.Size))
 	case from == 0 || follow.Bug.SkipConsistency:
