@@ -325,9 +325,11 @@ func (p *Packs) Resume(ctx context.Context) error {
 // pieceBytes is how much of a tail is copied at once.
 const pieceBytes = 4 << 20
 
+// resume takes up one tail. A crash while tails were taken up leaves the old one and a copy of some length, in whatever order: both are the same pack, and the second goes on where
+// the first one ends.
 func (p *Packs) resume(ctx context.Context, t engine.Tail) error {
-	if f, err := p.files.Open(ctx, t.Name); err == nil {
-		return f.Close() // sealed already, or a second tail of that name
+	if f, err := p.files.Appender.Open(ctx, t.Name); err == nil {
+		return f.Close() // sealed already
 	} else if !errors.Is(err, engine.ErrNotExist) {
 		return err
 	}
@@ -337,7 +339,7 @@ func (p *Packs) resume(ctx context.Context, t engine.Tail) error {
 	}
 	defer f.Close()
 	buf := make([]byte, pieceBytes)
-	for off := int64(0); off < f.Size(); off += pieceBytes {
+	for off := p.Have(t.Name); off < f.Size(); off += pieceBytes {
 		b := buf[:min(pieceBytes, f.Size()-off)]
 		if n, err := f.ReadAt(b, off); n < len(b) {
 			return err
