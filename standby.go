@@ -73,7 +73,11 @@ func NewStandby(folder string, opt Options) (recipient string, err error) {
 		if err != nil {
 			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, s.path(fileIdentity), err)
 		}
-		if _, err := readFile(s.fs, s.path(fileFormat)); err == nil {
+		_, pinned, err := PinOf(folder, opt)
+		if err != nil {
+			return "", err
+		}
+		if !pinned && IsStore(folder, opt) {
 			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", s.dir)
 		}
 		return id.Recipient().String(), nil

@@ -62,6 +62,8 @@ type Options struct {
 	Copies func() []Copy
 	// OpenTarget opens a target for the store that ships to it, or that reads it as a copy. nil: targets are kept in the ledger, and nothing is shipped.
 	OpenTarget func(ctx context.Context, spec TargetSpec) (OpenedTarget, error)
+	// AskHandover asks one who follows the store, at its start, whether it has taken over; nil: nobody is asked.
+	AskHandover AskHandover
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
 	ScrubDays  int
 	scrubSleep func(context.Context, time.Duration) error // tests'
@@ -111,6 +113,9 @@ type Store struct {
 	readers  map[*bodyReader]bool // open, and perhaps fetching ahead
 
 	standby bool // it follows: see Standby
+
+	peersMu   sync.Mutex // guards the files of addresses
+	followers []string   // as in the file; nil: not read yet
 
 	wrapping   sync.Mutex // one wraps the keyring at a time
 	recipients []string   // of the newest keyring, nil: those of keys; guarded by wrapping
@@ -220,6 +225,9 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 	if err := s.openParts(ctx, nil); err != nil {
 		return nil, err
 	}
+	if err := s.askFollowers(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -313,7 +321,7 @@ func (s *Store) sweep() error {
 			}
 			continue
 		}
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom} {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers} {
 			if isTemporary(n, ours) {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)

@@ -48,25 +48,30 @@ func (s *Store) Succession(ctx context.Context) (Succession, error) {
 		return Succession{}, err
 	}
 	u := Succession{VKey: vkey}
-	epochs := s.Epochs()
-	for i, e := range epochs {
-		if i > 0 {
-			r, err := s.led().Receipt(ctx, e.First)
-			if err != nil {
-				return u, translate(err)
-			}
-			u.Receipts = append(u.Receipts, r)
-		}
-		if i+1 == len(epochs) {
-			break
-		}
-		vkeys, err := s.keys.VKeys(e.Epoch)
+	if u.Reigns, err = s.reigns(); err != nil {
+		return u, err
+	}
+	for _, r := range u.Reigns {
+		receipt, err := s.led().Receipt(ctx, r.End)
 		if err != nil {
-			return u, err
+			return u, translate(err)
 		}
-		u.Reigns = append(u.Reigns, Reign{Epoch: e.Epoch, End: epochs[i+1].First, Next: s.firstOf(epochs[i+1].Epoch), VKeys: vkeys})
+		u.Receipts = append(u.Receipts, receipt)
 	}
 	return u, nil
+}
+
+// reigns are the epochs before the present one whose entries count, in order.
+func (s *Store) reigns() (all []Reign, err error) {
+	epochs := s.Epochs()
+	for i, e := range epochs[:len(epochs)-1] {
+		vkeys, err := s.keys.VKeys(e.Epoch)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Reign{Epoch: e.Epoch, End: epochs[i+1].First, Next: s.firstOf(epochs[i+1].Epoch), VKeys: vkeys})
+	}
+	return all, nil
 }
 
 // firstOf is the first entry of the first segment of an epoch.

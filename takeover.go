@@ -42,6 +42,11 @@ func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin Stan
 	if err != nil && !errors.Is(err, engine.ErrExist) {
 		return p, fmt.Errorf("couldn't write %s: %w", fileFormat, err)
 	}
+	if pin.From != "" { // before the folder is a store: from then on nothing else says whom to tell
+		if err := s.savePeers(fileFormer, withPeer(s.loadPeers(fileFormer), pin.From)); err != nil {
+			return p, err
+		}
+	}
 	if err := durable.Remove(s.fs, s.path(fileStandby)); err != nil {
 		return p, fmt.Errorf("couldn't make the standby a store: %w", err)
 	}

@@ -147,7 +147,7 @@ func secretOf(secret, file string) (string, error) {
 }
 
 func (a *app) options() (stele.Options, error) {
-	opt := stele.Options{Log: a.logger(), FS: a.fs, OpenTarget: targetsOf(a.data())}
+	opt := stele.Options{Log: a.logger(), FS: a.fs, OpenTarget: targetsOf(a.data()), AskHandover: a.askHandover}
 	if a.cli.RecoveryKey == "" {
 		return opt, nil
 	}

@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			for _, name := range []string{"S3", "ADMIN", "WITNESS"} {
+			for _, name := range []string{"S3", "ADMIN", "WITNESS", "ADMIN2"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					return err
@@ -76,6 +76,9 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 // ready [URL]: waits until the server on $ADMIN is ready.
 func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 	url := "http://" + ts.Getenv("ADMIN") + "/healthz/ready"
+	if len(args) > 0 {
+		url = args[0]
+	}
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		resp, err := http.Get(url)
 		if err == nil {

@@ -190,6 +190,7 @@ func (s *server) serve(ctx context.Context) error {
 	if !s.store.ReadOnly() {
 		go s.lifecycle(background, s.store)
 		go s.drills(background, s.store)
+		go s.tellFormer(background, s.store)
 	}
 	if s.certs != nil {
 		go s.certs.onHangup(background, s.log)

@@ -106,13 +106,13 @@ func (standbyStatusCmd) Run(ctx context.Context, a *app) error {
 	}
 	lag := max(f.Primary, f.Accepted) - f.Accepted
 	if a.cli.JSON {
-		err = a.document(map[string]any{"v": 1, "from": f.From, "keyless": f.Keyless, "accepted": f.Accepted, "lag": lag, "last_accepted": moment(f.LastAccepted),
+		err = a.document(map[string]any{"v": 1, "from": f.From, "epoch": f.Epoch, "keyless": f.Keyless, "accepted": f.Accepted, "lag": lag, "last_accepted": moment(f.LastAccepted),
 			"last_contact": moment(f.LastContact), "frozen": f.Frozen, "error": f.Err, "witness": f.Witness})
 		if err != nil {
 			return err
 		}
 	} else {
-		a.say("follows      %s", f.From)
+		a.say("follows      %s, epoch %d", f.From, f.Epoch)
 		a.say("accepted     %s, %d behind", entries(f.Accepted), lag)
 		a.say("last heard   %s", moment(f.LastContact))
 		a.say("cosigns as   %s", f.Witness)

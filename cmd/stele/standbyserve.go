@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -31,6 +33,7 @@ type standbyFollowCmd struct {
 	Keyless   bool   `help:"Without keys: verify and cosign only. Such a standby reads no names and can't be promoted."`
 	Listen    string `placeholder:"HOST:PORT" help:"Address of the S3 door, which reads only (127.0.0.1:9000)."`
 	Admin     string `placeholder:"HOST:PORT" help:"Address of health, metrics and the ledger (127.0.0.1:9001); off: none."`
+	Advertise string `placeholder:"URL" help:"This standby's admin address as the primary can reach it, so that a former primary that is started asks here whether it is one (from --admin)."`
 	Region    string `placeholder:"NAME" help:"Region that S3 clients sign for (us-east-1)."`
 	TLS       string `placeholder:"self|off" help:"self makes a certificate and keeps it in the data folder."`
 	TLSCert   string `placeholder:"FILE" help:"Certificate, in PEM; read again when it changes, and on SIGHUP."`
@@ -114,7 +117,31 @@ func (s *standbyServer) dial(ctx context.Context) (standby.Primary, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admin.Dial(ctx, s.cmd.From, s.primary, tr)
+	c, err := admin.Dial(ctx, s.cmd.From, s.primary, tr)
+	if err != nil {
+		return nil, err
+	}
+	c.Me = s.advertised()
+	return c, nil
+}
+
+// advertised is the standby's admin address as the primary can reach it; empty: it has none.
+func (s *standbyServer) advertised() string {
+	if s.cmd.Advertise != "" || s.port == nil {
+		return s.cmd.Advertise
+	}
+	scheme := "http"
+	if s.cfg.TLS != "" && s.cfg.TLS != config.Off || s.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(s.port.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		host, err = os.Hostname()
+	}
+	if err != nil {
+		return ""
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 func (s *standbyServer) openStandby(ctx context.Context) error {
@@ -264,7 +291,7 @@ func (s *standbyServer) end() error {
 // Following implements admin.Follower.
 func (s *standbyServer) Following() admin.Following {
 	st := s.follow.Status()
-	return admin.Following{From: s.cmd.From, Keyless: s.cmd.Keyless, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
+	return admin.Following{From: s.cmd.From, Keyless: s.cmd.Keyless, Epoch: st.Epoch, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
 		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err, Witness: s.witness.Load().VKey()}
 }
 
@@ -306,9 +333,6 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	return p, nil
 }
 
-// tellEvery is how often a former primary that does not answer is told again.
-const tellEvery = 5 * time.Second
-
 // afterPromotion does what a primary does beside answering, and tells the former one until it knows.
 func (s *standbyServer) afterPromotion(ctx context.Context) {
 	select {
@@ -319,38 +343,7 @@ func (s *standbyServer) afterPromotion(ctx context.Context) {
 	store := s.promoted.Load()
 	go s.lifecycle(ctx, store)
 	go s.drills(ctx, store)
-	tick := time.NewTicker(tellEvery)
-	defer tick.Stop()
-	for s.tellFormer(ctx, store) != nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (s *standbyServer) tellFormer(ctx context.Context, store *stele.Store) error {
-	at, data, err := store.Handover(ctx)
-	if err != nil {
-		return err
-	}
-	tr, err := s.app.transport()
-	if err != nil {
-		return err
-	}
-	c, err := admin.Dial(ctx, s.cmd.From, s.primary, tr)
-	if err != nil {
-		s.log.Debug("the former primary doesn't answer yet", "err", err)
-		return err
-	}
-	defer c.Close()
-	if err = c.Learn(ctx, at, data); err != nil {
-		s.log.Warn("couldn't tell the former primary that it is superseded", "err", err)
-		return err
-	}
-	s.log.Info("the former primary takes no more writes", "at", s.cmd.From)
-	return nil
+	s.tellFormer(ctx, store)
 }
 
 // following asks the running standby that holds the folder.

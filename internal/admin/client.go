@@ -24,6 +24,8 @@ import (
 
 // Client is the store that a server holds.
 type Client struct {
+	Me string // of a standby's: its own admin address, which the primary keeps
+
 	base   string
 	http   *http.Client
 	key    entry.AccessKey // empty on the socket

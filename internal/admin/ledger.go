@@ -17,13 +17,20 @@ import (
 	"stele/tree"
 )
 
-// ledgerRoutes are the ledger's face to verifiers: the checkpoint to anyone, the rest to auditors. Entries are hashed leaves in bundles, so that
+// ledgerRoutes are the ledger's face to verifiers: the checkpoint, and the handover by which the present epoch began, to anyone, the rest to auditors. Entries are hashed leaves in bundles, so that
 // even what an auditor's key gives away holds no names; /ledger/entries opens the private parts.
 func (s *Server) ledgerRoutes(mux *http.ServeMux, who admitted) {
 	mux.HandleFunc("GET /ledger/checkpoint", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Write(s.opt.Store.Published())
+	})
+	mux.HandleFunc("GET /ledger/handover", func(w http.ResponseWriter, r *http.Request) {
+		at, data, err := s.opt.Store.Handover(r.Context())
+		if errors.Is(err, stele.ErrNoKey) {
+			at, data, err = 0, nil, nil
+		}
+		writeReply(w, learnArgs{at, data}, err)
 	})
 	audited := func(pattern string, serve func(q request, w http.ResponseWriter) error) {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {

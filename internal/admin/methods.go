@@ -128,9 +128,9 @@ var methods = map[string]method{
 		return q.store.RemoveStandby(ctx, q.by, a.Name)
 	}),
 	"Standbys": call(reads, func(ctx context.Context, q request, _ any) ([]stele.StandbyInfo, error) { return q.store.Standbys(ctx) }),
-	// Learn ends this store's epoch, on the word of its own signer and on nobody else's: so who may read may tell.
+	// Learn ends this store's epoch, on the word of its own signer and on nobody else's: so anyone may tell.
 	"Learn": call(reads, func(ctx context.Context, q request, a learnArgs) (struct{}, error) {
-		return struct{}{}, q.store.Learn(ctx, a.Entry, a.Data, q.by.Key+" "+q.by.Address)
+		return struct{}{}, q.store.Learn(ctx, a.Entry, a.Data, "one at "+q.by.Address)
 	}),
 	"KitConfirmed": call(reads, func(ctx context.Context, q request, _ any) (time.Time, error) { return q.store.KitConfirmed() }),
 }

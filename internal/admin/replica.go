@@ -33,7 +33,7 @@ type replica struct {
 
 // replicaRoutes are for standbys, with the key of an admin or an auditor. What they yield is as sealed as it lies on disk: names and bytes open to who is admitted.
 //
-//	GET /replica/state?from=N&keyrings=K[&wait=1]   where the store stands; with wait not before the ledger is beyond N
+//	GET /replica/state?from=N&keyrings=K[&wait=1][&me=URL]   where the store stands; with wait not before the ledger is beyond N. me is the asker's own admin address
 //	GET /replica/files?folder=packs/                its sealed files, JSON lines
 //	GET /replica/succession                         the epochs it went through, with the receipts that prove them
 //	GET /replica/file?name=…&off=N                  up to 4 MiB of one, sealed or growing; headers say what it is
@@ -81,6 +81,11 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 			return err
 		}
 		keyrings = int(n)
+	}
+	if me := q.URL.Query().Get("me"); me != "" {
+		if err := p.store.NoteFollower(me); err != nil {
+			return err
+		}
 	}
 	leave, err := enter(q.Context(), p.waiting)
 	if err != nil {
@@ -166,6 +171,9 @@ func (c *Client) ReplicaState(ctx context.Context, from uint64, keyrings int, wa
 	}
 	if wait {
 		q += "&wait=1"
+	}
+	if c.Me != "" {
+		q += "&me=" + escape(c.Me)
 	}
 	resp, err := c.get(ctx, "/replica/state", q)
 	if err != nil {
@@ -312,6 +320,7 @@ func (c *Client) Follows(ctx context.Context) (Following, error) {
 type Following struct {
 	From         string    `json:"from"`
 	Keyless      bool      `json:"keyless"`
+	Epoch        uint32    `json:"epoch"`
 	Accepted     uint64    `json:"accepted"` // entries accepted
 	Primary      uint64    `json:"primary"`  // entries that the primary had when it was last heard
 	LastAccepted time.Time `json:"last_accepted"`

@@ -101,6 +101,10 @@ func (s *Server) routes(who admitted) http.Handler {
 		mux.Handle("POST /add-checkpoint", s.opt.Witness)
 	}
 	for name, m := range methods {
+		who := who
+		if name == "Learn" {
+			who = anyone
+		}
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 			w, r = patient(w, r)
 			s.call(name, m, who, w, r)
@@ -110,6 +114,12 @@ func (s *Server) routes(who admitted) http.Handler {
 		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
 	})
 	return mux
+}
+
+// anyone lets everybody in: for what proves itself.
+func anyone(r *http.Request, _ access) (stele.Actor, io.Reader, error) {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return stele.Actor{Address: host}, r.Body, nil
 }
 
 // call lets a request in, serves it, and logs it under the id that its entry bears.

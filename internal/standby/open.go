@@ -18,7 +18,10 @@ import (
 func (s *Standby) Open(ctx context.Context) error {
 	recipient := ""
 	if !s.opt.Keyless {
-		var err error
+		err := s.rejoin(ctx)
+		if err != nil {
+			return err
+		}
 		if recipient, err = stele.NewStandby(s.opt.Folder, s.opt.Store); err != nil {
 			return err
 		}
@@ -48,6 +51,35 @@ func (s *Standby) Open(ctx context.Context) error {
 			return ctx.Err()
 		}
 		s.opt.Log.Warn("couldn't begin to follow, trying again", "err", err)
+		s.primary = nil
+		if err := s.opt.Sleep(ctx, b.next()); err != nil {
+			return err
+		}
+	}
+}
+
+// rejoin makes a standby's folder of a former primary's, if it is one and the primary that is to be followed shows that it has taken over. It asks until that answers.
+func (s *Standby) rejoin(ctx context.Context) error {
+	if _, ok, err := stele.PinOf(s.opt.Folder, s.opt.Store); err != nil || ok || !stele.IsStore(s.opt.Folder, s.opt.Store) {
+		return err
+	}
+	for b := (backoff{}); ; {
+		err := s.dial(ctx)
+		var u stele.Succession
+		if err == nil {
+			u, err = s.primary.Succession(ctx)
+		}
+		if err == nil {
+			if err := stele.Rejoin(ctx, s.opt.Folder, s.opt.Store, s.opt.From, u); err != nil {
+				return err
+			}
+			s.opt.Tell("this folder was a primary's, from which the one at %s has taken over: it follows that one now. What it has beyond the cut stays, as evidence", s.opt.From)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.opt.Log.Warn("couldn't ask the primary whether it has taken over from this folder's, trying again", "err", err)
 		s.primary = nil
 		if err := s.opt.Sleep(ctx, b.next()); err != nil {
 			return err

@@ -45,7 +45,7 @@ func durably(from, to vfs.FS, folder string) error {
 		}
 		b, err := io.ReadAll(f)
 		if err = errors.Join(err, f.Close()); err == nil {
-			err = durable.WriteFile(to, path, b, 0o600)
+			err = durable.Replace(to, path, b, 0o600) // leaves no second name
 		}
 		if err != nil {
 			return err

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"stele"
+	"stele/internal/admin"
+)
+
+// How often a former primary that does not answer is told again: doubled from the one to the other, for as long as the server runs.
+const (
+	tellFirst = 2 * time.Second
+	tellMost  = 5 * time.Minute
+)
+
+// tellFormer tells the primaries from which this one took over that it did, until they know. It may be killed at any moment: the store keeps who is still to be told.
+func (s *server) tellFormer(ctx context.Context, store *stele.Store) {
+	for wait := tellFirst; ; wait = min(2*wait, tellMost) {
+		left := store.Former()
+		if len(left) == 0 {
+			return
+		}
+		for _, u := range left {
+			if err := s.tellOne(ctx, store, u); err != nil {
+				s.log.Warn("a former primary does not know yet that it is one", "at", u, "err", err, "again_in", wait)
+			}
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (s *server) tellOne(ctx context.Context, store *stele.Store, u string) error {
+	at, data, err := store.Handover(ctx)
+	if err != nil {
+		return err
+	}
+	tr, err := s.app.transport()
+	if err != nil {
+		return err
+	}
+	defer tr.CloseIdleConnections()
+	if err := admin.TellFormer(ctx, tr, u, at, data); err != nil {
+		return err
+	}
+	s.log.Info("the former primary takes no more writes", "at", u)
+	return store.ToldFormer(u)
+}
+
+// askHandover asks a server of the store who has taken over: Options.AskHandover.
+func (a *app) askHandover(ctx context.Context, u string) (at uint64, data map[string]string, err error) {
+	tr, err := a.transport()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer tr.CloseIdleConnections()
+	return admin.AskHandover(ctx, tr, u)
+}
