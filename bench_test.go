@@ -6,11 +6,17 @@ import (
 	"io"
 	mrand "math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/engine"
+	"stele/internal/engine/dir"
 )
 
 func cpuSeconds() float64 {
@@ -34,11 +40,14 @@ func BenchmarkPut4K(b *testing.B) {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			s := benchStore(b)
 			var n atomic.Int64
+			var took []time.Duration
+			var pair func() time.Duration
+			if writers == 1 {
+				pair = fsyncPair(b)
+			}
+			var pairs []time.Duration
 			cpu := cpuSeconds()
 			b.SetParallelism((writers + 1) / 2) // times GOMAXPROCS 2
-			if writers == 1 {
-				b.SetParallelism(1)
-			}
 			b.SetBytes(4096)
 			b.ResetTimer()
 			work := func(next func() bool) {
@@ -48,18 +57,70 @@ func BenchmarkPut4K(b *testing.B) {
 					for i := 0; i < 4096; i += 512 {
 						*(*[8]byte)(body[i:]) = [8]byte(binary8(mrand.Uint64()))
 					}
+					start := time.Now()
 					put(b, s, "bench", fmt.Sprintf("k%010d", n.Add(1)), body)
+					if pair != nil {
+						took = append(took, time.Since(start))
+						if len(took)%8 == 0 {
+							b.StopTimer()
+							before := cpuSeconds()
+							pairs = append(pairs, pair())
+							cpu += cpuSeconds() - before
+							b.StartTimer()
+						}
+					}
 				}
 			}
 			if writers == 1 {
-				work(b.Loop)
+				b.StartTimer()
+				work(func() func() bool { i := 0; return func() bool { i++; return i <= b.N } }())
 			} else {
 				b.RunParallel(func(pb *testing.PB) { work(pb.Next) })
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 			b.ReportMetric((cpuSeconds()-cpu)*1e6/float64(b.N), "cpu-us/put")
+			if len(pairs) > 0 {
+				b.ReportMetric(float64(median(took).Microseconds()), "p50-us")
+				b.ReportMetric(float64(median(pairs).Microseconds()), "two-fsyncs-us")
+				b.ReportMetric(float64(median(took))/float64(median(pairs)), "p50/two-fsyncs")
+			}
 		})
+	}
+}
+
+func median(of []time.Duration) time.Duration {
+	slices.Sort(of)
+	return of[len(of)/2]
+}
+
+// fsyncPair returns what does what the disk does for one put: 4 KiB into one growing file and 512 bytes into another, each made durable, one after the other. It says how long they took.
+func fsyncPair(b *testing.B) func() time.Duration {
+	d, err := dir.Open(vfs.Default, b.TempDir(), dir.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var files []engine.Growing
+	for _, name := range []string{"packs/p", "segments/s"} {
+		g, err := d.Append(ctx, name, engine.AppendOptions{PreallocateBytes: 1 << 30})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { g.Close() })
+		files = append(files, g)
+	}
+	pieces := [][]byte{make([]byte, 4<<10), make([]byte, 512)}
+	return func() time.Duration {
+		start := time.Now()
+		for i, g := range files {
+			if _, err := g.Write(pieces[i]); err != nil {
+				b.Fatal(err)
+			}
+			if err := g.Sync(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(start)
 	}
 }
 
