@@ -100,34 +100,6 @@ func (s *Store) Copies() (copies []Copy) {
 	return copies
 }
 
-// snapshotTargets brings a snapshot of the index to the targets that are well, if one is due. One at a time goes on beside the housekeeping.
-func (s *Store) snapshotTargets(ctx context.Context) error {
-	var engines []engine.Engine
-	s.targets.mu.Lock()
-	for _, r := range s.targets.running {
-		if r.shipper.Status().Connected {
-			r.mu.Lock()
-			engines = append(engines, r.opened.Engine)
-			r.mu.Unlock()
-		}
-	}
-	s.targets.mu.Unlock()
-	if len(engines) == 0 {
-		return nil
-	}
-	due, err := s.SnapshotDue(ctx)
-	if err != nil || !due || !s.targets.snapshotting.CompareAndSwap(false, true) {
-		return err
-	}
-	s.done.Go(func() {
-		defer s.targets.snapshotting.Store(false)
-		if _, err := s.SnapshotIndex(ctx, engines...); err != nil && ctx.Err() == nil {
-			s.log.Warn("couldn't bring a snapshot of the index to every target", "err", err)
-		}
-	})
-	return nil
-}
-
 // fetchPacks gets the packs that belong to entries which the ledger has just got back from a target: the folder was rolled back. What can't be had now is missed when it is read.
 func (s *Store) fetchPacks(ctx context.Context) {
 	s.heals.mu.Lock()

@@ -21,7 +21,7 @@ import (
 )
 
 // BenchmarkFrom makes a backup of STELE_BENCH_N small objects (default 20,000) on STELE_BENCH_TARGET (a URL; default: a folder) and measures serving from it: from nothing to the first correct GET, and to the first accepted write after a promotion.
-// The snapshot of the index is as old as it may get: a fiftieth of the ledger is folded.
+// The snapshot of the index is as old as it may get.
 func BenchmarkFrom(b *testing.B) {
 	n := benchN(b)
 	root := b.TempDir()

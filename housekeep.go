@@ -184,7 +184,7 @@ func (s *Store) housekeep() {
 			s.report(s.appendDenials(context.Background()))
 			return
 		case <-s.seals.wake:
-			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx))
+			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.snapshotTargets(ctx))
 		case <-minute.C:
 			err = errors.Join(s.appendDenials(ctx), s.removeDue(ctx), s.snapshotTargets(ctx))
 		}

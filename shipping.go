@@ -27,9 +27,10 @@ type shipping struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 
-	mu     sync.Mutex
-	opened OpenedTarget
-	lock   time.Duration
+	mu         sync.Mutex
+	opened     OpenedTarget
+	lock       time.Duration
+	snapshotAt uint64 // ledger size of the newest snapshot of the index there; 0: none
 }
 
 func (s *Store) origin() *replicate.Origin {
@@ -79,8 +80,9 @@ func (s *Store) startTarget(spec TargetSpec) {
 			if err != nil {
 				return nil, err
 			}
-			return opened.Engine, r.note(ctx, opened)
+			return opened.Engine, r.note(ctx, opened, s.snapshotOn(ctx, opened.Engine))
 		},
+		Shipped: s.wakeHousekeeping, // a snapshot may be due
 		Fail: func(err error) { s.targetFailed(spec.Name, err) },
 	})
 	if s.targets.running == nil {
@@ -94,7 +96,7 @@ func (s *Store) startTarget(spec TargetSpec) {
 }
 
 // note keeps what opening has shown.
-func (r *shipping) note(ctx context.Context, opened OpenedTarget) error {
+func (r *shipping) note(ctx context.Context, opened OpenedTarget, snapshotAt uint64) error {
 	var lock time.Duration
 	if l, ok := opened.Engine.(engine.Locker); ok {
 		var err error
@@ -104,7 +106,7 @@ func (r *shipping) note(ctx context.Context, opened OpenedTarget) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.opened, r.lock = opened, lock
+	r.opened, r.lock, r.snapshotAt = opened, lock, snapshotAt
 	return nil
 }
 

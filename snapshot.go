@@ -1,13 +1,12 @@
 package stele
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -22,15 +21,11 @@ const (
 	indexName     = "index"          // the Name of backup.index entries
 )
 
-// A snapshot of the index is due when the ledger has grown by this much since the last one: whoever serves from a backup folds what came after it.
-const (
-	snapshotEntries = 20_000
-	snapshotShare   = 50 // a fiftieth of the ledger, in large ones
-)
-
 // snapshots takes one snapshot of the index at a time.
 type snapshots struct {
-	every uint64 // entries after which one is due; 0: snapshotEntries. Set by tests before use
+	every uint64       // entries after which one is due; 0: snapshotEntries. Set by tests before use
+	taken func()       // told of each round that the store has taken by itself. Set by tests before use
+	rest  atomic.Int64 // time on the monotonic clock before which the store takes none by itself
 	mu    sync.Mutex
 	key   uint32                   // the data key under which known is sealed
 	known map[string]snapshot.File // what the last one said of tables of this index, which never change
@@ -145,34 +140,6 @@ func (s *Store) noteSnapshot(ctx context.Context, taken *snapshot.Taken) (uint64
 		return ledgerDraft{Type: entry.BackupIndex, Private: entry.Private{Name: indexName, Target: taken.Size, Doc: &w.Body}}, nil
 	})
 	return c.Entry, err
-}
-
-// SnapshotDue reports whether the ledger has grown enough since the last snapshot of the index for another one.
-func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
-	if err := s.enter(); err != nil {
-		return false, err
-	}
-	defer s.leave()
-	if len(s.index.Missing()) > 0 {
-		return false, nil // it still rests on a snapshot itself
-	}
-	size, last := s.Size(), uint64(0)
-	row, ok, err := s.index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
-	if err != nil {
-		return false, err
-	}
-	if ok {
-		at, err := strconv.ParseUint(row.Value, 10, 64)
-		if err != nil {
-			return false, fmt.Errorf("the index's row of its last snapshot: %w", err)
-		}
-		e, _, _, err := s.led().Entry(ctx, at)
-		if err != nil {
-			return false, translate(err)
-		}
-		last = e.Private.Target
-	}
-	return size-min(last, size) >= max(cmp.Or(s.snapshots.every, snapshotEntries), size/snapshotShare), nil
 }
 
 // snapshotOptions say which snapshots to believe.

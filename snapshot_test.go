@@ -3,8 +3,10 @@ package stele
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -123,6 +125,41 @@ func TestSnapshotDue(t *testing.T) {
 	}
 	if due() {
 		t.Fatal("due again")
+	}
+}
+
+// TestEveryTargetGetsASnapshot: one that is added when the last snapshot is fresh gets one of its own, and nothing more is taken once all have theirs.
+func TestEveryTargetGetsASnapshot(t *testing.T) {
+	s := newTestStore(t, Options{OpenTarget: dirTargets, Clock: newTestClock()})
+	taken := make(chan struct{}, 100)
+	s.snapshots.every, s.snapshots.taken = 20, func() { taken <- struct{}{} }
+	if _, err := s.CreateBucket(ctx, Local(), "bbb", false); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 25 {
+		put(t, s, "bbb", fmt.Sprint(i), nil)
+	}
+	for _, name := range []string{"first", "second"} {
+		at := filepath.Join(t.TempDir(), name)
+		if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: name, URL: "dir://" + at}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FlushTargets(ctx); err != nil {
+			t.Fatal(err)
+		}
+		<-taken // a shipment asks for it
+		if lists, err := filepath.Glob(filepath.Join(at, engine.Snapshots, "*.idx")); err != nil || len(lists) != 1 {
+			t.Fatalf("target %s has the snapshots %v, %v", name, lists, err)
+		}
+	}
+	size := s.Size()
+	for range 5 {
+		if err := errors.Join(s.FlushTargets(ctx), s.snapshotTargets(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(taken) > 0 || s.targets.snapshotting.Load() || s.Size() != size {
+		t.Errorf("%d entries more although every target has its snapshot", s.Size()-size)
 	}
 }
 

@@ -38,6 +38,8 @@ type Options struct {
 	Clock Clock                                            // nil: SystemClock
 	Log   *slog.Logger                                     // nil: nothing is logged
 	Fail  func(err error)                                  // told of each error, on Run's goroutine; may be nil
+	// Shipped is told of each shipment that ended well, on Run's goroutine; may be nil.
+	Shipped func()
 }
 
 // Status is how a target stands.
@@ -195,6 +197,9 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 			return fmt.Errorf("target %s: couldn't renew locks: %w", s.opt.Name, err)
 		}
 		s.well(ctx, ses, true)
+		if s.opt.Shipped != nil {
+			s.opt.Shipped()
+		}
 		for _, w := range *waiting {
 			w <- nil
 		}

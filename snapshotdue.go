@@ -1,0 +1,144 @@
+package stele
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/index"
+	"stele/internal/snapshot"
+)
+
+// A snapshot of the index is due when the ledger has grown by this much since the last one: whoever serves from a backup folds what came after it, at 15 to 35 us an entry. What a
+// snapshot ships is what was written to tables since the last one, a MB for 5,000 entries and some tens where tables were merged.
+const (
+	snapshotEntries = 5_000
+	snapshotShare   = 200 // a two-hundredth of the ledger, in large ones
+	// snapshotRest is how many times as long as a snapshot took the store goes without the next one, however much it grows.
+	snapshotRest = 50
+	// snapshotRetry is how long it goes without one after a failure.
+	snapshotRetry = time.Minute
+)
+
+// takenAt is a snapshot of the index that the ledger names.
+type takenAt struct{ size, entry uint64 }
+
+// lastSnapshot is the one that the newest backup.index entry names; size 0: there is none.
+func (s *Store) lastSnapshot(ctx context.Context) (last takenAt, err error) {
+	row, ok, err := s.index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
+	if err != nil || !ok {
+		return last, err
+	}
+	if last.entry, err = strconv.ParseUint(row.Value, 10, 64); err != nil {
+		return last, fmt.Errorf("the index's row of its last snapshot: %w", err)
+	}
+	e, _, _, err := s.led().Entry(ctx, last.entry)
+	if err != nil {
+		return last, translate(err)
+	}
+	last.size = e.Private.Target
+	return last, nil
+}
+
+// outgrown reports whether the ledger has grown enough since a snapshot of that size for another one.
+func (s *Store) outgrown(last uint64) bool {
+	size := s.Size()
+	return size-min(last, size) >= max(cmp.Or(s.snapshots.every, snapshotEntries), size/snapshotShare)
+}
+
+// SnapshotDue reports whether the ledger has grown enough since the last snapshot of the index for another one.
+func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
+	if err := s.enter(); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	if len(s.index.Missing()) > 0 {
+		return false, nil // it still rests on a snapshot itself
+	}
+	last, err := s.lastSnapshot(ctx)
+	return err == nil && s.outgrown(last.size), err
+}
+
+// snapshotOn is the ledger size of the newest snapshot that a target can serve; 0: none. A target that was added, or was away, when the last one was taken has none.
+func (s *Store) snapshotOn(ctx context.Context, target engine.Engine) uint64 {
+	last, err := s.lastSnapshot(ctx)
+	if err != nil || last.size == 0 {
+		return 0
+	}
+	there, err := snapshot.Listed(ctx, target, last.size, last.entry)
+	if err == nil && !there {
+		return 0
+	}
+	return last.size // or it can't be listed: then nobody can serve from it either
+}
+
+// snapshotTargets brings a snapshot of the index to the targets that are well and for which one is due. One at a time goes on beside the housekeeping, and seldom enough to take no more than a
+// fiftieth of the time.
+func (s *Store) snapshotTargets(ctx context.Context) error {
+	if s.opt.ReadOnly || len(s.index.Missing()) > 0 || int64(s.monotonic()) < s.snapshots.rest.Load() {
+		return nil
+	}
+	due := s.dueTargets()
+	if len(due) == 0 || !s.targets.snapshotting.CompareAndSwap(false, true) {
+		return nil
+	}
+	s.done.Go(func() {
+		s.shipSnapshots(ctx, due)
+		s.targets.snapshotting.Store(false)
+		if s.snapshots.taken != nil {
+			s.snapshots.taken()
+		}
+	})
+	return nil
+}
+
+// shipSnapshots brings a snapshot to targets, and sets for how long that was it.
+func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
+	start, rest := s.monotonic(), time.Duration(0)
+	engines := make([]engine.Engine, len(due))
+	for i, r := range due {
+		engines[i] = r.engine()
+	}
+	if _, err := s.SnapshotIndex(ctx, engines...); err != nil && ctx.Err() == nil {
+		rest = snapshotRetry
+		s.log.Warn("couldn't bring a snapshot of the index to every target", "err", err)
+	}
+	for i, r := range due {
+		r.tookSnapshot(s.snapshotOn(ctx, engines[i]))
+	}
+	now := s.monotonic()
+	s.snapshots.rest.Store(int64(now + max(rest, snapshotRest*(now-start))))
+}
+
+// dueTargets are the targets that are well and whose snapshot the ledger has outgrown.
+func (s *Store) dueTargets() (due []*shipping) {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	for _, r := range s.targets.running {
+		if !r.shipper.Status().Connected {
+			continue
+		}
+		r.mu.Lock()
+		if s.outgrown(r.snapshotAt) {
+			due = append(due, r)
+		}
+		r.mu.Unlock()
+	}
+	return due
+}
+
+func (r *shipping) engine() engine.Engine {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opened.Engine
+}
+
+func (r *shipping) tookSnapshot(size uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.snapshotAt = size
+}
