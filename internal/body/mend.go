@@ -180,7 +180,9 @@ func (s *Store) mend(ctx context.Context, name [16]byte, seal *entry.Pack, copie
 	if err != nil {
 		return h, heal.Joined(append(p.why, err))
 	}
-	h.From = strings.Join(slices.Sorted(maps.Keys(p.used)), "+")
+	if h.From = strings.Join(slices.Sorted(maps.Keys(p.used)), "+"); h.From == "" {
+		h.From = "what is left of it"
+	}
 	h.Difference, err = heal.ReplaceWith(ctx, s.opt.Engine, h.Name, engine.NewBytesFile(b), func(entry.Hash) error { return nil })
 	return h, err
 }
