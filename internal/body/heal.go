@@ -229,8 +229,13 @@ func (s *Store) Heal(ctx context.Context, name string, why error) error {
 	return err
 }
 
-// sealOf is what a pack's entry says of it, nil if there is none yet.
+// sealOf is what a pack's entry says of it, or will say of one that was sealed since Open; nil if there is none yet.
 func (s *Store) sealOf(ctx context.Context, name string) (*entry.Pack, error) {
+	if short, ok := pack.ParseName(name); ok {
+		if p, ok := s.SealedInfo(short); ok {
+			return &p, nil
+		}
+	}
 	if s.opt.Seal == nil {
 		return nil, nil
 	}

@@ -176,7 +176,7 @@ func (s *Store) mend(ctx context.Context, name [16]byte, seal *entry.Pack, copie
 	} else if !errors.Is(err, engine.ErrNotExist) {
 		return h, err
 	}
-	b, err := p.rebuild(local, seal.SHA256)
+	b, err := p.rebuild(local, seal)
 	if err != nil {
 		return h, heal.Joined(append(p.why, err))
 	}
@@ -188,7 +188,7 @@ func (s *Store) mend(ctx context.Context, name [16]byte, seal *entry.Pack, copie
 }
 
 // rebuild makes the pack's bytes again. local is what lies here, nil if nothing does. A header or an index that a copy made up leads to other bytes, and the next one is tried.
-func (p *parts) rebuild(local engine.File, want entry.Hash) ([]byte, error) {
+func (p *parts) rebuild(local engine.File, want *entry.Pack) ([]byte, error) {
 	if local != nil {
 		p.whole = append([]part{{&packFile{name: p.name, file: local}, ""}}, p.whole...)
 	}
@@ -200,27 +200,27 @@ func (p *parts) rebuild(local engine.File, want entry.Hash) ([]byte, error) {
 	for _, h := range p.headers(local) {
 		for _, chunks := range layouts {
 			var b []byte
-			if b, err = p.rebuildAs(h, chunks); err != nil {
+			if b, err = p.rebuildAs(h, want.Size, chunks); err != nil {
 				continue
 			}
 			sum := entry.Hash(sha256.Sum256(b))
-			if sum == want || p.s.opt.faults.replaceUnverified {
+			if sum == want.SHA256 || p.s.opt.faults.replaceUnverified {
 				return b, nil
 			}
-			err = fmt.Errorf("made again of pieces it has SHA-256 %s, should be %s: %w", sum, want, heal.ErrUnproven)
+			err = fmt.Errorf("made again of pieces it has SHA-256 %s, should be %s: %w", sum, want.SHA256, heal.ErrUnproven)
 		}
 	}
 	return nil, err
 }
 
-func (p *parts) rebuildAs(h frame.Header, chunks []pack.Chunk) ([]byte, error) {
+func (p *parts) rebuildAs(h frame.Header, size int64, chunks []pack.Chunk) ([]byte, error) {
 	clear(p.used)
 	sealer, err := p.s.opt.Keys.Sealer(h.KeyID, h.FileID)
 	if err != nil {
 		return nil, err
 	}
 	scratch := make([]byte, pack.Overhead+pack.MaxData)
-	return pack.Rebuild(h, chunks, func(i int, number uint32, b []byte) error {
+	return pack.Rebuild(h, size, chunks, func(i int, number uint32, b []byte) error {
 		c := &chunks[i]
 		if p.inPlace(sealer, c, number, b, scratch) {
 			return nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"stele/internal/engine"
+	"stele/internal/frame"
 	"stele/internal/segment"
 )
 
@@ -19,6 +20,7 @@ type file struct {
 	firstTime, lastTime int64  // microseconds since 1970
 
 	sealed bool
+	header frame.Header    // of one that grew since Open
 	from   engine.Engine   // a copy that it is read from, where what is here is damaged and can't be replaced; else nil
 	view   *segment.Reader // while it is not sealed: its durable batches
 	over   []byte          // while it is not sealed: its first bytes as they were, where some of them are damaged
@@ -38,7 +40,7 @@ func (f *file) grow(v *segment.Reader, c segment.Commit) {
 	if f.end == f.first {
 		f.firstTime = v.FirstTime()
 	}
-	f.view, f.end, f.lastTime = v, c.Size, c.Time
+	f.view, f.end, f.lastTime, f.header = v, c.Size, c.Time, v.Header
 }
 
 // find returns the segment that holds entry index, which must be below the head's size.

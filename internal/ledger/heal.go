@@ -156,22 +156,24 @@ func (l *Ledger) replace(ctx context.Context, name string, c engine.Copy, p proo
 	return err
 }
 
-// healing runs fn, which reads f, and once more when what it met was healed, or laid over where f still grows.
+// heals bounds how often one read waits for a heal: damage can come faster than it is healed, but not for ever.
+const heals = 3
+
+// healing runs fn, which reads f, and again when what it met was healed, or laid over where f still grows.
 func (l *Ledger) healing(ctx context.Context, f *file, fn func() error) error {
-	err := fn()
-	if !mendable(err) || ctx.Value(raw{}) != nil || len(l.copies()) == 0 {
-		return err
+	for try := 0; ; try++ {
+		err := fn()
+		if !mendable(err) || try == heals || ctx.Value(raw{}) != nil || len(l.copies()) == 0 {
+			return err
+		}
+		heal := l.lay
+		if l.isSealed(f) {
+			heal = func(ctx context.Context, f *file) error { return l.healFile(ctx, f, err) }
+		}
+		if why := heal(ctx, f); why != nil {
+			return fmt.Errorf("%w; %w", err, why)
+		}
 	}
-	var why error
-	if l.isSealed(f) {
-		why = l.healFile(ctx, f, err)
-	} else {
-		why = l.lay(ctx, f)
-	}
-	if why != nil {
-		return fmt.Errorf("%w; %w", err, why)
-	}
-	return fn()
 }
 
 func (l *Ledger) isSealed(f *file) bool {
@@ -370,14 +372,10 @@ func (l *Ledger) healAtOpen(ctx context.Context, d *damagedSegment) error {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
 	}
-	for _, c := range l.copies() {
-		err := l.remakeAtOpen(ctx, d, c, next, least, exact)
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, fmt.Errorf("%s, made again of its files: %w", c.Name, err))
+	if err := l.remakeAtOpen(ctx, d, next, least, exact); err != nil {
+		return fmt.Errorf("copies: %w", heal.Joined(append(errs, err)))
 	}
-	return fmt.Errorf("copies: %w", heal.Joined(errs))
+	return nil
 }
 
 // reaches says whether a copy, from a segment of it that is proven on, has all entries up to least, over segments that are missing here as well, and what is behind goes on from there.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"stele/internal/engine"
 	"stele/internal/frame"
@@ -86,16 +87,21 @@ func (l *Ledger) batchesOf(ctx context.Context, e engine.Engine, name string, at
 	}
 }
 
-// remade is a segment that was made again.
+// remade is a segment that is made again in memory. Its batches have the lengths and numbers that they had: only the file id differs.
 type remade struct {
+	l   *Ledger
+	to  uint64 // the last batch ends there at most
 	w   *segment.Writer
 	mem engine.Memory
 	c   *checker
+	why []error // what stood in the way, of each source
+
+	roots map[uint64]tree.Hash // of its commits
 }
 
-// remake writes the batches that each yields, from entry first up to to at most, as a segment of that file id in memory. Each is checked: private parts, leaves, root, signature.
-func (l *Ledger) remake(ctx context.Context, epoch uint32, first, to uint64, key uint32, id frame.FileID, each func(func(segment.Batch) error) error) (*remade, error) {
-	r := &remade{}
+// remake begins a segment of that file id, of the entries from first up to to at most.
+func (l *Ledger) remake(ctx context.Context, epoch uint32, first, to uint64, key uint32, id frame.FileID) (*remade, error) {
+	r := &remade{l: l, to: to, roots: map[uint64]tree.Hash{}}
 	var err error
 	if r.c, err = l.check(ctx, first); err != nil {
 		return nil, err
@@ -104,28 +110,96 @@ func (l *Ledger) remake(ctx context.Context, epoch uint32, first, to uint64, key
 	if err != nil {
 		return nil, err
 	}
-	if r.w, err = segment.Create(ctx, &r.mem, segment.Options{StoreID: l.opt.Keys.StoreID, KeyID: key, Epoch: epoch, First: first, FileID: id, Sealer: sealer}); err != nil {
-		return nil, err
+	r.w, err = segment.Create(ctx, &r.mem, segment.Options{StoreID: l.opt.Keys.StoreID, KeyID: key, Epoch: epoch, First: first, FileID: id, Sealer: sealer})
+	return r, err
+}
+
+// add appends a batch if it is the next, and proves itself: private parts, leaves, root, signature.
+func (r *remade) add(b segment.Batch) error {
+	if b.Commit.Size > r.to {
+		return errEnough
 	}
-	err = each(func(b segment.Batch) error {
-		if b.Commit.Size > to {
-			return errEnough
-		}
-		if err := r.c.batch(b); err != nil {
-			return err
-		}
-		if _, err := l.verify(epoch, b.Commit); err != nil && !l.faults.unsignedPieces {
-			return err
-		}
-		return r.w.Append(b, r.c.firstTime)
-	})
-	if err != nil && !errors.Is(err, errEnough) && r.w.Next() == first {
-		return nil, err
+	frontier, groups, last, within := r.c.frontier, len(r.c.groups), r.c.last, r.c.within
+	err := r.c.batch(b)
+	if err == nil && !r.l.faults.unsignedPieces {
+		epoch, _, _ := segment.ParseName(r.w.Name())
+		_, err = r.l.verify(epoch, b.Commit)
 	}
-	if r.w.Next() == first {
-		return nil, fmt.Errorf("the entries from %d on: %w", first, engine.ErrNotExist)
+	if err != nil {
+		r.c.frontier, r.c.groups, r.c.last, r.c.within = frontier, r.c.groups[:groups], last, within
+		return err
 	}
-	return r, l.sameGroups(ctx, first, r.c)
+	r.roots[b.Commit.Size] = b.Commit.Root
+	return r.w.Append(b, r.c.firstTime)
+}
+
+// from takes batches from a source until that has no more, and says whether there were any.
+func (r *remade) from(name string, each func(at uint64, add func(segment.Batch) error) error) bool {
+	at := r.w.Next()
+	err := each(at, r.add)
+	if r.w.Next() > at {
+		return true
+	}
+	if err == nil {
+		err = fmt.Errorf("no batch of entry %d", at)
+	}
+	r.why = append(r.why, fmt.Errorf("%s: %w", name, err))
+	return false
+}
+
+// local is what lies here of a segment, sealed or not.
+type local struct {
+	h frame.Header
+	f engine.File
+}
+
+// fromAll takes batches from what lies here and from copies, whoever has the next one, as far as all of them together go. It returns which copies were of use.
+func (r *remade) fromAll(ctx context.Context, locals []local, copies []engine.Copy) (used []string) {
+	for r.w.Next() < r.to && ctx.Err() == nil {
+		went := false
+		r.why = nil
+		for _, k := range locals {
+			if r.w.SizeBytes() >= k.f.Size() {
+				continue
+			}
+			went = r.from("here", func(at uint64, add func(segment.Batch) error) error {
+				s, err := segment.Resume(k.f, k.f.Size(), k.h, r.w.SizeBytes(), r.w.Number(), at, r.l.opt.Keys.Sealer)
+				for err == nil {
+					var b segment.Batch
+					if b, err = s.Next(); err == nil {
+						err = add(b)
+					}
+				}
+				if err == io.EOF {
+					err = nil
+				}
+				return err
+			}) || went
+		}
+		for _, c := range copies {
+			epoch, _, _ := segment.ParseName(r.w.Name())
+			if r.from(c.Name, func(at uint64, add func(segment.Batch) error) error {
+				return r.l.eachBatch(ctx, c.Engine, epoch, at, add)
+			}) {
+				if went = true; !slices.Contains(used, c.Name) {
+					used = append(used, c.Name)
+				}
+				break // what lies here may go on
+			}
+		}
+		if !went {
+			break
+		}
+	}
+	return used
+}
+
+// reached says whether a remade segment goes as far as it must, and is of this ledger.
+func (r *remade) reached(ctx context.Context, least uint64) error {
+	if size := r.w.Next(); size < least {
+		return heal.Joined(append(r.why, fmt.Errorf("made again of all, it holds the entries up to %d, there were %d: %w", size, least, heal.ErrUnproven)))
+	}
+	return r.l.sameGroups(ctx, r.w.First(), r.c)
 }
 
 // sameGroups says whether what was checked is of this ledger: the hashes of whole groups, and the root at the end as far as it can be had without the entries that are being healed.
@@ -151,30 +225,60 @@ func (r *remade) seal() (file engine.File, p proof, err error) {
 		return nil, p, err
 	}
 	b := r.mem.Bytes()
-	p = proof{sum: sha256.Sum256(b), sizeBytes: int64(len(b)), edge: r.c.frontier, marked: r.c.frontier}
+	p = proof{sum: sha256.Sum256(b), sizeBytes: int64(len(b)), edge: r.c.frontier, marked: r.c.frontier, roots: r.roots}
 	return engine.NewBytesFile(b), p, nil
 }
 
-// healFromPieces replaces a sealed segment by one that is made again of the files in which copies have its entries.
+// healFromPieces replaces a sealed segment by one that is made again of what is left of it here and of the files in which copies have its entries.
 func (l *Ledger) healFromPieces(ctx context.Context, f *file, why error) error {
 	if f.limit > 0 {
 		return errors.New("a later epoch goes another way in it")
 	}
 	epoch, first, _ := segment.ParseName(f.name)
-	var errs []error
-	for _, c := range l.copies() {
-		r, err := l.remake(ctx, epoch, first, f.end, l.opt.Keys.Current().ID, frame.NewFileID(), func(fn func(segment.Batch) error) error {
-			return l.eachBatch(ctx, c.Engine, epoch, first, fn)
-		})
-		if err == nil {
-			err = l.settleRemade(ctx, f, c.Name, r, why)
-		}
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, fmt.Errorf("%s, made again of its files: %w", c.Name, err))
+	r, err := l.remake(ctx, epoch, first, f.end, l.opt.Keys.Current().ID, frame.NewFileID())
+	if err != nil {
+		return err
 	}
-	return heal.Joined(errs)
+	return l.healRemade(ctx, f, r, why)
+}
+
+// healRemade goes on with a segment that is made again, by what is left of it here and by copies, and puts it in place.
+func (l *Ledger) healRemade(ctx context.Context, f *file, r *remade, why error) error {
+	l.mu.RLock()
+	h := f.header
+	l.mu.RUnlock()
+	var locals []local
+	if file, err := l.opt.Engine.Open(ctx, f.name); err == nil {
+		defer file.Close()
+		if k, err := localOf(h, file); err == nil {
+			locals = append(locals, k)
+		}
+	}
+	used := r.fromAll(ctx, locals, l.copies())
+	if err := r.reached(ctx, f.end); err != nil {
+		return err
+	}
+	return l.settleRemade(ctx, f, usedNames(used), r, why)
+}
+
+// localOf is a file with its header: the one that was written, if that is known, else the one that it begins with.
+func localOf(h frame.Header, f engine.File) (local, error) {
+	if h.Magic != "" {
+		return local{h, f}, nil
+	}
+	var b [frame.HeaderSize]byte
+	if n, err := f.ReadAt(b[:], 0); n < len(b) {
+		return local{}, err
+	}
+	h, err := frame.ParseHeader(b[:], frame.MagicSegment)
+	return local{h, f}, err
+}
+
+func usedNames(used []string) string {
+	if len(used) == 0 {
+		return "what is left of it"
+	}
+	return strings.Join(used, "+")
 }
 
 // settleRemade puts a remade segment in the place of f, or reads from it from now on where nothing can be written.
@@ -215,11 +319,15 @@ func (l *Ledger) lay(ctx context.Context, f *file) error {
 		}
 		var errs []error
 		for _, c := range l.copies() {
-			r, err := l.remake(ctx, v.Header.Epoch, f.first, end, v.Header.KeyID, v.Header.FileID, func(fn func(segment.Batch) error) error {
-				return l.eachBatch(ctx, c.Engine, v.Header.Epoch, f.first, fn)
+			r, err := l.remake(ctx, v.Header.Epoch, f.first, end, v.Header.KeyID, v.Header.FileID)
+			if err != nil {
+				return err
+			}
+			r.from(c.Name, func(at uint64, add func(segment.Batch) error) error {
+				return l.eachBatch(ctx, c.Engine, v.Header.Epoch, at, add)
 			})
-			if err == nil && len(r.mem.Bytes()) <= had {
-				err = fmt.Errorf("holds the entries up to %d: %w", r.w.Next(), heal.ErrUnproven)
+			if err = r.reached(ctx, f.first+1); err == nil && len(r.mem.Bytes()) <= had {
+				return nil // somebody else was first, or there is no more: who asked reads again and sees
 			}
 			if err == nil {
 				l.mu.Lock()
@@ -228,54 +336,56 @@ func (l *Ledger) lay(ctx context.Context, f *file) error {
 				l.spoilt.Store(f.first + 1)
 				return nil
 			}
-			errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+			errs = append(errs, err)
 		}
 		return fmt.Errorf("couldn't read %s from a copy: %w", f.name, heal.Joined(errs))
 	})
 }
 
-// healLaid replaces a segment that was sealed just now, and was damaged while it grew, by what its readers saw.
+// healLaid replaces a segment that was sealed just now, and was damaged while it grew, by what its readers saw, as far as that goes.
 func (l *Ledger) healLaid(f *file, v *segment.Reader) error {
 	ctx := context.Background()
 	why := errors.New("it was damaged while it grew")
 	return l.turns.Do(ctx, f.name, func() error {
 		defer l.open.drop(f.name)
-		r, err := l.remake(ctx, v.Header.Epoch, f.first, f.end, l.opt.Keys.Current().ID, frame.NewFileID(), func(fn func(segment.Batch) error) error {
-			return v.Batches(f.first, f.end, fn)
-		})
-		if err == nil {
-			err = l.settleRemade(ctx, f, "what its readers saw", r, why)
+		r, err := l.remake(ctx, v.Header.Epoch, f.first, f.end, l.opt.Keys.Current().ID, frame.NewFileID())
+		if err != nil {
+			return err
 		}
-		return err
+		r.from("here", func(_ uint64, add func(segment.Batch) error) error { return v.Batches(f.first, f.end, add) })
+		return l.healRemade(ctx, f, r, why)
 	})
 }
 
-// remakeAtOpen makes the segment at which the ledger could not be opened of the files in which a copy has its entries: up to least at the least, or exactly.
-func (l *Ledger) remakeAtOpen(ctx context.Context, d *damagedSegment, c engine.Copy, next string, least uint64, exact bool) error {
+// remakeAtOpen makes the segment at which the ledger could not be opened of what lies here and of the files in which copies have its entries: up to least at the least, or exactly.
+func (l *Ledger) remakeAtOpen(ctx context.Context, d *damagedSegment, next string, least uint64, exact bool) error {
 	epoch, _, _ := segment.ParseName(cmp.Or(d.name, next))
 	if epoch == 0 {
 		epoch = l.opt.Keys.Epoch
 	}
-	published, _ := l.lastPublished()
 	to := ^uint64(0)
 	if exact {
 		to = least
 	}
-	r, err := l.remake(ctx, epoch, d.first, to, l.opt.Keys.Current().ID, frame.NewFileID(), func(fn func(segment.Batch) error) error {
-		return l.eachBatch(ctx, c.Engine, epoch, d.first, func(b segment.Batch) error {
-			if b.Commit.Size == published.Size && b.Commit.Root != published.Root {
-				return fmt.Errorf("at size %d its root is not the one that was published: %w", published.Size, heal.ErrUnproven)
-			}
-			return fn(b)
-		})
-	})
+	r, err := l.remake(ctx, epoch, d.first, to, l.opt.Keys.Current().ID, frame.NewFileID())
 	if err != nil {
 		return err
 	}
-	if size := r.w.Next(); size < least {
-		return fmt.Errorf("holds the entries up to %d, there were %d: %w", size, least, heal.ErrUnproven)
+	locals, err := l.leftOf(ctx, d, epoch)
+	for _, k := range locals {
+		defer k.f.Close()
+	}
+	if err != nil {
+		return err
+	}
+	used := r.fromAll(ctx, locals, l.copies())
+	if err := r.reached(ctx, least); err != nil {
+		return err
 	}
 	file, p, err := r.seal()
+	if err == nil {
+		err = l.wasPublished(p)
+	}
 	if err == nil {
 		err = l.goesOn(ctx, next, p.edge)
 	}
@@ -283,7 +393,36 @@ func (l *Ledger) remakeAtOpen(ctx context.Context, d *damagedSegment, c engine.C
 		return err
 	}
 	name := segment.Name(epoch, d.first)
-	return l.replace(ctx, name, engine.Copy{Name: c.Name, Engine: single{name: name, file: file}}, p, d.err)
+	return l.replace(ctx, name, engine.Copy{Name: usedNames(used), Engine: single{name: name, file: file}}, p, d.err)
+}
+
+// leftOf opens what lies here of a segment: the damaged file, or the tails that begin where it did.
+func (l *Ledger) leftOf(ctx context.Context, d *damagedSegment, epoch uint32) (left []local, err error) {
+	name := segment.Name(epoch, d.first)
+	open := []func() (engine.File, error){func() (engine.File, error) { return l.opt.Engine.Open(ctx, name) }}
+	if e, ok := l.opt.Engine.(engine.Appender); ok {
+		tails, err := segmentTails(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tails {
+			if t.Name == name {
+				open = append(open, t.Open)
+			}
+		}
+	}
+	for _, fn := range open {
+		f, err := fn()
+		if err != nil {
+			continue // what can't be read is of no use
+		}
+		if k, err := localOf(frame.Header{}, f); err == nil {
+			left = append(left, k)
+		} else {
+			_ = f.Close()
+		}
+	}
+	return left, nil
 }
 
 // SegmentBytes is WriteSegment into memory. What is damaged here comes from a copy.

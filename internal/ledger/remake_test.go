@@ -275,7 +275,7 @@ func TestAGrowingSegmentHeals(t *testing.T) {
 	}
 }
 
-// TestADamagedTailHeals: a crash left a segment that does not yield an entry which it proves; a copy that has all of them makes it again, and one that has not all does not.
+// TestADamagedTailHeals: a crash left a segment that does not yield an entry which it proves. Copies make it again, together with what is left of it; if nobody has the entry it is not opened.
 func TestADamagedTailHeals(t *testing.T) {
 	full := vfs.NewCrashableMem()
 	opt := testOptions(testEngine(t, full))
@@ -285,40 +285,64 @@ func TestADamagedTailHeals(t *testing.T) {
 		mustPut(t, l, "key")
 	}
 	early := inPieces(t, l, nil)
+	_, _, growing := l.Growing()
 	for range 5 {
 		mustPut(t, l, "key")
 	}
 	name, target := l.Segments()[0].Name, inPieces(t, l, nil)
-	moment := full.CrashClone(vfs.CrashCloneCfg{})
+	crash := full.CrashClone(vfs.CrashCloneCfg{})
 	mustClose(t, l)
-	f := growingFile(t, moment, name)
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], 400); err != nil {
-		t.Fatal(err)
-	}
-	b[0] ^= 1
-	if _, err := f.WriteAt(b[:], 400); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	crashed := opt
-	crashed.Engine = testEngine(t, moment)
-	crashed.Published = new(memFile)
-	copies := []engine.Copy{{Name: "early", Engine: early}}
-	crashed.Copies = func() []engine.Copy { return copies }
-	if _, err := Open(ctx, crashed); !errors.Is(err, heal.ErrUnproven) || !errors.Is(err, frame.ErrCorrupt) {
-		t.Fatalf("a copy that lacks entries heals: %v", err)
-	}
-	copies = append(copies, engine.Copy{Name: "target", Engine: target})
-	if l, err := Open(ctx, crashed); err != nil {
-		t.Fatal(err)
-	} else {
-		if err := checkAll(l); err != nil || l.Size() != 11 {
-			t.Errorf("%d entries: %v", l.Size(), err)
-		}
-		mustClose(t, l)
+	for what, c := range map[string]struct {
+		at     []int64
+		copies []engine.Engine
+		heals  bool
+	}{
+		"what an early copy has":      {[]int64{400}, []engine.Engine{early}, true},
+		"what it has not":             {[]int64{growing[0].DurableBytes + 50}, []engine.Engine{early}, false},
+		"two spots, an early copy":    {[]int64{400, growing[0].DurableBytes + 50}, []engine.Engine{early}, false},
+		"two spots, and all":          {[]int64{400, growing[0].DurableBytes + 50}, []engine.Engine{early, target}, true},
+		"the header, an early copy":   {[]int64{40}, []engine.Engine{early}, false},
+		"the header, and all entries": {[]int64{40}, []engine.Engine{target}, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			moment := crash.CrashClone(vfs.CrashCloneCfg{})
+			f := growingFile(t, moment, name)
+			for _, at := range c.at {
+				var b [1]byte
+				if _, err := f.ReadAt(b[:], at); err != nil {
+					t.Fatal(err)
+				}
+				b[0] ^= 1
+				if _, err := f.WriteAt(b[:], at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			crashed := opt
+			crashed.Engine, crashed.Published = testEngine(t, moment), new(memFile)
+			crashed.Copies = func() (all []engine.Copy) {
+				for _, e := range c.copies {
+					all = append(all, engine.Copy{Name: "copy", Engine: e})
+				}
+				return all
+			}
+			l, err := Open(ctx, crashed)
+			if !c.heals {
+				if !errors.Is(err, heal.ErrUnproven) || !errors.Is(err, frame.ErrCorrupt) {
+					t.Errorf("opened: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := checkAll(l); err != nil || l.Size() != 11 {
+				t.Errorf("%d entries: %v", l.Size(), err)
+			}
+			mustClose(t, l)
+		})
 	}
 }
 

@@ -17,9 +17,9 @@ func SealChunk(b []byte, s *frame.Sealer, id *entry.ID, flags uint8, number uint
 	sealInto(b, s, id, flags, number, data)
 }
 
-// Rebuild makes a sealed pack again, byte for byte, of its header and of where its chunks were, in file order. fill fills b with the frame of chunks[i], which has that number; its
+// Rebuild makes a sealed pack of size bytes again, byte for byte, of its header and of where its chunks were, in file order. fill fills b with the frame of chunks[i], which has that number; its
 // error ends the work. Whether the bytes are those that were sealed is for the caller to prove.
-func Rebuild(h frame.Header, chunks []Chunk, fill func(i int, number uint32, b []byte) error) ([]byte, error) {
+func Rebuild(h frame.Header, size int64, chunks []Chunk, fill func(i int, number uint32, b []byte) error) ([]byte, error) {
 	h.Magic = frame.MagicPack
 	b := h.Append(nil)
 	number := uint32(0)
@@ -29,9 +29,7 @@ func Rebuild(h frame.Header, chunks []Chunk, fill func(i int, number uint32, b [
 			if gap < frame.FrameHeaderSize || gap > frame.MaxBody {
 				return nil, fmt.Errorf("couldn't rebuild a pack: %d bytes before chunk %d: %w", gap, i, errLayout)
 			}
-			start := len(b)
-			b = append(b, make([]byte, gap)...)
-			frame.End(b, start, frame.KindPad, 0, number)
+			b = appendPad(b, int(gap), number)
 			number++
 		}
 		if c.Length < uint32(Overhead) || c.Length > uint32(Overhead+MaxData) {
@@ -44,5 +42,17 @@ func Rebuild(h frame.Header, chunks []Chunk, fill func(i int, number uint32, b [
 		}
 		number++
 	}
-	return appendFooter(b, chunks, number, int64(len(b))), nil
+	whole := appendFooter(b, chunks, number, int64(len(b)))
+	if gap := size - int64(len(whole)); gap >= frame.FrameHeaderSize && gap <= frame.MaxBody { // the last Sync ended in a pad
+		b = appendPad(b, int(gap), number)
+		whole = appendFooter(b, chunks, number+1, int64(len(b)))
+	}
+	return whole, nil
+}
+
+func appendPad(b []byte, size int, number uint32) []byte {
+	start := len(b)
+	b = append(b, make([]byte, size)...)
+	frame.End(b, start, frame.KindPad, 0, number)
+	return b
 }

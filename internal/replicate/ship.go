@@ -168,7 +168,10 @@ func (e sourceError) Unwrap() error { return e.error }
 // copyPack copies a sealed pack. One that is damaged here is healed first, perhaps from what this very target has of it.
 func (s *session) copyPack(ctx context.Context, short pack.Name16) (int64, error) {
 	size, err := s.copyOnce(ctx, short)
-	if errors.As(err, new(sourceError)) && s.o.Heal != nil && s.o.Heal(ctx, pack.Name(short), err) == nil {
+	if errors.As(err, new(sourceError)) && s.o.Heal != nil && ctx.Err() == nil {
+		if why := s.o.Heal(ctx, pack.Name(short), err); why != nil {
+			return 0, sourceError{fmt.Errorf("%w; %w", err, why)}
+		}
 		size, err = s.copyOnce(ctx, short)
 	}
 	return size, err
@@ -241,8 +244,12 @@ func (s *session) shipSegment(ctx context.Context, f ledger.SegmentInfo) error {
 		return nil
 	}
 	b, err := s.readSegment(ctx, f.Name)
-	if err != nil && s.o.Heal != nil && ctx.Err() == nil && s.o.Heal(ctx, f.Name, err) == nil {
-		b, err = s.readSegment(ctx, f.Name)
+	if err != nil && s.o.Heal != nil && ctx.Err() == nil {
+		if why := s.o.Heal(ctx, f.Name, err); why != nil {
+			err = fmt.Errorf("%w; %w", err, why)
+		} else {
+			b, err = s.readSegment(ctx, f.Name)
+		}
 	}
 	if err != nil {
 		return err

@@ -65,13 +65,16 @@ func (d *Dir) Tails(ctx context.Context) ([]engine.Tail, error) {
 		t := engine.Tail{Name: name, Private: private, SizeBytes: info.Size()}
 		t.Open = func() (engine.File, error) { return d.open(private, d.private(private)) }
 		published, err := d.published(ctx, t)
+		if errors.Is(err, engine.ErrNotExist) {
+			continue // a moment later than above
+		}
 		if err != nil {
 			return nil, fmt.Errorf("couldn't compare tail %s: %w", private, err)
 		}
 		if !published {
 			tails = append(tails, t)
 		} else if !d.readOnly {
-			if err := d.RemoveTail(ctx, t); err != nil {
+			if err := d.RemoveTail(ctx, t); err != nil && !errors.Is(err, engine.ErrNotExist) {
 				return nil, err
 			}
 		}
