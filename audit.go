@@ -183,7 +183,7 @@ func describe(a index.Attrs) string {
 }
 
 // Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey. It holds the entry's private part, so that there is none for an entry with a secret: ErrBadState for
-// key.create. ErrFuture: no such entry.
+// key.create. ErrFuture: no such entry. ErrNoWitness: it must be cosigned, and is not (Options.RequireWitnesses).
 func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -204,7 +204,15 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 		}
 		parts = entry.AppendParts(nil, list)
 	}
-	r, err := s.led().ReceiptParts(ctx, at, parts)
+	head, err := s.cosignedOver(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if head.size == 0 {
+		r, err := s.led().ReceiptParts(ctx, at, parts)
+		return r, translate(err)
+	}
+	r, err := s.led().ReceiptUnder(ctx, at, head.size, head.note, parts)
 	return r, translate(err)
 }
 

@@ -64,6 +64,10 @@ type Options struct {
 	OpenTarget func(ctx context.Context, spec TargetSpec) (OpenedTarget, error)
 	// AskHandover asks one who follows the store, at its start, whether it has taken over; nil: nobody is asked.
 	AskHandover AskHandover
+	// Witnesses cosign the checkpoints of receipts (c2sp.org/tlog-witness) of a store that is open for writing: as many as RequireWitnesses must, or no receipt is given (ErrNoWitness); with 0 a
+	// receipt bears the cosignatures that are at hand.
+	Witnesses        []Witness
+	RequireWitnesses int
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
 	ScrubDays  int
 	scrubSleep func(context.Context, time.Duration) error // tests'
@@ -113,6 +117,8 @@ type Store struct {
 	readers  map[*bodyReader]bool // open, and perhaps fetching ahead
 
 	standby bool // it follows: see Standby
+
+	cosign cosigning
 
 	peersMu   sync.Mutex // guards the files of addresses
 	followers []string   // as in the file; nil: not read yet
@@ -185,6 +191,9 @@ func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error)
 			err = translate(err)
 		}
 	}()
+	if err := s.opt.checkWitnesses(); err != nil {
+		return nil, err
+	}
 	if err := s.checkFrom(ctx); err != nil {
 		return nil, err
 	}
@@ -347,6 +356,10 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 	if !s.opt.ReadOnly && !s.superseded {
 		s.done.Add(1)
 		go s.housekeep()
+		if len(s.opt.Witnesses) > 0 {
+			s.done.Add(1)
+			go s.keepCosigned()
+		}
 	}
 	return s.syncTargets()
 }

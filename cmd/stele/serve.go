@@ -124,6 +124,10 @@ func (s *server) storeOptions() (stele.Options, error) {
 	}
 	opt.Log, opt.Kit, opt.ScrubDays = s.log, s.cfg.Kit, *s.cfg.ScrubDays
 	opt.OpenTarget = targetsOf(s.cfg.Data)
+	if opt.Witnesses, err = s.app.witnesses(s.cfg.Witness); err != nil {
+		return opt, usage{err}
+	}
+	opt.RequireWitnesses = s.cfg.RequireWitness
 	id, secret, err := s.cfg.Root()
 	if err != nil {
 		return opt, usage{err}

@@ -56,6 +56,10 @@ type Config struct {
 	StopTimeout time.Duration `yaml:"stop-timeout" placeholder:"TIME" help:"How long requests under way may take when the server is told to stop (30s)."`
 	// ScrubDays is within how many days every stored byte is read again and compared with what was written; 0: never.
 	ScrubDays *int `yaml:"scrub-days" placeholder:"DAYS" help:"Every stored byte is read again within so many days, and healed from a target if it rotted; 0: never (30)."`
+	// Witness are those who cosign the checkpoints of receipts, each "VKEY URL".
+	Witness []string `yaml:"witness" sep:"none" placeholder:"'VKEY URL'" help:"A witness that cosigns the checkpoints of receipts: its verifier key and its address (a standby's admin address, or any C2SP tlog-witness). May be given several times."`
+	// RequireWitness is how many of them must have cosigned a receipt for it to be given; 0: those that are at hand.
+	RequireWitness int `yaml:"require-witness" placeholder:"N" help:"Give no receipt that fewer of the witnesses have cosigned (0: it bears what is at hand)."`
 	// MaxRequests is how many S3 requests are worked on at once.
 	MaxRequests int `yaml:"max-requests" placeholder:"N" help:"S3 requests worked on at once; one more is told to slow down (1024)."`
 }
@@ -138,6 +142,8 @@ func (c *Config) Check() error {
 		return errors.New("stop-timeout: a time is not negative")
 	case c.ScrubDays != nil && (*c.ScrubDays < 0 || *c.ScrubDays > 3650):
 		return errors.New("scrub-days: a number of days from 0 to 3650")
+	case c.RequireWitness < 0 || c.RequireWitness > len(c.Witness):
+		return fmt.Errorf("require-witness: %d of %d witnesses can't be required; name each by --witness 'VKEY URL'", c.RequireWitness, len(c.Witness))
 	case c.MaxRequests < 0:
 		return errors.New("max-requests: a number of requests is not negative")
 	}

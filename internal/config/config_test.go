@@ -41,7 +41,7 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := Load(path); err != nil || c != (Config{}) {
+	if c, err := Load(path); err != nil || !reflect.DeepEqual(c, Config{}) {
 		t.Errorf("an empty file: %+v, %v", c, err)
 	}
 	if _, err := Load(path + ".none"); err == nil {

@@ -32,8 +32,17 @@ func (l *Ledger) Receipt(ctx context.Context, index uint64) ([]byte, error) {
 // ReceiptParts is Receipt for a multipart object: with the parts document that the entry's digest is of.
 func (l *Ledger) ReceiptParts(ctx context.Context, index uint64, parts []byte) ([]byte, error) {
 	l.mu.RLock()
-	h, r := l.head, l.readerLocked(ctx)
+	h := l.head
 	l.mu.RUnlock()
+	note := l.note(h)
+	if note == nil {
+		return nil, fmt.Errorf("couldn't make a receipt: the head of size %d is of another epoch", h.size)
+	}
+	return l.ReceiptUnder(ctx, index, h.size, note, parts)
+}
+
+// ReceiptUnder is ReceiptParts under a checkpoint of this ledger of that size, beyond the entry, which may be older than the newest one and bear cosignatures.
+func (l *Ledger) ReceiptUnder(ctx context.Context, index, size uint64, note, parts []byte) ([]byte, error) {
 	e, leaf, private, err := l.Entry(ctx, index)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't make a receipt: %w", err)
@@ -41,11 +50,7 @@ func (l *Ledger) ReceiptParts(ctx context.Context, index uint64, parts []byte) (
 	if private == nil {
 		return nil, fmt.Errorf("couldn't make a receipt: the private part of entry %d was erased", index)
 	}
-	note := l.note(h)
-	if note == nil {
-		return nil, fmt.Errorf("couldn't make a receipt: the head of size %d is of another epoch", h.size)
-	}
-	receipt, err := r.Receipt(index, h.size, note, leaf, private, e.Salt, parts)
+	receipt, err := l.reader(ctx).Receipt(index, size, note, leaf, private, e.Salt, parts)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't make a receipt: %w", err)
 	}

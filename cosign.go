@@ -1,0 +1,194 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"stele/tree"
+)
+
+// Witness is somebody who cosigns the store's checkpoints.
+type Witness struct {
+	Name string
+	// Ask has a checkpoint, a signed note, cosigned, and returns the signature line, checked by the witness' pinned key. prove gives consistency proofs.
+	Ask func(ctx context.Context, signed []byte, prove func(ctx context.Context, from, to uint64) ([]tree.Hash, error)) ([]byte, error)
+}
+
+// ErrNoWitness: the cosignatures that receipts must bear can't be had now. What the receipt would be of is as durable as ever.
+var ErrNoWitness = errors.New("no receipt without its witness")
+
+// Waits for witnesses.
+const (
+	witnessWait  = 10 * time.Second // for their answers
+	witnessPause = time.Second      // between two checkpoints that nobody asked for
+)
+
+// cosigning has checkpoints cosigned: one at a time, and all who wait for a receipt share it.
+type cosigning struct {
+	mu     sync.Mutex
+	newest cosignedHead // borne by as many as are required
+	round  *cosignRound // under way; nil: none
+}
+
+type cosignedHead struct {
+	size uint64
+	note []byte // with the lines of the witnesses
+}
+
+// cosignRound is a checkpoint that the witnesses are asked about.
+type cosignRound struct {
+	cosignedHead
+	lines int
+	left  int           // witnesses that have not answered
+	errs  []error       // of those that did not cosign
+	done  chan struct{} // closed when enough have, or all have answered
+	ended bool          // done is closed
+}
+
+// required is how many witnesses a receipt must bear, and how many make a checkpoint that is worth keeping.
+func (s *Store) required() int { return max(1, s.opt.RequireWitnesses) }
+
+// cosignedOver is a cosigned checkpoint that covers an entry. nil where none is needed and none is at hand. ErrNoWitness: it is needed, and the witnesses were asked in vain.
+func (s *Store) cosignedOver(ctx context.Context, at uint64) (cosignedHead, error) {
+	if len(s.opt.Witnesses) == 0 {
+		return cosignedHead{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, witnessWait)
+	defer cancel()
+	for {
+		c := &s.cosign
+		c.mu.Lock()
+		if c.newest.size > at {
+			defer c.mu.Unlock()
+			return c.newest, nil
+		}
+		if s.opt.RequireWitnesses == 0 {
+			c.mu.Unlock()
+			return cosignedHead{}, nil
+		}
+		r := s.beginRound()
+		c.mu.Unlock()
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return cosignedHead{}, fmt.Errorf("%w: %d of %d witnesses must cosign it, and did not answer in time: ask again", ErrNoWitness, s.opt.RequireWitnesses, len(s.opt.Witnesses))
+		}
+		if err := c.verdict(r, at, s.opt.RequireWitnesses); err != nil {
+			return cosignedHead{}, s.closedOr(err)
+		}
+	}
+}
+
+// verdict is nil if a round that ended has brought what covers an entry, or was begun too early to do so.
+func (c *cosigning) verdict(r *cosignRound, at uint64, need int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.lines >= need || r.size <= at {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of the %d cosignatures that it must bear were given. See to the witness, or serve without --require-witness: %w", ErrNoWitness, r.lines, need, errors.Join(r.errs...))
+}
+
+// beginRound returns the round under way, or begins one with the newest checkpoint. cosign.mu is held.
+func (s *Store) beginRound() *cosignRound {
+	c := &s.cosign
+	if c.round != nil {
+		return c.round
+	}
+	note := s.led().Checkpoint()
+	r := &cosignRound{cosignedHead: cosignedHead{note: note}, left: len(s.opt.Witnesses), done: make(chan struct{})}
+	if head, err := tree.ReadCheckpoint(note); err == nil {
+		r.size = head.Size
+	}
+	c.round = r
+	for _, w := range s.opt.Witnesses {
+		s.done.Go(func() {
+			ctx, cancel := context.WithTimeout(s.life, witnessWait)
+			defer cancel()
+			line, err := w.Ask(ctx, note, s.led().Consistency)
+			s.answered(r, w, line, err)
+		})
+	}
+	return r
+}
+
+// answered notes what a witness said. One that is late adds its line to a checkpoint that is kept already.
+func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
+	c := &s.cosign
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.left--
+	if err != nil {
+		s.log.Warn("a witness did not cosign", "witness", w.Name, "size", r.size, "err", err)
+		r.errs = append(r.errs, fmt.Errorf("%s: %w", w.Name, err))
+	} else {
+		r.lines++
+		r.note = []byte(string(r.note) + string(line)) // a copy: who has the note keeps it as it was
+	}
+	if r.lines >= s.required() && r.size >= c.newest.size {
+		c.newest = r.cosignedHead
+	}
+	if !r.ended && (r.lines >= s.required() || r.left == 0) {
+		r.ended, c.round = true, nil
+		close(r.done)
+	}
+}
+
+// keepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand.
+func (s *Store) keepCosigned() {
+	defer s.done.Done()
+	for {
+		next := s.changed.wait()
+		s.cosign.mu.Lock()
+		r := s.beginRound()
+		s.cosign.mu.Unlock()
+		pause := time.NewTimer(witnessPause)
+		for _, wait := range []<-chan struct{}{r.done, next} {
+			select {
+			case <-wait:
+			case <-s.stop:
+				pause.Stop()
+				return
+			}
+		}
+		select {
+		case <-pause.C:
+		case <-s.stop:
+			pause.Stop()
+			return
+		}
+	}
+}
+
+// Cosigned is the newest checkpoint that bears the cosignatures of as many witnesses as are required (one at least), and its size; nil: there is none yet.
+func (s *Store) Cosigned() (note []byte, size uint64) {
+	s.cosign.mu.Lock()
+	defer s.cosign.mu.Unlock()
+	return s.cosign.newest.note, s.cosign.newest.size
+}
+
+// checkWitnesses refuses what can't be met.
+func (o *Options) checkWitnesses() error {
+	names := map[string]bool{}
+	for _, w := range o.Witnesses {
+		if names[w.Name] {
+			return fmt.Errorf("%w: witness %s is named twice", ErrBadName, w.Name)
+		}
+		names[w.Name] = true
+	}
+	if o.RequireWitnesses < 0 || o.RequireWitnesses > len(o.Witnesses) {
+		return fmt.Errorf("%w: %d witnesses are required, %d are named: %s", ErrBadName, o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
+	}
+	return nil
+}
+
+func witnessNames(all []Witness) (names []string) {
+	for _, w := range all {
+		names = append(names, w.Name)
+	}
+	return names
+}
