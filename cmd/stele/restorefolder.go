@@ -23,6 +23,7 @@ type restoreCmd struct {
 	From          string `placeholder:"URL" help:"Make the folder --data of this target: dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
 	SameEpoch     bool   `help:"With --from, go on in the epoch of the old primary, which is gone for good."`
 	AcceptLacking bool   `help:"With --from, finish although packs are missing or damaged on the target."`
+	Without       string `placeholder:"PATTERN,…" help:"With --from, leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
 	Reason        string `placeholder:"TEXT" help:"Why, for the record."`
 }
 
@@ -32,6 +33,8 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 		return usage{errors.New("restore what? A part of this store, stele restore BUCKET[/KEY] --at WHEN; or a whole folder from a target, stele restore --from URL --data DIR")}
 	case c.Part != "" && c.From != "":
 		return usage{errors.New("a part is put back in the store that is there, --from makes a whole folder: use one of them. `stele serve --from` serves a target at once, and its parts with it")}
+	case c.Part != "" && c.Without != "":
+		return usage{errors.New("--without leaves files of a target out, and goes with --from")}
 	case c.Part != "":
 		return c.part(ctx, a)
 	case c.To != "" || c.ToDir != "" || c.HideNewer || c.Overwrite || c.DryRun:
@@ -52,7 +55,7 @@ func (c *restoreCmd) folder(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	target, facts, err := config.OpenTarget(ctx, c.From, config.TargetOptions{ReadOnly: true, Store: a.data()})
+	target, facts, err := config.OpenTarget(ctx, c.From, config.TargetOptions{ReadOnly: true, Without: c.Without, Store: a.data()})
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,15 @@ func (c *restoreCmd) lacking(a *app, r *stele.Restored, err error) error {
 		}
 		return withHint(err, "restore from another target; or take what is there with --accept-lacking")
 	}
-	return err
+	return buried(err)
+}
+
+// buried adds to the error of a target that holds what doesn't prove itself how to do without that.
+func buried(err error) error {
+	if !errors.Is(err, stele.ErrCorrupt) && !errors.Is(err, stele.ErrWrongKey) {
+		return err
+	}
+	return withHint(err, "if a file that is named here is not the store's own (somebody may have put it there), leave it out with --without NAME; else use another target")
 }
 
 // begin makes the copy a primary.

@@ -19,7 +19,7 @@ func (s *server) from(ctx context.Context) (f stele.From, err error) {
 	if f.RateBytes, err = config.Rate(s.cfg.HydrateRate); err != nil {
 		return f, usage{fmt.Errorf("hydrate-rate: %w", err)}
 	}
-	f.Target, _, err = config.OpenTarget(ctx, s.cfg.From, config.TargetOptions{ReadOnly: true, Store: s.cfg.Data})
+	f.Target, _, err = config.OpenTarget(ctx, s.cfg.From, config.TargetOptions{ReadOnly: true, Without: s.cfg.Without, Store: s.cfg.Data})
 	return f, err
 }
 
@@ -46,7 +46,7 @@ func (s *server) openFrom(ctx context.Context, opt stele.Options) error {
 		}
 	}
 	s.store, err = stele.OpenFrom(ctx, s.cfg.Data, f, opt)
-	return err
+	return buried(err)
 }
 
 // progressEvery is how often the log tells how far the folder is filled.

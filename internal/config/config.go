@@ -44,6 +44,8 @@ type Config struct {
 	RootSecretKeyFile string `yaml:"root-secret-key-file" placeholder:"FILE" help:"File that holds the secret."`
 	// From is the URL of a target: a backup there is served, from an empty folder that is filled behind.
 	From string `yaml:"from" placeholder:"URL" help:"Serve the backup on this target (dir:///PATH, s3://BUCKET/PREFIX?endpoint=…) from an empty folder, which is filled behind."`
+	// Without are files on it that are taken for not there.
+	Without string `yaml:"without" placeholder:"PATTERN,…" help:"With --from, leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
 	// HydrateRate bounds filling it.
 	HydrateRate string `yaml:"hydrate-rate" placeholder:"RATE" help:"Fill the folder at most so fast: 20MB a second, say (as fast as it goes)."`
 	// Log is the least level that is logged: debug, info (a line a request), warn, error, off.
@@ -138,6 +140,8 @@ func (c *Config) Check() error {
 		return errors.New("tls and tls-cert exclude each other")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return fmt.Errorf("log-format: %q is neither text nor json", c.LogFormat)
+	case c.Without != "" && c.From == "":
+		return errors.New("without: it says what to leave out of the target that is served, and goes with from")
 	case c.StopTimeout < 0:
 		return errors.New("stop-timeout: a time is not negative")
 	case c.ScrubDays != nil && (*c.ScrubDays < 0 || *c.ScrubDays > 3650):

@@ -31,6 +31,8 @@ type TargetOptions struct {
 	LockFor time.Duration
 	// ReadOnly makes and writes nothing: to restore, to serve from a copy, to drill.
 	ReadOnly bool
+	// Without are patterns of files that are taken for not there, commas between them (engine.Without); with ReadOnly only.
+	Without string
 	// Store is the store's folder, to see whether a target in a folder lies on the same device; "" doesn't look.
 	Store string
 	// Timeout is how long nothing may move in a request to a server; 0: the engine's default.
@@ -59,6 +61,15 @@ const rightURL = "write dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:
 func OpenTarget(ctx context.Context, rawURL string, opt TargetOptions) (engine.Engine, Facts, error) {
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
+	}
+	if opt.Without != "" {
+		patterns := opt.Without
+		opt.Without = ""
+		e, f, err := OpenTarget(ctx, rawURL, opt)
+		if err == nil {
+			e, err = engine.Without(e, strings.Split(patterns, ",")...)
+		}
+		return e, f, err
 	}
 	if !strings.Contains(rawURL, "://") && !strings.HasPrefix(rawURL, "dir:") && !strings.HasPrefix(rawURL, "s3:") {
 		return openDirTarget(rawURL, opt)

@@ -59,7 +59,7 @@ func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Re
 	if err != nil {
 		return fmt.Errorf("couldn't wrap the keyring: %w", err)
 	}
-	name := fileName(next)
+	name := FileName(next)
 	if err := e.Create(ctx, name, int64(file.Len()), &file); err != nil {
 		return fmt.Errorf("couldn't save the keyring: %w", err)
 	}
@@ -85,7 +85,7 @@ func LoadEpoch(ctx context.Context, e engine.Engine, epoch uint32, identities ..
 	if err == nil && k == nil {
 		err = fmt.Errorf("%w of epoch %d or before: copy it back from a backup", ErrNone, epoch)
 	} else if err != nil && unused > 0 {
-		err = fmt.Errorf("%w. Those behind %s are of an epoch that was not begun: run the promotion again, with the recovery key", err, fileName(last))
+		err = fmt.Errorf("%w. Those behind %s are of an epoch that was not begun: run the promotion again, with the recovery key", err, FileName(last))
 	}
 	return k, err
 }
@@ -119,13 +119,13 @@ func load(ctx context.Context, e engine.Engine, below int, fits func(*Keyring) b
 		if n >= below {
 			continue
 		}
-		file, err := read(ctx, e, fileName(n))
+		file, err := read(ctx, e, FileName(n))
 		if err != nil {
-			return nil, n, fmt.Errorf("couldn't read %s: %w", fileName(n), err)
+			return nil, n, fmt.Errorf("couldn't read %s: %w", FileName(n), err)
 		}
 		k, err := open(file, identities)
 		if err != nil {
-			return nil, n, fmt.Errorf("couldn't open %s: %w", fileName(n), err)
+			return nil, n, fmt.Errorf("couldn't open %s: %w", FileName(n), err)
 		}
 		if fits(k) {
 			return k, n, nil
@@ -134,8 +134,14 @@ func load(ctx context.Context, e engine.Engine, below int, fits func(*Keyring) b
 	return nil, 0, nil
 }
 
-// fileName is the name of the keyring of that number.
-func fileName(n int) string { return fmt.Sprintf("%s%06d", engine.Keyrings, n) }
+// FileName is the name of the keyring of that number.
+func FileName(n int) string { return fmt.Sprintf("%s%06d", engine.Keyrings, n) }
+
+// Number is the number in a keyring's name; false if it isn't one.
+func Number(name string) (int, bool) {
+	v, err := strconv.Atoi(strings.TrimPrefix(name, engine.Keyrings))
+	return v, err == nil && v > 0 && name == FileName(v)
+}
 
 func open(file []byte, identities []age.Identity) (*Keyring, error) {
 	if len(identities) == 0 {
@@ -159,7 +165,7 @@ func open(file []byte, identities []age.Identity) (*Keyring, error) {
 // numbers lists the numbers of the keyrings, ascending.
 func numbers(ctx context.Context, e engine.Engine) (all []int, err error) {
 	err = e.List(ctx, engine.Keyrings, func(i engine.Info) error {
-		if v, err := strconv.Atoi(strings.TrimPrefix(i.Name, engine.Keyrings)); err == nil && i.Name == fileName(v) {
+		if v, ok := Number(i.Name); ok {
 			all = append(all, v)
 		}
 		return nil

@@ -75,6 +75,7 @@ type session struct {
 
 	sealFrom int64 // see the constant
 
+	rings   map[string]bool          // keyrings of ours that are there, by their names here
 	have    map[string]int64         // sealed files that are there, and their length in bytes
 	next    int                      // of the origin's sealed packs: where Body.Packs goes on
 	at      uint64                   // entries that can be restored
@@ -116,7 +117,7 @@ func connect(ctx context.Context, o *Origin, target engine.Engine) (*session, er
 
 // look reads what the target holds and compares it with the ledger.
 func look(ctx context.Context, o *Origin, target engine.Engine) (*session, error) {
-	s := &session{o: o, target: target, have: map[string]int64{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, fanIn: fanIn, sealFrom: sealFrom}
+	s := &session{o: o, target: target, have: map[string]int64{}, rings: map[string]bool{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, fanIn: fanIn, sealFrom: sealFrom}
 	owned, err := s.owner(ctx)
 	if err != nil {
 		return nil, err
@@ -349,9 +350,9 @@ func (s *session) sameRoot(ctx context.Context, c segment.Commit) error {
 	return nil
 }
 
-// unaltered compares the lengths of files that are here and there. An older epoch's last segment may have gone on on the target beyond our cut.
+// unaltered compares the lengths of packs and segments that are here and there. An older epoch's last segment may have gone on on the target beyond our cut.
 func (s *session) unaltered(ctx context.Context) error {
-	for _, folder := range []string{engine.Packs, engine.Keyrings, engine.Segments} {
+	for _, folder := range []string{engine.Packs, engine.Segments} {
 		err := s.o.Engine.List(ctx, folder, func(i engine.Info) error {
 			there, ok := s.have[i.Name]
 			if epoch, _, isSegment := segment.ParseName(i.Name); isSegment && epoch != s.o.Keys.Epoch {

@@ -11,6 +11,7 @@ import (
 	"stele/internal/body"
 	"stele/internal/engine"
 	"stele/internal/frame"
+	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/internal/pack"
 	"stele/internal/segment"
@@ -76,9 +77,12 @@ func (s *session) sweep(ctx context.Context) {
 	s.junk = nil
 }
 
+// shipKeyrings copies the keyrings that the target has not. Another branch of the store, which a failover left behind, may have shipped one of the same number: ours then goes under the
+// next number that is free, for only the order of the numbers means something.
 func (s *session) shipKeyrings(ctx context.Context) error {
 	return s.o.Engine.List(ctx, engine.Keyrings, func(i engine.Info) error {
-		if _, ok := s.have[i.Name]; ok {
+		number, ok := keyring.Number(i.Name)
+		if s.rings[i.Name] || !ok {
 			return nil
 		}
 		f, err := s.o.Engine.Open(ctx, i.Name)
@@ -86,12 +90,36 @@ func (s *session) shipKeyrings(ctx context.Context) error {
 			return err
 		}
 		defer f.Close()
-		if err := s.copyFile(ctx, i.Name, f, nil); err != nil { // age authenticates it
-			return err
+		for ; ; number++ {
+			name := keyring.FileName(number)
+			if there, ok := s.have[name]; ok {
+				if same, err := s.sameRing(ctx, name, there, f); err != nil {
+					return err
+				} else if !same {
+					continue
+				}
+			} else if err := s.copyFile(ctx, name, f, nil); errors.Is(err, ErrForked) { // since the target was listed
+				s.have[name] = -1
+				continue
+			} else if err != nil { // age authenticates it
+				return err
+			}
+			s.have[name], s.rings[i.Name] = f.Size(), true
+			return nil
 		}
-		s.have[i.Name] = i.SizeBytes
-		return nil
 	})
+}
+
+// sameRing says whether a keyring on the target is the one in f. Where the target doesn't let us read, the lengths must do.
+func (s *session) sameRing(ctx context.Context, name string, size int64, f engine.File) (bool, error) {
+	if size != f.Size() {
+		return false, nil
+	}
+	same, err := s.same(ctx, name, size, f)
+	if errors.Is(err, engine.ErrDenied) {
+		return true, nil
+	}
+	return same, err
 }
 
 // shipPacks copies the sealed packs that the target has not.
