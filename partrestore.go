@@ -121,8 +121,8 @@ type partKey struct {
 
 // partBatch is how many keys are settled at once and reported in order; partWorkers of them wait together for an fsync.
 const (
-	partBatch   = 1024
-	partWorkers = 128
+	partBatch   = 4096
+	partWorkers = 1024
 )
 
 // all merges the listing of then with that of now, page by page.
