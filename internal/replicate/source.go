@@ -298,19 +298,26 @@ func (s *Source) segments() []engine.Info {
 	return infos
 }
 
-// packs lists the sealed packs and the tails of those that are not sealed.
+// packs lists the sealed packs and the tails of those that are not sealed. A tail that was restored is a pack of its own name in the next primary, which may have shipped it as that: it is
+// listed once.
 func (s *Source) packs(ctx context.Context) ([]engine.Info, error) {
 	s.mu.RLock()
 	tails := maps.Clone(s.tails)
 	s.mu.RUnlock()
 	var infos []engine.Info
+	sealed := map[string]bool{}
 	err := s.target.List(ctx, engine.Packs, func(i engine.Info) error {
 		infos = append(infos, i)
+		sealed[i.Name] = true
 		delete(tails, i.Name)
 		return nil
 	})
-	for _, t := range tails {
-		infos = append(infos, t...)
+	for _, of := range tails {
+		for _, t := range of {
+			if !sealed[t.Name] {
+				infos = append(infos, t)
+			}
+		}
 	}
 	slices.SortFunc(infos, func(a, b engine.Info) int { return cmp.Compare(a.Name, b.Name) })
 	return infos, err

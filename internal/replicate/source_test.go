@@ -16,6 +16,7 @@ import (
 	"stele/internal/engine/mem"
 	"stele/internal/frame"
 	"stele/internal/ledger"
+	"stele/internal/pack"
 	"stele/internal/segment"
 )
 
@@ -266,6 +267,36 @@ func TestSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSame(t, "the source after a refresh", got, want)
+}
+
+// TestSourceListsAPackOnce: the tail of a pack that burnt with its machine, which the next primary has as a pack and has shipped as one.
+func TestSourceListsAPackOnce(t *testing.T) {
+	p, want := store(t, 150)
+	target := mem.New()
+	rename(t, p.eng, target, func(name string) string { return name })
+	packs := names(t, target, engine.Packs)
+	own, ok := pack.ParseName(packs[0])
+	if !ok {
+		t.Fatalf("%s is no pack", packs[0])
+	}
+	rename(t, p.eng, target, func(name string) string {
+		if name == packs[0] {
+			return tailPack([16]byte{0xee}, own)
+		}
+		return ""
+	})
+	s, err := OpenSource(ctx, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, s, engine.Packs); !slices.Equal(got, packs) {
+		t.Errorf("lists %v, want %v", got, packs)
+	}
+	got, err := readStore(s, p.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "the source", got, want)
 }
 
 func TestSourceRefusals(t *testing.T) {
