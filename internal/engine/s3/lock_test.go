@@ -2,13 +2,16 @@ package s3_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 
+	"stele"
 	"stele/internal/engine"
+	"stele/internal/engine/s3"
 )
 
 // testLock: what is created is locked against everybody; a renewal lengthens and never shortens; Remove says that it is for later.
@@ -109,5 +112,37 @@ func TestNoLock(t *testing.T) {
 		if err := e.Remove(t.Context(), "packs/p"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestRenewAsAppend: with the bucket policy that docs/BACKUP.md has, a key of role append renews the locks of what it ships, and shortens none.
+func TestRenewAsAppend(t *testing.T) {
+	s := steleServer(t)
+	opt := s.options(s.bucket(t, locking))
+	key, err := s.store.CreateKey(t.Context(), stele.Local(), stele.RoleAppend, []string{opt.Bucket}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Write = s3.Credentials{AccessKey: key.ID, SecretKey: key.Secret}
+	opt.LockFor = time.Hour
+	e, _ := probed(t, opt)
+	if err := e.Create(t.Context(), "packs/p", 4, strings.NewReader("mine")); err != nil {
+		t.Fatal(err)
+	}
+	longer := time.Now().Add(3 * time.Hour).Truncate(time.Second)
+	if err := e.Renew(t.Context(), "packs/p", longer); !errors.Is(err, engine.ErrDenied) || !strings.Contains(err.Error(), "allow s3:PutObjectRetention") {
+		t.Errorf("without the policy: %v", err)
+	}
+	policy := fmt.Sprintf(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "s3:PutObjectRetention", "Resource": "arn:aws:s3:::%s/*"}]}`, key.ID, opt.Bucket)
+	if err := s.admin.SetBucketPolicy(t.Context(), opt.Bucket, policy); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{longer, longer.Add(-time.Hour)} {
+		if err := e.Renew(t.Context(), "packs/p", at); err != nil {
+			t.Errorf("Renew(%v) = %v", at, err)
+		}
+	}
+	if until, err := e.LockedUntil(t.Context(), "packs/p"); err != nil || !until.Equal(longer) {
+		t.Errorf("locked until %v, %v; want %v", until, err, longer)
 	}
 }
