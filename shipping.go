@@ -97,17 +97,22 @@ func (s *Store) startTarget(spec TargetSpec) {
 
 // note keeps what opening has shown.
 func (r *shipping) note(ctx context.Context, opened OpenedTarget, snapshotAt uint64) error {
-	var lock time.Duration
-	if l, ok := opened.Engine.(engine.Locker); ok {
-		var err error
-		if lock, err = l.LockFor(ctx); err != nil {
-			return err
-		}
+	lock, err := locksFor(ctx, opened.Engine)
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.opened, r.lock, r.snapshotAt = opened, lock, snapshotAt
 	return nil
+}
+
+// locksFor is for how long a target locks what it gets; 0: it doesn't.
+func locksFor(ctx context.Context, target engine.Engine) (time.Duration, error) {
+	if l, ok := target.(engine.Locker); ok {
+		return l.LockFor(ctx)
+	}
+	return 0, nil
 }
 
 // targetFailed ends writing if a target proves that a later epoch has begun.

@@ -57,6 +57,7 @@ type TargetStatus struct {
 	Refused    bool     // no retry helps: somebody must look
 	Lacking    []string // packs that are damaged here and so could not be shipped
 	LastDrill  time.Time
+	Asked      bool // nobody ships in this process: the target itself was asked just now
 }
 
 // keepPeriod is how long what weakens the store's protection has to wait (DESIGN section 7).
@@ -301,18 +302,22 @@ func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
 	if full, ok, err := targetIn(s.index.Reader(), spec.Name); err == nil && ok {
 		spec.SecretKey = full.SecretKey
 	}
+	st.Asked = true
 	opened, err := s.opt.OpenTarget(ctx, spec)
 	var seen ledger.Seen
 	if err == nil {
 		defer closeEngine(opened.Engine)
 		st.SameDevice, st.Server = opened.SameDevice, opened.Server
+		st.LockFor, err = locksFor(ctx, opened.Engine)
+	}
+	if err == nil {
 		if seen, err = replicate.Head(ctx, opened.Engine, s.keys); err == nil {
 			seen.By = "target " + spec.Name
 			err = s.led().Compare(ctx, seen)
 		}
 	}
 	if err != nil {
-		st.Error, st.ErrorSince = err.Error(), s.now()
+		st.Error, st.Refused = err.Error(), replicate.Refused(err) // since when, nobody knows
 		return
 	}
 	st.Connected, st.Size, st.Behind = true, seen.Size, s.Size()-seen.Size

@@ -184,12 +184,30 @@ func (a *app) words(err error) (message, hint string) {
 		}
 	}()
 	// An error of the store may bring its own next step, as a sentence behind the first.
-	if i := strings.Index(message, ". "); i > 0 && i+2 < len(message) && !errors.As(err, new(hinted)) {
+	if i := sentence(message); i > 0 && i+2 < len(message) && !errors.As(err, new(hinted)) {
 		if c := message[i+2]; c == '`' || 'A' <= c && c <= 'Z' {
 			hint, message = strings.ToLower(message[i+2:i+3])+message[i+3:], message[:i]
 		}
 	}
 	return strings.TrimSuffix(message, "."), strings.TrimSuffix(hint, ".")
+}
+
+// sentence is where the first sentence of a message ends; what stands in brackets are somebody else's words. -1: there is one only.
+func sentence(message string) int {
+	open := 0
+	for i := range len(message) {
+		switch message[i] {
+		case '(':
+			open++
+		case ')':
+			open--
+		case '.':
+			if open == 0 && strings.HasPrefix(message[i:], ". ") {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // errNoSource: a file that should be put is not there.

@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			for _, name := range []string{"S3", "ADMIN", "WITNESS", "ADMIN2"} {
+			for _, name := range []string{"S3", "ADMIN", "WITNESS", "ADMIN2", "S3B"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					return err
@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 				e.Setenv(name, l.Addr().String())
 			}
 			e.Setenv("AWS_CA_BUNDLE", "")
+			e.Setenv("PATH", e.Getenv("PATH")+judges())
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"sametree": cmdSameTree,
 			"fetch":    cmdFetch,
 			"needs":    cmdNeeds,
+			"answers":  cmdAnswers,
 		},
 	})
 }
@@ -73,7 +75,18 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// ready [URL]: waits until the server on $ADMIN is ready.
+// judges are the folders, for PATH, where .ci/run puts the servers that are not Debian's.
+func judges() (path string) {
+	home, _ := os.UserHomeDir() // empty: the folder below is not there
+	for _, dir := range []string{filepath.Dir(os.Getenv("STELE_VERSITYGW")), filepath.Join(home, ".cache/stele-ci")} {
+		if filepath.IsAbs(dir) {
+			path += string(filepath.ListSeparator) + dir
+		}
+	}
+	return path
+}
+
+// ready [URL]: waits until the server on $ADMIN is ready, or the URL answers 200.
 func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 	url := "http://" + ts.Getenv("ADMIN") + "/healthz/ready"
 	if len(args) > 0 {
@@ -96,8 +109,28 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 
 // needs PROGRAM: where CI installs it, a program that is missing is an error; elsewhere the script may leave out what needs it.
 func cmdNeeds(ts *testscript.TestScript, neg bool, args []string) {
-	if _, err := exec.LookPath(args[0]); err != nil && os.Getenv("CI") == "true" {
-		ts.Fatalf("%s is missing: %v", args[0], err)
+	for dir := range strings.SplitSeq(ts.Getenv("PATH"), string(filepath.ListSeparator)) {
+		if _, err := exec.LookPath(filepath.Join(dir, args[0])); err == nil {
+			return
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		ts.Fatalf("%s is missing; .ci/run installs it", args[0])
+	}
+}
+
+// answers ADDRESS: waits until a server that is not ours takes connections.
+func cmdAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		c, err := net.Dial("tcp", args[0])
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing answers: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond) // polling another process
 	}
 }
 
@@ -283,9 +316,13 @@ func describeTree(ts *testscript.TestScript, root string) string {
 	return out.String()
 }
 
-// fetch PATH STATUS: gets a path of the admin port without a signature; the answer goes into the file answer.
+// fetch PATH STATUS: gets a path of the admin port, or a URL, without a signature; the answer goes into the file answer.
 func cmdFetch(ts *testscript.TestScript, neg bool, args []string) {
-	resp, err := http.Get("http://" + ts.Getenv("ADMIN") + args[0])
+	url := args[0]
+	if strings.HasPrefix(url, "/") {
+		url = "http://" + ts.Getenv("ADMIN") + url
+	}
+	resp, err := http.Get(url)
 	ts.Check(err)
 	defer resp.Body.Close()
 	f, err := os.Create(ts.MkAbs("answer"))

@@ -155,9 +155,16 @@ func without(all, some []string) (rest []string) {
 func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) {
 	for i := range targets {
 		t := &targets[i]
+		if !t.LastDrill.IsZero() && now.Sub(t.LastDrill) > drillStaleAfter {
+			stale = append(stale, fmt.Sprintf("target %s was last drilled %s", t.Name, moment(t.LastDrill)))
+		}
 		switch {
 		case t.Refused:
 			stale = append(stale, fmt.Sprintf("target %s is not shipped to: %s", t.Name, t.Error))
+		case t.Asked && t.Error != "":
+			stale = append(stale, fmt.Sprintf("target %s can't be asked: %s", t.Name, t.Error))
+		case t.Asked && t.Size == 0:
+			stale = append(stale, fmt.Sprintf("target %s holds nothing, and no server ships to it", t.Name))
 		case t.Behind > 0 && !t.Restorable.IsZero() && now.Sub(t.Restorable) > staleAfter+2*t.Every:
 			stale = append(stale, fmt.Sprintf("target %s is %s behind", t.Name, now.Sub(t.Restorable).Round(time.Second)))
 		case t.Error != "" && now.Sub(t.ErrorSince) > staleAfter+2*t.Every:

@@ -172,6 +172,8 @@ func targetState(t *stele.TargetStatus) string {
 		return shown(t.Error)
 	case !t.Removing.IsZero():
 		return "goes on " + moment(t.Removing) + " unless cancelled"
+	case t.Connected && t.Size == 0:
+		return "holds nothing"
 	case t.Connected:
 		return "well"
 	}

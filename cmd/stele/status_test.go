@@ -1,0 +1,53 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"stele"
+)
+
+// TestStale: what makes `status` end with 7, and what does not.
+func TestStale(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for name, c := range map[string]struct {
+		stele.TargetStatus
+		stale bool
+	}{
+		"well":                           {stele.TargetStatus{Size: 9, Connected: true, Restorable: ago(time.Hour)}, false},
+		"behind for a minute":            {stele.TargetStatus{Size: 9, Behind: 1, Connected: true, Restorable: ago(time.Minute)}, false},
+		"behind for ten":                 {stele.TargetStatus{Size: 9, Behind: 1, Connected: true, Restorable: ago(10 * time.Minute)}, true},
+		"behind, on a schedule":          {stele.TargetStatus{TargetSpec: stele.TargetSpec{Every: time.Hour}, Size: 9, Behind: 1, Connected: true, Restorable: ago(2 * time.Hour)}, false},
+		"late on its schedule":           {stele.TargetStatus{TargetSpec: stele.TargetSpec{Every: time.Hour}, Size: 9, Behind: 1, Connected: true, Restorable: ago(3 * time.Hour)}, true},
+		"not reached for a minute":       {stele.TargetStatus{Size: 9, Error: "no route", ErrorSince: ago(time.Minute)}, false},
+		"not reached for ten":            {stele.TargetStatus{Size: 9, Error: "no route", ErrorSince: ago(10 * time.Minute)}, true},
+		"refused":                        {stele.TargetStatus{Size: 9, Error: "forked", ErrorSince: now, Refused: true}, true},
+		"just added":                     {stele.TargetStatus{Behind: 9}, false},
+		"asked, and not there":           {stele.TargetStatus{Behind: 9, Asked: true, Error: "no such file"}, true},
+		"asked, and empty":               {stele.TargetStatus{Behind: 9, Asked: true, Connected: true}, true},
+		"asked, and well":                {stele.TargetStatus{Size: 9, Asked: true, Connected: true, Restorable: ago(time.Hour)}, false},
+		"drilled a month ago":            {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(30 * 24 * time.Hour)}, false},
+		"drilled two months ago":         {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(60 * 24 * time.Hour)}, true},
+		"never drilled: the 0 says that": {stele.TargetStatus{Size: 9, Connected: true}, false},
+	} {
+		if got := staleTargets([]stele.TargetStatus{c.TargetStatus}, now); len(got) > 0 != c.stale {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestSentence: an error's own next step is told apart, a server's words in brackets are not.
+func TestSentence(t *testing.T) {
+	for message, want := range map[string]int{
+		"it failed. Try again":            9,
+		"it failed":                       -1,
+		"it failed (so. They say). Do it": 24,
+		"it failed (so. They say":         -1,
+		"version 1.8.0 failed":            -1,
+	} {
+		if got := sentence(message); got != want {
+			t.Errorf("%q: %d, want %d", message, got, want)
+		}
+	}
+}
