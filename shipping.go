@@ -83,7 +83,7 @@ func (s *Store) startTarget(spec TargetSpec) {
 			return opened.Engine, r.note(ctx, opened, s.snapshotOn(ctx, opened.Engine))
 		},
 		Shipped: s.wakeHousekeeping, // a snapshot may be due
-		Fail: func(err error) { s.targetFailed(spec.Name, err) },
+		Fail:    func(err error) { s.targetFailed(spec.Name, err) },
 	})
 	if s.targets.running == nil {
 		s.targets.running = map[string]*shipping{}
