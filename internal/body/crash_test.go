@@ -282,7 +282,9 @@ func TestEveryBugIsCaught(t *testing.T) {
 		"reuseNonce":    {reuseNonce: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			runs, err := crashScenario(f).CutPower()
+			s := crashScenario(f)
+			s.Stride = 1 // with a stride the few writes between an acknowledgement and a seal can all be passed over; the first failure ends it anyway
+			runs, err := s.CutPower()
 			if err == nil {
 				t.Fatalf("%d power cuts, and nobody noticed", runs)
 			}
