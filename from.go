@@ -92,6 +92,7 @@ func openFrom(ctx context.Context, folder string, from From, opt Options) (_ *St
 	if err := s.openRoot(); err != nil {
 		return nil, err
 	}
+	b.fill.full, b.fill.ended = make(chan struct{}), make(chan struct{})
 	s.from, s.owned, s.opt.ReadOnly = b, true, !b.promoted
 	if err := s.openOver(ctx); err != nil {
 		return nil, err

@@ -1,15 +1,18 @@
 package stele
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/internal/crashtest"
 	"stele/internal/engine"
+	"stele/internal/ledger"
 )
 
 func (x *backup) promote(fsys vfs.FS) (Promotion, error) {
@@ -163,4 +166,42 @@ func TestFromPromoteCrash(t *testing.T) {
 		s.Stride, s.Clones = 23, 1
 	}
 	crashtest.Run(t, s)
+}
+
+// TestFromScrub: a promoted folder is scrubbed by the process that fills it, once it has everything: before that the scrub would read the target.
+func TestFromScrub(t *testing.T) {
+	x := newBackup(t)
+	here := vfs.NewMem()
+	if _, err := x.promote(here); err != nil {
+		t.Fatal(err)
+	}
+	x.gate = make(chan struct{})
+	rest, done := untilDone()
+	opt := x.options(here)
+	opt.ScrubDays, opt.Clock = 30, later{ledger.SystemClock{}}
+	opt.scrubSleep = func(ctx context.Context, d time.Duration) error {
+		select {
+		case <-x.gate:
+		default:
+			t.Error("the scrub reads what is not here")
+		}
+		return rest(ctx, d)
+	}
+	s, err := OpenFrom(ctx, crashFolder, From{Target: x.target, Name: "mem:///target"}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "plain", "a write", []byte("meanwhile"))
+	close(x.gate)
+	<-s.Hydrated()
+	<-done
+	if st := s.ScrubStatus(); st.Rounds != 1 || len(st.Bad) != 0 || st.Total == 0 {
+		t.Errorf("%+v", st)
+	}
+	if h, _ := s.Hydration(); h.Brought == 0 || !h.Full {
+		t.Errorf("%+v", h)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -30,9 +30,19 @@ type Hydration struct {
 	From             string
 	Packs, PacksLeft int
 	Bytes, BytesLeft int64 // of the index, packs and segments
+	Brought          int64 // bytes, since Since
 	Full             bool  // the folder has everything, and is a store by itself
 	Err              string
 	Since            time.Time // when this process began to fill it
+}
+
+// Left is how long the rest takes at the speed so far; 0: nobody knows yet, or it is done.
+func (h *Hydration) Left(now time.Time) time.Duration {
+	took := now.Sub(h.Since)
+	if h.Brought <= 0 || took <= 0 {
+		return 0
+	}
+	return time.Duration(float64(h.BytesLeft) / float64(h.Brought) * float64(took))
 }
 
 // filling is the filling of a folder under way.
@@ -92,7 +102,6 @@ func (s *Store) Hydrated() <-chan struct{} {
 // startFilling begins to fill the folder.
 func (s *Store) startFilling() {
 	f := &s.from.fill
-	f.full, f.ended = make(chan struct{}), make(chan struct{})
 	if s.from.RateBytes > 0 {
 		f.limit = rate.NewLimiter(rate.Limit(s.from.RateBytes), paceBytes)
 	}
@@ -238,7 +247,7 @@ func (s *Store) bring(ctx context.Context, name string, size int64, path string,
 }
 
 func (f *filling) count(n int) {
-	f.note(func(h *Hydration) { h.BytesLeft = max(0, h.BytesLeft-int64(n)) })
+	f.note(func(h *Hydration) { h.BytesLeft, h.Brought = max(0, h.BytesLeft-int64(n)), h.Brought+int64(n) })
 }
 
 // bringPacks brings packs, those that were asked for first, the others in the order in which they were sealed. One that can't be brought keeps no other back.

@@ -36,6 +36,19 @@ type ScrubStatus struct {
 	Bad            map[string]string // files that are damaged and could not be healed, and why
 }
 
+// Due is when the next round begins; zero while one is under way, or if there is to be none.
+func (st *ScrubStatus) Due() time.Time {
+	if st.Days == 0 || st.Position != "" {
+		return time.Time{}
+	}
+	return st.Oldest.Add(time.Duration(st.Days) * 12 * time.Hour)
+}
+
+// Overdue reports whether some byte was not read again for longer than it should be.
+func (st *ScrubStatus) Overdue(now time.Time) bool {
+	return st.Days > 0 && now.Sub(st.Oldest) > time.Duration(st.Days)*24*time.Hour
+}
+
 // scrub is the rolling scrub of a store.
 type scrub struct {
 	mu     sync.Mutex
@@ -57,6 +70,22 @@ func (s *Store) ScrubStatus() ScrubStatus {
 	return st
 }
 
+// Scrubbed says how far the rolling scrub is, also of a store in which none runs: as its newest entry has it, with the days of the server that wrote that.
+func (s *Store) Scrubbed(ctx context.Context) (ScrubStatus, error) {
+	if err := s.enter(); err != nil {
+		return ScrubStatus{}, err
+	}
+	defer s.leave()
+	if st := s.ScrubStatus(); st.Days > 0 {
+		return st, nil
+	}
+	last, err := s.lastScrub(ctx)
+	if !s.opt.ReadOnly {
+		last.status.Days = s.opt.ScrubDays
+	}
+	return last.status, translate(err)
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -70,6 +99,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // runScrub scrubs round after round until ctx ends.
 func (s *Store) runScrub(ctx context.Context) {
+	if s.from != nil { // what is not here yet is proven when it is brought
+		select {
+		case <-s.from.fill.full:
+		case <-ctx.Done():
+			return
+		}
+	}
 	period := time.Duration(s.opt.ScrubDays) * 24 * time.Hour
 	err := s.resumeScrub(ctx)
 	for err == nil {
@@ -90,41 +126,57 @@ func (s *Store) resumeScrub(ctx context.Context) error {
 	if c.sleep = s.opt.scrubSleep; c.sleep == nil {
 		c.sleep = sleep
 	}
-	first, _, _, err := s.led().Entry(ctx, 0)
+	last, err := s.lastScrub(ctx)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
-	c.status = ScrubStatus{Days: s.opt.ScrubDays, Oldest: first.Time, Bad: map[string]string{}}
-	c.mu.Unlock()
-	last, ok, err := s.index.Reader().Config(index.LastOf(entry.VerifyScrub, scrubName))
-	if err != nil || !ok {
-		return err
-	}
-	at, err := strconv.ParseUint(last.Value, 10, 64)
+	defer c.mu.Unlock()
+	c.status, c.begun, c.noted = last.status, last.begun, last.noted
+	c.status.Days = s.opt.ScrubDays
+	return nil
+}
+
+// lastScrub is where the scrub was when it was last noted.
+func (s *Store) lastScrub(ctx context.Context) (last scrubNote, err error) {
+	first, _, _, err := s.led().Entry(ctx, 0)
 	if err != nil {
-		return err
+		return last, err
+	}
+	last.status = ScrubStatus{Oldest: first.Time, Bad: map[string]string{}}
+	row, ok, err := s.index.Reader().Config(index.LastOf(entry.VerifyScrub, scrubName))
+	if err != nil || !ok {
+		return last, err
+	}
+	at, err := strconv.ParseUint(row.Value, 10, 64)
+	if err != nil {
+		return last, err
 	}
 	e, _, _, err := s.led().Entry(ctx, at)
 	if err != nil {
-		return err
+		return last, err
 	}
-	d := e.Private.Data
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.noted = e.Time
+	d, st := e.Private.Data, &last.status
+	last.noted = e.Time
 	// A fact that does not parse is not known.
-	c.status.Rounds, _ = strconv.Atoi(d["rounds"])
+	st.Rounds, _ = strconv.Atoi(d["rounds"])
+	st.Days, _ = strconv.Atoi(d["days"])
 	if t, err := time.Parse(time.RFC3339, d["oldest"]); err == nil {
-		c.status.Oldest = t
+		st.Oldest = t
 	}
 	if t, err := time.Parse(time.RFC3339, d["round"]); err == nil {
-		c.status.Round = t
+		st.Round = t
 	}
 	if t, err := time.Parse(time.RFC3339, d["begun"]); err == nil {
-		c.begun, c.status.Position = t, d["position"]
+		last.begun, st.Position = t, d["position"]
 	}
-	return nil
+	return last, nil
+}
+
+// scrubNote is what an entry says of the scrub.
+type scrubNote struct {
+	status       ScrubStatus
+	begun, noted time.Time
 }
 
 // untilRound is how long to wait before the next round begins; 0 while one is under way.
@@ -245,7 +297,7 @@ func (s *Store) noteScrub(ctx context.Context) error {
 	c := &s.scrub
 	c.mu.Lock()
 	st := c.status
-	data := map[string]string{"bytes": strconv.FormatInt(st.Done, 10), "bad": strconv.Itoa(len(st.Bad)), "rounds": strconv.Itoa(st.Rounds)}
+	data := map[string]string{"bytes": strconv.FormatInt(st.Done, 10), "bad": strconv.Itoa(len(st.Bad)), "rounds": strconv.Itoa(st.Rounds), "days": strconv.Itoa(st.Days)}
 	for name, t := range map[string]time.Time{"oldest": st.Oldest, "round": st.Round, "begun": c.begun} {
 		if !t.IsZero() {
 			data[name] = t.UTC().Format(time.RFC3339)

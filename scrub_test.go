@@ -160,3 +160,44 @@ func TestScrubGoesOn(t *testing.T) {
 		t.Errorf("%d reads after the restart, of %d files", again, n)
 	}
 }
+
+// TestScrubbed: what the scrub noted is known to a reader as well, with the days in which it is to be done.
+func TestScrubbed(t *testing.T) {
+	x := newTampered(t, false)
+	fs := vfs.NewMem()
+	if err := restore(fs, x.files); err != nil {
+		t.Fatal(err)
+	}
+	read := func() ScrubStatus {
+		t.Helper()
+		opt := x.w.copy().tamperOptions(fs)
+		opt.ReadOnly = true
+		s, err := Open(ctx, crashFolder, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		st, err := s.Scrubbed(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	if st := read(); st.Days != 0 || st.Rounds != 0 || st.Oldest.IsZero() || st.Overdue(st.Oldest.AddDate(1, 0, 0)) {
+		t.Errorf("before any round: %+v", st)
+	}
+	rest, done := untilDone()
+	s := x.scrubbed(t, fs, rest, copyOf(t, "nas", x.files))
+	<-done
+	live, err := s.Scrubbed(ctx)
+	if err != nil || live.Rounds != 1 || live.Days != 30 || !live.Due().Equal(live.Oldest.AddDate(0, 0, 15)) {
+		t.Errorf("while it runs: %+v, %v", live, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st := read()
+	if st.Days != 30 || st.Rounds != 1 || st.Oldest.Unix() != live.Oldest.Unix() || st.Overdue(st.Oldest.AddDate(0, 0, 29)) || !st.Overdue(st.Oldest.AddDate(0, 0, 31)) {
+		t.Errorf("a reader: %+v", st)
+	}
+}

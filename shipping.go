@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"stele/internal/engine"
 	"stele/internal/replicate"
 )
@@ -24,6 +26,7 @@ type targets struct {
 type shipping struct {
 	spec    TargetSpec
 	shipper *replicate.Shipper
+	limit   *rate.Limiter // nil: none
 	cancel  context.CancelFunc
 	done    chan struct{}
 
@@ -73,8 +76,8 @@ func (s *Store) syncTargets() error {
 // startTarget starts a shipper. targets.mu is held.
 func (s *Store) startTarget(spec TargetSpec) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &shipping{spec: spec, cancel: cancel, done: make(chan struct{})}
-	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: replicate.Rate(spec.RateBytes), Log: s.log,
+	r := &shipping{spec: spec, limit: replicate.Rate(spec.RateBytes), cancel: cancel, done: make(chan struct{})}
+	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: r.limit, Log: s.log,
 		Open: func(ctx context.Context) (engine.Engine, error) {
 			opened, err := s.opt.OpenTarget(ctx, spec)
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"stele/entry"
 	"stele/internal/engine"
 	"stele/internal/index"
+	"stele/internal/replicate"
 	"stele/internal/snapshot"
 )
 
@@ -131,10 +132,11 @@ func (s *Store) dueTargets() (due []*shipping) {
 	return due
 }
 
+// engine is the target, at its rate.
 func (r *shipping) engine() engine.Engine {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.opened.Engine
+	return replicate.Paced(r.opened.Engine, r.limit)
 }
 
 func (r *shipping) tookSnapshot(size uint64) {

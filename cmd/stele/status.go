@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"stele"
+	"stele/internal/admin"
 )
 
 type statusCmd struct{}
@@ -46,17 +49,27 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	scrub, err := s.Scrubbed(ctx)
+	if err != nil {
+		return err
+	}
+	var fill *stele.Hydration
+	if server, ok := s.(*admin.Client); ok {
+		if fill, err = server.Hydration(ctx); err != nil {
+			return err
+		}
+	}
 	rules := rulesOf(targets, !confirmed.IsZero())
-	stale := staleTargets(targets, time.Now())
+	stale := append(staleTargets(targets, time.Now()), staleScrub(&scrub, time.Now())...)
 	if a.cli.JSON {
 		docs := []targetDoc{}
 		for i := range targets {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "targets": docs, "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
-		err = c.print(a, s.ID(), &st, confirmed, targets, rules)
+		err = c.print(a, s.ID(), &st, confirmed, targets, rules, &scrub, fill)
 	}
 	if err == nil && len(stale) > 0 {
 		err = fmt.Errorf("%w: %s", errStale, strings.Join(stale, "; "))
@@ -64,7 +77,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-func (c *statusCmd) print(a *app, id string, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule) error {
+func (c *statusCmd) print(a *app, id string, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule, scrub *stele.ScrubStatus, fill *stele.Hydration) error {
 	a.say("store    %s, %s", id, entries(st.Entries))
 	a.say("objects  %s, %s; %s on disk", thousands(uint64(st.Objects)), size(st.Bytes), size(st.StoredBytes))
 	kit := "never read back: no copy counts as restorable until `stele kit confirm FILE`"
@@ -78,6 +91,13 @@ func (c *statusCmd) print(a *app, id string, st *stele.Stats, confirmed time.Tim
 		for _, name := range t.Lacking {
 			a.say("         lacks %s, which is damaged here: `stele verify --deep --heal`", name)
 		}
+	}
+	a.say("scrub    %s", scrubState(scrub, time.Now()))
+	for _, name := range slices.Sorted(maps.Keys(scrub.Bad)) {
+		a.say("         damaged and not healed: %s", name)
+	}
+	if fill != nil {
+		a.say("filling  %s", fillState(fill, time.Now()))
 	}
 	for _, r := range rules {
 		mark := "yes"

@@ -464,7 +464,7 @@ func TestRoles(t *testing.T) {
 func TestEveryCallAsks(t *testing.T) {
 	ts := port(t, newStore(t))
 	for _, path := range []string{"Hello", "Put", "Head", "OpenBody", "Hide", "Prove", "Consistency", "List", "ListVersions", "History", "Buckets", "Bucket", "CreateBucket", "DeleteBucket",
-		"SetVersioning", "SetObjectLock", "ViewAt", "ParseBucket", "Pin", "Views", "Log", "Verify", "Stats", "Hydration", "PromoteFrom", "DrillTarget", "CreateKey", "RevokeKey", "Keys", "ConfirmKit", "KitConfirmed"} {
+		"SetVersioning", "SetObjectLock", "ViewAt", "ParseBucket", "Pin", "Views", "Log", "Verify", "Stats", "Scrubbed", "Hydration", "PromoteFrom", "DrillTarget", "CreateKey", "RevokeKey", "Keys", "ConfirmKit", "KitConfirmed"} {
 		resp := must[*http.Response](t)(http.Post(ts.URL+"/v1/"+path, "application/json", strings.NewReader("{}")))
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusUnauthorized {

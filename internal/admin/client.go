@@ -435,6 +435,11 @@ func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report ve
 	return report, err
 }
 
+// Scrubbed says how far the server's rolling scrub is.
+func (c *Client) Scrubbed(ctx context.Context) (stele.ScrubStatus, error) {
+	return invoke[stele.ScrubStatus](ctx, c, "Scrubbed", nil)
+}
+
 func (c *Client) Stats(ctx context.Context) (stele.Stats, error) {
 	return invoke[stele.Stats](ctx, c, "Stats", nil)
 }

@@ -97,7 +97,8 @@ var methods = map[string]method{
 		}
 		return q.promote(context.WithoutCancel(ctx), q.by, reason)
 	}),
-	"Stats": call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
+	"Stats":    call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
+	"Scrubbed": call(reads, func(ctx context.Context, q request, _ any) (stele.ScrubStatus, error) { return q.store.Scrubbed(ctx) }),
 	"CreateKey": call(changes, func(ctx context.Context, q request, a keyArgs) (entry.AccessKey, error) {
 		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope, a.Rate)
 	}),

@@ -99,6 +99,7 @@ type Audit interface {
 	Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error
 	Verify(ctx context.Context, opt stele.VerifyOptions) (verify.StoreReport, error)
 	Stats(ctx context.Context) (stele.Stats, error)
+	Scrubbed(ctx context.Context) (stele.ScrubStatus, error)
 }
 
 // Keys are access keys.
