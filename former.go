@@ -129,6 +129,23 @@ func (s *Store) askFollowers(ctx context.Context) error {
 	return nil
 }
 
+// askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. Whatever else keeps the store
+// from opening is for the promotion to judge.
+func askBefore(ctx context.Context, folder string, opt Options) error {
+	if opt.AskHandover == nil || len(newStore(folder, opt).loadPeers(fileFollowers)) == 0 {
+		return nil
+	}
+	opt.OpenTarget, opt.ScrubDays, opt.ReadOnly = nil, 0, false
+	s, err := Open(ctx, folder, opt)
+	if errors.Is(err, ErrSuperseded) {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	return s.Close()
+}
+
 func (s *Store) askFollower(ctx context.Context, u string) error {
 	at, data, err := s.opt.AskHandover(ctx, u)
 	if err != nil {

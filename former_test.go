@@ -96,6 +96,9 @@ func TestAsksFollowers(t *testing.T) {
 		t.Fatal(err)
 	}
 	tookOver = true
+	if p, err := Promote(ctx, "a", PromoteOptions{Options: Options{FS: fs, AskHandover: ask}}); !errors.Is(err, ErrSuperseded) {
+		t.Fatalf("another has taken over, and it begins epoch %d: %v", p.To, err)
+	}
 	for range 2 {
 		if _, err := open(); !errors.Is(err, ErrSuperseded) {
 			t.Fatalf("another has taken over, and it opens: %v", err)

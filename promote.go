@@ -62,6 +62,8 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 		if err := settleStandby(ctx, folder, opt.Options, pin); err != nil {
 			return Promotion{}, err
 		}
+	} else if err := askBefore(ctx, folder, opt.Options); err != nil {
+		return Promotion{}, err
 	}
 	if err := s.lockFolder(); err != nil {
 		return Promotion{}, err

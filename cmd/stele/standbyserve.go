@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -135,8 +136,13 @@ func (s *standbyServer) advertised() string {
 		scheme = "https"
 	}
 	host, port, err := net.SplitHostPort(s.port.Addr().String())
-	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
-		host, err = os.Hostname()
+	if ip := net.ParseIP(host); err == nil && ip != nil {
+		switch from, _ := url.Parse(s.cmd.From); {
+		case ip.IsUnspecified():
+			host, err = os.Hostname()
+		case ip.IsLoopback() && from != nil && from.Hostname() != "localhost" && !net.ParseIP(from.Hostname()).IsLoopback():
+			return "" // another machine would ask itself
+		}
 	}
 	if err != nil {
 		return ""
