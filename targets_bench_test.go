@@ -25,6 +25,7 @@ func BenchmarkPutShipping(b *testing.B) {
 			var n atomic.Int64
 			b.SetParallelism(32)
 			b.SetBytes(4096)
+			cpu := cpuSeconds()
 			b.RunParallel(func(pb *testing.PB) {
 				own := bytes.Clone(body)
 				for pb.Next() {
@@ -41,6 +42,7 @@ func BenchmarkPutShipping(b *testing.B) {
 				}
 			})
 			b.StopTimer()
+			b.ReportMetric((cpuSeconds()-cpu)/float64(b.N)*1e6, "cpu-us/op")
 			if ship {
 				st, err := s.Targets(ctx)
 				if err != nil {
