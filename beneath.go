@@ -23,7 +23,8 @@ type beneath struct {
 	moved func(context.Context)    // the source was listed anew, because a pack had gone; may be nil
 	files map[string][]engine.Info // by folder, ascending
 	sizes map[string]int64
-	over  bool // the folder has everything: there is nothing beneath it any more
+	over  bool   // the folder has everything: there is nothing beneath it any more
+	ahead *ahead // of segments, while the ledger is opened; else nil
 }
 
 var _ engine.Engine = (*beneath)(nil)
@@ -59,6 +60,25 @@ func (b *beneath) tell(asked func(pack string), moved func(context.Context)) {
 	b.asked, b.moved = asked, moved
 }
 
+// readAhead reads the ends of files before they are asked for, until the function that it returns is called.
+func (b *beneath) readAhead(ctx context.Context, infos []engine.Info) (end func()) {
+	names := make([]string, len(infos))
+	for i := range infos {
+		names[i] = infos[i].Name
+	}
+	a := readAhead(ctx, names, b.source.Open)
+	set := func(a *ahead) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.ahead = a
+	}
+	set(a)
+	return func() {
+		set(nil)
+		a.end()
+	}
+}
+
 // end says that the folder has everything.
 func (b *beneath) end() {
 	b.mu.Lock()
@@ -87,6 +107,12 @@ func (b *beneath) Open(ctx context.Context, name string) (engine.File, error) {
 	}
 	if _, ok := b.size(name); !ok {
 		return nil, fmt.Errorf("couldn't open %s: %w", name, engine.ErrNotExist)
+	}
+	b.mu.RLock()
+	ahead := b.ahead
+	b.mu.RUnlock()
+	if f, ok := ahead.take(ctx, name); ok {
+		return f, nil
 	}
 	f, err := b.source.Open(ctx, name)
 	if !strings.HasPrefix(name, engine.Packs) {

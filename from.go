@@ -260,7 +260,13 @@ func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
 
 // openOver opens ledger, index and body over the folder and what lies beneath it. The ledger comes first: it has to confirm the snapshot from which the index begins.
 func (s *Store) openOver(ctx context.Context) error {
+	segments, err := s.missing(ctx, engine.Segments)
+	if err != nil {
+		return err
+	}
+	end := s.from.beneath.readAhead(ctx, segments)
 	l, err := s.openLedgerOver(ctx)
+	end()
 	if err != nil {
 		return err
 	}
@@ -346,13 +352,15 @@ func (s *Store) beginIndex(ctx context.Context) error {
 	if err := s.fs.MkdirAll(fresh, 0o700); err != nil {
 		return fmt.Errorf("couldn't begin the index: %w", err)
 	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(installers)
 	for name := range b.snapshot.Sizes() {
-		if index.IsTable(name) {
-			continue
+		if !index.IsTable(name) {
+			group.Go(func() error { return s.copySmall(gctx, name, s.fs.PathJoin(fresh, name)) })
 		}
-		if err := s.copySmall(ctx, name, s.fs.PathJoin(fresh, name)); err != nil {
-			return fmt.Errorf("couldn't begin the index: %w", err)
-		}
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("couldn't begin the index: %w", err)
 	}
 	b.mark.Snapshot = b.snapshot.Name()
 	if err := s.writeMark(b.mark); err != nil {

@@ -36,8 +36,8 @@ func (s *Store) restoreIndex(ctx context.Context, target, local engine.Engine) e
 	return err
 }
 
-// installers is how many files of an index are copied at once.
-const installers = 4
+// installers is how many files of an index are copied at once: the small ones are many requests.
+const installers = 8
 
 // installIndex makes the index's folder from a whole snapshot. Each file has the SHA-256 that the list says before it gets its name; the folder gets its own once all of them have theirs.
 func (s *Store) installIndex(ctx context.Context, snap *snapshot.Snapshot) error {

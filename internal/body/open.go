@@ -61,7 +61,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 }
 
 // learners is how many packs' indexes are read at once: mostly it is waiting, for a disk or a server.
-const learners = 4
+const learners = 8
 
 // learnPacks lists the sealed packs and reads the index of each that Places does not know. A crash in between leaves less
 // to do for the next Open.
