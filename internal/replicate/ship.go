@@ -35,6 +35,11 @@ const parallel = 4
 
 // ship brings the target up to a mark. Each step may be the last before a crash: what a segment names is there before it, and nothing goes before what supersedes it is there.
 func (s *session) ship(ctx context.Context, m mark) error {
+	if s.begun {
+		if err := s.still(ctx); err != nil {
+			return err
+		}
+	}
 	if s.faults.segmentsFirst {
 		if err := s.shipSegments(ctx, m.size); err != nil {
 			return err
