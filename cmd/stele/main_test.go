@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"net/http"
 	"os"
@@ -54,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"fetch":    cmdFetch,
 			"needs":    cmdNeeds,
 			"answers":  cmdAnswers,
+			"newer":    cmdNewer,
 		},
 	})
 }
@@ -155,6 +158,17 @@ func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
 		off += len(b)
 	}
 	b[off] ^= 0xff
+	ts.Check(os.Chmod(name, 0o600))
+	ts.Check(os.WriteFile(name, b, 0o600))
+}
+
+// newer FILE: makes a segment or a pack one of a newer format, whole: the version, and the header's checksum (docs/FORMAT.md).
+func cmdNewer(ts *testscript.TestScript, neg bool, args []string) {
+	name := globOne(ts, args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	b[9]++
+	binary.BigEndian.PutUint32(b[92:], crc32.Checksum(b[:92], crc32.MakeTable(crc32.Castagnoli)))
 	ts.Check(os.Chmod(name, 0o600))
 	ts.Check(os.WriteFile(name, b, 0o600))
 }
