@@ -43,7 +43,8 @@ func flipOpen(t testing.TB, fs vfs.FS, prefix string, at int64) {
 // beside is a store and a target that it ships to and heals from.
 func beside(t testing.TB, fs vfs.FS, segmentBytes int64) (p *primary, target *dirTarget, s *session) {
 	t.Helper()
-	target = &dirTarget{mustDir(t, vfs.NewMem(), "target")}
+	there := vfs.NewMem()
+	target = &dirTarget{mustDir(t, there, "target"), there}
 	keys := testKeys(t)
 	p, err := openPrimaryBeside(mustDir(t, fs, "store"), keys, segmentBytes, 64<<10, target.copies)
 	if err != nil {
@@ -57,7 +58,10 @@ func beside(t testing.TB, fs vfs.FS, segmentBytes int64) (p *primary, target *di
 	return p, target, s
 }
 
-type dirTarget struct{ engine.Appender }
+type dirTarget struct {
+	engine.Appender
+	fs vfs.FS
+}
 
 func (d *dirTarget) copies() []engine.Copy {
 	src, err := OpenSource(ctx, d)
@@ -184,4 +188,53 @@ func TestOldTailsOfLostChunksStay(t *testing.T) {
 		q.mustClose(t)
 		p.mustClose(t)
 	}
+}
+
+// TestCutHereIsNotAltered: a file that lost its end here, after it was shipped, is damage of ours: a new session heals it and ships on. One that has another length on the target than its entry
+// says is still the target's fault.
+func TestCutHereIsNotAltered(t *testing.T) {
+	fs := vfs.NewMem()
+	p, target, s := beside(t, fs, 2<<10)
+	m := &model{}
+	for i := range 30 {
+		if err := m.put(p, fmt.Sprintf("key %d", i), random(4000, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(p.body.Flush(ctx), p.flushSeals(), s.shipNow()); err != nil {
+		t.Fatal(err)
+	}
+	cut := func(folder vfs.FS, root, name string) {
+		t.Helper()
+		f, err := folder.Create(root+"/"+name, vfs.WriteCategoryUnspecified)
+		if err == nil {
+			_, err = f.Write([]byte("half"))
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, folder := range []string{engine.Packs, engine.Segments} {
+		name := names(t, p.eng, folder)[0]
+		cut(fs, "store", name)
+		o := p.origin()
+		o.Heal = p.heal
+		again, err := connect(ctx, o, target)
+		if err != nil {
+			t.Fatalf("%s was cut: %v", name, err)
+		}
+		if err := again.shipNow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.readBack(p); err != nil {
+		t.Error(err)
+	}
+	cut(target.fs, "target", names(t, target, engine.Packs)[0])
+	o := p.origin()
+	o.Heal = p.heal
+	if _, err := connect(ctx, o, target); !errors.Is(err, ErrAltered) {
+		t.Errorf("a pack was cut on the target: %v", err)
+	}
+	p.mustClose(t)
 }

@@ -2,8 +2,11 @@ package replicate
 
 import (
 	"context"
+	"fmt"
 
+	"stele/entry"
 	"stele/internal/engine"
+	"stele/internal/frame"
 	"stele/internal/pack"
 )
 
@@ -40,4 +43,36 @@ func (s *session) allHeld(f engine.File) bool {
 		}
 	}
 	return true
+}
+
+// shortHere says whether it is the file here that has another length than was shipped: damage, which is no fault of the target. It is healed, if it can be.
+func (s *session) shortHere(ctx context.Context, here engine.Info, there int64) bool {
+	why := fmt.Errorf("%s has %d bytes, and was shipped with %d: %w", here.Name, here.SizeBytes, there, frame.ErrCorrupt)
+	if short, ok := pack.ParseName(here.Name); ok {
+		if want, ok := s.sealed(ctx, short); ok && want.Size == there {
+			if s.o.Heal != nil {
+				_ = s.o.Heal(ctx, here.Name, why) // else whoever reads it, or the scrub, has it healed
+			}
+			return true
+		}
+	}
+	if s.o.Heal == nil || s.o.Heal(ctx, here.Name, why) != nil {
+		return false
+	}
+	f, err := s.o.Engine.Open(ctx, here.Name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return f.Size() == there
+}
+
+// sealed is what a pack's entry says, or will say.
+func (s *session) sealed(ctx context.Context, short pack.Name16) (entry.Pack, bool) {
+	want, ok := s.o.Body.SealedInfo(short)
+	if ok || s.o.Sealed == nil {
+		return want, ok
+	}
+	want, ok, err := s.o.Sealed(ctx, pack.Name(short))
+	return want, ok && err == nil
 }

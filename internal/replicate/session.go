@@ -358,7 +358,7 @@ func (s *session) unaltered(ctx context.Context) error {
 			if epoch, _, isSegment := segment.ParseName(i.Name); isSegment && epoch != s.o.Keys.Epoch {
 				return nil
 			}
-			if ok && there != i.SizeBytes {
+			if ok && there != i.SizeBytes && !s.shortHere(ctx, i, there) {
 				return altered(fmt.Errorf("%s has %d bytes there and %d here: %w", i.Name, there, i.SizeBytes, frame.ErrCorrupt))
 			}
 			return nil
