@@ -2,6 +2,7 @@ package stele
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -172,5 +173,52 @@ func (x *tampered) healsTo(t testing.TB, s *Store, fs vfs.FS, path string) {
 	}
 	if len(heals) != 1 || crashFolder+"/"+heals[0].Private.Name != path || heals[0].Private.Data["from"] != "nas" || heals[0].Private.Reason == "" {
 		t.Errorf("%s: heal entries: %+v", path, heals)
+	}
+}
+
+// TestReadOnlyReadsAround: a store that is opened for reading while a segment or a pack is damaged or gone shows everything from the copy, and writes nothing; without a copy it says what is wrong.
+func TestReadOnlyReadsAround(t *testing.T) {
+	x := newTampered(t, false)
+	good := copyOf(t, "nas", x.files)
+	for _, path := range append(x.inFolder("packs/"), x.inFolder("segments/")...) {
+		for _, gone := range []bool{false, true} {
+			files := maps.Clone(x.files)
+			files[path] = bytes.Clone(x.files[path])
+			files[path][len(files[path])-30] ^= 0x41
+			files[path][150] ^= 0x41
+			if gone {
+				delete(files, path)
+			}
+			fs := vfs.NewMem()
+			if err := restore(fs, files); err != nil {
+				t.Fatal(err)
+			}
+			opt := x.w.copy().tamperOptions(fs)
+			opt.ReadOnly, opt.Copies = true, func() []Copy { return []Copy{good} }
+			s, err := Open(ctx, crashFolder, opt)
+			if err != nil {
+				t.Fatalf("%s, gone %t: %v", path, gone, err)
+			}
+			if clean, err := x.honest(s); err != nil || !clean {
+				t.Errorf("%s, gone %t: reads are clean: %t, %v", path, gone, clean, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if left := filesOf(t, fs, crashFolder); !maps.EqualFunc(left, files, bytes.Equal) {
+				t.Errorf("%s, gone %t: a reader wrote", path, gone)
+			}
+			opt.Copies = nil
+			if s, err = Open(ctx, crashFolder, opt); err != nil {
+				if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrBehind) {
+					t.Errorf("%s, gone %t, without a copy: %v", path, gone, err)
+				}
+				continue
+			}
+			if clean, err := x.honest(s); err != nil || clean && !gone && strings.Contains(path, "/segments/") {
+				t.Errorf("%s, gone %t, without a copy: reads are clean: %t, %v", path, gone, clean, err)
+			}
+			_ = s.Close()
+		}
 	}
 }

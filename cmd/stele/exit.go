@@ -115,7 +115,7 @@ func (a *app) hintFor(err error) string {
 	case errors.Is(err, stele.ErrFailed), says(err, syscall.EIO):
 		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
 	case errors.Is(err, stele.ErrCorrupt):
-		return "`stele verify --deep` lists all that is damaged"
+		return "`stele verify --deep --heal` replaces what is damaged by a target's copy, with --from COPY by a folder's; without --heal it lists all that is damaged"
 	case errors.Is(err, stele.ErrBehind):
 		return "a file of the ledger is missing or older than it should be: put back the newest copy of the data folder"
 	case errors.As(err, &re) && re.Hold:

@@ -68,12 +68,15 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 	return l, nil
 }
 
-// open opens what is there, after the heal of each segment that stands in the way.
+// open opens what is there, after the heal of each segment that stands in the way. Who only reads is led around it.
 func open(ctx context.Context, opt Options, readOnly bool) (*Ledger, error) {
+	if readOnly && opt.Copies != nil {
+		opt.Engine = readAround(opt.Engine)
+	}
 	for tried := map[uint64]bool{}; ; {
 		l, opened, err := openOnce(ctx, opt, readOnly)
 		var d *damagedSegment
-		if err == nil || readOnly || !errors.As(err, &d) || !mendable(err) || tried[d.first] || len(l.copies()) == 0 {
+		if err == nil || !errors.As(err, &d) || !mendable(err) || tried[d.first] || len(l.copies()) == 0 {
 			return opened, err
 		}
 		tried[d.first] = true

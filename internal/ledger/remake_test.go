@@ -379,3 +379,40 @@ func TestRolledBackIntoAPiece(t *testing.T) {
 	}
 	mustClose(t, got)
 }
+
+// TestReadersAreLedAround: a ledger that is opened for reading while a segment is damaged or gone reads it from a copy, whole or in pieces, and writes nothing. Without a copy it says so.
+func TestReadersAreLedAround(t *testing.T) {
+	h := newHealable(t, 100)
+	target := h.pieces(t)
+	for i, name := range h.names {
+		good := readAll(t, h.good, name)
+		footer, header := bytes.Clone(good), bytes.Clone(good)
+		footer[len(good)-40] ^= 1
+		header[20] ^= 1
+		for what, bad := range map[string][]byte{"footer": footer, "header": header, "gone": nil, "half": good[:len(good)/2]} {
+			for _, c := range []engine.Engine{h.good, target} {
+				opt, m := h.with(t, name, bad, c)
+				before := m.List // what is there stays as it is
+				l, err := OpenReadOnly(ctx, opt)
+				if err != nil {
+					t.Fatalf("segment %d, %s: %v", i, what, err)
+				}
+				if err := checkAll(l); err != nil {
+					t.Errorf("segment %d, %s: %v", i, what, err)
+				}
+				mustClose(t, l)
+				n := 0
+				if err := before(ctx, name, func(engine.Info) error { n++; return nil }); err != nil || (n == 1) != (bad != nil) || bad != nil && !bytes.Equal(readAll(t, m, name), bad) || len(h.healed) != 0 {
+					t.Errorf("segment %d, %s: a reader wrote: %d files, healed %d, %v", i, what, n, len(h.healed), err)
+				}
+			}
+			if i == len(h.names)-1 && what == "gone" {
+				continue // nobody here knows that there was one
+			}
+			opt, _ := h.with(t, name, bad)
+			if _, err := OpenReadOnly(ctx, opt); !errors.Is(err, frame.ErrCorrupt) {
+				t.Errorf("segment %d, %s, without a copy: %v", i, what, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"stele/internal/engine"
+)
+
+// around is the engine of a ledger that is opened for reading while files of it are damaged or gone: nothing is written, and a proven copy is read in the place of each.
+type around struct {
+	engine.Engine
+	mu     sync.RWMutex
+	copies map[string]engine.Engine // by the file's name
+	sizes  map[string]int64
+}
+
+func readAround(e engine.Engine) *around {
+	return &around{Engine: e, copies: map[string]engine.Engine{}, sizes: map[string]int64{}}
+}
+
+// instead has a file read from a copy from now on.
+func (a *around) instead(name string, from engine.Engine, size int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.copies[name], a.sizes[name] = from, size
+}
+
+// Open implements engine.Engine.
+func (a *around) Open(ctx context.Context, name string) (engine.File, error) {
+	a.mu.RLock()
+	from := a.copies[name]
+	a.mu.RUnlock()
+	if from != nil {
+		return from.Open(ctx, name)
+	}
+	return a.Engine.Open(ctx, name)
+}
+
+// List implements engine.Engine.
+func (a *around) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
+	var infos []engine.Info
+	a.mu.RLock()
+	for name, size := range a.sizes {
+		if folder, _ := engine.SplitName(name); folder == prefix {
+			infos = append(infos, engine.Info{Name: name, SizeBytes: size})
+		}
+	}
+	a.mu.RUnlock()
+	err := a.Engine.List(ctx, prefix, func(i engine.Info) error {
+		if !slices.ContainsFunc(infos, func(k engine.Info) bool { return k.Name == i.Name }) {
+			infos = append(infos, i)
+		}
+		return nil
+	})
+	slices.SortFunc(infos, func(x, y engine.Info) int { return cmp.Compare(x.Name, y.Name) })
+	for i := 0; i < len(infos) && err == nil; i++ {
+		err = fn(infos[i])
+	}
+	return err
+}
+
+// Tails lists what a crash left.
+func (a *around) Tails(ctx context.Context) ([]engine.Tail, error) {
+	if e, ok := a.Engine.(interface {
+		Tails(context.Context) ([]engine.Tail, error)
+	}); ok {
+		return e.Tails(ctx)
+	}
+	return nil, nil
+}
