@@ -9,7 +9,6 @@
 package stele
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -24,7 +23,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"golang.org/x/sync/errgroup"
 
 	"stele/entry"
 	"stele/internal/body"
@@ -364,40 +362,6 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 	return s.syncTargets()
 }
 
-// openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
-func (s *Store) openIndex() (err error) {
-	at := s.path(dirIndex)
-	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.from != nil && !s.from.promoted}
-	if s.index, err = index.Open(at, opt); err == nil {
-		return nil
-	}
-	if s.onlyReads() {
-		return s.memoryIndex()
-	}
-	s.log.Warn("rebuilding the index", "reason", err)
-	if err := s.fs.RemoveAll(at); err != nil {
-		return fmt.Errorf("couldn't remove the damaged index %s: %w", at, err)
-	}
-	if err := s.forgetSnapshot(); err != nil {
-		return err
-	}
-	opt.Below = nil
-	s.index, err = index.Open(at, opt)
-	return err
-}
-
-// onlyReads reports whether nothing may be written in the folder, the index included. It may while a backup is served, though the store takes no writes.
-func (s *Store) onlyReads() bool { return s.opt.ReadOnly && !s.owned }
-
-// memoryIndex gives a reader an index of its own, folded from the ledger, where the one on disk cannot be used and must not be touched.
-func (s *Store) memoryIndex() (err error) {
-	if s.index != nil {
-		s.index.Close()
-	}
-	s.index, err = index.Open(dirIndex, index.Options{FS: vfs.NewMem()})
-	return err
-}
-
 func (s *Store) ledgerOptions() ledger.Options {
 	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s},
 		Copies: s.Copies, Healed: s.healed}
@@ -424,108 +388,6 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
 	s.ledger.Store(l)
 	s.fetchPacks(ctx)
 	return s.ownIndex(ctx, l)
-}
-
-// catchUp gives the index what it lacks: the rows of entries, and from the body the places of packs. The two know nothing of each other and run side by side, but for a reader: its replay may put
-// another index in place of this one.
-func (s *Store) catchUp(ctx context.Context) error {
-	if s.opt.ReadOnly {
-		if err := s.replay(ctx, s.led()); err != nil {
-			return err
-		}
-		return s.openBody(ctx)
-	}
-	var both errgroup.Group
-	both.Go(func() error { return s.replay(ctx, s.led()) })
-	both.Go(func() error { return s.openBody(ctx) })
-	return both.Wait()
-}
-
-// apply derives what is derived from a durable batch, and tells those who follow. The index may have been made anew since Open.
-func (s *Store) apply(batch []entry.Entry) error {
-	s.changed.tell(0)
-	s.wakeTargets()
-	return s.index.Apply(batch)
-}
-
-// ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.
-func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
-	size := s.index.Size()
-	if size == 0 || size > l.Size() && s.from == nil {
-		return nil
-	}
-	if size > l.Size() { // the target was rolled back, or lost what it had
-		return s.renewIndex(fmt.Errorf("it has seen %d entries, the target has %d", size, l.Size()))
-	}
-	last, _, _, err := l.Entry(ctx, size-1)
-	if err != nil {
-		return nil // damage in the ledger is for Verify to tell, and what can be read is read
-	}
-	salt, err := s.index.LastSalt()
-	if err == nil && salt == last.Salt {
-		return nil
-	}
-	if s.onlyReads() {
-		return s.memoryIndex()
-	}
-	return s.renewIndex(cmp.Or(err, errors.New("its rows are not of this ledger")))
-}
-
-// renewIndex closes the index and opens an empty one.
-func (s *Store) renewIndex(reason error) error {
-	s.log.Warn("rebuilding the index", "reason", reason)
-	old := s.index
-	s.index = nil // nobody closes it twice if what follows fails
-	if err := old.Close(); err != nil {
-		return err
-	}
-	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
-		return fmt.Errorf("couldn't remove the index of another ledger %s: %w", s.path(dirIndex), err)
-	}
-	if err := s.forgetSnapshot(); err != nil {
-		return err
-	}
-	return s.openIndex()
-}
-
-// replayBatch is the number of entries that recovery applies at once.
-const replayBatch = 4096
-
-// replay applies to the index what it has not seen, by the same Apply that runs every day.
-func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
-	from, to := s.index.Size(), l.Size()
-	if from == to {
-		return nil
-	}
-	if s.onlyReads() { // behind: a crash came; ahead: the ledger was rolled back, and what the rows say beyond it is not proven
-		if err := s.memoryIndex(); err != nil {
-			return err
-		}
-		from = 0
-	}
-	s.log.Info("bringing the index up to the ledger", "from", from, "to", to)
-	batch := make([]entry.Entry, 0, replayBatch)
-	flush := func() error {
-		err := s.index.Apply(batch)
-		batch = batch[:0]
-		return err
-	}
-	err := l.Entries(ctx, from, to, func(e *entry.Entry) error {
-		if batch = append(batch, *e); len(batch) == cap(batch) {
-			return flush()
-		}
-		return nil
-	})
-	if err == nil {
-		err = flush()
-	}
-	return err
-}
-
-func (s *Store) flushIndex() {
-	if err := s.index.Flush(); err != nil {
-		s.log.Error("couldn't flush the index", "err", err)
-	}
 }
 
 func (s *Store) led() *ledger.Ledger { return s.ledger.Load() }
