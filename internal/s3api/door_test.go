@@ -36,8 +36,15 @@ type door struct {
 
 func openDoor(t *testing.T, opt s3api.Options) *door {
 	t.Helper()
+	return openDoorOver(t, opt, stele.Options{})
+}
+
+// openDoorOver is openDoor over a store with options of its own.
+func openDoorOver(t *testing.T, opt s3api.Options, of stele.Options) *door {
+	t.Helper()
 	dir := t.TempDir()
-	s, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Root: &entry.AccessKey{ID: rootID, Secret: rootSecret, Role: stele.RoleAdmin}, Kit: filepath.Join(dir, "kit.txt")})
+	of.Root, of.Kit = &entry.AccessKey{ID: rootID, Secret: rootSecret, Role: stele.RoleAdmin}, filepath.Join(dir, "kit.txt")
+	s, err := stele.Create(t.Context(), filepath.Join(dir, "data"), of)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package s3api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -20,6 +22,7 @@ import (
 
 	"stele"
 	"stele/internal/s3api"
+	"stele/tree"
 )
 
 // do sends a signed request and returns the reply with its body.
@@ -50,6 +53,20 @@ func (d *door) status(want int, method, path, body string, header map[string]str
 		d.Fatalf("%s %s: %s, want %d\n%s", method, path, res.Status, want, text)
 	}
 	return res, text
+}
+
+// TestReceiptWithoutWitness: a receipt that must be cosigned and is not is left out, with the reason, and the write stands: an error would have the client write again.
+func TestReceiptWithoutWitness(t *testing.T) {
+	refuses := stele.Witness{Name: "one", Ask: func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+		return nil, errors.New("not now")
+	}}
+	d := openDoorOver(t, s3api.Options{}, stele.Options{Witnesses: []stele.Witness{refuses}, RequireWitnesses: 1})
+	d.bucket("box", false)
+	res, _ := d.status(200, "PUT", "/box/k", "body", map[string]string{"x-stele-receipt": "inline"})
+	if why := res.Header.Get("X-Stele-Receipt-Error"); res.Header.Get("X-Stele-Receipt") != "" || !strings.Contains(why, "not now") || res.Header.Get("X-Stele-Entry") == "" {
+		t.Fatalf("the reply says %v", res.Header)
+	}
+	d.status(200, "GET", "/box/k", "", nil)
 }
 
 func TestReceipts(t *testing.T) {

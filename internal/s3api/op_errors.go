@@ -86,7 +86,6 @@ var storeErrors = []struct {
 	{stele.ErrFailed, exactly(ErrServiceUnavailable)},
 	{stele.ErrClosed, exactly(ErrServiceUnavailable)},
 	{stele.ErrSuperseded, exactly(ErrServiceUnavailable)},
-	{stele.ErrNoWitness, exactly(ErrServiceUnavailable)},
 }
 
 // conditionHeader guesses which condition of the request did not hold, for the error's element Condition.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +139,7 @@ func (c *call) setNewVersion(h http.Header, v *stele.Version) {
 }
 
 // setCommitted writes where the change stands in the ledger: x-stele-entry, x-stele-checkpoint (size and root of a tree that holds it) and, on
-// request, x-stele-receipt.
+// request, x-stele-receipt, or x-stele-receipt-error if a receipt must be cosigned and is not.
 func (c *call) setCommitted(h http.Header, at uint64) error {
 	h["X-Stele-Entry"] = []string{strconv.FormatUint(at, 10)}
 	if head := c.heads.text(c.store); head != "" {
@@ -148,6 +149,10 @@ func (c *call) setCommitted(h http.Header, at uint64) error {
 		return nil
 	}
 	receipt, err := c.store.Receipt(c.ctx, at)
+	if errors.Is(err, stele.ErrNoWitness) { // the change is committed, and an error would have the client make it again
+		h["X-Stele-Receipt-Error"] = []string{strings.Join(strings.Fields(err.Error()), " ")}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
