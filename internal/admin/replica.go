@@ -169,11 +169,11 @@ func (c *Client) ReplicaState(ctx context.Context, from uint64, keyrings int, wa
 	if keyrings >= 0 {
 		q += "&keyrings=" + strconv.Itoa(keyrings)
 	}
+	if c.Me != "" { // names in order: so they are signed
+		q += "&me=" + escape(c.Me)
+	}
 	if wait {
 		q += "&wait=1"
-	}
-	if c.Me != "" {
-		q += "&me=" + escape(c.Me)
 	}
 	resp, err := c.get(ctx, "/replica/state", q)
 	if err != nil {

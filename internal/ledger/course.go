@@ -2,10 +2,12 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"stele/entry"
+	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/segment"
 	"stele/tree"
@@ -117,6 +119,46 @@ func (f *Follower) SealTail() error {
 	err := sealWriter(w, &f.seq.frontier, f.groups[seg.first/tree.GroupSize:f.head.size/tree.GroupSize])
 	if err != nil {
 		return f.fail(fmt.Errorf("couldn't seal segment %s: %w", seg.name, err))
+	}
+	return nil
+}
+
+// Shorten puts a sealed segment of the primary's, b, in the place of what came of the one of its name so far, though it ends before that: the primary's files were copied from a backup, where the same
+// entries lie in other files. It must hold the entries that were accepted. The follower must be closed then; what it holds beyond, the primary's next segments bring again.
+func (f *Follower) Shorten(ctx context.Context, b []byte) error {
+	old := f.cur
+	if old == nil {
+		return fmt.Errorf("couldn't replace a segment: none has begun to come: %w", ErrUnproven)
+	}
+	seg := &following{name: old.name, epoch: old.epoch, first: old.first, start: old.start}
+	seg.src.ahead = b
+	seg.scan = segment.NewScanner(&seg.src, 0, seg.first, f.dataKeys())
+	p, err := f.check(seg, tree.MaxSize)
+	if err != nil {
+		return err
+	}
+	if !p.Sealed || p.Size > f.head.size {
+		return fmt.Errorf("segment %s is no shorter sealed one: %w", seg.name, ErrUnproven)
+	}
+	last := seg.scan.Footer().Commit
+	if _, err := f.verify(seg.epoch, last); err != nil {
+		return unproven(err)
+	}
+	if root, err := f.Root(ctx, last.Size); err != nil {
+		return err
+	} else if root != tree.Hash(last.Root) {
+		return fmt.Errorf("%w: at size %d the root differs from the one that was accepted", ErrForked, last.Size)
+	}
+	g, err := f.app().Append(ctx, seg.name, engine.AppendOptions{})
+	if err != nil {
+		return fmt.Errorf("couldn't begin segment %s: %w", seg.name, err)
+	}
+	_, err = g.Write(b)
+	if err == nil {
+		err = g.Publish()
+	}
+	if err = errors.Join(err, g.Close()); err != nil {
+		return f.fail(fmt.Errorf("couldn't write segment %s: %w", seg.name, err))
 	}
 	return nil
 }

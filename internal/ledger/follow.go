@@ -241,8 +241,8 @@ func (f *Follower) Replace(b []byte) (*Piece, error) {
 		return nil, err
 	case !p.Sealed && p.Size != f.endOf(seg.epoch):
 		return nil, fmt.Errorf("segment %s was replaced by one that is not sealed: %w", seg.name, ErrUnproven)
-	case p.Size < f.head.size:
-		return nil, &BehindError{"this standby", f.head.size, p.Size}
+	case p.Sealed && seg.scan.Footer().Commit.Size < f.head.size: // p.Size is never below that
+		return nil, &BehindError{"this standby", f.head.size, seg.scan.Footer().Commit.Size}
 	}
 	p.replaces = true
 	return p, nil

@@ -371,7 +371,28 @@ func (s *Standby) replace(ctx context.Context, f stele.ReplicaFile) (*ledger.Pie
 		}
 		all = append(all, b...)
 	}
-	return s.store.Replace(all)
+	p, err := s.store.Replace(all)
+	if errors.Is(err, ledger.ErrBehind) { // its checkpoint goes on from what was accepted here: what this file ends before stands in the next one
+		return nil, s.shorten(ctx, all)
+	}
+	return p, err
+}
+
+// errShortened: the primary's files were put in the place of what came before; following goes on from where they end.
+var errShortened = errors.New("the primary holds the same entries in other files: they are fetched anew")
+
+// shorten puts a segment in the place of a longer one that came from the former primary. Whoever was restored from a backup has the same entries in other files than that one. Until the
+// next ones have come, fewer entries are here than were accepted; the checkpoint of those stays what the primary must go on from.
+func (s *Standby) shorten(ctx context.Context, segment []byte) error {
+	before := s.store.Here()
+	if err := s.store.Shorten(ctx, segment); err != nil {
+		return err
+	}
+	if err := s.reopen(ctx); err != nil {
+		return local(err)
+	}
+	s.opt.Log.Warn("segments are fetched anew", "accepted", before, "here", s.store.Here())
+	return errShortened
 }
 
 // judged freezes on what is wrong with the ledger itself; other errors are the way's.
