@@ -412,7 +412,9 @@ func (b *Standby) Check(data []byte, limit uint64) (*ledger.Piece, error) {
 func (b *Standby) Replace(data []byte) (*ledger.Piece, error) { return b.follower.Replace(data) }
 
 // Shorten takes a sealed segment in place of the one that came so far and reaches further: see ledger.Follower. The standby must be closed then.
-func (b *Standby) Shorten(ctx context.Context, data []byte) error { return b.follower.Shorten(ctx, data) }
+func (b *Standby) Shorten(ctx context.Context, data []byte) error {
+	return b.follower.Shorten(ctx, data)
+}
 
 // Forget drops what Check was given and Accept was not.
 func (b *Standby) Forget() { b.follower.Forget() }
