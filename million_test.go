@@ -177,9 +177,14 @@ func diskBytes(b *testing.B, dir string) (n int64) {
 func rss() float64 {
 	runtime.GC()
 	debug.FreeOSMemory()
+	return memoryMB("VmRSS:")
+}
+
+// memoryMB is a line of this process' status, in MB; 0 where there is none.
+func memoryMB(what string) float64 {
 	raw, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(raw)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == what {
 			kb, _ := strconv.ParseFloat(f[1], 64)
 			return kb / 1000
 		}

@@ -19,8 +19,10 @@ import (
 const (
 	snapshotEntries = 5_000
 	snapshotShare   = 200 // a two-hundredth of the ledger, in large ones
-	// snapshotRest is how many times as long as a snapshot took the store goes without the next one, however much it grows.
-	snapshotRest = 50
+	// snapshotRest is how many times as long as a snapshot took the store goes without the next one, however much it grows, but not longer than snapshotRestMost: the first one to a slow target
+	// takes long, and those after it ship little.
+	snapshotRest     = 50
+	snapshotRestMost = 10 * time.Minute
 	// snapshotRetry is how long it goes without one after a failure.
 	snapshotRetry = time.Minute
 )
@@ -112,7 +114,7 @@ func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
 		r.tookSnapshot(s.snapshotOn(ctx, engines[i]))
 	}
 	now := s.monotonic()
-	s.snapshots.rest.Store(int64(now + max(rest, snapshotRest*(now-start))))
+	s.snapshots.rest.Store(int64(now + max(rest, min(snapshotRest*(now-start), snapshotRestMost))))
 }
 
 // dueTargets are the targets that are well and whose snapshot the ledger has outgrown.

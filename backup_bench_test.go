@@ -1,0 +1,176 @@
+package stele
+
+import (
+	"fmt"
+	mrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
+)
+
+// BenchmarkBackup takes a store of STELE_BENCH_N objects of 4 KiB (default 20,000) through the life of a backup in a folder, each step once: the first shipment; increments of 100 objects; 255 small shipments after a
+// snapshot of the index, which leave the layout of a target that was shipped to every two seconds for a month; from there the first correct GET, the first accepted write after a promotion from
+// nothing, filling a folder, and a restore until it lists. Run it with -benchtime 1x.
+func BenchmarkBackup(b *testing.B) {
+	n, root := benchN(b), b.TempDir()
+	at := func(name string) string { return filepath.Join(root, name) }
+	s, err := Create(ctx, at("data"), Options{Kit: at("kit.txt"), OpenTarget: dirTargets})
+	if err != nil {
+		b.Fatal(err)
+	}
+	taken := make(chan struct{}, 1000)
+	s.snapshots.taken = func() { taken <- struct{}{} }
+	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+		b.Fatal(err)
+	}
+	fill4K(b, s, 0, n)
+	once := func(name string, do func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			debug.FreeOSMemory()
+			_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // the peak begins anew, where the system can
+			for b.Loop() {
+				do(b)
+			}
+			b.ReportMetric(memoryMB("VmHWM:"), "peak-MB")
+		})
+	}
+	ship := func(b *testing.B) {
+		if err := s.FlushTargets(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	once("first-shipment", func(b *testing.B) {
+		if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + at("nas")}); err != nil {
+			b.Fatal(err)
+		}
+		ship(b)
+	})
+	if n >= snapshotEntries {
+		<-taken // the new target has none
+	}
+	more := n
+	once("increment-100", func(b *testing.B) {
+		b.StopTimer()
+		fill4K(b, s, more, more+100)
+		more += 100
+		b.StartTimer()
+		ship(b)
+	})
+	for range 255 {
+		fill4K(b, s, more, more+18)
+		more += 18
+		ship(b)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	target, err := dir.Open(vfs.Default, at("nas"), dir.Options{ReadOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	opt := Options{Identity: recoveryOf(b, at("kit.txt"))}
+	get := func(b *testing.B, s *Store) {
+		i := mrand.IntN(more)
+		if got := read(b, s, Place{Bucket: "bench", Key: fmt.Sprintf("k%010d", i)}); string(got) != string(body4K(i)) {
+			b.Fatalf("object %d holds other bytes", i)
+		}
+	}
+	open := func(b *testing.B, from From) *Store {
+		s, err := OpenFrom(ctx, at("from"), from, opt)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s
+	}
+	end := func(b *testing.B, s *Store, folder string) {
+		b.StopTimer()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.RemoveAll(at(folder)); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	from := From{Target: target, Name: "bench"}
+	once("first-get", func(b *testing.B) {
+		s := open(b, From{Target: target, Name: "bench", Still: true})
+		get(b, s)
+		end(b, s, "from")
+	})
+	once("first-write", func(b *testing.B) {
+		if _, err := PromoteFrom(ctx, at("from"), from, PromoteOptions{Options: opt}); err != nil {
+			b.Fatal(err)
+		}
+		s := open(b, from)
+		put(b, s, "bench", "new", []byte("x"))
+		end(b, s, "from")
+	})
+	once("fill", func(b *testing.B) {
+		s := open(b, from)
+		<-s.Hydrated()
+		end(b, s, "from")
+	})
+	once("restore", func(b *testing.B) {
+		start := time.Now()
+		if _, err := RestoreFolder(ctx, at("restored"), RestoreOptions{Options: opt, Target: target}); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(time.Since(start).Seconds(), "copy-s")
+		if _, err := Promote(ctx, at("restored"), PromoteOptions{Options: opt}); err != nil {
+			b.Fatal(err)
+		}
+		s, err := Open(ctx, at("restored"), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if page, err := s.List(ctx, ListRequest{Bucket: "bench", Max: 1000}); err != nil || len(page.Versions) != 1000 {
+			b.Fatalf("it lists %d objects, %v", len(page.Versions), err)
+		}
+		end(b, s, "restored")
+	})
+}
+
+func recoveryOf(b *testing.B, kit string) string {
+	b.Helper()
+	text, err := os.ReadFile(kit)
+	if err != nil {
+		b.Fatal(err)
+	}
+	k, err := keyring.ParseKit(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return k.RecoveryIdentity
+}
+
+// body4K is object i, which does not compress.
+func body4K(i int) []byte {
+	b := make([]byte, 4096)
+	mrand.NewChaCha8([32]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}).Read(b)
+	return b
+}
+
+// fill4K puts objects from to to-1 with 64 writers.
+func fill4K(b *testing.B, s *Store, from, to int) {
+	var next atomic.Int64
+	next.Store(int64(from))
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := int(next.Add(1) - 1); i < to; i = int(next.Add(1) - 1) {
+				put(b, s, "bench", fmt.Sprintf("k%010d", i), body4K(i))
+			}
+		})
+	}
+	wg.Wait()
+}
