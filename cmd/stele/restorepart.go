@@ -173,7 +173,7 @@ func (j *partJob) print(took time.Duration) error {
 		}
 	}
 	if j.shown > partRows {
-		a.say("… and %s; --json lists all", count(j.shown-partRows, "more"))
+		a.say("… and %s more; --json lists all", thousands(uint64(j.shown-partRows)))
 	}
 	restored, hidden := "restored", "hid"
 	if j.cmd.DryRun {

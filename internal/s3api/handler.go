@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,6 +188,7 @@ type call struct {
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
+	goAhead(w, r)
 	c := &call{server: s, w: w, r: r, ctx: r.Context(), id: s.newID()}
 	h := w.Header()
 	h["X-Amz-Request-Id"], h["X-Amz-Id-2"] = []string{c.id}, s.hostID
@@ -203,6 +205,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.log.Enabled(c.ctx, slog.LevelInfo) {
 		c.logLine(time.Since(start))
+	}
+}
+
+// goAhead says 100 Continue to a client that asks for it before it sends nothing, as S3 does; net/http says it only where there is a body to read.
+// botocore takes a final status in its place for good: it waits a minute for the reply to its next request on that connection, and sends that one again.
+func goAhead(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 && r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue)
 	}
 }
 
