@@ -38,7 +38,7 @@ func (s *Store) marked() (epoch uint32, err error) {
 }
 
 func supersededError(dir string, epoch, ours uint32) error {
-	return fmt.Errorf("%w: %s is in epoch %d, and epoch %d has begun elsewhere. Don't promote it: copy from the new primary, or from its target, into an empty folder. What only this folder holds stays readable by the reading verbs", ErrSuperseded, dir, ours, epoch)
+	return fmt.Errorf("%w: %s is in epoch %d, and epoch %d has begun elsewhere. Don't promote it: stele standby --from URL, on this folder, makes it a standby of the new primary; or copy from the new primary, or from its target, into an empty folder. What only this folder holds stays readable by the reading verbs", ErrSuperseded, dir, ours, epoch)
 }
 
 // Supersede ends writing for good, in this process and after it: another primary has begun a later epoch, and by says who told. When it returns, nothing is acknowledged any

@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"stele/internal/engine"
 	"stele/internal/frame"
@@ -26,7 +27,8 @@ func Head(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (led
 		return ledger.Seen{}, err
 	}
 	if last.epoch > keys.Epoch {
-		if !s.provenBegin(ctx, &last) {
+		begin := slices.IndexFunc(src.links, func(l link) bool { return l.epoch == last.epoch }) // the epoch may have several segments by now
+		if !s.provenBegin(ctx, &src.links[begin]) {
 			return ledger.Seen{}, fmt.Errorf("%w: the target claims epoch %d and proves nothing", ErrAltered, last.epoch)
 		}
 		return ledger.Seen{Size: c.Size, Epoch: last.epoch}, nil
