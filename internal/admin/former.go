@@ -38,5 +38,5 @@ func TellFormer(ctx context.Context, tr http.RoundTripper, server string, at uin
 	if err == nil && len(said) > 0 && theirs >= at {
 		return nil
 	}
-	return fmt.Errorf("the server at %s was told that a later epoch has begun, and did not believe it: %w", server, lerr)
+	return fmt.Errorf("couldn't tell the server at %s that a later epoch has begun: %w", server, lerr)
 }
