@@ -89,7 +89,7 @@ type Stats struct {
 	HiddenBytes int64  // bytes of versions that left the S3 view
 	Buckets     int
 	IndexBytes  int64 // on disk
-	StoredBytes int64 // segments and packs on disk
+	StoredBytes int64 // of segments and packs on disk, those that still grow with what is durable in them
 	Packs       int
 	Segments    int
 }

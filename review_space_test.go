@@ -1,6 +1,7 @@
 package stele
 
 import (
+	"crypto/rand"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -66,5 +67,21 @@ func TestStreamEndsAtTheReserve(t *testing.T) {
 	}
 	if err := s.Failed(); err != nil {
 		t.Errorf("a full disk is no failure: %v", err)
+	}
+	if err := s.Room(); !errors.Is(err, ErrFull) {
+		t.Errorf("room on a full disk: %v", err)
+	}
+}
+
+// TestStoredBytesCountWhatGrows: what lies in a pack that is not sealed yet is on disk.
+func TestStoredBytesCountWhatGrows(t *testing.T) {
+	s := newMemStore(t, Options{})
+	makeBucket(t, s, "books", false, Unversioned)
+	body := make([]byte, 1<<20)
+	rand.Read(body)
+	put(t, s, "books", "a", body)
+	st, err := s.Stats(ctx)
+	if err != nil || st.StoredBytes < int64(len(body)) || st.StoredBytes > 2*int64(len(body)) {
+		t.Errorf("%d bytes stored for a body of %d, %v", st.StoredBytes, len(body), err)
 	}
 }

@@ -40,6 +40,9 @@ func reserve(total uint64) uint64 {
 	return min(max(reserveMin, total/reserveShare), reserveMax)
 }
 
+// Room returns ErrFull while writes of bodies are refused for want of space, else nil.
+func (s *Store) Room() error { return s.roomFor(0) }
+
 // roomFor refuses a body that would touch the reserve; size below 0: not known.
 func (s *Store) roomFor(size int64) error {
 	free, total, ok := s.Space()

@@ -28,6 +28,9 @@ func (s *Store) refuseSuperseded() error {
 	return supersededError(s.dir, epoch, s.keys.Epoch)
 }
 
+// Superseded returns ErrSuperseded if another primary is known to have taken over from this folder's, else nil.
+func (s *Store) Superseded() error { return s.refuseSuperseded() }
+
 // marked reads the epoch with which the folder is marked.
 func (s *Store) marked() (epoch uint32, err error) {
 	text, err := readFile(s.fs, s.path(fileSuperseded))

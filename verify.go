@@ -52,12 +52,20 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 	return r, err
 }
 
-// storedBytes adds up segments and packs.
+// storedBytes adds up segments and packs, and of those that grow what is durable in them.
 func (s *Store) storedBytes(ctx context.Context, out *Stats) error {
 	for prefix, n := range map[string]*int{engine.Segments: &out.Segments, engine.Packs: &out.Packs} {
 		if err := s.eng.List(ctx, prefix, func(i engine.Info) error { *n++; out.StoredBytes += i.SizeBytes; return nil }); err != nil {
 			return fmt.Errorf("couldn't list %s: %w", prefix, err)
 		}
+	}
+	_, _, segments := s.led().Growing()
+	for _, g := range segments {
+		out.StoredBytes += g.DurableBytes
+	}
+	_, _, packs := s.body.Packs(1 << 62)
+	for _, g := range packs {
+		out.StoredBytes += g.EndBytes
 	}
 	return nil
 }

@@ -174,6 +174,11 @@ func (v *Verifier) Open(signed []byte) (Checkpoint, error) {
 	var invalid *note.InvalidSignatureError
 	switch {
 	case errors.As(err, &unverified), errors.As(err, &invalid):
+		if unverified != nil && unverified.Note != nil {
+			if c, perr := parseCheckpoint(unverified.Note.Text); perr == nil && c.Origin != v.origin {
+				return Checkpoint{}, v.foreign(c)
+			}
+		}
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w: %w", err, ErrSignature)
 	case err != nil:
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w: %w", err, ErrFormat)
@@ -183,9 +188,20 @@ func (v *Verifier) Open(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, err
 	}
 	if c.Origin != v.origin {
-		return Checkpoint{}, fmt.Errorf("checkpoint of %q, not of %q: %w", c.Origin, v.origin, ErrSignature)
+		return Checkpoint{}, v.foreign(c)
 	}
 	return c, nil
+}
+
+// foreign is the error of a checkpoint of another origin than the key's. One of another epoch of the same store is what everybody meets who pinned a key before a failover.
+func (v *Verifier) foreign(c Checkpoint) error {
+	theirs, epoch, ok1 := strings.Cut(c.Origin, "/")
+	ours, pinned, ok2 := strings.Cut(v.origin, "/")
+	if ok1 && ok2 && theirs == ours {
+		return fmt.Errorf("checkpoint of epoch %s, the key is that of epoch %s of the same store: %w. Take the key of epoch %s, which `stele version --vkey` shows where that epoch's primary is; `stele log --type epoch.begin` shows that the old key consented to it",
+			epoch, pinned, ErrSignature, epoch)
+	}
+	return fmt.Errorf("checkpoint of %q, not of %q: %w", c.Origin, v.origin, ErrSignature)
 }
 
 // OpenCheckpoint is Open with a verifier key.

@@ -122,6 +122,8 @@ func (a *app) hintFor(err error) string {
 		return "end the legal hold first, if you may"
 	case errors.As(err, &re):
 		return "wait until then; COMPLIANCE can't be shortened by anyone"
+	case errors.Is(err, stele.ErrFuture):
+		return "name a moment that is past: 10m (ago), 2026-11-20T10:00:00Z or @SIZE; `stele status` says how many entries there are"
 	case errors.Is(err, stele.ErrNoBucket):
 		return "`stele ls` lists the buckets; `stele bucket create NAME` makes one"
 	case errors.Is(err, stele.ErrBucketNotEmpty):

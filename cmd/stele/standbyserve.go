@@ -356,6 +356,10 @@ func (s *standbyServer) afterPromotion(ctx context.Context) {
 func (a *app) following(ctx context.Context) (admin.Following, error) {
 	c, err := admin.ConnectFollower(ctx, a.data())
 	if err == nil && c == nil {
+		if server, cerr := admin.Connect(ctx, a.data()); cerr == nil && server != nil {
+			server.Close()
+			return admin.Following{}, withHint(fmt.Errorf("the server on %s follows nobody: it is a primary, perhaps promoted since", a.data()), "`stele status` shows how it is; `stele standby list` who follows it")
+		}
 		err = withHint(fmt.Errorf("no standby runs on %s", a.data()), "start it: stele standby --from URL --data %s", a.data())
 	}
 	if err != nil {

@@ -53,6 +53,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	writes := refusesWrites(ctx, s)
 	var fill *stele.Hydration
 	if server, ok := s.(*admin.Client); ok {
 		if fill, err = server.Hydration(ctx); err != nil {
@@ -61,15 +62,24 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	}
 	rules := rulesOf(targets, !confirmed.IsZero())
 	stale := append(staleTargets(targets, time.Now()), staleScrub(&scrub, time.Now())...)
+	refused := ""
+	if writes != nil {
+		refused = writes.Error()
+		stale = append([]string{"writes are refused"}, stale...)
+	}
 	if a.cli.JSON {
 		docs := []targetDoc{}
 		for i := range targets {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
-		err = c.print(a, s.ID(), &st, confirmed, targets, rules, &scrub, fill)
+		a.say("store    %s, %s", s.ID(), entries(st.Entries))
+		if refused != "" {
+			a.say("writes   refused: %s", refused)
+		}
+		err = c.print(a, &st, confirmed, targets, rules, &scrub, fill)
 	}
 	if err == nil && len(stale) > 0 {
 		err = fmt.Errorf("%w: %s", errStale, strings.Join(stale, "; "))
@@ -77,8 +87,21 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-func (c *statusCmd) print(a *app, id string, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule, scrub *stele.ScrubStatus, fill *stele.Hydration) error {
-	a.say("store    %s, %s", id, entries(st.Entries))
+// refusesWrites returns why the store takes no writes, though it is, or could be, open for them; nil: it takes them.
+func refusesWrites(ctx context.Context, s admin.Store) error {
+	switch s := s.(type) {
+	case *admin.Client:
+		return s.Ready(ctx)
+	case *stele.Store:
+		if err := s.Superseded(); err != nil {
+			return err
+		}
+		return s.Room()
+	}
+	return nil
+}
+
+func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule, scrub *stele.ScrubStatus, fill *stele.Hydration) error {
 	a.say("objects  %s, %s; %s on disk", thousands(uint64(st.Objects)), size(st.Bytes), size(st.StoredBytes))
 	kit := "never read back: no copy counts as restorable until `stele kit confirm FILE`"
 	if !confirmed.IsZero() {

@@ -189,9 +189,12 @@ func (w *patientWriter) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-// ready is false once the store takes no more writes.
+// ready is false while the store, if it is open for writing, takes no writes: it has failed, another primary has taken over, or the disk is full.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	err := s.opt.Store.Failed()
+	if err == nil && !s.opt.Store.ReadOnly() {
+		err = s.opt.Store.Room()
+	}
 	if f := s.opt.Follower; err == nil && f != nil && f.Following().Frozen {
 		err = errors.New(f.Following().Err)
 	}
