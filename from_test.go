@@ -26,6 +26,7 @@ type backup struct {
 	identity string   // recovery key
 	shown    []string // by moment: now, and at the size of the snapshot
 	at       []View
+	snapshot uint64        // entries in the snapshot
 	gate     chan struct{} // what filling waits for
 }
 
@@ -50,10 +51,11 @@ func newBackup(t testing.TB) *backup {
 	if err := w.firstReign(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.SnapshotIndex(ctx, x.target); err != nil {
+	snap, err := s.SnapshotIndex(ctx, x.target)
+	if err != nil {
 		t.Fatal(err)
 	}
-	x.at = []View{{}, {Size: s.Size()}}
+	x.at, x.snapshot = []View{{}, {Size: s.Size()}}, snap.Size
 	if err := w.secondReign(s); err != nil {
 		t.Fatal(err)
 	}

@@ -215,6 +215,10 @@ func TestReadOnlyReadsAround(t *testing.T) {
 				}
 				continue
 			}
+			if s.Size() < uint64(len(x.states)-1) && gone { // the newest segment: what is left of a ledger can be read, as what it is
+				_ = s.Close()
+				continue
+			}
 			if clean, err := x.honest(s); err != nil || clean && !gone && strings.Contains(path, "/segments/") {
 				t.Errorf("%s, gone %t, without a copy: reads are clean: %t, %v", path, gone, clean, err)
 			}

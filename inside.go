@@ -147,12 +147,13 @@ func (b *bodyReader) Close() error {
 	if !b.ahead {
 		return b.r.Close()
 	}
+	b.mu.Lock()
+	err := b.r.Close()
+	b.mu.Unlock()
 	b.s.mu.Lock()
 	delete(b.s.readers, b)
 	b.s.mu.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.r.Close()
+	return err
 }
 
 // endReaders ends what readers fetch ahead. Nobody is inside any more.

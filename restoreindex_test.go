@@ -70,7 +70,7 @@ func (x *backup) shows(t *testing.T, what string, fsys vfs.FS) {
 // TestRestoreIndex: a restored folder has the index of the newest snapshot, and shows the same with it as without; a spoiled snapshot is left alone, and is no error.
 func TestRestoreIndex(t *testing.T) {
 	x := newBackup(t)
-	of := x.at[1].Size - 1 // the entry that confirms the snapshot came after it
+	of := x.snapshot
 	fsys, size := x.restored(t, x.target)
 	if size != of {
 		t.Errorf("the index that came along is of size %d, the snapshot's is %d", size, of)

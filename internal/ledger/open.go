@@ -55,7 +55,7 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 }
 
 // OpenReadOnly opens a ledger for reading: any engine will do, nothing is written, and several processes may. ErrTail if a crash left a tail with entries that no sealed
-// segment holds. It does not look at Options.Seen: it is what is left when Open says ErrBehind.
+// segment holds. A ledger that is behind what was seen of it is opened all the same, for it is what is left when Open says ErrBehind; where a copy has what is missing, that is read there.
 func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 	l, err := open(ctx, opt, true)
 	if err == nil && l.head.size == 0 {
@@ -63,6 +63,11 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if len(l.copies()) > 0 {
+		if behind := l.compare(ctx); errors.Is(behind, ErrBehind) && l.healAtOpen(ctx, &damagedSegment{first: l.head.size, err: behind}) == nil {
+			return OpenReadOnly(ctx, l.opt) // with more than before: l.opt.Engine is led around what is missing
+		}
 	}
 	l.publish.newest = l.Checkpoint()
 	return l, nil
