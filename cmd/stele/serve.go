@@ -34,6 +34,7 @@ type server struct {
 	metrics *admin.Metrics
 
 	s3, port net.Listener // port is nil if it is off
+	noDoor   bool         // a standby without keys has nothing to show to S3 clients: s3 is nil
 	socket   *admin.Socket
 	running  []*http.Server
 
@@ -87,8 +88,13 @@ func (c *serveCmd) settings(a *app) (config.Config, error) {
 }
 
 func (s *server) listen() (err error) {
-	if s.s3, err = listenOn("listen", s.cfg.Listen); err != nil || s.cfg.Admin == config.Off {
-		return err
+	if !s.noDoor {
+		if s.s3, err = listenOn("listen", s.cfg.Listen); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Admin == config.Off {
+		return nil
 	}
 	if s.port, err = listenOn("admin", s.cfg.Admin); err != nil {
 		s.closeListeners()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -43,10 +44,13 @@ type certificates struct {
 // secure reads or makes the certificate, if there is to be one.
 func (s *server) secure() error {
 	c := &certificates{certFile: s.cfg.TLSCert, keyFile: s.cfg.TLSKey}
+	if s.cfg.TLS == "self" && s.noDoor && s.port == nil {
+		return nil // nobody comes but through the socket
+	}
 	if s.cfg.TLS == "self" {
 		c.self = true
 		c.certFile, c.keyFile = filepath.Join(s.cfg.Data, "tls.crt"), filepath.Join(s.cfg.Data, "tls.key")
-		if err := makeCertificate(c.certFile, c.keyFile, s.s3.Addr()); err != nil {
+		if err := makeCertificate(c.certFile, c.keyFile, cmp.Or(s.s3, s.port).Addr()); err != nil {
 			return err
 		}
 	}

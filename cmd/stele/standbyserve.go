@@ -32,7 +32,7 @@ type standbyFollowCmd struct {
 	VKey      string `name:"vkey" placeholder:"KEY" help:"The primary's verifier key, or a file that holds it. Without it the key that the primary shows first is trusted, and kept."`
 	AcceptCut uint64 `name:"accept-cut" placeholder:"SIZE" help:"Agree that a new epoch goes on with this many entries, though entries of more than ten minutes were accepted here beyond that; they stay as evidence."`
 	Keyless   bool   `help:"Without keys: verify and cosign only. Such a standby reads no names and can't be promoted."`
-	Listen    string `placeholder:"HOST:PORT" help:"Address of the S3 door, which reads only (127.0.0.1:9000)."`
+	Listen    string `placeholder:"HOST:PORT" help:"Address of the S3 door, which reads only (127.0.0.1:9000); there is none with --keyless."`
 	Admin     string `placeholder:"HOST:PORT" help:"Address of health, metrics and the ledger (127.0.0.1:9001); off: none."`
 	Advertise string `placeholder:"URL" help:"This standby's admin address as the primary can reach it, so that a former primary that is started asks here whether it is one (from --admin)."`
 	Region    string `placeholder:"NAME" help:"Region that S3 clients sign for (us-east-1)."`
@@ -69,7 +69,7 @@ func (s *swapped) set(h http.Handler) { s.h.Store(&h) }
 func (s *swapped) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*s.h.Load()).ServeHTTP(w, r) }
 
 func (c *standbyFollowCmd) Run(ctx context.Context, a *app) (err error) {
-	s := &standbyServer{server: server{app: a}, cmd: c, followed: make(chan struct{}), took: make(chan struct{})}
+	s := &standbyServer{server: server{app: a, noDoor: c.Keyless}, cmd: c, followed: make(chan struct{}), took: make(chan struct{})}
 	flags := config.Config{Data: a.cli.Data, Listen: c.Listen, Admin: c.Admin, Region: c.Region, TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Log: c.Log, LogFormat: c.LogFormat}
 	s.cfg = config.Merge(flags, config.Default)
 	if err := s.cfg.Check(); err != nil {
