@@ -17,7 +17,6 @@ import (
 	"stele/internal/config"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
-	"stele/internal/keyring"
 )
 
 // BenchmarkFrom makes a backup of STELE_BENCH_N small objects (default 20,000) on STELE_BENCH_TARGET (a URL; default: a folder) and measures serving from it: from nothing to the first correct GET, and to the first accepted write after a promotion.
@@ -52,15 +51,7 @@ func BenchmarkFrom(b *testing.B) {
 		b.Fatal(err)
 	}
 	copyTo(b, folder, target)
-	text, err := os.ReadFile(kit)
-	if err != nil {
-		b.Fatal(err)
-	}
-	k, err := keyring.ParseKit(text)
-	if err != nil {
-		b.Fatal(err)
-	}
-	from, opt := From{Target: target, Name: "bench"}, Options{Identity: k.RecoveryIdentity}
+	from, opt := From{Target: target, Name: "bench"}, Options{Identity: recoveryOf(b, kit)}
 	b.Run("first-get", func(b *testing.B) {
 		i := 0
 		for b.Loop() {

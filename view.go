@@ -26,7 +26,7 @@ func commonPrefix(key, prefix, delimiter string) string {
 
 var agoPattern = regexp.MustCompile(`^([0-9]+)([smhdw])$`)
 
-// ViewAt parses a moment: RFC 3339 (or its date, or date and time in UTC), 7d (ago: s, m, h, d, w), @123456 (a ledger size), or a pinned view's name.
+// ViewAt parses a moment: RFC 3339 (or its date, or date and time in UTC), 20261120t100000z as names of buckets have it (that second included), 7d (ago: s, m, h, d, w), @123456 (a ledger size), or a pinned view's name.
 // Times are the ledger's: where somebody has set the wall clock, a moment is counted by the clock that entries have. ErrFuture for what has not happened, ErrBadName for what is no moment.
 func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 	if err := s.enter(); err != nil {
@@ -50,6 +50,9 @@ func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 			return View{}, fmt.Errorf("%w: %q is too long ago", ErrBadName, when)
 		}
 		return s.viewOfTime(ctx, s.led().Now().Add(-time.Duration(n)*unit))
+	}
+	if secondPattern.MatchString(when) {
+		return s.viewOfSecond(ctx, when)
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, when); err == nil {
@@ -87,7 +90,7 @@ func (s *Store) viewOfTime(ctx context.Context, t time.Time) (View, error) {
 		return View{}, translate(err)
 	}
 	if n == 0 {
-		return View{}, fmt.Errorf("%w: the store did not exist at %s", ErrBadName, t.UTC().Format(time.RFC3339))
+		return View{}, fmt.Errorf("%w: the store did not exist at %s. Name a later moment: `stele log` begins with the first one", ErrBadName, t.UTC().Format(time.RFC3339))
 	}
 	return View{Size: min(n, s.Size())}, nil
 }
@@ -109,15 +112,7 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 	var err error
 	switch {
 	case m[2] != "":
-		t, perr := time.Parse("20060102t150405z", m[2])
-		if perr != nil {
-			return "", View{}, fmt.Errorf("%w: %s is no time", ErrBadName, m[2])
-		}
-		now := s.led().Now()
-		if t.After(now) {
-			return "", View{}, fmt.Errorf("%w: %s", ErrFuture, m[2])
-		}
-		v, err = s.viewOfTime(ctx, minTime(t.Add(time.Second-time.Microsecond), now))
+		v, err = s.viewOfSecond(ctx, m[2])
 	case m[3] != "":
 		n, perr := strconv.ParseUint(m[3], 10, 63)
 		if perr != nil || n == 0 {
@@ -132,6 +127,21 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 		v = View{Size: pin.Size}
 	}
 	return m[1], v, err
+}
+
+var secondPattern = regexp.MustCompile(`^[0-9]{8}t[0-9]{6}z$`)
+
+// viewOfSecond is the view after a second as names of buckets write it: 20261120t100000z.
+func (s *Store) viewOfSecond(ctx context.Context, second string) (View, error) {
+	t, err := time.Parse("20060102t150405z", second)
+	if err != nil {
+		return View{}, fmt.Errorf("%w: %s is no time", ErrBadName, second)
+	}
+	now := s.led().Now()
+	if t.After(now) {
+		return View{}, fmt.Errorf("%w: %s", ErrFuture, second)
+	}
+	return s.viewOfTime(ctx, minTime(t.Add(time.Second-time.Microsecond), now))
 }
 
 func minTime(a, b time.Time) time.Time {

@@ -44,6 +44,9 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 		err = l.compare(ctx)
 	}
 	if errors.Is(err, ErrBehind) && len(l.copies()) > 0 && l.healAtOpen(ctx, &damagedSegment{first: l.head.size, err: err}) == nil {
+		if err := l.open.close(); err != nil {
+			return nil, err
+		}
 		return Open(ctx, opt) // with more than before
 	}
 	if err != nil {
@@ -66,6 +69,9 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 	}
 	if len(l.copies()) > 0 {
 		if behind := l.compare(ctx); errors.Is(behind, ErrBehind) && l.healAtOpen(ctx, &damagedSegment{first: l.head.size, err: behind}) == nil {
+			if err := l.open.close(); err != nil {
+				return nil, err
+			}
 			return OpenReadOnly(ctx, l.opt) // with more than before: l.opt.Engine is led around what is missing
 		}
 	}
