@@ -254,3 +254,17 @@ func (p publishedFile) Load() ([]byte, error) {
 func (p publishedFile) Store(note []byte) error {
 	return durable.Replace(p.s.fs, p.s.path(filePublished), note, 0o644)
 }
+
+// unpublished says in the log when the published checkpoint begins to lag behind the ledger because it can't be kept, and when it no longer does. The ledger calls it from one goroutine at a time.
+func (s *Store) unpublished() func(error) {
+	lags := false
+	return func(err error) {
+		switch {
+		case err != nil && !lags:
+			s.log.Warn("couldn't keep the published checkpoint. Writes go on, and it is tried again every second", "file", s.path(filePublished), "err", err)
+		case err == nil && lags:
+			s.log.Info("the published checkpoint is kept again", "file", s.path(filePublished))
+		}
+		lags = err != nil
+	}
+}

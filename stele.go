@@ -363,7 +363,7 @@ func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
 }
 
 func (s *Store) ledgerOptions() ledger.Options {
-	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s},
+	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}, Unpublished: s.unpublished(),
 		Copies: s.Copies, Healed: s.healed}
 }
 

@@ -5,7 +5,7 @@
 //
 //	MkdirAll    fsync(parent of the deepest folder there); for each missing level: mkdir, fsync(parent)
 //	MkdirEach   MkdirAll(parent); for each missing folder: mkdir; fsync(parent)
-//	SyncDir     open(dir), fsync, close
+//	SyncDir     open(dir), fsync, close (the open again for a while, where there is no free file descriptor)
 //	SyncDirs    the same for each, at once: one flush of the device serves them all
 //	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
 //	Replace     open(tmp, O_CREAT|O_EXCL), write…, fsync, close, rename(tmp, path), open(dir), fsync, close
@@ -34,6 +34,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -53,9 +55,20 @@ const BlockBytes = 4096
 
 const copyBytes = 1 << 20
 
-// SyncDir makes the names in dir durable.
+// How often, and how far apart, SyncDir tries to open a folder while the process or the machine has no free file descriptor: five seconds in all.
+const (
+	openDirTries = 500
+	openDirPause = 10 * time.Millisecond
+)
+
+// SyncDir makes the names in dir durable. It waits a while for a file descriptor: nothing was fsynced yet, so that trying again hides no failure, and giving up at once
+// would end all writing for a lack that passes.
 func SyncDir(fsys vfs.FS, dir string) error {
 	d, err := fsys.OpenDir(dir)
+	for tries := 1; tries < openDirTries && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)); tries++ {
+		time.Sleep(openDirPause)
+		d, err = fsys.OpenDir(dir)
+	}
 	if err != nil {
 		return fmt.Errorf("couldn't open folder %s to fsync it: %w", dir, err)
 	}

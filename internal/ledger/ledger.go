@@ -124,6 +124,7 @@ type Options struct {
 	SegmentBytes int64         // about where a segment is sealed and the next begun; 0: 16 MiB
 	PublishEvery time.Duration // the least time between two published checkpoints; 0: 1 s
 	Published    Published     // nil: not kept
+	Unpublished  func(error)   // if set, is told of each try to keep the published checkpoint: nil, or why it could not be kept
 	Seen         []Seen        // Open compares the ledger with them
 
 	// Copies, if set, gives the verified copies of the store elsewhere, in the order in which to ask them for a sealed segment that is damaged or gone. It is called during

@@ -66,8 +66,8 @@ func (p *publisher) stop(l *Ledger) {
 	p.publish(l)
 }
 
-// publish publishes the newest durable head. If it can't be kept, it isn't published, and the one before stays: on a full disk until there is
-// room, after any other error for ever, because the ledger has failed.
+// publish publishes the newest durable head. If it can't be kept, it isn't published, and the one before stays: on a full disk, or without a free
+// file descriptor, until the next try; after any other error for ever, because the ledger has failed.
 func (p *publisher) publish(l *Ledger) {
 	l.mu.RLock()
 	h := l.head
@@ -79,7 +79,11 @@ func (p *publisher) publish(l *Ledger) {
 	}
 	note := l.note(h)
 	if l.opt.Published != nil {
-		if err := l.opt.Published.Store(note); isFull(err) {
+		err := l.opt.Published.Store(note)
+		if l.opt.Unpublished != nil {
+			l.opt.Unpublished(err)
+		}
+		if passes(err) {
 			p.kick() // tried again after the pause
 			return
 		} else if err != nil {
@@ -93,8 +97,14 @@ func (p *publisher) publish(l *Ledger) {
 	p.mu.Unlock()
 }
 
-func isFull(err error) bool {
-	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+// passes says that an error is of a lack that passes, met before anything was promised: no room, or no free file descriptor.
+func passes(err error) bool {
+	for _, lack := range []error{engine.ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
 }
 
 // Published is the newest published checkpoint, a signed note: it moves at most once every Options.PublishEvery, and on Close.

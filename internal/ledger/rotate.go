@@ -49,7 +49,7 @@ func (l *Ledger) create(first uint64, id frame.FileID, bufferBytes int) (*segmen
 	})
 }
 
-// prepare sees to it that there is an active segment. engine.ErrFull is not for ever: the next proposal tries again.
+// prepare sees to it that there is an active segment. A lack of room, or of file descriptors, is not for ever: the next proposal tries again.
 func (s *sequencer) prepare(l *Ledger) error {
 	if s.active != nil {
 		return nil
@@ -59,7 +59,7 @@ func (s *sequencer) prepare(l *Ledger) error {
 	}
 	w, err := s.next.wait()
 	s.next = nil
-	if errors.Is(err, engine.ErrFull) {
+	if passes(err) {
 		return err
 	}
 	if err != nil {
@@ -107,7 +107,7 @@ func (l *Ledger) discard(u *upcoming) {
 		if err == nil {
 			err = l.abandon(context.Background(), w)
 		}
-		if err != nil && !errors.Is(err, engine.ErrFull) {
+		if err != nil && !passes(err) {
 			l.fail(err)
 		}
 	})

@@ -18,22 +18,29 @@ import (
 	"stele/tree"
 )
 
-// fullEngine has no room for a new file while full is set.
+// fullEngine has no room for a new file, or lacks something else for it, while full is set.
 type fullEngine struct {
 	engine.Appender
 	full atomic.Bool
+	lack error
 }
 
 func (e *fullEngine) Append(ctx context.Context, name string, opt engine.AppendOptions) (engine.Growing, error) {
 	if e.full.Load() {
-		return nil, fmt.Errorf("couldn't start %s: %w", name, engine.ErrFull)
+		return nil, fmt.Errorf("couldn't start %s: %w", name, e.lack)
 	}
 	return e.Appender.Append(ctx, name, opt)
 }
 
-// TestFull runs out of room for the next segment: puts are refused, reads go on, and when there is room again so do puts.
+// TestFull runs out of room, or of file descriptors, for the next segment: puts are refused, reads go on, and when there is room again so do puts.
 func TestFull(t *testing.T) {
-	e := &fullEngine{Appender: testEngine(t, vfs.NewMem())}
+	for _, lack := range []error{engine.ErrFull, syscall.EMFILE} {
+		t.Run(lack.Error(), func(t *testing.T) { testLack(t, lack) })
+	}
+}
+
+func testLack(t *testing.T, lack error) {
+	e := &fullEngine{Appender: testEngine(t, vfs.NewMem()), lack: lack}
 	opt := testOptions(e)
 	opt.SegmentBytes = 1 << 10
 	l := mustCreate(t, opt)
@@ -42,7 +49,7 @@ func TestFull(t *testing.T) {
 	for i := 0; err == nil && i < 100; i++ {
 		_, err = l.Append(ctx, put(fmt.Sprint(i)))
 	}
-	if !errors.Is(err, engine.ErrFull) || errors.Is(err, ErrFailed) || l.Err() != nil {
+	if !errors.Is(err, lack) || errors.Is(err, ErrFailed) || l.Err() != nil {
 		t.Fatalf("on a full disk: %v", err)
 	}
 	if err := checkAll(l); err != nil {
@@ -128,6 +135,51 @@ func TestPublishFull(t *testing.T) {
 	mustClose(t, l)
 	if l.Published() == nil {
 		t.Error("never published")
+	}
+}
+
+// TestPublishStarved: without a free file descriptor the published checkpoint stays where it is, somebody is told, and nothing else stops. Any other error ends the ledger.
+func TestPublishStarved(t *testing.T) {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE} {
+		opt := testOptions(testEngine(t, vfs.NewMem()))
+		opt.PublishEvery = time.Nanosecond
+		tried, told := make(chan int), make(chan error, 100)
+		n := 0
+		opt.Published = storeErr(func(note []byte) error {
+			if n++; n <= 3 {
+				tried <- n
+			}
+			if n < 3 {
+				return fmt.Errorf("couldn't write: %w", lack)
+			}
+			return nil
+		})
+		opt.Unpublished = func(err error) { told <- err }
+		l := mustCreate(t, opt)
+		for i := range tried {
+			if i == 3 {
+				break
+			}
+		}
+		mustPut(t, l, "k")
+		if err := l.Err(); err != nil {
+			t.Errorf("%v ended the ledger: %v", lack, err)
+		}
+		mustClose(t, l)
+		if l.Published() == nil {
+			t.Error("never published")
+		}
+		if err := <-told; !errors.Is(err, lack) {
+			t.Errorf("told %v, want %v", err, lack)
+		}
+	}
+	opt := testOptions(testEngine(t, vfs.NewMem()))
+	failed := make(chan struct{}, 100)
+	opt.Published = storeErr(func([]byte) error { failed <- struct{}{}; return syscall.EIO })
+	l := mustCreate(t, opt)
+	<-failed
+	if err := l.Close(); !errors.Is(err, ErrFailed) {
+		t.Errorf("after EIO: %v, want ErrFailed", err)
 	}
 }
 
