@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"stele/internal/moment"
 )
 
 // Sentinels that callers act on. What a user sees wraps them with the verb that failed and a next step.
@@ -33,7 +35,9 @@ var (
 	ErrTooLarge        = errors.New("too large")
 	ErrErased          = errors.New("the bytes were erased")
 	ErrFuture          = errors.New("that moment is in the future")
-	ErrCorrupt         = errors.New("damaged") // bytes are not what was written; never served
+	ErrBadMoment       = moment.ErrUnreadable                      // it is an ErrBadName as well
+	ErrBeforeStore     = errors.New("the store did not exist yet") // it is an ErrBadName as well
+	ErrCorrupt         = errors.New("damaged")                     // bytes are not what was written; never served
 	ErrReadOnly        = errors.New("store is open for reading only")
 	ErrUnpromoted      = fmt.Errorf("%w until it is promoted: `stele promote` makes it the primary", ErrReadOnly)
 	ErrFull            = errors.New("no space left for writes")
@@ -61,3 +65,14 @@ func (e *RetentionError) Error() string {
 	}
 	return fmt.Sprintf("%s/%s version %s is locked (%s) until %s", e.Bucket, e.Key, e.VersionID, e.Mode, e.Until.UTC().Format(time.RFC3339))
 }
+
+// worded is an error of a kind whose message is its own: it doesn't repeat the kind's words.
+type worded struct {
+	error
+	kinds []error
+}
+
+func (w worded) Unwrap() []error { return append([]error{w.error}, w.kinds...) }
+
+// ofKind makes err an error of further kinds.
+func ofKind(err error, kinds ...error) error { return worded{err, kinds} }

@@ -3,7 +3,6 @@ package stele
 import (
 	"context"
 	"fmt"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"stele/entry"
 	"stele/internal/index"
 	"stele/internal/ledger"
+	"stele/internal/moment"
 )
 
 func commonPrefix(key, prefix, delimiter string) string {
@@ -24,49 +24,38 @@ func commonPrefix(key, prefix, delimiter string) string {
 	return ""
 }
 
-var agoPattern = regexp.MustCompile(`^([0-9]+)([smhdw])$`)
-
-// ViewAt parses a moment: RFC 3339 (or its date, or date and time in UTC), 20261120t100000z as names of buckets have it (that second included), 7d (ago: s, m, h, d, w), @123456 (a ledger size), or a pinned view's name.
-// Times are the ledger's: where somebody has set the wall clock, a moment is counted by the clock that entries have. ErrFuture for what has not happened, ErrBadName for what is no moment.
+// ViewAt finds the view that a moment names, as package moment reads it, or a pinned view by its name.
+// Times are the ledger's: where somebody has set the wall clock, a moment is counted by the clock that entries have. ErrFuture for what has not happened, ErrBeforeStore for what was before the
+// first entry, ErrBadMoment for what is no moment.
 func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 	if err := s.enter(); err != nil {
 		return View{}, err
 	}
 	defer s.leave()
-	if when == "" || when == "now" {
+	now := s.led().Now()
+	m, err := moment.Parse(when, now)
+	switch {
+	case err != nil:
+		return View{}, ofKind(err, ErrBadName)
+	case m.Size > 0:
+		return s.viewOfSize(m.Size)
+	case m.Name != "":
+		return s.viewOfPin(m.Name)
+	case m.Time.IsZero():
 		return View{}, nil
 	}
-	if strings.HasPrefix(when, "@") {
-		n, err := strconv.ParseUint(when[1:], 10, 64)
-		if err != nil || n == 0 {
-			return View{}, fmt.Errorf("%w: %q is not @ and a ledger size", ErrBadName, when)
-		}
-		return s.viewOfSize(n)
-	}
-	if m := agoPattern.FindStringSubmatch(when); m != nil {
-		unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
-		n, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil || n > int64(math.MaxInt64/unit) {
-			return View{}, fmt.Errorf("%w: %q is too long ago", ErrBadName, when)
-		}
-		return s.viewOfTime(ctx, s.led().Now().Add(-time.Duration(n)*unit))
-	}
-	if secondPattern.MatchString(when) {
-		return s.viewOfSecond(ctx, when)
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
-		if t, err := time.Parse(layout, when); err == nil {
-			return s.viewOfTime(ctx, t)
-		}
-	}
-	pin, ok, err := s.index.Reader().Pin(when)
+	return s.viewOfTime(ctx, m.Time)
+}
+
+func (s *Store) viewOfPin(name string) (View, error) {
+	pin, ok, err := s.index.Reader().Pin(name)
 	if err != nil {
 		return View{}, err
 	}
-	if ok {
-		return View{Size: pin.Size}, nil
+	if !ok {
+		return View{}, ofKind(moment.Unreadable(name), ErrBadName)
 	}
-	return View{}, fmt.Errorf("%w: %q is no moment. Write 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size) or a pinned view's name", ErrBadName, when)
+	return View{Size: pin.Size}, nil
 }
 
 func (s *Store) viewOfSize(n uint64) (View, error) {
@@ -81,16 +70,18 @@ func (s *Store) reached(at View) error {
 	return nil
 }
 
+// viewOfTime is the view of all entries up to a time. A second that has begun counts as past, so that a script may write the time that its clock shows.
 func (s *Store) viewOfTime(ctx context.Context, t time.Time) (View, error) {
-	if now := s.led().Now(); t.After(now) {
-		return View{}, fmt.Errorf("%w: %s, and it is %s", ErrFuture, t.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	now := s.led().Now()
+	if begun := t.Truncate(time.Second); begun.After(now) {
+		return View{}, fmt.Errorf("%w: %s, and it is %s (UTC)", ErrFuture, begun.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
 	}
-	n, err := s.led().SizeAt(ctx, t)
+	n, err := s.led().SizeAt(ctx, minTime(t, now))
 	if err != nil {
 		return View{}, translate(err)
 	}
 	if n == 0 {
-		return View{}, fmt.Errorf("%w: the store did not exist at %s. Name a later moment: `stele log` begins with the first one", ErrBadName, t.UTC().Format(time.RFC3339))
+		return View{}, ofKind(fmt.Errorf("%w at %s (UTC). Name a later moment: `stele log` begins with the first one", ErrBeforeStore, t.UTC().Format(time.DateTime)), ErrBadName)
 	}
 	return View{Size: min(n, s.Size())}, nil
 }
@@ -129,19 +120,13 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 	return m[1], v, err
 }
 
-var secondPattern = regexp.MustCompile(`^[0-9]{8}t[0-9]{6}z$`)
-
 // viewOfSecond is the view after a second as names of buckets write it: 20261120t100000z.
 func (s *Store) viewOfSecond(ctx context.Context, second string) (View, error) {
-	t, err := time.Parse("20060102t150405z", second)
+	t, err := moment.Second(second)
 	if err != nil {
-		return View{}, fmt.Errorf("%w: %s is no time", ErrBadName, second)
+		return View{}, ofKind(err, ErrBadName)
 	}
-	now := s.led().Now()
-	if t.After(now) {
-		return View{}, fmt.Errorf("%w: %s", ErrFuture, second)
-	}
-	return s.viewOfTime(ctx, minTime(t.Add(time.Second-time.Microsecond), now))
+	return s.viewOfTime(ctx, t)
 }
 
 func minTime(a, b time.Time) time.Time {
@@ -158,17 +143,15 @@ type Pinned struct {
 	Created time.Time
 }
 
-var pinName = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
-
-// Pin names a view. The name stands in bucket names, so it is a letter and up to 15 letters or digits, all lower-case. ErrBadState if the name is taken, ErrFuture for a size
+// Pin names a view. The name stands in bucket names, so it is a letter and up to 15 letters or digits, all lower-case; a word that is read as a moment, such as yesterday, can't be one. ErrBadState if the name is taken, ErrFuture for a size
 // that the ledger has not reached.
 func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned, error) {
 	if err := s.enter(); err != nil {
 		return Pinned{}, err
 	}
 	defer s.leave()
-	if !pinName.MatchString(name) || regexp.MustCompile(`^e[0-9]+$`).MatchString(name) {
-		return Pinned{}, fmt.Errorf("%w: a view's name is a letter and up to 15 lower-case letters or digits, and not e and a number", ErrBadName)
+	if !moment.IsName(name) || moment.IsWord(name) || regexp.MustCompile(`^e[0-9]+$`).MatchString(name) {
+		return Pinned{}, fmt.Errorf("%w: a view can't be called %.40q. Take a letter and up to 15 lower-case letters or digits; e and a number, and words for a time such as yesterday, are taken", ErrBadName, name)
 	}
 	p := entry.Private{Name: name}
 	c, err := s.commit(ctx, by, func(r index.Reader, slot ledger.Slot) (ledger.Draft, error) {

@@ -5,8 +5,11 @@ const description = `An immutable S3 store that can prove it kept everything.
 A verb works on the folder --data by itself, through the server that holds that folder, or on a server's admin address (--server).
 Every flag can be set by the environment: --data by STELE_DATA, --tls-cert by STELE_TLS_CERT, and so on.`
 
+const whenHelp = `2h (ago), 1h30m, 7d, yesterday, 04:04 (the last one), "2026-11-20 10:00" (UTC), 2026-11-20T10:00:00+01:00, Unix seconds`
+
 var helpVars = map[string]string{
-	"at": "The store as of a moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size) or a pinned view's name.",
+	"at":   "The store as of a moment: " + whenHelp + ", @123456 (ledger size) or a pinned view's name.",
+	"when": whenHelp,
 }
 
 // cli is the grammar: a line per verb.

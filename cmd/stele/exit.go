@@ -70,7 +70,7 @@ func exitCode(err error) int {
 	var u usage
 	var re *stele.RetentionError
 	switch {
-	case errors.As(err, &u):
+	case errors.As(err, &u), is(stele.ErrBadMoment, stele.ErrFuture):
 		return exitUsage
 	case is(context.Canceled):
 		return exitInterrupted
@@ -86,7 +86,7 @@ func exitCode(err error) int {
 		return exitLocked
 	case is(stele.ErrWrongKey, admin.ErrWho):
 		return exitWrongKey
-	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, stele.ErrNoTarget, errNoSource):
+	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, stele.ErrNoTarget, stele.ErrBeforeStore, errNoSource):
 		return exitNotFound
 	}
 	return exitError
@@ -123,7 +123,7 @@ func (a *app) hintFor(err error) string {
 	case errors.As(err, &re):
 		return "wait until then; COMPLIANCE can't be shortened by anyone"
 	case errors.Is(err, stele.ErrFuture):
-		return "name a moment that is past: 10m (ago), 2026-11-20T10:00:00Z or @SIZE; `stele status` says how many entries there are"
+		return "name a moment that is past: 10m (ago), yesterday, \"2026-11-20 10:00\" (UTC) or @SIZE; `stele status` says how many entries there are"
 	case errors.Is(err, stele.ErrNoBucket):
 		return "`stele ls` lists the buckets; `stele bucket create NAME` makes one"
 	case errors.Is(err, stele.ErrBucketNotEmpty):

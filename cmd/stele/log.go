@@ -19,8 +19,8 @@ type logCmd struct {
 	Bucket string   `help:"Only this bucket."`
 	Prefix string   `help:"Only keys that begin so."`
 	Actor  string   `help:"Only what this access key did; local is the command line."`
-	Since  string   `placeholder:"WHEN" help:"From this moment on: 2026-11-20T10:00:00Z, 7d (ago), or @N: from entry N on."`
-	Until  string   `placeholder:"WHEN" help:"Up to this moment."`
+	Since  string   `placeholder:"WHEN" help:"From this moment on: ${when}; @N: from entry N on."`
+	Until  string   `placeholder:"WHEN" help:"Up to this moment; the entries of the moment itself are included."`
 	Last   int      `short:"n" placeholder:"N" help:"Only the last N that match."`
 }
 
@@ -90,15 +90,15 @@ func (c *logCmd) query(ctx context.Context, s admin.Store) (stele.LogQuery, erro
 		q.Types = append(q.Types, entry.Type(t))
 	}
 	for _, m := range []struct {
-		text string
-		to   *uint64
-	}{{c.Since, &q.From}, {c.Until, &q.To}} {
+		flag, text string
+		to         *uint64
+	}{{"--since", c.Since, &q.From}, {"--until", c.Until, &q.To}} {
 		if m.text == "" || m.text == "@0" {
 			continue
 		}
-		v, err := s.ViewAt(ctx, m.text)
+		v, err := viewAt(ctx, s, m.flag, m.text)
 		switch {
-		case m.to == &q.From && errors.Is(err, stele.ErrBadName) && strings.Contains(err.Error(), "did not exist"):
+		case m.to == &q.From && errors.Is(err, stele.ErrBeforeStore):
 			continue // from before the first entry: all
 		case err != nil:
 			return q, err

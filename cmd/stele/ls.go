@@ -134,7 +134,7 @@ func (c *lsCmd) buckets(ctx context.Context, a *app, s admin.Store) error {
 	if c.Versions || c.Recursive {
 		return usage{fmt.Errorf("name a bucket to list what is in it")}
 	}
-	at, err := s.ViewAt(ctx, c.At)
+	at, err := viewAt(ctx, s, "--at", c.At)
 	if err != nil {
 		return err
 	}

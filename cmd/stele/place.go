@@ -34,8 +34,20 @@ func view(ctx context.Context, s admin.Store, bucket, at string) (string, stele.
 	if !v.Now() {
 		return "", v, usage{errors.New("--at and a bucket as of a time name two moments: use one of them")}
 	}
-	v, err = s.ViewAt(ctx, at)
+	v, err = viewAt(ctx, s, "--at", at)
 	return name, v, err
+}
+
+// viewAt is the view that a flag names. An error quotes the flag and what was given.
+func viewAt(ctx context.Context, s admin.Store, flag, when string) (stele.View, error) {
+	v, err := s.ViewAt(ctx, when)
+	switch {
+	case errors.Is(err, stele.ErrBadMoment): // the words quote it
+		err = fmt.Errorf("%s %w", flag, err)
+	case errors.Is(err, stele.ErrFuture), errors.Is(err, stele.ErrBeforeStore):
+		err = fmt.Errorf("%s %.64q: %w", flag, when, err)
+	}
+	return v, err
 }
 
 // place finds the version that BUCKET/KEY, --at and --version-id name.

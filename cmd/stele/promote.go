@@ -11,7 +11,7 @@ import (
 )
 
 type promoteCmd struct {
-	At     string `placeholder:"WHEN" help:"Go on from this moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size). What came after it stays in the old epoch's files, as evidence (all of it counts)."`
+	At     string `placeholder:"WHEN" help:"Go on from this moment: ${when}, or @123456 (ledger size). What came after it stays in the old epoch's files, as evidence (all of it counts)."`
 	Reason string `placeholder:"TEXT" help:"Why, for the record."`
 }
 
@@ -99,7 +99,7 @@ func (c *promoteCmd) size(ctx context.Context, a *app) (uint64, error) {
 		return 0, err
 	}
 	defer s.Close()
-	v, err := s.ViewAt(ctx, c.At)
+	v, err := viewAt(ctx, s, "--at", c.At)
 	if err != nil {
 		return 0, err
 	}

@@ -13,7 +13,7 @@ import (
 
 type restoreCmd struct {
 	Part      string `arg:"" optional:"" name:"bucket/key" help:"Put this part of the store back as it was --at a moment: a bucket, or a key and all below it."`
-	At        string `placeholder:"WHEN" help:"The moment: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size), for a part also a pinned view's name. With --from: go on from there (all of it)."`
+	At        string `placeholder:"WHEN" help:"The moment: ${when}, @123456 (ledger size), for a part also a pinned view's name. With --from: go on from there (all of it)."`
 	To        string `placeholder:"BUCKET" help:"Put the part into this bucket; made if it is missing."`
 	ToDir     string `placeholder:"DIR" help:"Write the part as files into this folder."`
 	HideNewer bool   `help:"Hide what is there now and was not then (it is left alone)."`

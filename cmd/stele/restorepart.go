@@ -41,7 +41,7 @@ func (c *restoreCmd) part(ctx context.Context, a *app) error {
 		return err
 	}
 	if at.Now() && c.At == "" {
-		return usage{errors.New("as of when? Say it with --at: 2026-11-20T10:00:00Z, 7d (ago), @123456 (ledger size) or a pinned view's name")}
+		return usage{errors.New("as of when? Say it with --at: " + whenHelp + ", @123456 (ledger size) or a pinned view's name")}
 	}
 	if at.Now() {
 		st, err := s.Stats(ctx)

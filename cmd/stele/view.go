@@ -21,7 +21,7 @@ func (c *viewPinCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	v, err := s.ViewAt(ctx, c.At)
+	v, err := viewAt(ctx, s, "--at", c.At)
 	if err != nil {
 		return err
 	}

@@ -114,6 +114,10 @@ func (c *call) viewOf(bucket string) (string, stele.View, error) {
 	switch {
 	case errors.Is(err, stele.ErrFuture):
 		return "", at, InvalidArgument("bucket", bucket, "That moment is in the future: a view shows the past.")
+	case errors.Is(err, stele.ErrBeforeStore):
+		return "", at, InvalidArgument("bucket", bucket, "The store did not exist yet at that moment: name a later one.")
+	case errors.Is(err, stele.ErrBadMoment):
+		return "", at, InvalidArgument("bucket", bucket, "There is no such date or time of day. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.")
 	case errors.Is(err, stele.ErrBadName):
 		return "", at, InvalidArgument("bucket", bucket, "%v. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.", err)
 	case err != nil:
