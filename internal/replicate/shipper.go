@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -73,6 +74,7 @@ type Shipper struct {
 
 	wake  chan struct{}     // there are new entries
 	flush chan chan<- error // somebody waits for a shipment
+	again chan struct{}     // what is known of the target counts no more
 
 	mu     sync.Mutex
 	status Status
@@ -87,7 +89,7 @@ func NewShipper(o *Origin, opt Options) *Shipper {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), status: Status{Name: opt.Name}}
+	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), again: make(chan struct{}, 1), status: Status{Name: opt.Name}}
 }
 
 // Wake tells of new entries. It never blocks.
@@ -97,6 +99,17 @@ func (s *Shipper) Wake() {
 	default:
 	}
 }
+
+// Relist has the target listed anew and compared with the ledger, after the shipment under way: what it lacks is shipped again. It never blocks.
+func (s *Shipper) Relist() {
+	select {
+	case s.again <- struct{}{}:
+	default:
+	}
+}
+
+// errRelist ends a session whose list of the target is to be made anew. It is no failure.
+var errRelist = errors.New("the target is to be listed anew")
 
 // Status says how the target stands.
 func (s *Shipper) Status() Status {
@@ -126,6 +139,9 @@ func (s *Shipper) Run(ctx context.Context) {
 	var waiting []chan<- error // who waits for a shipment
 	for ctx.Err() == nil {
 		err := s.connected(ctx, &waiting)
+		if errors.Is(err, errRelist) {
+			continue
+		}
 		for _, w := range waiting {
 			w <- err
 		}
@@ -137,6 +153,7 @@ func (s *Shipper) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.opt.Clock.After(s.retryIn()):
+		case <-s.again:
 		case w := <-s.flush:
 			waiting = append(waiting, w)
 		}
@@ -253,10 +270,13 @@ func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- erro
 	if _, ok := ses.target.(engine.Locker); ok {
 		daily = s.opt.Clock.After(renewEvery)
 	}
-	for s.o.Ledger.Size() == ses.at && len(*waiting) == 0 {
+	// A target that was just listed is shipped to also while nothing is new: it may lack a file that was there.
+	for ses.begun && s.o.Ledger.Size() == ses.at && len(*waiting) == 0 {
 		select {
 		case <-daily:
 			return s.o.markNow(), nil
+		case <-s.again:
+			return mark{}, errRelist
 		case <-ctx.Done():
 			return mark{}, ctx.Err()
 		case <-s.wake:
@@ -273,6 +293,8 @@ func (s *Shipper) schedule(ctx context.Context, waiting *[]chan<- error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.opt.Clock.After(s.opt.Every):
+	case <-s.again:
+		return errRelist
 	case w := <-s.flush:
 		*waiting = append(*waiting, w)
 	}

@@ -177,3 +177,53 @@ func BenchmarkIncrement(b *testing.B) {
 		}
 	}
 }
+
+// TestShipperRelists: what a target has lost is shipped again once the target is listed anew, also while nothing is new: when that is asked for, and at each start.
+func TestShipperRelists(t *testing.T) {
+	p := mustPrimary(t, mustDir(t, vfs.NewMem(), "store"), testKeys(t))
+	t.Cleanup(func() { p.mustClose(t) })
+	p.mustPut(t, "a", random(100, 1))
+	if err := errors.Join(p.body.Flush(ctx), p.flushSeals()); err != nil { // a pack that grows would be waited for
+		t.Fatal(err)
+	}
+	for _, every := range []time.Duration{0, time.Hour} {
+		clock, target, shipped := newHandClock(), mem.New(), make(chan struct{}, 100)
+		opt := Options{Name: "nas", Clock: clock, Every: every, Shipped: func() { shipped <- struct{}{} },
+			Open: func(context.Context) (engine.Engine, error) { return target, nil }}
+		s := NewShipper(p.origin(), opt)
+		life, end := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); s.Run(life) }()
+		<-shipped
+		lose := func() {
+			t.Helper()
+			packs := names(t, target, engine.Packs)
+			if len(packs) == 0 {
+				t.Fatal("no pack was shipped")
+			}
+			if err := target.Remove(ctx, packs[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		whole := func(when string) {
+			t.Helper()
+			got, err := readStore(target2(target), p.keys)
+			if err != nil || got.size != p.led.Size() {
+				t.Errorf("every %v, %s: the target holds %d entries: %v", every, when, got.size, err)
+			}
+		}
+		lose()
+		s.Relist()
+		<-shipped
+		whole("when asked")
+		if st := s.Status(); st.Err != nil {
+			t.Errorf("listing a target anew is a failure: %v", st.Err)
+		}
+		end()
+		<-done
+		lose()
+		runShipper(t, NewShipper(p.origin(), opt))
+		<-shipped
+		whole("at a start")
+	}
+}
