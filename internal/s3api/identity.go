@@ -148,11 +148,7 @@ func (c *call) authorize() error {
 	if err := anonymousRefusals[c.q.Op]; err != nil && c.auth.Kind == Anonymous {
 		return err
 	}
-	key := c.q.Key
-	if key == "" {
-		key = c.q.Query.Get("prefix") // of listings; a setting has none
-	}
-	if err := c.require(&c.b, c.name, c.at, c.q.Action(), key); err != nil {
+	if err := c.require(&c.b, c.name, c.at, c.q.Action(), c.q.Subject()); err != nil {
 		return err
 	}
 	if c.auth.Kind == Anonymous && policyActions[c.q.Action()] {
@@ -214,7 +210,7 @@ func versionsAction(action string) string {
 
 // allowed is the whole decision: an explicit deny of the policy beats its allow, which adds to what the key's role allows.
 func (c *call) allowed(b *stele.Bucket, name, action, key string) bool {
-	byRole := c.key.ID != "" && Allowed(Role(c.key.Role), c.key.Scope, action, name, key)
+	byRole := c.byRole(action, name, key)
 	switch c.policySays(b, name, action, key) {
 	case PolicyDenies:
 		return false
@@ -222,6 +218,14 @@ func (c *call) allowed(b *stele.Bucket, name, action, key string) bool {
 		return true
 	}
 	return byRole
+}
+
+// byRole is what the key may do by its role within its scope.
+func (c *call) byRole(action, name, key string) bool {
+	if c.q.Op == OpHeadBucket && action == "s3:ListBucket" {
+		action = "s3:GetBucketLocation" // the reply names no key: whoever has a part of the bucket may know that it is there
+	}
+	return c.key.ID != "" && Allowed(Role(c.key.Role), c.key.Scope, action, name, key)
 }
 
 // policySays evaluates the bucket's policy. It never denies an admin the policy itself, or a mistake in it could not be mended.

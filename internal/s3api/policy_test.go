@@ -325,22 +325,13 @@ func TestRoles(t *testing.T) {
 func TestRolesByOperation(t *testing.T) {
 	for op := opUnknown + 1; op < opCount; op++ {
 		q := &Request{Op: op, Bucket: "b", Key: "k"}
-		for _, role := range []Role{ReadOnly, Auditor} {
-			if op.Writes() && AllowsRequest(role, nil, q) {
-				t.Errorf("%s may %s", role, op)
-			}
+		may := func(role Role) bool { return Allowed(role, nil, q.Action(), q.Bucket, q.Subject()) }
+		if op.Writes() && (may(ReadOnly) || may(Auditor)) {
+			t.Errorf("a role that reads may %s", op)
 		}
-		if op.Writes() && AllowsRequest(Append, nil, q) && q.Action() != "s3:PutObject" && q.Action() != "s3:AbortMultipartUpload" {
+		if op.Writes() && may(Append) && q.Action() != "s3:PutObject" && q.Action() != "s3:AbortMultipartUpload" {
 			t.Errorf("append may %s", op)
 		}
-	}
-	head := &Request{Op: OpHeadBucket, Bucket: "b"}
-	if !AllowsRequest(ReadOnly, []string{"b/x"}, head) || AllowsRequest(ReadOnly, []string{"c"}, head) {
-		t.Error("HeadBucket")
-	}
-	list := &Request{Op: OpListObjectsV2, Bucket: "b", Query: Query{{"prefix", "x/y"}}}
-	if !AllowsRequest(ReadOnly, []string{"b/x"}, list) || AllowsRequest(ReadOnly, []string{"b/z"}, list) {
-		t.Error("ListObjectsV2")
 	}
 	if !Append.MustNotOverwrite() || ReadWrite.MustNotOverwrite() {
 		t.Error("MustNotOverwrite")

@@ -1,9 +1,6 @@
 package s3api
 
-import (
-	"net/http"
-	"strings"
-)
+import "strings"
 
 // Role is what an access key may do at all. A bucket policy can allow more to others and deny to anyone.
 type Role string
@@ -74,7 +71,7 @@ func (r Role) may(action string) bool {
 // Allowed tells whether a key with this role and scope may carry out action on bucket and key. Each scope is BUCKET or
 // BUCKET/PREFIX; none means everywhere. For actions that list, key is the prefix asked for, so that a key scoped to a
 // prefix can list below it and nothing else. Other actions on a bucket need the whole bucket in scope, except reading what
-// a client must know of it.
+// a client must know of it. The key comes from Request.Subject.
 func Allowed(role Role, scope []string, action, bucket, key string) bool {
 	if !role.may(action) {
 		return false
@@ -97,44 +94,6 @@ func Allowed(role Role, scope []string, action, bucket, key string) bool {
 // bucketReads are about the bucket as such and say nothing about its keys.
 var bucketReads = set(`s3:GetBucketLocation s3:GetBucketVersioning s3:GetBucketObjectLockConfiguration s3:GetBucketAcl
 	s3:GetBucketCORS s3:GetEncryptionConfiguration s3:GetBucketOwnershipControls s3:GetBucketPublicAccessBlock s3:GetBucketRequestPayment`)
-
-// ExtraActions are the actions that a request's headers need besides its own, on the same key.
-func ExtraActions(h http.Header, q *Request) []string {
-	var extra []string
-	switch q.Op {
-	case OpPutObject, OpCopyObject, OpCreateMultipartUpload, OpPostObject:
-		for _, e := range [...]struct{ header, action string }{
-			{"X-Amz-Tagging", "s3:PutObjectTagging"},
-			{"X-Amz-Object-Lock-Mode", "s3:PutObjectRetention"},
-			{"X-Amz-Object-Lock-Legal-Hold", "s3:PutObjectLegalHold"},
-		} {
-			if firstOf(h, e.header) != "" {
-				extra = append(extra, e.action)
-			}
-		}
-	case OpCreateBucket:
-		if strings.EqualFold(firstOf(h, "X-Amz-Bucket-Object-Lock-Enabled"), "true") {
-			extra = append(extra, "s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
-		}
-	}
-	return extra
-}
-
-// AllowsRequest tells whether a key covers the request: Allowed for its action, with the prefix as the key of a listing.
-// What headers add to the making of an object or a bucket is part of making it. The caller asks Allowed itself for the
-// source of a copy, for each key of DeleteObjects, and for s3:BypassGovernanceRetention where a lock stands in the way.
-func AllowsRequest(role Role, scope []string, q *Request) bool {
-	action, key := q.Action(), q.Key
-	switch q.Op {
-	case OpHeadBucket:
-		action = "s3:GetBucketLocation" // a key scoped to a prefix may know that its bucket is there
-	case OpListObjects, OpListObjectsV2, OpListObjectVersions, OpListMultipartUploads:
-		key = q.Query.Get("prefix")
-	case OpDeleteObjects, OpPostObject:
-		return role.may(action) && InScope(scope, q.Bucket) // the keys are in the body
-	}
-	return Allowed(role, scope, action, q.Bucket, key)
-}
 
 // InScope tells whether ListBuckets shows the bucket.
 func InScope(scope []string, bucket string) bool {
