@@ -209,7 +209,7 @@ func (s *Store) loadRoot() error {
 		SecretKey string `json:"secret_key"`
 	}
 	if err := json.Unmarshal(b, &k); err != nil || k.AccessKey == "" || k.SecretKey == "" {
-		return fmt.Errorf("%s does not hold a root key: remove it and a new one is made at the next start", s.path(fileRootKey))
+		return fmt.Errorf("%s does not hold a root key. Copy it back; or move it away (mv %s %s.damaged), and the next start makes a new root key", s.path(fileRootKey), quoted(s.path(fileRootKey)), quoted(s.path(fileRootKey)))
 	}
 	s.root = entry.AccessKey{ID: k.AccessKey, Role: "admin", Secret: k.SecretKey}
 	return nil

@@ -155,7 +155,7 @@ func (s *Store) readMark(b *backing) error {
 
 func parseMark(text []byte) (m fromMark, err error) {
 	if err := json.Unmarshal(text, &m); err != nil || m.Store == "" {
-		return m, fmt.Errorf("%w: it does not say from which backup the folder was begun. Remove the folder and begin anew", ErrCorrupt)
+		return m, fmt.Errorf("%w: it does not say from which backup the folder was begun. Copy the file back from a backup of the folder. Without one keep the folder, since it may hold what no backup has, and begin in another, empty one with --data", ErrCorrupt)
 	}
 	if m.V > 1 {
 		return m, fmt.Errorf("%w: version %d", ErrVersion, m.V)

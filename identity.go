@@ -31,8 +31,9 @@ func (s *Store) openRoot() error {
 
 // identity is what opens the keyring: the one given, or the folder's own.
 func (s *Store) identity() (age.Identity, error) {
-	identity := s.opt.Identity
+	identity, of := s.opt.Identity, "what was given as the recovery key"
 	if identity == "" {
+		of = s.path(fileIdentity)
 		b, err := readFile(s.fs, s.path(fileIdentity))
 		if err != nil {
 			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.path(fileIdentity), err)
@@ -41,7 +42,11 @@ func (s *Store) identity() (age.Identity, error) {
 	}
 	id, err := age.ParseX25519Identity(identity)
 	if err != nil {
-		return nil, fmt.Errorf("%w: not an age identity: %v", ErrWrongKey, err)
+		err = fmt.Errorf("%w: %s is not an age identity: %v", ErrWrongKey, of, err)
+		if s.opt.Identity == "" {
+			err = fmt.Errorf("%w. Put the file back, or open the store with --recovery-key and the key from its recovery kit", err)
+		}
+		return nil, err
 	}
 	return id, nil
 }

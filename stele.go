@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -254,43 +253,6 @@ func newStore(folder string, opt Options) *Store {
 func (s *Store) onDisk() bool { return s.fs == vfs.Default }
 
 func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
-
-func (s *Store) checkIsStore() error {
-	if _, err := s.fs.Stat(s.path(fileStandby)); err == nil {
-		return fmt.Errorf("%w --data %s", ErrStandby, s.dir)
-	}
-	if text, err := readFile(s.fs, s.path(fileFormat)); err == nil {
-		return s.checkFormat(string(text))
-	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
-	}
-	names, err := s.fs.List(s.dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %s does not exist. `stele init --data %s` makes a store there", ErrNotStore, s.dir, s.dir)
-	case err != nil:
-		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
-	}
-	for _, n := range names {
-		if n == fileIdentity {
-			return fmt.Errorf("%w: making the store in %s was interrupted before it held anything. Remove that folder, and its recovery kit, and run init again", ErrNotStore, s.dir)
-		}
-	}
-	return fmt.Errorf("%w: %s holds other files. Name a store's folder with --data, or an empty one for a new store", ErrNotStore, s.dir)
-}
-
-// checkFormat refuses what a newer program made, and what none did.
-func (s *Store) checkFormat(text string) error {
-	var version int
-	_, err := fmt.Sscanf(text, "stele store, format %d\n", &version)
-	switch {
-	case text == formatText:
-		return nil
-	case err == nil && version > 0 && text == fmt.Sprintf("stele store, format %d\n", version):
-		return fmt.Errorf("%w: %s has format %d, this program reads up to 0. Open it with a newer Stele", ErrVersion, s.dir, version)
-	}
-	return fmt.Errorf("%w: %s is not what a store was made with. Copy it back, or write into it: %q", ErrCorrupt, s.path(fileFormat), formatText)
-}
 
 func (s *Store) lockFolder() (err error) {
 	if !s.onDisk() {

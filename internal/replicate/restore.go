@@ -235,7 +235,7 @@ func (r *restoring) copy(ctx context.Context, i engine.Info, want *entry.Hash) (
 		r.advance(size)
 		return false, nil
 	} else if ok {
-		return false, fmt.Errorf("couldn't restore %s: it is there with %d bytes, the backup's has %d. Remove the folder and restore again: %w", i.Name, size, i.SizeBytes, frame.ErrCorrupt)
+		return false, fmt.Errorf("couldn't restore %s: it is there with %d bytes, the backup's has %d: %w. Restore into another, empty folder", i.Name, size, i.SizeBytes, frame.ErrCorrupt)
 	}
 	f, err := r.source.Open(ctx, i.Name)
 	if err != nil {
@@ -436,7 +436,7 @@ func (r *restoring) reached(ctx context.Context, led *ledger.Ledger, name string
 		return 0, err
 	}
 	if root, err := led.Root(ctx, foot.Commit.Size); err != nil || root != foot.Commit.Root {
-		return 0, errors.Join(fmt.Errorf("%w by another history of this store. Remove the folder and restore again", ErrOccupied), err)
+		return 0, errors.Join(fmt.Errorf("%w by another history of this store. Restore into another, empty folder", ErrOccupied), err)
 	}
 	return foot.Commit.Size, nil
 }
