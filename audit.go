@@ -254,7 +254,7 @@ func (s *Store) Entry(ctx context.Context, at uint64) (*entry.Entry, error) {
 type LogQuery struct {
 	Types          []entry.Type // exact types, or a family such as "object.*"
 	Bucket, Prefix string
-	Actor          string
+	Actor          string    // "local" is the command line, whoever ran it
 	Since, Until   time.Time // Until is not included
 	From, To       uint64    // entry indexes, To not included; 0: to the end
 }
@@ -315,7 +315,7 @@ func (q *LogQuery) selects(e *entry.Entry) bool {
 	}) {
 		return false
 	}
-	return (q.Bucket == "" || p.Bucket == q.Bucket) && (q.Prefix == "" || p.Key != "" && strings.HasPrefix(p.Key, q.Prefix)) && (q.Actor == "" || p.Actor == q.Actor)
+	return (q.Bucket == "" || p.Bucket == q.Bucket) && (q.Prefix == "" || p.Key != "" && strings.HasPrefix(p.Key, q.Prefix)) && (q.Actor == "" || isActor(p.Actor, q.Actor))
 }
 
 // refused records what object lock refused, as an entry of its own while few come, else in the minute's sum.

@@ -325,7 +325,7 @@ func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Dril
 		return Drilled{}, err
 	}
 	defer s.leave()
-	if q.Recovery != "" && by.Key != actorLocal {
+	if q.Recovery != "" && !by.local {
 		return Drilled{}, fmt.Errorf("%w: the recovery key counts on the machine itself only, through the folder or its socket", ErrBadState)
 	}
 	spec, err := s.oneTarget(q.Target)

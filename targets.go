@@ -169,7 +169,7 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 	defer s.leave()
 	now := len(kit) > 0
 	if now {
-		if by.Key != actorLocal {
+		if !by.local {
 			return time.Time{}, fmt.Errorf("%w: the recovery kit counts on the machine itself only, through the folder or its socket", ErrBadState)
 		}
 		k, err := keyring.ParseKit(kit)

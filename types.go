@@ -9,11 +9,13 @@ import (
 
 // Actor is who asks for a change; it goes into the entry's private part.
 type Actor struct {
-	Key         string // access key id; "root", "local" (the command line), "stele" (the store itself)
-	Address     string // client IP, without port
+	Key         string // access key id; "root", "local:USER" (the command line), "stele" (the store itself)
+	Address     string // client IP, without port; of the command line "uid N"
 	Request     string // request id
 	NoOverwrite bool   // role append: a put onto a live key, or one that would hide a version, is refused at the commit
 	Bypass      bool   // may and does bypass GOVERNANCE retention
+
+	local bool // the command line on this machine: only Local and LocalUser say so, since Key is a name that an access key might have too
 }
 
 // Version is one version of an object, or a delete marker, as S3 shows it.

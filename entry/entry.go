@@ -74,7 +74,7 @@ type Entry struct {
 // Field order here is the order of the JSON keys, which is ascending.
 type Private struct {
 	Access   *AccessKey        // "access": key.*
-	Actor    string            // "actor": access key id; "local" for the command line, "stele" for the store itself
+	Actor    string            // "actor": access key id; "local:USER" for the command line, "stele" for the store itself
 	Address  string            // "addr": the client's IP address, without port
 	Body     *Body             // "body": the bytes
 	Bucket   string            // "bucket"

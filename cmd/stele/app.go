@@ -30,7 +30,7 @@ type app struct {
 }
 
 // local is the actor of what the command line changes by itself. Through a server it is who the server takes us for.
-var local = stele.Local()
+var local = admin.ThisUser()
 
 // openRead opens the store to read it. Readers share a folder that no process writes. Where a crash left work to recover the store is opened for
 // writing, if that is possible, so that a reading verb does not ask for another verb first.

@@ -90,7 +90,7 @@ func (c *bucketInfoCmd) Run(ctx context.Context, a *app) error {
 		return a.document(d)
 	}
 	t := a.table("BUCKET", b.Name)
-	t.row("created", fmt.Sprintf("%s by %s (entry %d)", moment(b.Created), b.Owner, b.Inc))
+	t.row("created", fmt.Sprintf("%s by %s (entry %d)", moment(b.Created), who(b.Owner), b.Inc))
 	t.row("versioning", versioningText(&b))
 	t.row("object lock", lockText(&b))
 	if at.Now() {

@@ -59,7 +59,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 		if h.SHA256 != "" {
 			bytes, sum = size(h.Size), h.SHA256[:16]
 		}
-		t.row(fmt.Sprint(h.Entry), moment(h.Time), changeText(h), bytes, orDash(h.Actor), orDash(h.Address), h.Version, sum)
+		t.row(fmt.Sprint(h.Entry), moment(h.Time), changeText(h), bytes, who(h.Actor), who(h.Address), h.Version, sum)
 	}
 	return t.end()
 }

@@ -100,7 +100,7 @@ func (c *keyListCmd) Run(ctx context.Context, a *app) error {
 		if k.Revoked {
 			state = "revoked"
 		}
-		t.row(k.ID, k.Role, scopeText(k.Scope), rateText(k.Rate), moment(k.Created), k.CreatedBy, moment(k.LastUsed), state)
+		t.row(k.ID, k.Role, scopeText(k.Scope), rateText(k.Rate), moment(k.Created), who(k.CreatedBy), moment(k.LastUsed), state)
 	}
 	return t.end()
 }

@@ -18,7 +18,7 @@ type logCmd struct {
 	Type   []string `placeholder:"TYPE" help:"Only these types: object.put, or a family: object.*"`
 	Bucket string   `help:"Only this bucket."`
 	Prefix string   `help:"Only keys that begin so."`
-	Actor  string   `help:"Only what this access key did; local is the command line."`
+	Actor  string   `help:"Only what this access key did; local is the command line, local:USER one user of it."`
 	Since  string   `placeholder:"WHEN" help:"From this moment on: ${when}; @N: from entry N on."`
 	Until  string   `placeholder:"WHEN" help:"Up to this moment; the entries of the moment itself are included."`
 	Last   int      `short:"n" placeholder:"N" help:"Only the last N that match."`
@@ -123,7 +123,7 @@ func printEntry(a *app, e *entry.Entry) error {
 		return a.document(l)
 	}
 	p := &e.Private
-	_, err := fmt.Fprintf(a.stdout, "%8d  %s  %-16s  %-20s  %s\n", e.Index, moment(e.Time), e.Type, orDash(p.Actor), about(p))
+	_, err := fmt.Fprintf(a.stdout, "%8d  %s  %-16s  %-20s  %s\n", e.Index, moment(e.Time), e.Type, who(p.Actor), about(p))
 	return err
 }
 
@@ -177,7 +177,7 @@ func about(p *entry.Private) string {
 		add("%s", shown(p.Reason))
 	}
 	if p.Address != "" {
-		add("from %s", p.Address)
+		add("from %s", shown(p.Address))
 	}
 	return strings.Join(w, "  ")
 }

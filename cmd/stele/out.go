@@ -165,3 +165,11 @@ func (l *lineLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (l *lineLog) WithGroup(string) slog.Handler { return l }
 
 func trim(b []byte) string { return string(bytes.TrimSpace(b)) }
+
+// who prints an actor or an address: what a client called itself, or what the system calls a user.
+func who(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return shown(s)
+}

@@ -43,10 +43,10 @@ func NewServer(opt Options) *Server {
 	return &Server{opt}
 }
 
-// Socket serves everything to who can connect: the socket's mode is the check. The actor is "local".
+// Socket serves everything to who can connect: the socket's mode is the check. The actor is "local:USER", by the credentials that the kernel gives of the other end.
 func (s *Server) Socket() http.Handler {
 	return s.routes(func(r *http.Request, _ access) (stele.Actor, io.Reader, error) {
-		return stele.Local(), r.Body, nil
+		return localPeer(r.RemoteAddr), r.Body, nil
 	})
 }
 

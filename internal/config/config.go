@@ -191,6 +191,8 @@ func (c *Config) Root() (id, secret string, err error) {
 		return "", "", errors.New("root-access-key and root-secret-key go together")
 	case id != "" && (len(id) < 3 || strings.ContainsAny(id, "/ ,\t\n")):
 		return "", "", errors.New("root-access-key: at least 3 characters, without slash, comma and space")
+	case id == "stele" || id == "local" || strings.HasPrefix(id, "local:"):
+		return "", "", fmt.Errorf("root-access-key: %s is how the ledger calls the store itself and the command line; take another name", id)
 	case secret != "" && len(secret) < 8:
 		return "", "", errors.New("root-secret-key: at least 8 characters")
 	}

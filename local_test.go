@@ -1,0 +1,61 @@
+package stele
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"stele/entry"
+)
+
+// TestLocalUser: a name from the operating system can't be long, can't move a cursor, and can't take the place of another actor.
+func TestLocalUser(t *testing.T) {
+	for _, c := range []struct{ uid, name, key string }{
+		{"1000", "alice", "local:alice"},
+		{"1000", "", "local:1000"},
+		{"1001", `CORP\bob smith`, "local:CORP_bob_smith"},
+		{"1002", "\x1b[2Jroot\n", "local:__2Jroot_"},
+		{"1003", "Zoë", "local:Zo_"},
+		{"1004", strings.Repeat("x", 5000), "local:" + strings.Repeat("x", 64)},
+	} {
+		a := LocalUser(c.uid, c.name)
+		if a.Key != c.key || a.Address != "uid "+c.uid || strings.ContainsAny(a.Key, "ë\x1b\n ") {
+			t.Errorf("LocalUser(%s, %q) = %+v, want %s", c.uid, c.name, a, c.key)
+		}
+	}
+}
+
+// TestLocalIsNoName: the recovery key counts for the command line on the machine itself, by which user ever, and for no access key that is called so; such a key is judged like any other.
+func TestLocalIsNoName(t *testing.T) {
+	ctx := t.Context()
+	s := newTestStore(t, Options{})
+	for _, called := range []Actor{{Key: "local:alice"}, {Key: "local:alice", Address: "uid 1000"}} {
+		if _, err := s.CreateBucket(ctx, called, "books", false); !errors.Is(err, ErrKeyRevoked) {
+			t.Errorf("a change by an access key called %s: %v, want ErrKeyRevoked", called.Key, err)
+		}
+	}
+	for _, called := range []Actor{{Key: "local"}, {Key: "local:alice"}} {
+		if _, err := s.RemoveTarget(ctx, called, "nas", []byte("kit")); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "machine itself") {
+			t.Errorf("the recovery kit in the hands of an access key called %s: %v", called.Key, err)
+		}
+		if _, err := s.DrillTarget(ctx, called, DrillRequest{Recovery: "key"}); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "machine itself") {
+			t.Errorf("the recovery key in the hands of an access key called %s: %v", called.Key, err)
+		}
+	}
+	alice, bob := LocalUser("1000", "alice"), LocalUser("1001", "bob")
+	if _, err := s.CreateBucket(ctx, alice, "books", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateBucket(ctx, bob, "films", false); err != nil {
+		t.Fatal(err)
+	}
+	for asked, want := range map[string]string{"local": "books films", "local:alice": "books", "local:bob": "films", "local:": "", "loc": ""} {
+		var got []string
+		if err := s.Log(ctx, LogQuery{Actor: asked, Types: []entry.Type{entry.BucketCreate}}, func(e *entry.Entry) error {
+			got = append(got, e.Private.Bucket)
+			return nil
+		}); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("log of actor %q: %v, %v, want %s", asked, got, err, want)
+		}
+	}
+}
