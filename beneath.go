@@ -17,6 +17,7 @@ import (
 // reading what the folder has not got does. It tells which packs are asked for.
 type beneath struct {
 	source *replicate.Source
+	sealed func(ctx context.Context) (map[string]bool, error) // the packs that the folder itself has whole; nil: it hides none of the source's
 
 	mu    sync.RWMutex
 	asked func(pack string)        // a pack is opened there; may be nil
@@ -29,16 +30,23 @@ type beneath struct {
 
 var _ engine.Engine = (*beneath)(nil)
 
-// newBeneath lists what a source holds. Of snapshots it shows nothing: a store has none.
-func newBeneath(ctx context.Context, source *replicate.Source) (*beneath, error) {
-	b := &beneath{source: source}
+// newBeneath lists what a source holds. Of snapshots it shows nothing: a store has none. It hides the pieces, shipped while a pack grew, of packs that the folder has whole (sealed; nil: none).
+func newBeneath(ctx context.Context, source *replicate.Source, sealed func(context.Context) (map[string]bool, error)) (*beneath, error) {
+	b := &beneath{source: source, sealed: sealed}
 	return b, b.list(ctx)
 }
 
 func (b *beneath) list(ctx context.Context) error {
 	files, sizes := map[string][]engine.Info{}, map[string]int64{}
+	hidden, err := b.hidden(ctx)
+	if err != nil {
+		return err
+	}
 	for _, folder := range []string{engine.Keyrings, engine.Meta, engine.Packs, engine.Segments} {
 		err := b.source.List(ctx, folder, func(i engine.Info) error {
+			if hidden[i.Name] {
+				return nil
+			}
 			files[folder] = append(files[folder], i)
 			sizes[i.Name] = i.SizeBytes
 			return nil
@@ -51,6 +59,21 @@ func (b *beneath) list(ctx context.Context) error {
 	defer b.mu.Unlock()
 	b.files, b.sizes = files, sizes
 	return nil
+}
+
+// hidden are the pieces of packs that the folder has whole.
+func (b *beneath) hidden(ctx context.Context) (map[string]bool, error) {
+	if b.sealed == nil {
+		return nil, nil
+	}
+	whole, err := b.sealed(ctx)
+	hidden := map[string]bool{}
+	for name := range whole {
+		for _, piece := range b.source.Pieces(name) {
+			hidden[piece] = !whole[piece]
+		}
+	}
+	return hidden, err
 }
 
 // tell says who is to be told what.

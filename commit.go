@@ -63,7 +63,7 @@ type decide func(r index.Reader, at ledger.Slot) (ledger.Draft, error)
 // commit is the one way by which anything changes. The ledger calls the function on the sequencer's goroutine, so that what it checks holds at the commit, and returns when
 // the entry, or whatever the refusal rests on, is durable and applied.
 func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, error) {
-	if s.standby {
+	if s.state == following {
 		return Committed{}, ErrStandby
 	}
 	if s.opt.ReadOnly {

@@ -35,7 +35,7 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	s := newStore(folder, opt)
 	defer func() {
 		if err != nil {
-			s.Close() // the housekeeping too, if it has begun
+			s.Close()
 			err = translate(err)
 		}
 	}()
@@ -71,7 +71,7 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	}
 	init := ledger.Draft{Type: entry.StoreInit, Private: entry.Private{Actor: actorStele,
 		Data: map[string]string{"origin": s.keys.Origin(), "store": s.ID(), "vkey": vkey}}}
-	if err := s.openParts(ctx, &init); err != nil {
+	if err := s.openParts(ctx, way{init: &init}); err != nil {
 		return nil, err
 	}
 	if err := s.writeKit(kit); err != nil {
@@ -81,7 +81,7 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	if err := s.eng.Create(ctx, fileFormat, int64(len(formatText)), strings.NewReader(formatText)); err != nil {
 		return nil, fmt.Errorf("couldn't write %s: %w", fileFormat, err)
 	}
-	return s, nil
+	return s, s.begin()
 }
 
 // makeKeys makes the server's identity, the keyring, the root access key and the recovery kit's content.

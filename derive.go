@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"golang.org/x/sync/errgroup"
 
 	"stele/entry"
 	"stele/internal/index"
@@ -19,7 +18,7 @@ import (
 // openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
 func (s *Store) openIndex() (err error) {
 	at := s.path(dirIndex)
-	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.from != nil && !s.from.promoted}
+	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.state == serving}
 	if s.index, err = index.Open(at, opt); err == nil {
 		return nil
 	}
@@ -39,7 +38,7 @@ func (s *Store) openIndex() (err error) {
 }
 
 // onlyReads reports whether nothing may be written in the folder, the index included. It may while a backup is served, though the store takes no writes.
-func (s *Store) onlyReads() bool { return s.opt.ReadOnly && !s.owned }
+func (s *Store) onlyReads() bool { return s.state == reader }
 
 // memoryIndex gives a reader an index of its own, folded from the ledger, where the one on disk cannot be used and must not be touched.
 func (s *Store) memoryIndex() (err error) {
@@ -48,21 +47,6 @@ func (s *Store) memoryIndex() (err error) {
 	}
 	s.index, err = index.Open(dirIndex, index.Options{FS: vfs.NewMem()})
 	return err
-}
-
-// catchUp gives the index what it lacks: the rows of entries, and from the body the places of packs. The two know nothing of each other and run side by side, but for a reader: its replay may put
-// another index in place of this one.
-func (s *Store) catchUp(ctx context.Context) error {
-	if s.opt.ReadOnly {
-		if err := s.replay(ctx, s.led()); err != nil {
-			return err
-		}
-		return s.openBody(ctx)
-	}
-	var both errgroup.Group
-	both.Go(func() error { return s.replay(ctx, s.led()) })
-	both.Go(func() error { return s.openBody(ctx) })
-	return both.Wait()
 }
 
 // apply derives what is derived from a durable batch, and tells those who follow. The index may have been made anew since Open.
@@ -75,8 +59,8 @@ func (s *Store) apply(batch []entry.Entry) error {
 // ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.
 func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
 	size := s.index.Size()
-	if size == 0 || size > l.Size() && s.from == nil {
-		return nil
+	if size == 0 || size > l.Size() && s.state != serving {
+		return nil // a primary's index that is ahead is a guard (neverBehind), and no cache to be made anew
 	}
 	if size > l.Size() { // the target was rolled back, or lost what it had
 		return s.renewIndex(fmt.Errorf("it has seen %d entries, the target has %d", size, l.Size()))
@@ -118,7 +102,7 @@ const replayBatch = 4096
 // replay applies to the index what it has not seen, by the same Apply that runs every day.
 func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
 	from, to := s.index.Size(), l.Size()
-	if from == to {
+	if from == to || from > to && s.state == primary { // the guard that comes next says that the ledger is behind
 		return nil
 	}
 	if s.onlyReads() { // behind: a crash came; ahead: the ledger was rolled back, and what the rows say beyond it is not proven

@@ -102,31 +102,46 @@ func (s *Store) NoteFollower(u string) error {
 	return nil
 }
 
-// askFollowers asks those who follow this store whether one of them has taken over (DESIGN invariant 5), before anything is written. What one says is believed only if this store's own
-// signer has consented to it: ErrSuperseded then. One that does not answer in seenWait is reported: where nobody is reached a split can't be excluded.
-func (s *Store) askFollowers(ctx context.Context) error {
+// askFollowers asks those who follow this store whether one of them has taken over (DESIGN invariant 5). It asks at once, beside what opens, and the function that it returns waits for the answers and
+// judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: ErrSuperseded then. One that does not answer within seenWait is
+// reported: where nobody is reached a split can't be excluded.
+func (s *Store) askFollowers(ctx context.Context) (judge func(context.Context) error) {
 	urls := s.loadPeers(fileFollowers)
-	if s.opt.AskHandover == nil || s.opt.ReadOnly || len(urls) == 0 {
+	if s.opt.AskHandover == nil || s.state != primary || len(urls) == 0 {
+		return func(context.Context) error { return nil }
+	}
+	asking, cancel := context.WithTimeout(ctx, seenWait)
+	answers := make(chan handoverAnswer, len(urls))
+	for _, u := range urls {
+		go func() {
+			a := handoverAnswer{url: u}
+			a.at, a.data, a.err = s.opt.AskHandover(asking, u)
+			answers <- a
+		}()
+	}
+	return func(ctx context.Context) error {
+		defer cancel()
+		for range urls {
+			select {
+			case a := <-answers:
+				if err := s.judgeFollower(ctx, a); err != nil {
+					return err
+				}
+			case <-asking.Done():
+				s.log.Warn("not all who follow this store say in time whether one of them has taken over", "followers", urls)
+				return nil
+			}
+		}
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, seenWait)
-	defer cancel()
-	answers := make(chan error, len(urls))
-	for _, u := range urls {
-		go func() { answers <- s.askFollower(ctx, u) }()
-	}
-	for range urls {
-		select {
-		case err := <-answers:
-			if err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			s.log.Warn("not all who follow this store say in time whether one of them has taken over", "followers", urls)
-			return nil
-		}
-	}
-	return nil
+}
+
+// handoverAnswer is what a follower says of the epoch that it is in.
+type handoverAnswer struct {
+	url  string
+	at   uint64
+	data map[string]string
+	err  error
 }
 
 // askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. Whatever else keeps the store
@@ -146,17 +161,16 @@ func askBefore(ctx context.Context, folder string, opt Options) error {
 	return s.Close()
 }
 
-func (s *Store) askFollower(ctx context.Context, u string) error {
-	at, data, err := s.opt.AskHandover(ctx, u)
-	if err != nil {
-		s.log.Warn("one who follows this store doesn't say whether it has taken over", "follower", u, "reason", err)
+func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {
+	if a.err != nil {
+		s.log.Warn("one who follows this store doesn't say whether it has taken over", "follower", a.url, "reason", a.err)
 		return nil
 	}
-	if len(data) == 0 {
+	if len(a.data) == 0 {
 		return nil
 	}
-	if err := s.Learn(ctx, at, data, u); err != nil { // of our own epoch, or of nobody's
-		s.log.Debug("what a follower says ends nothing", "follower", u, "reason", err)
+	if err := s.Learn(ctx, a.at, a.data, a.url); err != nil { // of our own epoch, or of nobody's
+		s.log.Debug("what a follower says ends nothing", "follower", a.url, "reason", err)
 		return nil
 	}
 	return s.refuseSuperseded()

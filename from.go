@@ -11,13 +11,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 
-	"stele/entry"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/index"
-	"stele/internal/ledger"
+	"stele/internal/keyring"
 	"stele/internal/replicate"
+	"stele/internal/segment"
 	"stele/internal/snapshot"
 )
 
@@ -30,7 +30,9 @@ type From struct {
 	Name   string        // how the target is named to people, and in the folder: a URL without credentials
 	// RateBytes bounds filling the folder, in bytes a second; 0: as fast as it goes. What is asked for is read at once whatever it is.
 	RateBytes int64
-	Still     bool // nothing is filled: what is asked for is read from the target and no more, as a drill does
+	// AcceptLacking lets the folder become a store of its own though packs are missing or damaged on this target and on every other one: reading what lay in them fails.
+	AcceptLacking bool
+	Still         bool // nothing is filled: what is asked for is read from the target and no more, as a drill does
 }
 
 // fromMark is the content of the file of that name.
@@ -70,35 +72,19 @@ func OpenFrom(ctx context.Context, folder string, from From, opt Options) (*Stor
 	}
 }
 
-func openFrom(ctx context.Context, folder string, from From, opt Options) (_ *Store, err error) {
+func openFrom(ctx context.Context, folder string, from From, opt Options) (*Store, error) {
+	opt.ReadOnly = false // of the folder; the store takes no writes until it is promoted
 	s := newStore(folder, opt)
-	s.opt.ReadOnly = false // of the folder; of the store below
-	defer func() {
-		if err != nil {
-			s.Close()
-			err = translate(err)
-		}
-	}()
-	if done, err := s.isWhole(); err != nil || done {
-		if err != nil {
-			return nil, err
-		}
-		return Open(ctx, folder, opt)
+	whole, err := s.isWhole()
+	if err != nil {
+		return nil, translate(err)
+	}
+	if whole {
+		return s.opened(ctx, way{})
 	}
 	b := &backing{From: from}
-	if err := s.openFolderOver(ctx, b); err != nil {
-		return nil, err
-	}
-	if err := s.openRoot(); err != nil {
-		return nil, err
-	}
 	b.fill.full, b.fill.ended = make(chan struct{}), make(chan struct{})
-	s.from, s.owned, s.opt.ReadOnly = b, true, !b.promoted
-	if err := s.openOver(ctx); err != nil {
-		return nil, err
-	}
-	s.startFilling()
-	return s, nil
+	return s.opened(ctx, way{from: b})
 }
 
 // Whole reports whether a folder is a store that needs no target: one that never had any, or that has everything of its backup and was promoted.
@@ -174,68 +160,64 @@ func (s *Store) writeMark(m fromMark) error {
 	return nil
 }
 
-// checkFrom refuses to open a folder as a store of its own while it is part of one, and opens it for reading only until it is promoted.
-func (s *Store) checkFrom(ctx context.Context) error {
+// checkFrom refuses to open a folder as a store of its own while it is part of one, and opens it for reading only until it is promoted. promoted: it is a full copy that has become a primary, and
+// is still marked.
+func (s *Store) checkFrom(ctx context.Context) (promoted bool, err error) {
 	text, err := readFile(s.fs, s.path(fileFrom))
 	if isNotExist(err) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
+		return false, fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
 	}
 	m, err := parseMark(text)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", s.path(fileFrom), err)
+		return false, fmt.Errorf("%s: %w", s.path(fileFrom), err)
 	case !m.Full:
-		return fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", ErrNotStore, s.dir, m.Target, m.Target)
+		return false, fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", ErrNotStore, s.dir, m.Target, m.Target)
 	}
 	local, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
 	if err == nil {
-		s.promoted, err = m.isPromoted(ctx, local)
+		promoted, err = m.isPromoted(ctx, local)
 	}
-	s.unpromoted = !s.promoted
-	return err
+	s.unpromoted = !promoted
+	return promoted, err
 }
 
-// openBeneath opens the folder over the target, and the keyring in them.
-func (s *Store) openBeneath(ctx context.Context, b *backing) error {
-	source, err := replicate.OpenSource(ctx, b.Target)
-	if err != nil {
-		return err
-	}
-	if b.beneath, err = newBeneath(ctx, source); err != nil {
-		return err
-	}
+// openBeneath opens the folder over the target, and the keyring in them. A folder that was promoted is a primary of its own: its keyring is its own, and of the target it reads only what was
+// there before its epoch. What it has shipped since it holds itself, and what others have begun there is not its history.
+func (s *Store) openBeneath(ctx context.Context, b *backing) (err error) {
 	if b.local, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
 		return err
 	}
-	s.eng = replicate.Layer(b.local, b.beneath)
 	if b.promoted, err = b.mark.isPromoted(ctx, b.local); err != nil {
 		return err
 	}
-	if err := s.openKeys(ctx); err != nil {
+	below, sealed := uint32(0), b.localPacks
+	if b.promoted {
+		below = b.mark.Epoch
+	} else {
+		sealed = nil
+	}
+	source, err := replicate.OpenSourceBelow(ctx, b.Target, below)
+	if err != nil {
 		return err
 	}
+	if b.beneath, err = newBeneath(ctx, source, sealed); err != nil {
+		return err
+	}
+	s.eng = replicate.Layer(b.local, b.beneath)
 	if b.promoted {
-		if err := s.ownEpoch(&b.mark); err != nil {
-			return err
-		}
+		err = s.openOwnKeys(ctx, b)
+	} else {
+		err = s.openKeys(ctx)
 	}
-	if b.mark.Store == "" {
-		b.mark = fromMark{V: 1, Store: s.ID(), Target: b.Name}
-		if err := s.writeMark(b.mark); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
-	if b.mark.Store != s.ID() {
-		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.dir, b.mark.Store, s.ID())
-	}
-	if b.mark.Full { // it may lack by now what came to the target since
-		b.mark.Full = false
-		if err := s.writeMark(b.mark); err != nil {
-			return err
-		}
+	if err := s.checkMark(b); err != nil {
+		return err
 	}
 	if b.promoted {
 		return nil
@@ -243,67 +225,89 @@ func (s *Store) openBeneath(ctx context.Context, b *backing) error {
 	return s.dropStaleSegments(ctx, b)
 }
 
-// dropStaleSegments removes from the folder what the target has in another shape by now: the tail of a ledger that went on. No entry is lost by that; the target has them.
+// checkMark compares what an earlier start wrote down with what the target holds, or writes it down.
+func (s *Store) checkMark(b *backing) error {
+	if b.mark.Store == "" {
+		b.mark = fromMark{V: 1, Store: s.ID(), Target: b.Name}
+		return s.writeMark(b.mark)
+	}
+	if b.mark.Store != s.ID() {
+		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.dir, b.mark.Store, s.ID())
+	}
+	if b.mark.Full { // it may lack by now what came to the target since
+		b.mark.Full = false
+		return s.writeMark(b.mark)
+	}
+	return nil
+}
+
+// openOwnKeys opens the keyring of the epoch that began in this folder, from the folder alone: the target may hold that of a later epoch, which another primary has begun.
+func (s *Store) openOwnKeys(ctx context.Context, b *backing) error {
+	id, err := s.identity()
+	if err != nil {
+		return err
+	}
+	if s.keys, err = keyring.LoadEpoch(ctx, b.local, b.mark.Epoch, id); err != nil {
+		return err
+	}
+	if s.keys.Epoch != b.mark.Epoch {
+		return fmt.Errorf("%w: %s is in epoch %d and its keyring is of epoch %d: bring the folder's own keyring back from its target", ErrWrongKey, s.dir, b.mark.Epoch, s.keys.Epoch)
+	}
+	return s.ownEpoch(&b.mark)
+}
+
+// localPacks are the packs that the folder itself holds.
+func (b *backing) localPacks(ctx context.Context) (map[string]bool, error) {
+	packs := map[string]bool{}
+	err := b.local.List(ctx, engine.Packs, func(i engine.Info) error { packs[i.Name] = true; return nil })
+	return packs, err
+}
+
+// dropStaleSegments removes from the folder what the target has in another shape by now: the tail of a ledger that went on. A segment whose entries the target does not hold is kept: it may be the last
+// copy of them.
 func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
+	epoch, size := b.beneath.source.Head()
 	var stale []string
 	err := b.local.List(ctx, engine.Segments, func(i engine.Info) error {
-		if n, ok := b.beneath.size(i.Name); !ok || n != i.SizeBytes {
-			stale = append(stale, i.Name)
+		if n, ok := b.beneath.size(i.Name); ok && n == i.SizeBytes {
+			return nil
 		}
-		return nil
+		of, end, err := s.endOfSegment(ctx, b.local, i)
+		if err == nil && of == epoch && end > size {
+			s.log.Error("the target was rolled back, or lost what it had: this folder holds newer entries, and shows them", "target", b.Name, "holds", size, "folder", end)
+			return nil
+		}
+		stale = append(stale, i.Name)
+		return err
 	})
+	if err != nil {
+		return err
+	}
 	for _, name := range stale {
 		err = errors.Join(err, durable.Remove(s.fs, s.path(name)))
 	}
 	return err
 }
 
-// openOver opens ledger, index and body over the folder and what lies beneath it. The ledger comes first: it has to confirm the snapshot from which the index begins.
-func (s *Store) openOver(ctx context.Context) error {
-	segments, err := s.missing(ctx, engine.Segments)
+// endOfSegment reads in a sealed segment of which epoch it is, and the size of the ledger at its end. One that can't be read ends nowhere: it is as good as not there.
+func (s *Store) endOfSegment(ctx context.Context, local *dir.Dir, i engine.Info) (epoch uint32, end uint64, err error) {
+	f, err := local.Open(ctx, i.Name)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	end := s.from.beneath.readAhead(ctx, segments)
-	l, err := s.openLedgerOver(ctx)
-	end()
+	defer f.Close()
+	h, foot, err := segment.ReadFooter(f, f.Size())
 	if err != nil {
-		return err
+		s.log.Warn("a segment in the folder is damaged, it is read from the backup", "segment", i.Name, "reason", err)
+		return 0, 0, nil
 	}
-	s.ledger.Store(l)
-	if err := s.openIndexOver(ctx); err != nil {
-		return err
-	}
-	if err := s.ownIndex(ctx, l); err != nil {
-		return err
-	}
-	var both errgroup.Group
-	both.Go(func() error { return s.replay(ctx, l) })
-	both.Go(func() error { return s.openBody(ctx) })
-	if err := both.Wait(); err != nil {
-		return err
-	}
-	s.from.beneath.tell(s.from.fill.ask, s.learnMoved)
-	if !s.from.promoted {
-		return nil
-	}
-	if err := s.retireMissing(ctx); err != nil {
-		return err
-	}
-	s.done.Add(1)
-	go s.housekeep()
-	return s.syncTargets()
+	return h.Epoch, foot.Commit.Size, nil
 }
 
-func (s *Store) openLedgerOver(ctx context.Context) (*ledger.Ledger, error) {
-	opt := s.ledgerOptions()
-	if !s.from.promoted {
-		opt.Published = nil
-		return ledger.OpenReadOnly(ctx, opt)
-	}
-	opt.Apply = func(batch []entry.Entry) error { return s.index.Apply(batch) } // nothing is appended before the index is open
-	opt.Rotated = func() { s.flushIndex() }
-	return ledger.Open(ctx, opt)
+// indexStands reports whether the index in the folder can be opened before the ledger: it is there, and rests on no snapshot.
+func (b *backing) indexStands(s *Store) bool {
+	_, err := s.fs.Stat(s.path(dirIndex))
+	return err == nil && b.mark.Snapshot == ""
 }
 
 // learnMoved makes known the packs that took the place of one that is gone from the target.
@@ -415,7 +419,7 @@ func (s *Store) forgetSnapshot() error {
 
 // refusal is why this store takes no writes.
 func (s *Store) refusal() error {
-	if s.unpromoted || s.from != nil && !s.from.promoted {
+	if s.unpromoted || s.state == serving {
 		return fmt.Errorf("%w: it serves the backup %s", ErrUnpromoted, cmp.Or(s.fromName(), "that was copied here"))
 	}
 	return ErrReadOnly

@@ -72,11 +72,9 @@ type seals struct {
 }
 
 func (s *Store) openBody(ctx context.Context) (err error) {
-	s.seals.wake = make(chan struct{}, 1)
-	s.wakeHousekeeping() // the ledger's Open may have healed something
 	s.body, err = body.Open(ctx, body.Options{
 		Engine: s.eng, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch,
-		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Learn: s.opt.ReadOnly && !s.onlyReads(), Sealed: s.sealed,
+		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Learn: s.state == copied || s.state == serving, Sealed: s.sealed,
 		Copies: s.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Monotonic: s.monotonic,
 	})
 	return err

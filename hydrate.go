@@ -480,7 +480,7 @@ func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
 // becomeFull notes that the folder needs no target any more.
 func (s *Store) becomeFull() error {
 	b := s.from
-	if b.promoted {
+	if s.state == primary {
 		if err := s.dropMark(); err != nil {
 			return err
 		}

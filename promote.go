@@ -46,7 +46,7 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
-	if err := s.checkFrom(ctx); err != nil {
+	if _, err := s.checkFrom(ctx); err != nil {
 		return Promotion{}, err
 	}
 	pin, standby, err := PinOf(folder, opt.Options)

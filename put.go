@@ -89,7 +89,7 @@ func (e *exact) Read(p []byte) (int, error) {
 
 // writable refuses bytes that can't be kept; size below 0: not known.
 func (s *Store) writable(size int64) error {
-	if s.standby {
+	if s.state == following {
 		return ErrStandby
 	}
 	if s.opt.ReadOnly {

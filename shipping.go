@@ -42,7 +42,7 @@ func (s *Store) origin() *replicate.Origin {
 
 // syncTargets starts and ends shippers, so that they are those that the ledger says.
 func (s *Store) syncTargets() error {
-	if s.opt.ReadOnly || s.superseded || s.opt.OpenTarget == nil {
+	if !s.state.takesWrites() || s.opt.OpenTarget == nil {
 		return nil
 	}
 	specs, err := s.specs()

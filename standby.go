@@ -228,7 +228,7 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if err := b.learnSealed(ctx); err != nil {
 		return err
 	}
-	s.standby, s.opt.ReadOnly = true, true
+	s.state, s.opt.ReadOnly, s.begun = following, true, true
 	s.body, err = body.Open(ctx, body.Options{Engine: b.files, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch, ReadOnly: true})
 	b.Store = s
 	return err

@@ -27,7 +27,6 @@ import (
 	"stele/internal/body"
 	"stele/internal/durable"
 	"stele/internal/engine"
-	"stele/internal/engine/dir"
 	"stele/internal/index"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
@@ -89,8 +88,9 @@ type Store struct {
 	body  *body.Store
 	// ledger is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
 	ledger atomic.Pointer[ledger.Ledger]
-	// superseded is set before that too: the folder is marked, and is opened to bring it in order.
-	superseded bool
+	// state is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
+	state state
+	begun bool
 
 	changed   changed
 	denials   denials
@@ -105,15 +105,11 @@ type Store struct {
 	// Of a folder that is, or was, filled from a backup. Set before any method can be called.
 	from       *backing // nil: the folder is all there is
 	unpromoted bool     // the folder is a full copy of a backup, and no primary yet
-	promoted   bool     // it was one, and is the primary of an epoch of its own
-	owned      bool     // the folder is ours to write in, though the store takes no writes
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
 	readers  map[*bodyReader]bool // open, and perhaps fetching ahead
-
-	standby bool // it follows: see Standby
 
 	cosign cosigning
 
@@ -180,66 +176,13 @@ func isTemporary(name, of string) bool {
 }
 
 // Open opens the store in folder and recovers what a crash left. It waits for no one: ErrLocked if another process holds the store.
-func Open(ctx context.Context, folder string, opt Options) (_ *Store, err error) {
-	s := newStore(folder, opt)
-	defer func() {
-		if err != nil {
-			s.Close()
-			err = translate(err)
-		}
-	}()
-	if err := s.opt.checkWitnesses(); err != nil {
-		return nil, err
-	}
-	if err := s.checkFrom(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.checkIsStore(); err != nil {
-		return nil, err
-	}
-	if err := s.lockFolder(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		var behind *ledger.BehindError
-		if errors.As(err, &behind) {
-			err = fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: read what is there with a reading verb or `serve --read-only`, or put the newer files back", ErrBehind, behind.By, behind.Saw, behind.Have)
-		}
-	}()
-	if err := s.sweep(); err != nil {
-		return nil, err
-	}
-	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{ReadOnly: s.opt.ReadOnly}); err != nil {
-		return nil, err
-	}
-	if err := s.openKeys(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.openRoot(); err != nil {
-		return nil, err
-	}
-	if err := s.refuseSuperseded(); err != nil && !s.opt.ReadOnly {
-		return nil, s.settle(ctx, err)
-	}
-	if s.promoted && !s.opt.ReadOnly {
-		if err := s.dropMark(); err != nil {
-			return nil, err
-		}
-	}
-	s.owned = s.unpromoted && !s.opt.ReadOnly
-	s.opt.ReadOnly = s.opt.ReadOnly || s.unpromoted
-	if err := s.openParts(ctx, nil); err != nil {
-		return nil, err
-	}
-	if err := s.askFollowers(ctx); err != nil {
-		return nil, err
-	}
-	return s, nil
+func Open(ctx context.Context, folder string, opt Options) (*Store, error) {
+	return newStore(folder, opt).opened(ctx, way{})
 }
 
 func newStore(folder string, opt Options) *Store {
 	s := &Store{dir: filepath.Clean(folder), opt: opt, fs: opt.FS, log: opt.Log, stop: make(chan struct{}),
-		lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}, readers: map[*bodyReader]bool{}, inside: inside{idle: make(chan struct{}, 1)}}
+		lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}, readers: map[*bodyReader]bool{}, inside: inside{idle: make(chan struct{}, 1)}, seals: seals{wake: make(chan struct{}, 1)}}
 	s.life, s.end = context.WithCancel(context.Background())
 	if s.fs == nil {
 		s.fs = vfs.Default
@@ -301,55 +244,9 @@ func (s *Store) sweep() error {
 	return nil
 }
 
-// openParts opens index, ledger and body, in this order: the ledger applies to the index what it has not seen, and the body asks the index which packs it knows. init is the first
-// entry of a store that is being made, else nil.
-func (s *Store) openParts(ctx context.Context, init *ledger.Draft) error {
-	if err := s.openIndex(); err != nil {
-		return err
-	}
-	if err := s.openLedger(ctx, init); err != nil {
-		return err
-	}
-	if err := s.catchUp(ctx); err != nil {
-		return err
-	}
-	if !s.opt.ReadOnly && !s.superseded {
-		s.done.Add(1)
-		go s.housekeep()
-		if len(s.opt.Witnesses) > 0 {
-			s.done.Add(1)
-			go s.keepCosigned()
-		}
-	}
-	return s.syncTargets()
-}
-
 func (s *Store) ledgerOptions() ledger.Options {
 	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}, Unpublished: s.unpublished(),
 		Copies: s.Copies, Healed: s.healed}
-}
-
-func (s *Store) openLedger(ctx context.Context, init *ledger.Draft) error {
-	opt := s.ledgerOptions()
-	opt.Apply = s.apply
-	opt.Rotated = func() { s.flushIndex() }
-	opt.Seen = append(s.seenByTargets(ctx), ledger.Seen{By: "the index", Size: s.index.Size()})
-	var l *ledger.Ledger
-	var err error
-	switch {
-	case init != nil:
-		l, err = ledger.Create(ctx, opt, *init)
-	case s.opt.ReadOnly:
-		l, err = ledger.OpenReadOnly(ctx, opt)
-	default:
-		l, err = ledger.Open(ctx, opt)
-	}
-	if err != nil {
-		return err
-	}
-	s.ledger.Store(l)
-	s.fetchPacks(ctx)
-	return s.ownIndex(ctx, l)
 }
 
 func (s *Store) led() *ledger.Ledger { return s.ledger.Load() }
@@ -386,7 +283,7 @@ func (s *Store) closeFiles() (err error) {
 		err = errors.Join(err, s.body.Close()) // seals packs; their entries are appended below
 	}
 	if l := s.led(); l != nil {
-		if !s.opt.ReadOnly && !s.superseded && s.body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
+		if s.begun && s.state.takesWrites() && s.body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
 			err = errors.Join(err, s.appendSeals(context.Background()), s.appendHeals(context.Background()))
 		}
 		err = errors.Join(err, l.Close())

@@ -1,8 +1,6 @@
 package stele
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
 	"stele/internal/durable"
@@ -69,10 +67,4 @@ func (s *Store) Supersede(epoch uint32, by string) error {
 		return fmt.Errorf("couldn't write %s: writing has ended in this process only: %w", s.path(fileSuperseded), err)
 	}
 	return nil
-}
-
-// settle brings a superseded folder in order after a crash, as every Open does, so that readers find all that was acknowledged. It appends no entry.
-func (s *Store) settle(ctx context.Context, why error) error {
-	s.superseded = true
-	return errors.Join(s.openParts(ctx, nil), why)
 }

@@ -59,6 +59,15 @@ func (l *layer) Append(ctx context.Context, name string, opt engine.AppendOption
 	return l.Appender.Append(ctx, name, opt)
 }
 
+// Replace implements engine.Replacer: what heals a file of either goes to local, which hides the damaged one below.
+func (l *layer) Replace(ctx context.Context, name string, size int64, r io.Reader) error {
+	to, ok := l.Appender.(engine.Replacer)
+	if !ok {
+		return fmt.Errorf("couldn't replace %s: the engine replaces nothing", name)
+	}
+	return to.Replace(ctx, name, size, r)
+}
+
 func (l *layer) Open(ctx context.Context, name string) (engine.File, error) {
 	f, err := l.Appender.Open(ctx, name)
 	if errors.Is(err, engine.ErrNotExist) {

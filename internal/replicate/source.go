@@ -23,6 +23,7 @@ import (
 // Create and Remove are ErrReadOnly. Safe for concurrent use.
 type Source struct {
 	target engine.Engine
+	below  uint32 // epochs from this one on are not shown; 0: all are
 
 	mu    sync.RWMutex
 	links []link                   // the chain, ascending
@@ -34,7 +35,12 @@ var _ engine.Engine = (*Source)(nil)
 
 // OpenSource reads what a target holds. ErrNone if that is no backup; frame.ErrCorrupt if the newest segment has no footer.
 func OpenSource(ctx context.Context, target engine.Engine) (*Source, error) {
-	s := &Source{target: target}
+	return OpenSourceBelow(ctx, target, 0)
+}
+
+// OpenSourceBelow is OpenSource without what was shipped in an epoch from below on: for the primary of that epoch, which has all of it, and for whom later ones are others'. 0: with all.
+func OpenSourceBelow(ctx context.Context, target engine.Engine, below uint32) (*Source, error) {
+	s := &Source{target: target, below: below}
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -54,6 +60,9 @@ func (s *Source) Refresh(ctx context.Context) error {
 		l, err := list(ctx, s.target)
 		if err != nil {
 			return fmt.Errorf("couldn't read the backup: %w", err)
+		}
+		if s.below > 0 {
+			l.links = slices.DeleteFunc(l.links, func(k link) bool { return k.epoch >= s.below })
 		}
 		links, err := chain(l.links, func(l *link) (uint64, error) { return s.endOf(ctx, l) })
 		if err != nil {
