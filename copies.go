@@ -27,7 +27,7 @@ func (s *Store) openSource(ctx context.Context, spec TargetSpec) (engine.Engine,
 
 // seenByTargets asks the targets how much they have seen of the ledger (DESIGN invariant 5). One that doesn't answer in time is reported, and is asked again when it is first shipped to.
 func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
-	if s.opt.OpenTarget == nil || s.opt.ReadOnly {
+	if s.opt.OpenTarget == nil && s.from == nil {
 		return nil
 	}
 	specs, err := s.specs()
@@ -36,12 +36,17 @@ func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
 	}
 	ctx, cancel := context.WithTimeout(ctx, seenWait)
 	defer cancel()
-	found := make(chan ledger.Seen, len(specs))
+	found := make(chan ledger.Seen, len(specs)+1)
 	for _, spec := range specs {
 		go func() { found <- s.seenBy(ctx, spec) }()
 	}
+	asked := len(specs)
+	if s.from != nil { // also where the ledger knows it by another name, or not at all
+		asked++
+		go func() { found <- s.headOf(ctx, "the backup "+s.from.Name, s.from.Target, nil) }()
+	}
 	var seen []ledger.Seen
-	for range specs {
+	for range asked {
 		select {
 		case f := <-found:
 			if f.Size > 0 {
@@ -56,31 +61,49 @@ func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
 }
 
 func (s *Store) seenBy(ctx context.Context, spec TargetSpec) ledger.Seen {
-	e, err := s.openSource(ctx, spec)
-	var seen ledger.Seen
-	if err == nil {
-		defer closeEngine(e)
-		seen, err = replicate.Head(ctx, e, s.keys)
-	}
-	if err != nil {
-		s.log.Warn("a target doesn't say what it has seen; it is asked again when it is first shipped to", "target", spec.Name, "reason", err)
+	if s.opt.OpenTarget == nil {
 		return ledger.Seen{}
 	}
-	seen.By = "target " + spec.Name
+	e, err := s.openSource(ctx, spec)
+	if err == nil {
+		defer closeEngine(e)
+	}
+	return s.headOf(ctx, "target "+spec.Name, e, err)
+}
+
+// headOf is what a target has seen of the ledger; opened is why it can't be asked, if it can't. None if it doesn't say.
+func (s *Store) headOf(ctx context.Context, name string, target engine.Engine, opened error) ledger.Seen {
+	seen, err := ledger.Seen{}, opened
+	if err == nil {
+		seen, err = replicate.Head(ctx, target, s.keys)
+	}
+	if err != nil {
+		s.log.Warn("a target doesn't say what it has seen; it is asked again when it is first shipped to", "target", name, "reason", err)
+		return ledger.Seen{}
+	}
+	seen.By = name
 	return seen
 }
 
-// Copies gives the copies of the store elsewhere: those that Options.Copies knows, then the targets, read as sources. It is asked when something here is damaged.
+// Copies gives the copies of the store elsewhere: those that Options.Copies knows, then the backup that is served, then the targets, read as sources. It is asked when something here is damaged.
 func (s *Store) Copies() (copies []Copy) {
 	if s.opt.Copies != nil {
 		copies = s.opt.Copies()
 	}
+	if s.from != nil && s.from.beneath != nil {
+		copies = append(copies, Copy{Name: s.from.Name, Engine: s.from.beneath.source})
+	}
+	return append(copies, s.targetCopies()...)
+}
+
+// targetCopies are the targets that the index knows of, read as sources.
+func (s *Store) targetCopies() (copies []Copy) {
 	if s.opt.OpenTarget == nil || s.index == nil {
-		return copies
+		return nil
 	}
 	specs, err := s.specs()
 	if err != nil {
-		return copies
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), copyWait)
 	defer cancel()

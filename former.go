@@ -144,21 +144,36 @@ type handoverAnswer struct {
 	err  error
 }
 
-// askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. Whatever else keeps the store
-// from opening is for the promotion to judge.
-func askBefore(ctx context.Context, folder string, opt Options) error {
-	if opt.AskHandover == nil || len(newStore(folder, opt).loadPeers(fileFollowers)) == 0 {
-		return nil
+// askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. It returns what the targets
+// have seen. Whatever else keeps the store from opening is for the promotion to judge.
+func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) {
+	if opt.AskHandover == nil && opt.OpenTarget == nil {
+		return nil, nil
 	}
-	opt.OpenTarget, opt.ScrubDays, opt.ReadOnly = nil, 0, false
+	opt.ReadOnly, opt.still = false, true
 	s, err := Open(ctx, folder, opt)
-	if errors.Is(err, ErrSuperseded) {
-		return err
+	if errors.Is(err, ErrSuperseded) || errors.Is(err, ErrBehind) {
+		return nil, err
 	}
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	return s.Close()
+	return s.AskTargets(ctx), s.Close()
+}
+
+// Asked is what the targets of a store have said of it, for the promotion that comes next.
+type Asked struct{ seen []ledger.Seen }
+
+// AskTargets asks the targets how much they have seen, before an epoch begins: one that goes on without entries that a target has would give up what was acknowledged. One that does not answer in
+// time is reported in the log.
+func (s *Store) AskTargets(ctx context.Context) *Asked { return &Asked{s.seenByTargets(ctx)} }
+
+// into lets a ledger that is opened be compared with what was said.
+func (a *Asked) into(opt ledger.Options) ledger.Options {
+	if a != nil {
+		opt.Seen = append(opt.Seen, a.seen...)
+	}
+	return opt
 }
 
 func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {

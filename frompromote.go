@@ -29,6 +29,11 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 	if whole, err := s.isWhole(); err != nil || whole {
 		return Promotion{}, errors.Join(err, fmt.Errorf("%w: %s needs no target, it is a store of its own", ErrBadState, s.dir))
 	}
+	if opt.Asked == nil {
+		if opt.Asked, err = askBeforeFrom(ctx, folder, from, opt.Options); err != nil {
+			return Promotion{}, err
+		}
+	}
 	b := &backing{From: from}
 	if err := s.openFolderOver(ctx, b); err != nil {
 		return Promotion{}, err
@@ -40,7 +45,20 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 	if err := s.bringTails(ctx); err != nil {
 		return Promotion{}, err
 	}
-	return s.promote(ctx, opt, s.ledgerOptions())
+	return s.promote(ctx, opt, opt.Asked.into(s.ledgerOptions()))
+}
+
+// askBeforeFrom asks, before a backup is promoted, what the other targets have seen, which its index names.
+func askBeforeFrom(ctx context.Context, folder string, from From, opt Options) (*Asked, error) {
+	if opt.OpenTarget == nil {
+		return nil, nil
+	}
+	from.Still, opt.still = true, true
+	s, err := OpenFrom(ctx, folder, from, opt)
+	if err != nil {
+		return nil, err
+	}
+	return s.AskTargets(ctx), s.Close()
 }
 
 // bringTails brings the segments that the target holds as tails only: they would be superseded there by what the old epoch adds, if it lives on, and the new epoch rests on them.

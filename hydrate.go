@@ -167,8 +167,13 @@ func (s *Store) fillFolder(ctx context.Context) error {
 	if err := s.bringIndex(ctx); err != nil {
 		return err
 	}
-	if err := s.bringPacks(ctx, packs); err != nil {
-		return err
+	lacking := errors.Join(s.bringPacks(ctx, packs), s.bringLacking(ctx))
+	switch {
+	case lacking == nil:
+	case s.from.AcceptLacking && ctx.Err() == nil && !errors.Is(lacking, engine.ErrFull) && !errors.Is(lacking, engine.ErrFailed):
+		s.log.Error("the folder goes on without packs that no target has; reading what lay in them fails", "err", lacking)
+	default:
+		return lacking
 	}
 	if err := s.bringSegments(ctx, s.led(), segments); err != nil {
 		return err
@@ -327,22 +332,16 @@ func (f *filling) next(queue *[]queued) (q queued, ok bool) {
 	return q, true
 }
 
-// bringPack brings a pack, once its bytes hash to what its pack.seal entry says. One without an entry is proven frame by frame first.
+// bringPack brings a pack, once its bytes hash to what its pack.seal entry says. One without an entry is proven frame by frame first. What this target has not got whole is sought on the others.
 func (s *Store) bringPack(ctx context.Context, q queued) error {
 	want, err := s.packSeal(ctx, q)
+	if err == nil {
+		err = s.bringFrom(ctx, s.from.beneath.source, q.Name, want)
+	}
+	if err != nil && want.SHA256 != (entry.Hash{}) && ctx.Err() == nil && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrFailed) {
+		err = s.bringElsewhere(ctx, q.Name, want, err)
+	}
 	if err != nil {
-		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
-	}
-	f, err := s.from.beneath.source.Open(ctx, q.Name)
-	if err != nil {
-		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
-	}
-	defer f.Close()
-	if f.Size() != want.Size && !fillFaults.unproven {
-		return fmt.Errorf("couldn't bring %s: it has %d bytes, its entry says %d: %w", q.Name, f.Size(), want.Size, frame.ErrCorrupt)
-	}
-	err = s.from.local.Create(ctx, q.Name, f.Size(), s.proven(ctx, f, want.SHA256))
-	if err != nil && !errors.Is(err, engine.ErrExist) {
 		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
 	}
 	if name, ok := pack.ParseName(q.Name); ok {
@@ -350,6 +349,70 @@ func (s *Store) bringPack(ctx context.Context, q queued) error {
 		s.body.Unretire([][16]byte{name})
 	}
 	s.from.fill.note(func(h *Hydration) { h.PacksLeft-- })
+	return nil
+}
+
+// bringFrom copies a pack into the folder.
+func (s *Store) bringFrom(ctx context.Context, from engine.Engine, name string, want entry.Pack) error {
+	f, err := from.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if f.Size() != want.Size && !fillFaults.unproven {
+		return fmt.Errorf("it has %d bytes, its entry says %d: %w", f.Size(), want.Size, frame.ErrCorrupt)
+	}
+	err = s.from.local.Create(ctx, name, f.Size(), s.proven(ctx, f, want.SHA256))
+	if errors.Is(err, engine.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// bringElsewhere brings a pack from another target than the one that is served, which has said why it doesn't.
+func (s *Store) bringElsewhere(ctx context.Context, name string, want entry.Pack, why error) error {
+	for _, c := range s.targetCopies() {
+		err := s.bringFrom(ctx, c.Engine, name, want)
+		if err == nil {
+			s.log.Warn("brought a pack from another target", "pack", name, "from", c.Name, "reason", why)
+			return nil
+		}
+		why = errors.Join(why, fmt.Errorf("%s: %w", c.Name, err))
+		if errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrFailed) || ctx.Err() != nil {
+			break
+		}
+	}
+	return why
+}
+
+// bringLacking brings the packs that entries seal and that are neither here nor on the target: another target may have them.
+func (s *Store) bringLacking(ctx context.Context) error {
+	names, err := s.sealedPacks()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	lacking := s.body.Missing(names)
+	for _, name := range lacking {
+		want, ok, err := s.sealOf(ctx, name)
+		if err == nil && ok {
+			err = s.bringElsewhere(ctx, name, want, fmt.Errorf("%s hasn't got it", s.from.Name))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("couldn't bring %s: %w", name, err))
+		}
+	}
+	if len(failed) < len(lacking) {
+		if err := s.body.LearnMore(ctx); err != nil {
+			return err
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("%d packs are on no target, the first: %w", len(failed), failed[0])
+	}
 	return nil
 }
 

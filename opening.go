@@ -245,6 +245,9 @@ func (s *Store) neverBehind(ctx context.Context) error {
 
 // begin starts what runs beside requests. From here on entries are appended and leave this machine.
 func (s *Store) begin() error {
+	if s.opt.still {
+		return nil
+	}
 	s.begun = true
 	if s.from != nil {
 		s.startFilling()

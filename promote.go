@@ -21,6 +21,7 @@ type PromoteOptions struct {
 	At      uint64 // the number of entries with which the new epoch goes on; 0: all
 	Reason  string // for the record
 	By      Actor  // who does it; none: the command line
+	Asked   *Asked // PromoteFrom only: what Store.AskTargets has just returned; nil: the targets are asked
 }
 
 // Promotion is what Promote did.
@@ -58,11 +59,13 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if err != nil {
 		return Promotion{}, err
 	}
+	var asked *Asked
 	if standby {
 		if err := settleStandby(ctx, folder, opt.Options, pin); err != nil {
 			return Promotion{}, err
 		}
-	} else if err := askBefore(ctx, folder, opt.Options); err != nil {
+		warnOfMore(ctx, folder, opt.Options)
+	} else if asked, err = askBefore(ctx, folder, opt.Options); err != nil && !(errors.Is(err, ErrBehind) && opt.At > 0) {
 		return Promotion{}, err
 	}
 	if err := s.lockFolder(); err != nil {
@@ -92,11 +95,18 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if standby {
 		return s.promoteStandby(ctx, opt, pin)
 	}
-	return s.promote(ctx, opt, s.ledgerOptions())
+	if opt.At > 0 { // a cut gives up, by name, what comes after it
+		asked = nil
+	}
+	return s.promote(ctx, opt, asked.into(s.ledgerOptions()))
 }
 
 func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Options) (p Promotion, err error) {
 	l, err := ledger.OpenHalted(ctx, of)
+	var behind *ledger.BehindError
+	if errors.As(err, &behind) {
+		err = fmt.Errorf("%w: %s has %d entries, here are %d. A new epoch would go on without the newer ones: serve or restore from there. To give them up, promote a folder with --at @%d", ErrBehind, behind.By, behind.Saw, behind.Have, behind.Have)
+	}
 	if err != nil {
 		return Promotion{}, err
 	}

@@ -89,6 +89,24 @@ func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyP
 	return errors.Join(b.SealTail(), b.Close())
 }
 
+// warnOfMore says in the log what a target has that a standby, which is about to be promoted, never got: the new epoch goes on without it. It is no reason to refuse: where a primary died, waiting
+// brings nothing, and what the target holds stays there as evidence.
+func warnOfMore(ctx context.Context, folder string, opt Options) {
+	if opt.OpenTarget == nil {
+		return
+	}
+	b, err := OpenStandby(ctx, folder, opt)
+	if err != nil {
+		return // the promotion meets the same error, and says so
+	}
+	defer b.Close()
+	for _, seen := range b.AskTargets(ctx).seen {
+		if size := b.Size(); seen.Size > size {
+			b.log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
+		}
+	}
+}
+
 // standbyKeys loads the keyring of the epoch that a standby follows, or of the one that a promotion, which a crash cut short, has begun in its folder.
 func (s *Store) standbyKeys(ctx context.Context, pin StandbyPin, id age.Identity) error {
 	newest, err := ledger.NewestEpoch(ctx, s.eng)
