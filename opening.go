@@ -19,12 +19,12 @@ import (
 type state uint8
 
 const (
-	primary   state = iota // takes writes; housekeeping, shipping and cosigning run
-	reader                 // Options.ReadOnly: nothing is written in the folder, other readers may share it
-	copied                 // a full copy of a backup that waits for its promotion: only the index is kept up
-	serving                // a folder over a backup that waits for its promotion: the index is kept up, and the folder is filled
-	superseded                 // another primary has taken over: it is recovered once, and not opened
-	following              // a standby's
+	primary    state = iota // takes writes; housekeeping, shipping and cosigning run
+	reader                  // Options.ReadOnly: nothing is written in the folder, other readers may share it
+	copied                  // a full copy of a backup that waits for its promotion: only the index is kept up
+	serving                 // a folder over a backup that waits for its promotion: the index is kept up, and the folder is filled
+	superseded              // another primary has taken over: it is recovered once, and not opened
+	following               // a standby's
 )
 
 // takesWrites reports whether entries may be appended.

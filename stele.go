@@ -70,7 +70,7 @@ type Options struct {
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 
-	still     bool // nothing runs beside requests: the store is opened to be asked and closed again
+	still     bool                                          // nothing runs beside requests: the store is opened to be asked and closed again
 	retryFill func(ctx context.Context, failures int) error // tests: what is waited for before the folder is filled, and after each failure
 }
 
