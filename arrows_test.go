@@ -40,8 +40,9 @@ var arrows = map[string][]string{
 	"internal/follow":            {"entry", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/segment"},
 	"internal/config":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
-	"internal/s3api":             {"", "entry", "tree"},
-	"internal/admin":             {"", "entry", "tree", "verify", "internal/s3api", "internal/witness"},
+	"internal/guard":             {},
+	"internal/s3api":             {"", "entry", "tree", "internal/guard"},
+	"internal/admin":             {"", "entry", "tree", "verify", "internal/guard", "internal/s3api", "internal/witness"},
 }
 
 // TestArrows holds the packages to DESIGN's table: nothing below the store knows HTTP, verify never imports index, and so on. cmd/stele wires what must not know each other and may import all.
@@ -74,7 +75,7 @@ func TestArrows(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if below := !strings.HasPrefix(pkg, "internal/s3api") && !strings.HasPrefix(pkg, "internal/admin") && pkg != "internal/engine/s3"; below && name == "net/http" {
+			if below := !strings.HasPrefix(pkg, "internal/s3api") && !strings.HasPrefix(pkg, "internal/admin") && pkg != "internal/guard" && pkg != "internal/engine/s3"; below && name == "net/http" {
 				t.Errorf("%s imports net/http: nothing below the store knows HTTP, but for the engine that is a client", path)
 			}
 			ours, ok := strings.CutPrefix(name, "stele")

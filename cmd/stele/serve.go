@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"stele/entry"
 	"stele/internal/admin"
 	"stele/internal/config"
+	"stele/internal/guard"
 	"stele/internal/s3api"
 )
 
@@ -33,6 +35,10 @@ type server struct {
 	certs   *certificates // nil: plain HTTP
 	metrics *admin.Metrics
 
+	hangup   chan os.Signal // SIGHUP, from the first moment on
+	requests guard.Requests // under way, on all listeners
+	bounds   []*guard.Connections
+
 	s3, port net.Listener // port is nil if it is off
 	noDoor   bool         // a standby without keys has nothing to show to S3 clients: s3 is nil
 	socket   *admin.Socket
@@ -51,6 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) (err error) {
 		return usage{err}
 	}
 	s.log = logTo(a.stderr, &s.cfg)
+	defer s.takeHangups()()
 	if err := s.listen(); err != nil { // before a store is made, so that a taken port leaves nothing behind
 		return err
 	}
@@ -157,7 +164,7 @@ func (s *server) open(ctx context.Context) error {
 	}
 	if err == nil {
 		s.log.Info("store open", "data", s.cfg.Data, "store", s.store.ID(), "size", s.store.Size(), "took", time.Since(start).Round(time.Millisecond))
-		s.metrics = admin.NewMetrics(s.store)
+		s.metrics = s.newMetrics(s.store)
 	}
 	return err
 }
@@ -176,6 +183,7 @@ func (s *server) close() error {
 const (
 	headerTimeout  = 15 * time.Second
 	idleTimeout    = 2 * time.Minute
+	writeTimeout   = 5 * time.Minute // of what no handler sets a deadline for. Those that do set theirs before each write
 	maxHeaderBytes = 64 << 10
 )
 
@@ -187,9 +195,9 @@ func (s *server) serve(ctx context.Context) error {
 	s.background = background
 	h := s.handlers()
 	if s.cfg.From != "" {
-		s.house = newHouse(h)
-		h = handlers{s.house.at(func(h handlers) http.Handler { return h.door }), s.house.at(func(h handlers) http.Handler { return h.port }),
-			s.house.at(func(h handlers) http.Handler { return h.socket })}
+		s.house = newHouse(h, s.requests.Cut)
+		h = handlers{s.house.at(false, func(h handlers) http.Handler { return h.door }), s.house.at(true, func(h handlers) http.Handler { return h.port }),
+			s.house.at(true, func(h handlers) http.Handler { return h.socket })}
 	}
 	s.start(failed, s.s3, s.certs != nil, h.door)
 	if s.port != nil {
@@ -202,9 +210,7 @@ func (s *server) serve(ctx context.Context) error {
 		go s.drills(background, s.store)
 		go s.tellFormer(background, s.store)
 	}
-	if s.certs != nil {
-		go s.certs.onHangup(background, s.log)
-	}
+	go s.onHangup(background)
 	var err error
 	select {
 	case err = <-failed:
@@ -224,7 +230,9 @@ func (s *server) handlers() handlers {
 
 // start serves a listener.
 func (s *server) start(failed chan<- error, l net.Listener, secure bool, h http.Handler) {
-	hs := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	bound := s.bound(l)
+	l = bound.Listen(l)
+	hs := &http.Server{Handler: s.requests.Handler(h), ConnState: bound.State, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: writeTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols)}
 	hs.Protocols.SetHTTP1(true) // as AWS: what a client of S3 does on one connection stays what clients expect
 	s.running = append(s.running, hs)
@@ -262,7 +270,11 @@ func (s *server) stop() {
 
 // door is the S3 handler. Its line for each request is also what the metrics count.
 func (s *server) door() http.Handler {
-	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests,
+	least, _ := config.Rate(s.cfg.LeastRate) // checked already
+	if least == 0 {
+		least = -1 // any rate will do
+	}
+	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests, MaxAnonymous: s.cfg.MaxAnonymous, LeastRate: least,
 		Log: slog.New(s.metrics.Count(s.log.Handler())), Capacity: func() (total, free int64) { return diskSpace(s.cfg.Data) }})
 	return h
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -127,18 +126,19 @@ type house struct {
 	closed bool
 	guests map[*http.ResponseController]func() // requests under way, and what cancels them
 	broken error                               // the exchange failed and nothing answers any more
+	cutOff func()                              // ends the connections of all requests under way but the one that promotes
 }
 
-func newHouse(h handlers) *house {
-	x := &house{h: h, guests: map[*http.ResponseController]func(){}}
+func newHouse(h handlers, cutOff func()) *house {
+	x := &house{h: h, cutOff: cutOff, guests: map[*http.ResponseController]func(){}}
 	x.free.L = &x.mu
 	return x
 }
 
-// at is the handler for one of the addresses.
-func (x *house) at(pick func(handlers) http.Handler) http.Handler {
+// at is the handler for one of the addresses. promotes says that one can promote there: not where S3 clients choose the path.
+func (x *house) at(promotes bool, pick func(handlers) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/v1/PromoteFrom") { // it has the others exchanged, and waits for none
+		if promotes && r.URL.Path == "/v1/PromoteFrom" { // it has the others exchanged, and waits for none
 			x.mu.Lock()
 			h := pick(x.h)
 			x.mu.Unlock()
@@ -207,11 +207,9 @@ func (x *house) exchange(next func() (handlers, error)) error {
 // cut ends the connections of those who are still inside.
 func (x *house) cut() {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	past := time.Unix(1, 0)
-	for c, cancel := range x.guests {
+	for _, cancel := range x.guests {
 		cancel()
-		_ = c.SetReadDeadline(past) // the connections of net/http have deadlines
-		_ = c.SetWriteDeadline(past)
 	}
+	x.mu.Unlock()
+	x.cutOff()
 }

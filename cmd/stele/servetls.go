@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,14 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math/big"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -105,25 +101,6 @@ func (c *certificates) config() *tls.Config {
 		defer c.mu.RUnlock()
 		return c.current, nil
 	}}
-}
-
-// onHangup reads the files again on SIGHUP.
-func (c *certificates) onHangup(ctx context.Context, log *slog.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-			if err := c.load(); err != nil {
-				log.Error("the old certificate stays in use", "err", err)
-				continue
-			}
-			log.Info("certificate read again", "sha256", c.fingerprint())
-		}
-	}
 }
 
 // fingerprint is the SHA-256 of the certificate, as clients show it.

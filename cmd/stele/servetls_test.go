@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/x509"
 	"errors"
@@ -8,8 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -82,10 +83,9 @@ func TestCertificateReload(t *testing.T) {
 	}
 
 	// SIGHUP does not wait for the next look.
-	keep := make(chan os.Signal, 1)
-	signal.Notify(keep, syscall.SIGHUP) // so that the signal never ends the test
-	defer signal.Stop(keep)
-	go c.onHangup(t.Context(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s := &server{certs: c, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	defer s.takeHangups()()
+	go s.onHangup(t.Context())
 	before := c.fingerprint()
 	pair(t, c.certFile, c.keyFile, start.Add(3*time.Minute))
 	for deadline := time.Now().Add(10 * time.Second); c.fingerprint() == before; {
@@ -96,6 +96,21 @@ func TestCertificateReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Millisecond) // until the handler has run
+	}
+}
+
+// TestHangupWithoutCertificate: SIGHUP does not end a server that has nothing to read again, and the log says so.
+func TestHangupWithoutCertificate(t *testing.T) {
+	log, told := io.Pipe()
+	s := &server{log: slog.New(slog.NewTextHandler(told, nil))}
+	defer s.takeHangups()()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil { // before anything serves yet
+		t.Fatal(err)
+	}
+	go s.onHangup(t.Context())
+	line, err := bufio.NewReader(log).ReadString('\n')
+	if err != nil || !strings.Contains(line, "SIGHUP changes nothing") {
+		t.Errorf("%q, %v", line, err)
 	}
 }
 

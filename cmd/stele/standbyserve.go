@@ -76,6 +76,7 @@ func (c *standbyFollowCmd) Run(ctx context.Context, a *app) (err error) {
 		return usage{err}
 	}
 	s.log = logTo(a.stderr, &s.cfg)
+	defer s.takeHangups()()
 	if err := s.credentials(); err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (s *standbyServer) turned(b *stele.Standby) error {
 // handlers answers as a standby.
 func (s *standbyServer) handlers() {
 	if s.store != nil {
-		s.metrics = admin.NewMetrics(s.store)
+		s.metrics = s.newMetrics(s.store)
 		s.metrics.Follow(s)
 	}
 	s.answerStandby()
@@ -251,9 +252,7 @@ func (s *standbyServer) serveStandby(ctx context.Context) error {
 	s.start(failed, s.socket, false, &s.socketh)
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	if s.certs != nil {
-		go s.certs.onHangup(background, s.log)
-	}
+	go s.onHangup(background)
 	following, cancel := context.WithCancel(background)
 	s.cancel = cancel
 	var frozen error
@@ -320,7 +319,10 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 		return stele.Promotion{}, err
 	}
 	opt.Log = s.log
-	if err := s.follow.Close(); err != nil {
+	cut := time.AfterFunc(grace, s.requests.Cut) // closing waits for who reads
+	err = s.follow.Close()
+	cut.Stop()
+	if err != nil {
 		s.log.Warn("closing what was followed", "err", err)
 	}
 	p, err := stele.Promote(ctx, s.cfg.Data, stele.PromoteOptions{Options: opt, Reason: reason, By: by})
@@ -331,7 +333,7 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	if err != nil {
 		return p, fmt.Errorf("promoted, but couldn't open the store, run `stele serve`: %w", err)
 	}
-	s.store, s.metrics = store, admin.NewMetrics(store)
+	s.store, s.metrics = store, s.newMetrics(store)
 	s.promoted.Store(store)
 	s.answer(nil, nil) // the former epoch is over: nothing of it is cosigned any more
 	close(s.took)

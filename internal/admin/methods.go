@@ -12,6 +12,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/guard"
 	"stele/tree"
 	"stele/verify"
 )
@@ -95,6 +96,7 @@ var methods = map[string]method{
 		if q.promote == nil {
 			return stele.Promotion{}, fmt.Errorf("%w: this server holds a primary already", stele.ErrBadState)
 		}
+		guard.Spare(ctx)
 		return q.promote(context.WithoutCancel(ctx), q.by, reason)
 	}),
 	"Stats":    call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),

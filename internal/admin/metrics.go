@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"stele"
+	"stele/internal/guard"
 )
 
 // Metrics are what /metrics shows: counters, sizes and timestamps, never booleans. An alert compares a timestamp with now.
@@ -38,6 +39,15 @@ func NewMetrics(s *stele.Store) *Metrics {
 	m.registry.MustRegister(m.requests, m.seconds, m.sent, &m.store,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// Connections adds those of a listener.
+func (m *Metrics) Connections(c *guard.Connections) {
+	label := prometheus.Labels{"listener": c.Name}
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stele_connections", Help: "Connections that are open.", ConstLabels: label}, func() float64 { return float64(c.Open()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stele_connections_limit", Help: "Connections that may be open.", ConstLabels: label}, func() float64 { return float64(c.Limit) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "stele_connections_refused_total", Help: "Connections closed at once because there were too many.", ConstLabels: label}, func() float64 { return float64(c.Refused()) }))
 }
 
 func (m *Metrics) request(op string, code int, took time.Duration, sent int64) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/guard"
 	"stele/tree"
 )
 
@@ -342,6 +343,7 @@ func (s *Server) followerRoutes(mux *http.ServeMux, who admitted) {
 	for name, m := range map[string]method{
 		"Following": call(reads, func(ctx context.Context, q request, _ any) (Following, error) { return f.Following(), nil }),
 		"PromoteStandby": call(changes, func(ctx context.Context, q request, reason string) (stele.Promotion, error) {
+			guard.Spare(ctx)
 			return f.Promote(context.WithoutCancel(ctx), q.by, reason)
 		}),
 	} {

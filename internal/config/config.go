@@ -62,14 +62,20 @@ type Config struct {
 	Witness []string `yaml:"witness" sep:"none" placeholder:"'VKEY URL'" help:"A witness that cosigns the checkpoints of receipts: its verifier key and its address (a standby's admin address, or any C2SP tlog-witness). May be given several times."`
 	// RequireWitness is how many of them must have cosigned a receipt for it to be given; 0: those that are at hand.
 	RequireWitness int `yaml:"require-witness" placeholder:"N" help:"Give no receipt that fewer of the witnesses have cosigned (0: it bears what is at hand)."`
-	// MaxRequests is how many S3 requests are worked on at once.
-	MaxRequests int `yaml:"max-requests" placeholder:"N" help:"S3 requests worked on at once; one more is told to slow down (1024)."`
+	// MaxRequests is how many S3 requests of access keys are worked on at once. One key alone gets three quarters of them.
+	MaxRequests int `yaml:"max-requests" placeholder:"N" help:"S3 requests of access keys worked on at once, three quarters of them of one key; one more is told to slow down (1024)."`
+	// MaxAnonymous is the same for requests that nobody has signed, and of one address.
+	MaxAnonymous int `yaml:"max-anonymous" placeholder:"N" help:"S3 requests without a signature worked on at once, three quarters of them from one address (an eighth of max-requests)."`
+	// MaxConnections bounds those of the S3 door. It is never more than the limit of open files allows, of which the store keeps a part.
+	MaxConnections int `yaml:"max-connections" placeholder:"N" help:"Connections to the S3 door, three quarters of them from one address (as the limit of open files allows, 16384 at most)."`
+	// LeastRate is how slowly the body of a request may come, over 30 seconds.
+	LeastRate string `yaml:"least-rate" placeholder:"RATE" help:"A body that comes more slowly over 30 seconds is cut off, so that it holds no place; 0: any rate will do (16KiB a second)."`
 }
 
 // Default is what holds where nothing else is said.
 var Default = Config{
 	Data: "./stele-data", Listen: "127.0.0.1:9000", Admin: "127.0.0.1:9001", Region: "us-east-1", Log: "info", LogFormat: "text",
-	StopTimeout: 30 * time.Second, MaxRequests: 1024, DrillEvery: 7 * 24 * time.Hour, ScrubDays: new(30),
+	StopTimeout: 30 * time.Second, MaxRequests: 1024, LeastRate: "16KiB", DrillEvery: 7 * 24 * time.Hour, ScrubDays: new(30),
 }
 
 // Off turns a listener or the log off.
@@ -150,6 +156,13 @@ func (c *Config) Check() error {
 		return fmt.Errorf("require-witness: %d of %d witnesses can't be required; name each by --witness 'VKEY URL'", c.RequireWitness, len(c.Witness))
 	case c.MaxRequests < 0:
 		return errors.New("max-requests: a number of requests is not negative")
+	case c.MaxAnonymous < 0:
+		return errors.New("max-anonymous: a number of requests is not negative")
+	case c.MaxConnections < 0:
+		return errors.New("max-connections: a number of connections is not negative")
+	}
+	if _, err := Rate(c.LeastRate); err != nil {
+		return fmt.Errorf("least-rate: %w", err)
 	}
 	if _, err := Rate(c.HydrateRate); err != nil {
 		return fmt.Errorf("hydrate-rate: %w", err)

@@ -219,7 +219,9 @@ func (r *CORSRule) headers(origin string) http.Header {
 	h := http.Header{}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Methods", strings.Join(r.AllowedMethods, ", "))
-	h.Set("Access-Control-Allow-Credentials", strconv.FormatBool(origin != "*"))
+	if origin != "*" { // false is not a value that the header has (Fetch standard, CORS protocol): where credentials are not allowed it is left out
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
 	expose := strings.Join(r.ExposeHeaders, ", ")
 	if !strings.Contains(strings.ToLower(expose), "etag") {
 		// A page that may read an object may know which one it has.

@@ -85,7 +85,7 @@ func TestPreflight(t *testing.T) {
 			continue
 		}
 		if err != nil || h.Get("Access-Control-Allow-Origin") != c.allowOrigin || h.Get("Access-Control-Allow-Headers") != c.allow ||
-			(h.Get("Access-Control-Allow-Credentials") == "true") != (c.allowOrigin != "*") {
+			(h.Get("Access-Control-Allow-Credentials") == "true") != (c.allowOrigin != "*") || c.allowOrigin == "*" && h["Access-Control-Allow-Credentials"] != nil {
 			t.Errorf("%s: %v, %v", name, h, err)
 		}
 	}

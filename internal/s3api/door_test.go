@@ -18,6 +18,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/guard"
 	"stele/internal/s3api"
 )
 
@@ -48,7 +49,7 @@ func openDoorOver(t *testing.T, opt s3api.Options, of stele.Options) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewUnstartedServer(s3api.NewHandler(s, opt))
+	srv := httptest.NewUnstartedServer(new(guard.Requests).Handler(s3api.NewHandler(s, opt)))
 	srv.Config.ReadHeaderTimeout = 10 * time.Second
 	srv.Start()
 	t.Cleanup(func() {

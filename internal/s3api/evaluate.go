@@ -61,6 +61,25 @@ func (s *statement) applies(a *Ask, action, resource string) bool {
 	return true
 }
 
+// mayAllow tells whether some statement allows one of the actions to a principal, on whatever resource and under whatever conditions.
+func (p *Policy) mayAllow(principal string, actions []string) bool {
+	if p == nil {
+		return false
+	}
+	for i := range p.statements {
+		s := &p.statements[i]
+		if s.deny || s.hasPrincipal(principal) == s.notPrincipal {
+			continue
+		}
+		for _, a := range actions {
+			if anyMatch(s.actions, strings.ToLower(a), nil) != s.notAction {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (s *statement) hasPrincipal(id string) bool {
 	for _, p := range s.principals {
 		if p == "*" || id != "" && (p == id || p == accountPrincipal) {

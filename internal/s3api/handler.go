@@ -16,6 +16,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/guard"
 )
 
 // Options say how the door is set up. Zero values are the defaults.
@@ -24,14 +25,20 @@ type Options struct {
 	Region string           // us-east-1 where empty
 	Log    *slog.Logger     // one line a request at level Info; nil: none
 	Clock  func() time.Time // the wall clock, for signatures and relative dates; nil: the system's
-	// MaxRequests is how many requests are worked on at once; one more is 503 SlowDown. 0: 1,024.
+	// MaxRequests is how many requests of access keys are worked on at once; one more is 503 SlowDown, and so is one of a key that has more than its share (pool). 0: 1,024.
 	MaxRequests int
+	// MaxAnonymous is the same for those who have not signed, or have not yet: the fields of a form say who sent it. Their shares are by address. 0: an eighth of MaxRequests.
+	MaxAnonymous int
 	// MaxBodies is how many bodies over 1 MiB come in at once, since each has buffers; one more waits for StallTimeout, then it is 503 SlowDown. 0: 64.
 	MaxBodies int
 	// MaxReads is how many replies over 1 MiB go out at once, since each has up to three MiB fetched ahead, and as much again where they are compressed; one more waits like a body. 0: 256.
 	MaxReads int
 	// StallTimeout ends a request whose body, or whose reply, makes no progress. 0: one minute.
 	StallTimeout time.Duration
+	// LeastRate is how slowly a body may come, in bytes a second over RateWindow. 0: 16 KiB; below 0: there is no least rate.
+	LeastRate int64
+	// RateWindow is 30 seconds where it is 0.
+	RateWindow time.Duration
 	// Capacity returns the size of the file system that holds the store and what is free on it, in bytes, for Veeam's SOSAPI; nil: not told.
 	Capacity func() (total, free int64)
 }
@@ -41,12 +48,14 @@ type server struct {
 	store     *stele.Store
 	opt       Options
 	log       *slog.Logger
+	repeats   guard.Repeats // lines of log that one request after the other may cause
 	now       func() time.Time
 	verifier  *Verifier
-	working   atomic.Int64
-	bodies    chan struct{}
-	reads     chan struct{}
-	documents chan struct{}
+	requests  *pool
+	strangers *pool // requests of those who have not signed
+	bodies    *pool
+	reads     *pool
+	documents *pool
 	policies  textCache[*Policy]
 	corsets   textCache[[]CORSRule]
 	rules     textCache[*Lifecycle]
@@ -77,10 +86,21 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 	if opt.StallTimeout == 0 {
 		opt.StallTimeout = time.Minute
 	}
-	s := &server{store: store, opt: opt, hostID: []string{store.ID()}, log: opt.Log, now: opt.Clock, bodies: make(chan struct{}, opt.MaxBodies), reads: make(chan struct{}, opt.MaxReads), documents: make(chan struct{}, maxDocuments)}
+	if opt.MaxAnonymous == 0 {
+		opt.MaxAnonymous = max(1, opt.MaxRequests/8)
+	}
+	if opt.LeastRate == 0 {
+		opt.LeastRate = guard.LeastRate
+	}
+	if opt.RateWindow == 0 {
+		opt.RateWindow = guard.RateWindow
+	}
+	s := &server{store: store, opt: opt, hostID: []string{store.ID()}, log: opt.Log, now: opt.Clock, requests: newPool(opt.MaxRequests), strangers: newPool(opt.MaxAnonymous),
+		bodies: newPool(opt.MaxBodies), reads: newPool(opt.MaxReads), documents: newPool(maxDocuments)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.repeats.Log = s.log
 	s.verifier = NewVerifier(opt.Region, s.secret, opt.Clock)
 	rand.Read(s.idPrefix[:]) //nolint:errcheck // never fails (crypto/rand)
 	return s
@@ -180,9 +200,13 @@ type call struct {
 	at   stele.View // as of when
 	b    stele.Bucket
 
-	status int           // of the reply, once it has begun
-	sent   int64         // bytes of the reply's body
-	taken  chan struct{} // where it has one: bodies, reads or documents; nil: nowhere
+	claimed string // id of the access key of which the secret was asked for
+	failed  *Error // what the reply says, if it is an error
+
+	status int   // of the reply, once it has begun
+	sent   int64 // bytes of the reply's body
+	seat   seat  // among requests or strangers
+	taken  seat  // among bodies, reads or documents, if it has one
 }
 
 // ServeHTTP answers one request.
@@ -193,19 +217,37 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["X-Amz-Request-Id"], h["X-Amz-Id-2"] = []string{c.id}, s.hostID
 	defer func() { // also of a reply that was cut off, which is a panic
-		s.working.Add(-1)
-		if c.taken != nil {
-			<-c.taken
-		}
+		c.taken.leave()
+		c.seat.leave()
 	}()
-	if s.working.Add(1) > int64(s.opt.MaxRequests) {
-		c.fail(ErrSlowDown)
-	} else if err := c.serve(); err != nil {
+	if err := c.serve(); err != nil {
 		c.fail(err)
 	}
 	if s.log.Enabled(c.ctx, slog.LevelInfo) {
 		c.logLine(time.Since(start))
 	}
+}
+
+// owner is whose places the request takes: its access key's, or else its address'.
+func (c *call) owner() string {
+	if c.auth == nil || c.auth.Kind == Anonymous {
+		return "from " + c.by.Address // no access key has a space in it
+	}
+	return c.key.ID
+}
+
+// enter takes the request's place among those of access keys, or of strangers. One that had a place among strangers gives it back.
+func (c *call) enter() error {
+	among, whose := c.requests, "this access key"
+	if c.auth.Kind == Anonymous {
+		among, whose = c.strangers, "requests without a signature from this address"
+	}
+	c.seat.leave()
+	var ok bool
+	if c.seat, ok = among.enter(c.owner()); !ok {
+		return ErrSlowDown.Msg("Please reduce your request rate: %s has its share of the %d that are worked on at once, or all of them are taken.", whose, among.size)
+	}
+	return nil
 }
 
 // goAhead says 100 Continue to a client that asks for it before it sends nothing, as S3 does; net/http says it only where there is a body to read.
@@ -224,10 +266,16 @@ func (c *call) serve() (err error) {
 	if c.q, err = Parse(c.r, c.opt.Domain); err != nil {
 		return err
 	}
+	if done, err := c.minio(); done {
+		return err
+	}
 	if c.q.Op == OpPreflight {
 		return c.preflight()
 	}
 	if err := c.identify(); err != nil {
+		return err
+	}
+	if err := c.enter(); err != nil {
 		return err
 	}
 	do := operations[c.q.Op]
@@ -241,7 +289,7 @@ func (c *call) serve() (err error) {
 		return err
 	}
 	if do == nil {
-		return ErrNotImplemented.With("Operation", c.q.Op.String())
+		return ErrNotImplemented.Msg("Stele does not have the operation %s. docs/S3.md lists what it has.", c.q.Op).With("Operation", c.q.Op.String())
 	}
 	if c.r.Header["Origin"] != nil && c.q.Bucket != "" {
 		if err := c.setCORS(); err != nil {
@@ -287,21 +335,6 @@ func (s *server) newID() string {
 		}
 	}
 	return string(out[:])
-}
-
-// AccessLine is the message of the log's line for each request.
-const AccessLine = "s3"
-
-func (c *call) logLine(took time.Duration) {
-	attrs := []slog.Attr{slog.String("id", c.id), slog.String("op", c.q.Op.String()), slog.Int("status", c.status), slog.Duration("took", took.Round(time.Microsecond)),
-		slog.String("key", c.key.ID), slog.String("from", clientAddress(c.r)), slog.Int64("sent", c.sent)}
-	if c.q.Bucket != "" {
-		attrs = append(attrs, slog.String("bucket", c.q.Bucket))
-	}
-	if c.q.Key != "" {
-		attrs = append(attrs, slog.String("object", c.q.Key))
-	}
-	c.log.LogAttrs(c.ctx, slog.LevelInfo, AccessLine, attrs...)
 }
 
 // clientAddress is the peer's IP address without port. A proxy's headers are not believed: they would be a lie in the ledger.

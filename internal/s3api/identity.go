@@ -3,6 +3,7 @@ package s3api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"stele"
@@ -13,6 +14,10 @@ type callKey struct{}
 
 // secret is the verifier's way to a key's secret.
 func (s *server) secret(ctx context.Context, id string) (string, error) {
+	c, _ := ctx.Value(callKey{}).(*call)
+	if c != nil {
+		c.claimed = id
+	}
 	k, err := s.store.AccessKey(ctx, id)
 	if errors.Is(err, stele.ErrNoAccessKey) {
 		return "", ErrUnknownKey
@@ -20,7 +25,7 @@ func (s *server) secret(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+	if c != nil {
 		c.key = k
 	}
 	return k.Secret, nil
@@ -135,11 +140,13 @@ func notAName(bucket string) *Error {
 	return ErrInvalidBucketName.Msg("A bucket's name must not hold %s, which names a view of the past.", viewMark).With("BucketName", bucket)
 }
 
-// authorize asks whether the caller may do what the request says. DeleteObjects and PostObject ask for each key instead.
+// authorize asks whether the caller may do what the request says. DeleteObjects and PostObject ask for each key besides, once they know it.
 func (c *call) authorize() error {
 	switch c.q.Op {
-	case OpDeleteObjects, OpPostObject:
+	case OpPostObject:
 		return nil
+	case OpDeleteObjects:
+		return c.mayDeleteSome()
 	case OpListBuckets:
 		if c.auth.Kind == Anonymous {
 			return ErrAccessDenied
@@ -235,9 +242,9 @@ func (c *call) policySays(b *stele.Bucket, name, action, key string) Decision {
 		return NoDecision
 	}
 	mends := Role(c.key.Role) == Admin && policyActions[action]
-	p, err := c.policies.get(name+"\x00"+text, func([]byte) (*Policy, error) { return ParsePolicy([]byte(text), PolicyRules{Bucket: name}) })
+	p, err := c.policyOf(b, name)
 	if err != nil {
-		c.log.Error("a stored policy cannot be read, so it denies everything", "bucket", name, "err", err)
+		c.repeats.Line(slog.LevelError, "policy", "a stored policy cannot be read, so it denies everything", "bucket", name, "err", err)
 		if mends {
 			return NoDecision
 		}
@@ -258,6 +265,15 @@ func (c *call) policySays(b *stele.Bucket, name, action, key string) Decision {
 		return NoDecision
 	}
 	return d
+}
+
+// policyOf is the bucket's policy; nil: it has none.
+func (c *call) policyOf(b *stele.Bucket, name string) (*Policy, error) {
+	text := b.Settings[stele.SettingPolicy]
+	if text == "" {
+		return nil, nil
+	}
+	return c.policies.get(name+"\x00"+text, func([]byte) (*Policy, error) { return ParsePolicy([]byte(text), PolicyRules{Bucket: name}) })
 }
 
 var policyActions = set(`s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy`)

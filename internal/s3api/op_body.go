@@ -12,12 +12,11 @@ import (
 )
 
 const (
-	maxPutBytes   = 5 << 30  // AWS: of one PUT or part
-	bigBodyBytes  = 1 << 20  // from here on a body needs a place in server.bodies
-	bigDocument   = 64 << 10 // from here on a document needs a place in server.documents
-	maxDocuments  = 4        // large documents worked on at once: one costs up to some 20 MiB while it is parsed
-	stallProgress = 16 << 10 // bytes that must come within a stall timeout
-	maxMetaBytes  = 2 << 10  // AWS: names and values of user metadata
+	maxPutBytes  = 5 << 30  // AWS: of one PUT or part
+	bigBodyBytes = 1 << 20  // from here on a body needs a place in server.bodies
+	bigDocument  = 64 << 10 // from here on a document needs a place in server.documents
+	maxDocuments = 4        // large documents worked on at once: one costs up to some 20 MiB while it is parsed
+	maxMetaBytes = 2 << 10  // AWS: names and values of user metadata
 )
 
 // incoming is the body of a write: what the store reads, and what it must turn out to be.
@@ -124,56 +123,18 @@ func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 	return &entry.Checksum{Algorithm: in.sum.String(), Kind: FullObject, Value: in.sum.Encode(kept)}, nil
 }
 
-// takePlace waits until there is room for one more large body, or large document. A request takes one place at most.
-func (c *call) takePlace(among chan struct{}) error {
-	select {
-	case among <- struct{}{}:
-		c.taken = among
-		return nil
-	default:
-	}
+// takePlace waits until there is room for one more large body, large reply or large document of this caller. A request takes one such place at most.
+func (c *call) takePlace(among *pool) error {
 	t := time.NewTimer(c.opt.StallTimeout)
 	defer t.Stop()
-	select {
-	case among <- struct{}{}:
-		c.taken = among
+	var ok bool
+	if c.taken, ok = among.wait(c.ctx, c.owner(), t.C); ok {
 		return nil
-	case <-t.C:
-		return ErrSlowDown
-	case <-c.ctx.Done():
-		return c.ctx.Err()
 	}
-}
-
-// patientBody ends a body that makes no progress: its deadline moves on only while bytes come.
-type patientBody struct {
-	io.ReadCloser
-	d       deadliner
-	timeout time.Duration
-	set     time.Time // when the deadline was set last; zero: not yet
-	got     int       // since then
-}
-
-func (c *call) patient(body io.ReadCloser) io.ReadCloser {
-	d, ok := c.w.(deadliner)
-	if !ok || body == http.NoBody || body == nil {
-		return body
+	if err := c.ctx.Err(); err != nil {
+		return err
 	}
-	return &patientBody{ReadCloser: body, d: d, timeout: c.opt.StallTimeout}
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	if now := time.Now(); b.set.IsZero() || b.got >= stallProgress && now.Sub(b.set) > b.timeout/8 {
-		b.set, b.got = now, 0
-		b.d.SetReadDeadline(now.Add(b.timeout)) //nolint:errcheck // an HTTP/2 stream that is gone
-	}
-	n, err := b.ReadCloser.Read(p)
-	b.got += n
-	if err == io.EOF {
-		// net/http now watches the connection in order to see the client go; that must not time out while we commit.
-		b.d.SetReadDeadline(time.Time{}) //nolint:errcheck
-	}
-	return n, err
+	return ErrSlowDown.Msg("Please reduce your request rate: others of this access key or address, or of all together, have been in the way for %v.", c.opt.StallTimeout)
 }
 
 // readDocument reads a small body, XML or JSON, and checks its digests. required: S3 demands one of them for this operation.
@@ -197,7 +158,7 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 		return nil, ErrMaxMessageLengthExceeded
 	}
 	if c.r.ContentLength < 0 || c.r.ContentLength > bigDocument {
-		if c.auth.Kind == Anonymous { // its keys are judged after the document, and until then anybody could fill the places
+		if c.auth.Kind == Anonymous { // a policy lets anybody in, which is no reason to give him the places of those who have a key
 			return nil, ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.Itoa(bigDocument))
 		}
 		if err := c.takePlace(c.documents); err != nil {

@@ -91,6 +91,19 @@ func deleteAction(o *ObjectToDelete) string {
 	return "s3:DeleteObject"
 }
 
+// mayDeleteSome refuses, before a byte of the document is read, whoever can delete no key of the bucket, whatever the document names: neither role and scope nor any statement of the policy lets him.
+func (c *call) mayDeleteSome() error {
+	actions := []string{"s3:DeleteObject", "s3:DeleteObjectVersion"}
+	if c.key.ID != "" && InScope(c.key.Scope, c.name) && Role(c.key.Role).may(actions[0]) {
+		return nil
+	}
+	p, err := c.policyOf(&c.b, c.name)
+	if err != nil || !p.mayAllow(c.key.ID, actions) {
+		return ErrAccessDenied
+	}
+	return nil
+}
+
 // mayDeleteAny refuses an anonymous request as a whole if it may delete none of its keys.
 func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
 	if c.auth.Kind != Anonymous {

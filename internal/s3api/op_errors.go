@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 
 	"stele"
 )
@@ -21,6 +22,9 @@ func (c *call) s3Error(err error) *Error {
 		if errors.Is(err, storeErrors[i].from) {
 			return storeErrors[i].to(c, err)
 		}
+	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return ErrSlowDown.Msg("The server has no free file descriptor.") // it passes
 	}
 	if errors.Is(err, context.Canceled) && c.ctx.Err() != nil {
 		return ErrRequestTimeout // nobody reads it

@@ -22,6 +22,9 @@ func (c *call) postObject() error {
 		return err
 	}
 	c.setActor()
+	if err := c.enter(); err != nil { // as its key
+		return err
+	}
 	if err := c.openBucket(); err != nil {
 		return err
 	}

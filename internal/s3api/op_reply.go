@@ -3,6 +3,7 @@ package s3api
 import (
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -82,7 +83,7 @@ func (c *call) fail(err error) {
 	if c.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	c.status = e.Status
+	c.status, c.failed = e.Status, e
 	h := c.w.Header()
 	for name := range h { // what an operation had set before it failed
 		if !isReplyToError[name] {
@@ -96,7 +97,7 @@ func (c *call) fail(err error) {
 		d.SetWriteDeadline(time.Now().Add(c.opt.StallTimeout)) //nolint:errcheck
 	}
 	if e.Status >= 500 && e.Code != ErrSlowDown.Code && c.ctx.Err() == nil && e.Code != ErrNotImplemented.Code {
-		c.log.Error("a request failed", "id", c.id, "op", c.q.Op.String(), "bucket", c.q.Bucket, "object", c.q.Key, "err", err)
+		c.repeats.Line(slog.LevelError, e.Code, "a request failed", "id", c.id, "op", c.q.Op.String(), "bucket", c.q.Bucket, "object", c.q.Key, "err", err)
 	}
 	WriteError(c.w, c.r, e, ReplyIDs{RequestID: c.id, HostID: c.store.ID()})
 }

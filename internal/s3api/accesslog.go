@@ -1,0 +1,57 @@
+package s3api
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// AccessLine is the message of the log's line for each request.
+const AccessLine = "s3"
+
+// maxReason bounds what an access line repeats of an error's message, which may hold what a client sent, in bytes.
+const maxReason = 200
+
+// logLine logs the request. key is the access key that was proven; what a request only claims, because it failed before or by its signature, is claimed_key.
+func (c *call) logLine(took time.Duration) {
+	attrs := []slog.Attr{slog.String("id", c.id), slog.String("op", c.q.Op.String()), slog.Int("status", c.status), slog.Duration("took", took.Round(time.Microsecond)),
+		slog.String("key", c.by.Key), slog.String("from", clientAddress(c.r)), slog.Int64("sent", c.sent)}
+	if c.by.Key == "" {
+		if claimed := claimedKey(c.r, &c.q, c.claimed); claimed != "" {
+			attrs = append(attrs, slog.String("claimed_key", claimed))
+		}
+	}
+	if c.q.Bucket != "" {
+		attrs = append(attrs, slog.String("bucket", c.q.Bucket))
+	}
+	if c.q.Key != "" {
+		attrs = append(attrs, slog.String("object", c.q.Key))
+	}
+	if e := c.failed; e != nil {
+		attrs = append(attrs, slog.String("code", e.Code))
+		if e.Status != http.StatusNotFound && e.Status != http.StatusNotModified { // the code says it all
+			attrs = append(attrs, slog.String("reason", e.Message[:min(len(e.Message), maxReason)]))
+		}
+	}
+	c.log.LogAttrs(c.ctx, slog.LevelInfo, AccessLine, attrs...)
+}
+
+// maxClaimed bounds a claimed key id, in bytes.
+const maxClaimed = 128
+
+// claimedKey is the id of the access key that a request names, believed or not; asked is the one of which the verifier has asked for the secret, which a form names in its fields.
+func claimedKey(r *http.Request, q *Request, asked string) string {
+	id := asked
+	if id == "" {
+		auth := firstOf(r.Header, "Authorization")
+		if _, rest, ok := strings.Cut(auth, "Credential="); ok {
+			id, _, _ = strings.Cut(rest, "/")
+		} else if v2, ok := strings.CutPrefix(auth, "AWS "); ok {
+			id, _, _ = strings.Cut(v2, ":")
+		} else if id, _, _ = strings.Cut(q.Query.Get("X-Amz-Credential"), "/"); id == "" {
+			id = q.Query.Get("AWSAccessKeyId")
+		}
+	}
+	return id[:min(len(id), maxClaimed)]
+}
