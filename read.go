@@ -57,7 +57,7 @@ func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
 		if err != nil {
 			return Version{}, err
 		}
-		v.Lock, v.Tags = a.Lock, a.Tags
+		v.Lock, v.Tags, v.HoldOff = a.Lock, a.Tags, a.Released
 	}
 	return v, nil
 }
@@ -102,7 +102,7 @@ func (s *Store) headPast(b *index.Bucket, at Place) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	v.Lock, v.Tags = a.Lock, a.Tags
+	v.Lock, v.Tags, v.HoldOff = a.Lock, a.Tags, a.Released
 	return v, nil
 }
 
@@ -244,6 +244,9 @@ func (s *Store) list(ctx context.Context, q ListRequest, versions bool) (page Pa
 		v.Marker, v.Latest, v.Null, v.Size, v.ETag = l.Marker, l.Latest, l.Null, l.Size, l.ETag
 		if l.Checksum != "" {
 			v.Checksum = &entry.Checksum{Algorithm: l.Checksum, Kind: l.Kind}
+		}
+		if l.Class != "" {
+			v.Headers = map[string]string{index.HeaderClass: l.Class}
 		}
 		if page.Next, page.NextID = l.Key, v.ID; b.Versioning != "" {
 			page.NextID = s.versionID(l.Entry, false) // the place, also of a null version: that one may be gone when the next page is asked for

@@ -30,10 +30,11 @@ type Version struct {
 	Null        bool
 	Size        int64
 	ETag        string            // without quotes
-	Headers     map[string]string // content-type, cache-control, …; lower-case names
+	Headers     map[string]string // content-type, cache-control, …; lower-case names; in a listing x-amz-storage-class only
 	Meta        map[string]string // user metadata; lower-case names without x-amz-meta-
 	Tags        map[string]string
 	Lock        entry.Lock
+	HoldOff     bool // a legal hold was set to OFF, and not only never set; filled by Head
 	Checksum    *entry.Checksum
 	Body        entry.Body // the digests are filled by Put, Copy, Complete, Describe and Prove; a listing fills nothing of it
 	Parts       int        // parts of a multipart object, else 0

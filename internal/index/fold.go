@@ -182,6 +182,7 @@ func (c *change) put(e *entry.Entry, r Reader) error {
 	if p.Checksum != nil {
 		cur.Checksum, cur.Kind = p.Checksum.Algorithm, p.Checksum.Kind
 	}
+	cur.Class = p.Headers[HeaderClass]
 	if err := c.displace(p, r); err != nil {
 		return err
 	}
@@ -341,6 +342,7 @@ func (c *change) attrs(e *entry.Entry, r Reader) error {
 		}
 	case entry.ObjectHold:
 		a.Lock.Hold = p.Lock != nil && p.Lock.Hold
+		a.Released = !a.Lock.Hold
 	case entry.ObjectTags:
 		a.Tags = p.Tags
 	}

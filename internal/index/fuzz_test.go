@@ -47,7 +47,7 @@ func FuzzParseCurrent(f *testing.F) {
 	fuzzRows(f, parseCurrent, func(r *Current) []byte { return r.append(nil) },
 		Current{Entry: 1, Time: began, Size: 4096, ETag: strings.Repeat("0f", 16), Attrs: true, Checksum: "SHA256", Kind: "FULL_OBJECT"},
 		Current{Entry: 1 << 52, Time: time.Unix(-1, 0).UTC(), Null: true, Marker: true},
-		Current{Time: began, ETag: strings.Repeat("0F", 16)})
+		Current{Time: began, ETag: strings.Repeat("0F", 16), Class: "STANDARD_IA"})
 }
 
 func FuzzParseRecord(f *testing.F) {

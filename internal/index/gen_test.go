@@ -191,6 +191,9 @@ func (w *writer) put(e *entry.Entry) {
 	p := &e.Private
 	e.Type, p.Body, p.Lock, p.Checksum = entry.ObjectPut, w.body(), w.lock(), w.checksum()
 	p.Headers, p.Meta, p.Tags = w.pairs("headers"), w.pairs("meta"), w.pairs("tags")
+	if p.Headers != nil && w.yes("class") {
+		p.Headers[HeaderClass] = "STANDARD_IA"
+	}
 	if p.Body.Kind == entry.BodyParts {
 		p.ETag, p.Part = "0123456789abcdef0123456789abcdef-3", 3
 	}

@@ -232,6 +232,7 @@ func (m *model) attr(e *entry.Entry, o object) {
 		}
 	case entry.ObjectHold:
 		a.Lock.Hold = l != nil && l.Hold
+		a.Released = !a.Lock.Hold
 	case entry.ObjectTags:
 		a.Tags = p.Tags
 	}

@@ -101,6 +101,7 @@ func (r *Record) current() Current {
 	if r.Checksum != nil {
 		c.Checksum, c.Kind = r.Checksum.Algorithm, r.Checksum.Kind
 	}
+	c.Class = r.Headers[HeaderClass]
 	return c
 }
 

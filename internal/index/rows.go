@@ -24,7 +24,11 @@ type Current struct {
 	Attrs    bool // family a has rows for it
 	Checksum string
 	Kind     string // of the checksum
+	Class    string // storage class as it was asked for; empty: STANDARD
 }
+
+// HeaderClass is the kept header that says the storage class; listings show it, so that their rows have it too.
+const HeaderClass = "x-amz-storage-class"
 
 const (
 	flagNull   = 1 << iota
@@ -34,12 +38,14 @@ const (
 	flagChecksum // checksum algorithm and kind follow
 	flagLock
 	flagMore // headers, meta, tags, parts follow
+	flagClass
 )
 
 // of a lock
 const (
 	lockHold = 1 << iota
 	lockUntil
+	lockReleased
 )
 
 func appendString(dst []byte, s string) []byte {
@@ -153,10 +159,10 @@ func bit(on bool, f byte) byte {
 }
 
 // size is about how long the row becomes.
-func (r *Current) size() int { return 56 + len(r.Checksum) + len(r.Kind) }
+func (r *Current) size() int { return 56 + len(r.Checksum) + len(r.Kind) + len(r.Class) }
 
 func (r *Current) append(dst []byte) []byte {
-	flags := bit(r.Null, flagNull) | bit(r.Marker, flagMarker) | bit(r.Attrs, flagAttrs) | bit(r.Checksum != "", flagChecksum)
+	flags := bit(r.Null, flagNull) | bit(r.Marker, flagMarker) | bit(r.Attrs, flagAttrs) | bit(r.Checksum != "", flagChecksum) | bit(r.Class != "" && !r.Marker, flagClass)
 	start := len(dst)
 	dst = append(dst, 0)
 	dst = binary.AppendUvarint(dst, r.Entry)
@@ -168,6 +174,9 @@ func (r *Current) append(dst []byte) []byte {
 		flags |= bit(raw, flagMD5)
 		if r.Checksum != "" {
 			dst = appendString(appendString(dst, r.Checksum), r.Kind)
+		}
+		if r.Class != "" {
+			dst = appendString(dst, r.Class)
 		}
 	}
 	dst[start] = flags
@@ -185,6 +194,9 @@ func parseCurrentIn(b []byte, t *text) (r Current, err error) {
 		r.Size, r.ETag = int64(c.uint()), c.etag(flags&flagMD5 != 0)
 		if flags&flagChecksum != 0 {
 			r.Checksum, r.Kind = c.string(), c.string()
+		}
+		if flags&flagClass != 0 {
+			r.Class = c.string()
 		}
 	}
 	return r, c.done()
@@ -344,17 +356,22 @@ func (c *cursor) lock() (l entry.Lock) {
 
 // Attrs are the parts of a version that later entries may change.
 type Attrs struct {
-	Lock entry.Lock
-	Tags map[string]string
-	Type entry.Type // what the entry that wrote this row changed
+	Lock     entry.Lock
+	Tags     map[string]string
+	Type     entry.Type // what the entry that wrote this row changed
+	Released bool       // a legal hold was set to OFF, which is something else than one that was never set
 }
 
 func (a *Attrs) append(dst []byte) []byte {
-	return appendString(appendMap(appendLock(dst, a.Lock), a.Tags), string(a.Type))
+	at := len(dst)
+	dst = appendString(appendMap(appendLock(dst, a.Lock), a.Tags), string(a.Type))
+	dst[at] |= bit(a.Released, lockReleased)
+	return dst
 }
 
 func parseAttrs(b []byte) (a Attrs, err error) {
 	c := cursor{b: b}
+	a.Released = len(b) > 0 && b[0]&lockReleased != 0
 	a.Lock, a.Tags, a.Type = c.lock(), c.table(), entry.Type(c.string())
 	return a, c.done()
 }

@@ -327,7 +327,7 @@ func TestViews(t *testing.T) {
 	_, err = c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String("box"), Key: aws.String("a"), UploadId: up.UploadId})
 	d.ok(err)
 	_, err = c.PutObject(ctx, &s3.PutObjectInput{Bucket: &view, Key: aws.String("a"), Body: strings.NewReader("x")})
-	d.refused(err, "MethodNotAllowed", 405)
+	d.refused(err, "AccessDenied", 403)
 	_, err = c.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(fmt.Sprintf("box--at-e%d", size+1000)), Key: aws.String("a")})
 	d.refused(err, "InvalidArgument", 400)
 	_, err = c.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String("box--at-29991231t000000z"), Key: aws.String("a")})

@@ -143,8 +143,8 @@ func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
 	var d Declared
 	if v, ok := h["Content-Md5"]; ok {
 		sum, err := base64.StdEncoding.DecodeString(v[0])
-		if err != nil || len(sum) != md5.Size {
-			return d, ErrInvalidDigest.With("Content-MD5", v[0])
+		if err != nil || len(sum) != md5.Size || len(v) > 1 {
+			return d, ErrInvalidDigest.With("Content-MD5", strings.Join(v, ","))
 		}
 		d.MD5 = sum
 	}
@@ -178,7 +178,7 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 	} else if err := checkUnknownChecksum(h); err != nil {
 		return err
 	}
-	if t := firstOf(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
+	if t := listOf(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
 		alg := algorithmOfHeader(strings.ToLower(strings.TrimSpace(t)))
 		switch {
 		case alg == NoChecksum:

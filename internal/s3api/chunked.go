@@ -21,6 +21,8 @@ import (
 //	last    = "0" [";chunk-signature=" 64 hex] CRLF
 //	trailer = 1*(name ":" value (LF | CRLF)) [[CRLF] "x-amz-trailer-signature:" 64 hex CRLF]
 //
+// minio-go ends the line of an unsigned trailer with LF and two empty lines, of which AWS wants one; that is accepted.
+//
 // Each chunk's signature covers the one before it, the first that of the request's headers, so that chunks can be
 // neither left out nor reordered.
 const (
@@ -88,7 +90,7 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 
 // declaredTrailers reads x-amz-trailer: at most one checksum may follow the body.
 func declaredTrailers(h http.Header) ([]string, error) {
-	v := firstOf(h, "X-Amz-Trailer")
+	v := listOf(h, "X-Amz-Trailer")
 	if v == "" {
 		return nil, nil
 	}
@@ -239,6 +241,11 @@ func (c *ChunkedReader) end() error {
 	}
 	if c.read != c.size {
 		return ErrContentLengthMismatch
+	}
+	if c.chain == nil && len(c.names) > 0 {
+		if next, _ := c.src.Peek(2); string(next) == "\r\n" { // an error stays for the read below
+			c.src.Discard(2) //nolint:errcheck // they are in the buffer
+		}
 	}
 	if _, err := c.src.ReadByte(); err == nil {
 		return ErrIncompleteBody

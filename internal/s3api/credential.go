@@ -81,7 +81,7 @@ func parseAuthHeader(header string) (*credential, error) {
 	case !ok:
 		return nil, InvalidArgument("Authorization", header, "Authorization header is invalid -- one and only one ' ' (space) required.")
 	case algorithm == "AWS":
-		return nil, ErrAuthMechanism
+		return nil, ErrSignatureV2
 	case algorithm == "AWS4-ECDSA-P256-SHA256":
 		return nil, ErrNotImplemented.With("Header", "Authorization")
 	case algorithm != algorithmV4:

@@ -29,6 +29,7 @@ var (
 	ErrAuthHeaderMalformed      = def("AuthorizationHeaderMalformed", 400, "The authorization header you provided is invalid.")
 	ErrAuthQueryParameters      = def("AuthorizationQueryParametersError", 400, "The authorization query parameters that you provided are not valid.")
 	ErrAuthMechanism            = def("InvalidRequest", 400, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+	ErrSignatureV2              = def("InvalidRequest", 400, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. This request is signed with Signature Version 2. Set signature_version to s3v4 and sign again: in aws-cli `aws configure set default.s3.signature_version s3v4`, in boto3 Config(signature_version='s3v4'), in s3cmd signature_v2 = False, in other tools the setting of that kind.")
 	ErrMissingContentSHA256     = def("InvalidRequest", 400, "Missing required header for this request: x-amz-content-sha256")
 	ErrContentSHA256Usage       = def("InvalidRequest", 400, "The value of x-amz-content-sha256 header is invalid.")
 	ErrAnonymousContentSHA256   = def("InvalidRequest", 400, "Anonymous requests don't support this x-amz-content-sha256 value. Please use UNSIGNED-PAYLOAD or STREAMING-UNSIGNED-PAYLOAD-TRAILER.")

@@ -299,6 +299,12 @@ func (c *call) serve() (err error) {
 	if c.sosapi() {
 		return c.serveSOSAPI()
 	}
+	switch c.q.Op {
+	case OpPutObject, OpCopyObject, OpCreateMultipartUpload:
+		if err := checkSOSAPI(c.q.Key); err != nil {
+			return err
+		}
+	}
 	return do(c)
 }
 

@@ -39,6 +39,16 @@ func (c *call) identify() (err error) {
 		return err
 	}
 	c.setActor()
+	if c.auth.Kind != ByQuery {
+		return nil
+	}
+	h, err := unhoist(c.r.Header, c.q.Query)
+	if err != nil {
+		return err
+	}
+	asSent := *c.r
+	asSent.Header = h
+	c.r = &asSent
 	return nil
 }
 
@@ -71,8 +81,9 @@ func (c *call) openBucket() (err error) {
 		return err
 	}
 	if !c.at.Now() && c.q.Op.Writes() {
-		return ErrMethodNotAllowed.Msg("The bucket %s shows %s as it was and cannot be changed. Write to %s instead; what is copied from here is a new version there.", c.q.Bucket, c.name, c.name).
-			With("Method", c.r.Method).With("ResourceType", "VIEW")
+		// Not MethodNotAllowed: mc takes that for "the bucket exists already".
+		return ErrAccessDenied.Msg("The bucket %s shows %s as it was and cannot be changed. Write to %s instead; what is copied from here is a new version there.", c.q.Bucket, c.name, c.name).
+			With("ResourceType", "VIEW")
 	}
 	if c.b, err = c.store.Bucket(c.ctx, c.name, c.at); err != nil {
 		return err

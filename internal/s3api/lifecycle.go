@@ -7,7 +7,12 @@ import (
 )
 
 // Lifecycle is a bucket's lifecycle configuration. What a rule removes is hidden, like any delete.
-type Lifecycle struct{ Rules []LifecycleRule }
+type Lifecycle struct {
+	Rules []LifecycleRule
+	// Smallest is x-amz-transition-default-minimum-object-size, which says what transitions leave alone. There are none here; it is kept because clients
+	// wait until they read what they wrote.
+	Smallest string
+}
 
 // LifecycleRule is one rule; zero fields are not set.
 type LifecycleRule struct {
@@ -35,7 +40,25 @@ type LifecycleFilter struct {
 
 const maxLifecycleRules = 1000
 
-// DecodeLifecycle parses and checks a LifecycleConfiguration. Transitions are refused: there is one storage class.
+// defaultSmallest is the value where a client names none.
+const defaultSmallest = "all_storage_classes_128K"
+
+// smallestElement holds Smallest in the document that is kept; S3's own has no such element, since the value comes and goes in a header.
+const smallestElement = "TransitionDefaultMinimumObjectSize"
+
+// checkSmallest reads the header of PutBucketLifecycleConfiguration.
+func checkSmallest(v string) (string, error) {
+	switch v {
+	case "":
+		return defaultSmallest, nil
+	case defaultSmallest, "varies_by_storage_class":
+		return v, nil
+	}
+	return "", InvalidArgument("x-amz-transition-default-minimum-object-size", v, "The value is neither all_storage_classes_128K nor varies_by_storage_class.")
+}
+
+// DecodeLifecycle parses and checks a LifecycleConfiguration, as a client sends it or as it was kept. Transitions are refused: all storage classes are
+// stored alike, so that none could do what it says.
 func DecodeLifecycle(b []byte) (*Lifecycle, error) {
 	root, err := parseRoot(b, "LifecycleConfiguration")
 	if err != nil {
@@ -44,6 +67,10 @@ func DecodeLifecycle(b []byte) (*Lifecycle, error) {
 	l := &Lifecycle{}
 	ids := map[string]bool{}
 	for e := range root.children() {
+		if e.name() == smallestElement && l.Smallest == "" {
+			l.Smallest = e.word()
+			continue
+		}
 		if e.name() != "Rule" || len(l.Rules) == maxLifecycleRules {
 			return nil, ErrMalformedXML
 		}
@@ -80,7 +107,7 @@ func decodeLifecycleRule(e elem) (*LifecycleRule, error) {
 		return nil, ErrMalformedXML
 	}
 	if e.child("Transition").exists() || e.child("NoncurrentVersionTransition").exists() {
-		return nil, ErrNotImplemented.Msg("Transitions between storage classes are not supported.")
+		return nil, ErrNotImplemented.Msg("Transitions between storage classes are not supported: Stele stores every class alike. Leave Transition and NoncurrentVersionTransition out of the rule.")
 	}
 	if err := r.decodeFilter(e); err != nil {
 		return nil, err
@@ -232,9 +259,15 @@ func (r *LifecycleRule) check() error {
 }
 
 // AppendXML appends the document as it was written.
-func (l *Lifecycle) AppendXML(b []byte) []byte {
+func (l *Lifecycle) AppendXML(b []byte) []byte { return l.append(b, "") }
+
+// appendKept appends the document as it is kept.
+func (l *Lifecycle) appendKept(b []byte) []byte { return l.append(b, l.Smallest) }
+
+func (l *Lifecycle) append(b []byte, smallest string) []byte {
 	w := xw{b}
 	w.root("LifecycleConfiguration")
+	w.opt(smallestElement, smallest)
 	for i := range l.Rules {
 		l.Rules[i].append(&w)
 	}

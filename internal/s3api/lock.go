@@ -170,6 +170,7 @@ func onOff(on bool) string {
 type LockHeaders struct {
 	Retention
 	Hold bool
+	Off  bool // of a version only: a hold was set and lifted, which S3 tells apart from none
 }
 
 // Any tells whether a lock was asked for at all; that needs a bucket with Object Lock.
@@ -217,6 +218,8 @@ func (l LockHeaders) SetHeaders(h http.Header) {
 	}
 	if l.Hold {
 		h["X-Amz-Object-Lock-Legal-Hold"] = []string{"ON"}
+	} else if l.Off {
+		h["X-Amz-Object-Lock-Legal-Hold"] = []string{"OFF"}
 	}
 }
 

@@ -38,6 +38,7 @@ func (c *call) getObjectAttributes() error {
 	}
 	if want["Checksum"] && v.Checksum != nil {
 		a.Checksum, a.ChecksumType = v.Checksum.Value, v.Checksum.Kind
+		a.Checksum, _, _ = strings.Cut(a.Checksum, "-") // here, unlike in headers, S3 leaves the number of parts out
 	}
 	if want["ObjectParts"] && v.Parts > 0 {
 		if a.Parts, err = c.attributeParts(&v, marker, limit); err != nil {
@@ -45,7 +46,7 @@ func (c *call) getObjectAttributes() error {
 		}
 	}
 	if want["StorageClass"] {
-		a.StorageClass = "STANDARD"
+		a.StorageClass = orStandard(v.Headers[classHeader])
 	}
 	a.ObjectSize, a.WithObjectSize = v.Size, want["ObjectSize"]
 	h := c.w.Header()
@@ -98,7 +99,10 @@ func (c *call) attributeParts(v *stele.Version, marker, limit int) (*AttributePa
 	if err != nil {
 		return nil, err
 	}
-	p := &AttributeParts{Total: len(list), Marker: marker, MaxParts: limit}
+	p := &AttributeParts{Total: len(list), Marker: marker, MaxParts: limit, Listed: v.Checksum != nil && v.Checksum.Kind == Composite}
+	if !p.Listed {
+		return p, nil // S3 lists parts only where each has a checksum of its own
+	}
 	for _, part := range list {
 		if part.Number <= marker {
 			continue
@@ -109,9 +113,6 @@ func (c *call) attributeParts(v *stele.Version, marker, limit int) (*AttributePa
 		}
 		p.Parts = append(p.Parts, PartItem{PartNumber: part.Number, Size: part.Body.Size, Checksum: part.Checksum})
 		p.NextMarker = part.Number
-	}
-	if v.Checksum == nil {
-		p.Parts = nil
 	}
 	return p, nil
 }
@@ -129,6 +130,14 @@ func (c *call) sosapi() bool {
 		return false
 	}
 	return c.q.Key == sosapiSystem || c.q.Key == sosapiCapacity && c.opt.Capacity != nil
+}
+
+// checkSOSAPI refuses to write what would never be read: these documents are answered in its place.
+func checkSOSAPI(key string) error {
+	if key != sosapiSystem && key != sosapiCapacity {
+		return nil
+	}
+	return ErrAccessDenied.Msg("%s is what the server tells Veeam about itself and cannot be written. Read it to see what it says.", key)
 }
 
 func (c *call) serveSOSAPI() error {

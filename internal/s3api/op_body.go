@@ -185,80 +185,6 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 	return doc, nil
 }
 
-// keptHeaders are the standard headers that come back with an object.
-var keptHeaders = [...]struct{ canonical, kept string }{
-	{"Content-Type", "content-type"}, {"Cache-Control", "cache-control"}, {"Content-Disposition", "content-disposition"}, {"Content-Encoding", "content-encoding"},
-	{"Content-Language", "content-language"}, {"Expires", "expires"}, {"X-Amz-Website-Redirect-Location", "x-amz-website-redirect-location"},
-}
-
-// canonicalKept finds a kept header's name in a reply.
-var canonicalKept = func() map[string]string {
-	m := map[string]string{}
-	for _, k := range keptHeaders {
-		m[k.kept] = k.canonical
-	}
-	return m
-}()
-
-// requestHeaders collects what is kept with an object.
-func requestHeaders(h http.Header) (map[string]string, error) {
-	var out map[string]string
-	for _, k := range keptHeaders {
-		v := firstOf(h, k.canonical)
-		if k.kept == "content-encoding" {
-			v = withoutChunked(v)
-		}
-		if v == "" {
-			continue
-		}
-		if k.kept == "x-amz-website-redirect-location" && !strings.HasPrefix(v, "/") && !strings.HasPrefix(v, "http://") && !strings.HasPrefix(v, "https://") {
-			return nil, ErrInvalidWebsiteRedir
-		}
-		if out == nil {
-			out = make(map[string]string, 2)
-		}
-		out[k.kept] = strings.ToValidUTF8(v, "\uFFFD")
-	}
-	return out, nil
-}
-
-// withoutChunked takes aws-chunked, which is about the transfer, out of a Content-Encoding.
-func withoutChunked(v string) string {
-	if !strings.Contains(v, "aws-chunked") {
-		return v
-	}
-	var rest []string
-	for _, e := range strings.Split(v, ",") {
-		if e = strings.TrimSpace(e); e != "" && e != "aws-chunked" {
-			rest = append(rest, e)
-		}
-	}
-	return strings.Join(rest, ",")
-}
-
-const metaPrefix = "X-Amz-Meta-"
-
-// requestMeta collects user metadata.
-func requestMeta(h http.Header) (map[string]string, error) {
-	var out map[string]string
-	total := 0
-	for name, values := range h {
-		if len(name) <= len(metaPrefix) || name[:len(metaPrefix)] != metaPrefix {
-			continue
-		}
-		if out == nil {
-			out = make(map[string]string, 4)
-		}
-		k, v := strings.ToLower(name[len(metaPrefix):]), strings.Join(values, ",")
-		total += len(k) + len(v)
-		out[k] = strings.ToValidUTF8(v, "\uFFFD")
-	}
-	if total > maxMetaBytes {
-		return nil, ErrMetadataTooLarge
-	}
-	return out, nil
-}
-
 // tagMap is how the store keeps tags.
 func tagMap(tags []Tag) map[string]string {
 	if len(tags) == 0 {
@@ -286,6 +212,7 @@ func (c *call) requestAttributes() (a attributes, err error) {
 	if a.headers, err = requestHeaders(h); err != nil {
 		return a, err
 	}
+	a.headers = withClass(a.headers, firstOf(h, "X-Amz-Storage-Class"))
 	if a.meta, err = requestMeta(h); err != nil {
 		return a, err
 	}
@@ -330,7 +257,7 @@ func (c *call) requestLock() (*entry.Lock, error) {
 	return &entry.Lock{Mode: l.Mode, Until: l.Until, Hold: l.Hold}, nil
 }
 
-// checkSpecials refuses headers that ask for what is not done: foreign keys, storage classes, ACLs.
+// checkSpecials refuses headers that ask for what is not done: foreign keys, unknown storage classes, ACLs.
 func checkSpecials(h http.Header) error {
 	for name := range h {
 		if len(name) < 7 || name[:6] != "X-Amz-" {
@@ -350,8 +277,8 @@ func checkSpecials(h http.Header) error {
 		case "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id":
 			return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption-aws-kms-key-id")
 		case "X-Amz-Storage-Class":
-			if v := h[name][0]; v != "STANDARD" && v != "REDUCED_REDUNDANCY" {
-				return ErrInvalidStorageClass
+			if err := checkClass(h[name][0]); err != nil {
+				return err
 			}
 		case "X-Amz-Acl":
 			if err := checkCannedACL(h[name][0]); err != nil {

@@ -142,6 +142,7 @@ func (c *call) copyAttributes(src *source) (a attributes, replaces bool, err err
 	if err != nil {
 		return a, false, err
 	}
+	a.headers = withClass(a.headers, firstOf(h, "X-Amz-Storage-Class")) // never the source's, as at AWS
 	if tagging {
 		a.tags, err = c.requestTags()
 	} else {

@@ -81,7 +81,7 @@ func (c *call) span(v *stele.Version, part int) (ByteRange, int, error) {
 		return ByteRange{off, n}, http.StatusPartialContent, nil
 	}
 	whole := ByteRange{0, v.Size}
-	want := firstOf(c.r.Header, "Range")
+	want := listOf(c.r.Header, "Range")
 	if want == "" || !rangeHolds(firstOf(c.r.Header, "If-Range"), v) {
 		return whole, http.StatusOK, nil
 	}
@@ -109,20 +109,22 @@ func (c *call) setObject(h http.Header, v *stele.Version, part, status int) erro
 	h["Last-Modified"] = []string{httpTime(v.Time)}
 	h["ETag"] = quoted(v.ETag)
 	h["X-Amz-Server-Side-Encryption"] = isAES256
-	h["X-Amz-Storage-Class"] = isStandard
 	h["Content-Type"] = isOctets
 	for name, value := range v.Headers {
 		if canonical, ok := canonicalKept[name]; ok {
 			h[canonical] = []string{value}
 		}
 	}
+	if archived(v.Headers[classHeader]) {
+		h["X-Amz-Restore"] = isRestored
+	}
 	for name, value := range v.Meta {
-		h["x-amz-meta-"+name] = []string{value} // in lower case, as AWS sends it: boto3 hands names on as they come
+		h["x-amz-meta-"+name] = []string{encodeWords(value)} // in lower case, as AWS sends it: boto3 hands names on as they come
 	}
 	if len(v.Tags) > 0 {
 		h["X-Amz-Tagging-Count"] = []string{strconv.Itoa(len(v.Tags))}
 	}
-	if v.Lock.Mode != "" || v.Lock.Hold {
+	if v.Lock.Mode != "" || v.Lock.Hold || v.HoldOff {
 		c.setLock(h, v)
 	}
 	c.setVersion(h, v)
@@ -138,12 +140,12 @@ func (c *call) setObject(h http.Header, v *stele.Version, part, status int) erro
 
 // setLock shows the lock to those who may read it.
 func (c *call) setLock(h http.Header, v *stele.Version) {
-	l := LockHeaders{Retention{v.Lock.Mode, v.Lock.Until}, v.Lock.Hold}
+	l := LockHeaders{Retention{v.Lock.Mode, v.Lock.Until}, v.Lock.Hold, v.HoldOff}
 	if !c.allowed(&c.b, c.name, "s3:GetObjectRetention", c.q.Key) {
 		l.Retention = Retention{}
 	}
 	if !c.allowed(&c.b, c.name, "s3:GetObjectLegalHold", c.q.Key) {
-		l.Hold = false
+		l.Hold, l.Off = false, false
 	}
 	l.SetHeaders(h)
 }
@@ -155,7 +157,8 @@ func (c *call) setReadChecksum(h http.Header, v *stele.Version, part, status int
 	}
 	if part > 0 && v.Parts > 0 {
 		if v.Checksum.Kind != Composite {
-			return nil // parts of a full-object checksum have none of their own
+			h["X-Amz-Checksum-Type"] = isFullSum // parts of a full-object checksum have none of their own
+			return nil
 		}
 		list, err := c.store.PartList(c.ctx, *v)
 		if err != nil || part > len(list) {

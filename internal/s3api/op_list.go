@@ -100,7 +100,7 @@ func (c *call) items(page *stele.Page, withOwner bool) []ObjectItem {
 }
 
 func setItem(o *ObjectItem, v *stele.Version) {
-	o.Key, o.LastModified, o.ETag, o.Size = v.Key, v.Time, v.ETag, v.Size
+	o.Key, o.LastModified, o.ETag, o.Size, o.StorageClass = v.Key, v.Time, v.ETag, v.Size, v.Headers[classHeader]
 	if v.Checksum != nil {
 		if alg, err := ParseAlgorithm(v.Checksum.Algorithm); err == nil {
 			o.Algorithm, o.ChecksumType = alg, v.Checksum.Kind

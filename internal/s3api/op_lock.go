@@ -80,7 +80,7 @@ func (c *call) getObjectLegalHold() error {
 	if err != nil {
 		return err
 	}
-	if !v.Lock.Hold && v.Lock.Mode == "" {
+	if !v.Lock.Hold && v.Lock.Mode == "" && !v.HoldOff {
 		return ErrNoSuchRetention
 	}
 	return c.replyDocument(func(b []byte) []byte { return AppendLegalHold(b, v.Lock.Hold) })

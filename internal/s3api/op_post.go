@@ -35,6 +35,9 @@ func (c *call) postObject() error {
 	if err := c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key); err != nil {
 		return err
 	}
+	if err := checkSOSAPI(form.Key); err != nil {
+		return err
+	}
 	v, err := c.putForm(form)
 	if err != nil {
 		return err
@@ -45,7 +48,9 @@ func (c *call) postObject() error {
 // putForm writes the form's file; the fields count as the headers of a PUT.
 func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
 	asPut := *c.r
-	asPut.Header = form.Header()
+	if asPut.Header, err = form.Header(); err != nil {
+		return v, err
+	}
 	c.r = &asPut
 	attr, err := c.requestAttributes()
 	if err != nil {

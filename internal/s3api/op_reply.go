@@ -23,7 +23,6 @@ var (
 	isEmpty     = []string{"0"}
 	isFullSum   = []string{FullObject}
 	isComposite = []string{Composite}
-	isStandard  = []string{"STANDARD"}
 	isNull      = []string{"null"}
 )
 

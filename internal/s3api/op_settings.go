@@ -74,7 +74,7 @@ func (c *call) putBucketTagging() error {
 	if err != nil {
 		return err
 	}
-	return c.keep(stele.SettingTagging, AppendTagging(nil, tags), http.StatusNoContent)
+	return c.keep(stele.SettingTagging, AppendTagging(nil, tags), http.StatusOK) // AWS's page shows 204 and 200; minio-js takes 200 only, and all others take either
 }
 
 func (c *call) deleteBucketTagging() error { return c.drop(stele.SettingTagging) }
@@ -130,7 +130,26 @@ func (c *call) getBucketPolicyStatus() error {
 	return c.replyDocument(func(b []byte) []byte { return AppendPolicyStatus(b, p.Public()) })
 }
 
-func (c *call) getBucketLifecycle() error { return c.show(stele.SettingLifecycle, ErrNoSuchLifecycle) }
+func (c *call) getBucketLifecycle() error {
+	doc := c.b.Settings[stele.SettingLifecycle]
+	if doc == "" {
+		return ErrNoSuchLifecycle.With("BucketName", c.q.Bucket)
+	}
+	l, err := c.rules.get(doc, DecodeLifecycle)
+	if err != nil {
+		return err
+	}
+	c.setSmallest(l)
+	return c.replyDocument(l.AppendXML)
+}
+
+func (c *call) setSmallest(l *Lifecycle) {
+	smallest := l.Smallest
+	if smallest == "" { // kept before this was asked for
+		smallest = defaultSmallest
+	}
+	c.w.Header()["X-Amz-Transition-Default-Minimum-Object-Size"] = []string{smallest}
+}
 
 func (c *call) putBucketLifecycle() error {
 	doc, err := c.readDocument(MaxConfigBytes, false)
@@ -141,7 +160,14 @@ func (c *call) putBucketLifecycle() error {
 	if err != nil {
 		return err
 	}
-	return c.keep(stele.SettingLifecycle, l.AppendXML(nil), http.StatusOK)
+	if l.Smallest != "" { // an element of ours
+		return ErrMalformedXML
+	}
+	if l.Smallest, err = checkSmallest(firstOf(c.r.Header, "X-Amz-Transition-Default-Minimum-Object-Size")); err != nil {
+		return err
+	}
+	c.setSmallest(l)
+	return c.keep(stele.SettingLifecycle, l.appendKept(nil), http.StatusOK)
 }
 
 // lifecycle is the bucket's; nil: none.

@@ -1,15 +1,18 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+
+	"stele"
 )
 
 func (c *call) getObjectTagging() error {
 	v, err := c.head()
 	if err != nil {
-		return err
+		return c.tagsOfMarker(&v, err)
 	}
 	tags := tagList(v.Tags)
 	c.setVersion(c.w.Header(), &v)
@@ -26,6 +29,18 @@ func tagList(m map[string]string) []Tag {
 	return tags
 }
 
+// tagsOfMarker is the error where the tags of a delete marker are asked for: S3 says that a marker has none, also where it is current and no version was
+// named, when a read says that there is no such key.
+func (c *call) tagsOfMarker(v *stele.Version, err error) error {
+	if !v.Marker || !errors.Is(err, stele.ErrNoKey) {
+		return err
+	}
+	h := c.w.Header()
+	h["X-Amz-Delete-Marker"], h["Allow"] = isTrue, []string{"DELETE"}
+	c.setVersion(h, v)
+	return MethodNotAllowed(c.r.Method, "DeleteMarker")
+}
+
 func (c *call) putObjectTagging() error {
 	doc, err := c.readDocument(MaxConfigBytes, false)
 	if err != nil {
@@ -36,10 +51,10 @@ func (c *call) putObjectTagging() error {
 		return err
 	}
 	v, err := c.store.SetTags(c.ctx, c.by, c.place(), tagMap(tags))
-	return c.changed(&v, err, http.StatusOK)
+	return c.changed(&v, c.tagsOfMarker(&v, err), http.StatusOK)
 }
 
 func (c *call) deleteObjectTagging() error {
 	v, err := c.store.SetTags(c.ctx, c.by, c.place(), nil)
-	return c.changed(&v, err, http.StatusNoContent)
+	return c.changed(&v, c.tagsOfMarker(&v, err), http.StatusNoContent)
 }

@@ -424,7 +424,7 @@ func (c *call) listParts() error {
 	}
 	c.setAbort(c.w.Header(), &u)
 	owner := ownerOf(&c.b)
-	res := ListPartsResult{Bucket: c.q.Bucket, Key: c.q.Key, UploadID: id, PartNumberMarker: after, MaxParts: limit, IsTruncated: more && limit > 0, Owner: &owner, Parts: make([]PartItem, len(parts))}
+	res := ListPartsResult{Bucket: c.q.Bucket, Key: c.q.Key, UploadID: id, PartNumberMarker: after, MaxParts: limit, IsTruncated: more && limit > 0, Owner: &owner, StorageClass: u.Headers[classHeader], Parts: make([]PartItem, len(parts))}
 	if u.Checksum != nil {
 		res.Algorithm, res.ChecksumType = algorithmOf(u.Checksum), u.Checksum.Kind
 	}
@@ -456,7 +456,7 @@ func (c *call) listMultipartUploads() error {
 		MaxUploads: a.MaxKeys, IsTruncated: page.Truncated, URLEncoding: a.URLEncoding, CommonPrefixes: page.Prefixes, Uploads: make([]UploadItem, len(page.Uploads))}
 	for i := range page.Uploads {
 		u := &page.Uploads[i]
-		res.Uploads[i] = UploadItem{Key: u.Key, UploadID: u.ID, Initiated: u.Started, Owner: &owner}
+		res.Uploads[i] = UploadItem{Key: u.Key, UploadID: u.ID, Initiated: u.Started, Owner: &owner, StorageClass: u.Headers[classHeader]}
 		if u.Checksum != nil {
 			res.Uploads[i].Algorithm, res.Uploads[i].ChecksumType = algorithmOf(u.Checksum), u.Checksum.Kind
 		}

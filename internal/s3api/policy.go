@@ -106,7 +106,7 @@ func ParsePolicy(b []byte, rules PolicyRules) (*Policy, error) {
 // uniqueKeys tells whether b is valid JSON in which no object has a key twice: of two conditions under one name the first
 // would silently not count.
 func uniqueKeys(b []byte) bool {
-	if !json.Valid(b) {
+	if !json.Valid(b) || !exactJSON(b) {
 		return false
 	}
 	type level struct {

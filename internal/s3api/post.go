@@ -42,8 +42,8 @@ func ReadPostForm(r *http.Request) (*PostForm, error) {
 		}
 		name := strings.ToLower(p.FormName())
 		if name == "file" {
-			f.FileName, f.File = p.FileName(), postFile{p}
-			return f, f.setKey()
+			f.FileName, f.File = fileName(p.FileName()), postFile{p}
+			return f, f.complete()
 		}
 		value, err := io.ReadAll(io.LimitReader(p, int64(maxPostFieldBytes-total)+1))
 		if err != nil {
@@ -78,12 +78,26 @@ func (f postFile) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (f *PostForm) setKey() error {
-	key, ok := f.Fields["key"]
-	if !ok || key == "" {
+// fileName is what follows the last slash or backslash: some clients send the whole path that the file has on their side.
+func fileName(path string) string {
+	return path[strings.LastIndexAny(path, `/\`)+1:]
+}
+
+// complete puts the file's name in the place of ${filename}, which every field may hold. S3 does so before it checks the policy, whose conditions are about
+// what the fields then say ("Creating a POST policy").
+func (f *PostForm) complete() error {
+	for name, v := range f.Fields {
+		if name != "policy" && strings.Contains(v, "${filename}") {
+			as := f.FileName
+			if name == "tagging" { // XML, in which a name may hold what is markup
+				as = string(appendText(nil, as))
+			}
+			f.Fields[name] = strings.ReplaceAll(v, "${filename}", as)
+		}
+	}
+	if f.Key = f.Fields["key"]; f.Key == "" {
 		return missingPostField("key")
 	}
-	f.Key = strings.ReplaceAll(key, "${filename}", f.FileName)
 	switch {
 	case len(f.Key) > maxKeyBytes:
 		return keyTooLong(len(f.Key))
@@ -97,11 +111,14 @@ func missingPostField(name string) error {
 	return InvalidArgument(name, "", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
 }
 
-// Header gives the fields as the headers of a PUT, so that whatever reads those reads these.
-func (f *PostForm) Header() http.Header {
+// Header gives the fields as the headers of a PUT, so that whatever reads those reads these. A field whose name no header can have is refused, since it
+// could never be given back.
+func (f *PostForm) Header() (http.Header, error) {
 	h := http.Header{}
 	for name, v := range f.Fields {
 		switch {
+		case strings.HasPrefix(name, "x-amz-") && !headerName(name):
+			return nil, InvalidArgument(name, v, "The name of the field %q has characters that a header's name cannot have. Use letters, digits and hyphens.", name)
 		case name == "x-amz-signature" || name == "x-amz-credential" || name == "x-amz-algorithm" || name == "x-amz-date":
 		case strings.HasPrefix(name, "x-amz-"), name == "content-type", name == "cache-control", name == "content-disposition",
 			name == "content-encoding", name == "content-language", name == "expires", name == "content-md5":
@@ -110,7 +127,7 @@ func (f *PostForm) Header() http.Header {
 			h["X-Amz-Acl"] = []string{v}
 		}
 	}
-	return h
+	return h, nil
 }
 
 // Tags are those of the field "tagging", an XML document.

@@ -74,7 +74,10 @@ func TestPostForm(t *testing.T) {
 	if err != nil || string(body) != "meow" || f.Key != "user/cat.jpg" || a.AccessKeyID != exampleID || a.Kind != ByPostForm {
 		t.Errorf("%q %q %+v %v", body, f.Key, a, err)
 	}
-	h := f.Header()
+	h, err := f.Header()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if h.Get("Content-Type") != "image/jpeg" || h.Get("X-Amz-Meta-A") != "b" || h.Get("X-Amz-Date") != "" || len(h) != 2 {
 		t.Errorf("%v", h)
 	}

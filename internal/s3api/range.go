@@ -101,7 +101,7 @@ func ParseSourceConditions(h http.Header) Conditions {
 }
 
 func parseConditions(h http.Header, prefix string) Conditions {
-	c := Conditions{Match: firstOf(h, prefix+"If-Match"), NoneMatch: firstOf(h, prefix+"If-None-Match")}
+	c := Conditions{Match: listOf(h, prefix+"If-Match"), NoneMatch: listOf(h, prefix+"If-None-Match")}
 	c.ModifiedSince = httpDate(firstOf(h, prefix+"If-Modified-Since"))
 	c.UnmodifiedSince = httpDate(firstOf(h, prefix+"If-Unmodified-Since"))
 	return c
@@ -179,7 +179,7 @@ type WriteCondition struct {
 // ParseWriteCondition reads If-Match and If-None-Match of a put, copy or completion: S3 takes one of them, and of
 // If-None-Match only "*".
 func ParseWriteCondition(h http.Header) (WriteCondition, error) {
-	m, n := firstOf(h, "If-Match"), firstOf(h, "If-None-Match")
+	m, n := listOf(h, "If-Match"), listOf(h, "If-None-Match")
 	switch {
 	case m != "" && n != "":
 		return WriteCondition{}, ErrNotImplemented.With("Header", "If-Match,If-None-Match").
@@ -193,7 +193,7 @@ func ParseWriteCondition(h http.Header) (WriteCondition, error) {
 
 // ParseDeleteCondition reads the conditions of DeleteObject: If-Match, and x-amz-if-match-… of its time and size.
 func ParseDeleteCondition(h http.Header) (o ObjectToDelete, err error) {
-	o.ETag, o.Size = trimETag(firstOf(h, "If-Match")), -1
+	o.ETag, o.Size = trimETag(listOf(h, "If-Match")), -1
 	if v := firstOf(h, "X-Amz-If-Match-Last-Modified-Time"); v != "" {
 		if o.LastModifiedTime, err = parseTime(v); err != nil {
 			return o, InvalidArgument("x-amz-if-match-last-modified-time", v, "Invalid value for x-amz-if-match-last-modified-time header")
@@ -228,7 +228,7 @@ func SetResponseOverrides(h http.Header, q Query, a *Auth) error {
 		if a.Kind == Anonymous {
 			return ErrAnonymousResponseHeaders
 		}
-		if strings.ContainsAny(v, "\r\n\x00") {
+		if !headerText(v) {
 			return InvalidArgument(o.param, v, "Header value cannot be represented.")
 		}
 		h[o.header] = []string{v}
@@ -266,7 +266,7 @@ func ParseCopySource(header string) (CopySource, error) {
 	var found bool
 	s.Bucket, s.Key, found = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
-	case !plausibleBucketName(s.Bucket) || isIPv4(s.Bucket):
+	case !plausibleName(s.Bucket) || isIPv4(s.Bucket):
 		return invalid("bucket name")
 	case !found || s.Key == "" || len(s.Key) > maxKeyBytes:
 		return invalid("object key")

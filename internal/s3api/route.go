@@ -71,7 +71,7 @@ func (q *Request) setNames(host, path, domain string) error {
 		}
 		q.Bucket = b
 	}
-	if !plausibleBucketName(q.Bucket) {
+	if !plausibleName(q.Bucket) {
 		return ErrInvalidBucketName.With("BucketName", q.Bucket)
 	}
 	key, ok := unescape(rest, false)
@@ -177,6 +177,19 @@ func ValidBucketName(name string) bool {
 	}
 	return true
 }
+
+// plausibleName is plausibleBucketName for a bucket or a view of one, NAME--at-…, which may be longer by that: a name of 63 letters has a past like any other.
+func plausibleName(name string) bool {
+	i := strings.LastIndex(name, viewMark)
+	if i < 0 || plausibleBucketName(name) {
+		return plausibleBucketName(name)
+	}
+	moment := name[i+len(viewMark):]
+	return plausibleBucketName(name[:i]) && moment != "" && len(moment) <= maxMoment && strings.Trim(moment, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// maxMoment is more than any moment is long: 20261120t100000z, e and a ledger size, a pinned view's name.
+const maxMoment = 24
 
 // plausibleBucketName is the part of the rules that every request is held to: 3 to 63 of a-z, 0-9, '-' and '.', a letter
 // or digit at both ends and beside every dot's other dot.

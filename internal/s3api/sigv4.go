@@ -80,7 +80,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Au
 	case presigned:
 		return v.verifyQuery(ctx, r, q)
 	case q.Query.Has("AWSAccessKeyId") && q.Query.Has("Signature"):
-		return nil, ErrAuthMechanism
+		return nil, ErrSignatureV2
 	}
 	return anonymous(r)
 }
@@ -168,15 +168,12 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 		return nil, ErrRequestExpired.With("X-Amz-Expires", strconv.Itoa(expires)).
 			With("Expires", end.UTC().Format("2006-01-02T15:04:05Z")).With("ServerTime", now.UTC().Format("2006-01-02T15:04:05Z"))
 	}
-	// The body is signed only if its digest is: in the query, or in a header that is itself signed.
-	sum := unsignedPayload
-	if s := firstOf(r.Header, "X-Amz-Content-Sha256"); s != "" && c.signs("x-amz-content-sha256") {
-		sum = s
-	} else if s := q.Query.Get("X-Amz-Content-Sha256"); s != "" {
-		sum = s
+	sum, declared, err := presignedPayload(r.Header, q.Query, c)
+	if err != nil {
+		return nil, err
 	}
 	a := &Auth{Kind: ByQuery, AccessKeyID: c.accessKeyID, SignedAt: at}
-	if err := a.setPayload(bodyForm(r.Header, sum)); err != nil {
+	if err := a.setPayload(declared); err != nil {
 		return nil, err
 	}
 	if err := c.checkSigned(r.Header); err != nil {
@@ -185,12 +182,27 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 	return a, v.check(ctx, r, q, c, a, stamp, sum)
 }
 
-// bodyForm lets an unsigned header say that the body is aws-chunked: that is how it is framed, not whether it is trusted.
-func bodyForm(h http.Header, sum string) string {
-	if s := firstOf(h, "X-Amz-Content-Sha256"); sum == unsignedPayload && s == streamingUnsignedTrailer {
-		return s
+// presignedPayload returns what a link's signature covers of the body, and what the request declares for it. The signature covers a digest only if that is
+// in the query, or in a header that is itself signed. A header that is not signed still says how the body is framed and what its digest must be: whoever
+// holds the link may bind himself to more than the link does, and a body that is not what he declared has been damaged on its way.
+func presignedPayload(h http.Header, q Query, c *credential) (signed, declared string, err error) {
+	header := firstOf(h, "X-Amz-Content-Sha256")
+	signed = unsignedPayload
+	if header != "" && c.signs("x-amz-content-sha256") {
+		return header, header, nil
 	}
-	return sum
+	for _, p := range q {
+		if strings.EqualFold(p.Name, "X-Amz-Content-Sha256") && p.Value != "" {
+			signed = p.Value
+		}
+	}
+	switch {
+	case header == "" || header == signed || header == unsignedPayload:
+		return signed, signed, nil
+	case signed == unsignedPayload:
+		return signed, header, nil
+	}
+	return "", "", InvalidArgument("x-amz-content-sha256", header, "The link declares another x-amz-content-sha256 than the request's header. Send the one that is signed.")
 }
 
 func tooSkewed(stamp string, now time.Time) error {

@@ -217,8 +217,9 @@ type Attributes struct {
 	WithObjectSize bool
 }
 
-// AttributeParts lists the parts of a multipart object. Parts is filled only where parts have checksums, as in S3.
+// AttributeParts is what is told of a multipart object's parts: how many there are and, where they have checksums of their own, each of them.
 type AttributeParts struct {
+	Listed                              bool // else only Total is told
 	Total, Marker, NextMarker, MaxParts int
 	IsTruncated                         bool
 	Parts                               []PartItem
@@ -238,10 +239,12 @@ func (a *Attributes) AppendXML(b []byte) []byte {
 	if p := a.Parts; p != nil {
 		w.open("ObjectParts")
 		w.int("PartsCount", int64(p.Total)) // the element's name on the wire; SDKs call it TotalPartsCount
-		w.int("PartNumberMarker", int64(p.Marker))
-		w.int("NextPartNumberMarker", int64(p.NextMarker))
-		w.int("MaxParts", int64(p.MaxParts))
-		w.bool("IsTruncated", p.IsTruncated)
+		if p.Listed {
+			w.int("PartNumberMarker", int64(p.Marker))
+			w.int("NextPartNumberMarker", int64(p.NextMarker))
+			w.int("MaxParts", int64(p.MaxParts))
+			w.bool("IsTruncated", p.IsTruncated)
+		}
 		for _, part := range p.Parts {
 			w.open("Part")
 			w.int("PartNumber", int64(part.PartNumber))

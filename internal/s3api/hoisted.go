@@ -1,0 +1,41 @@
+package s3api
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// hoistable are the headers that a presigned link may carry as query parameters, besides x-amz-meta-*: SDKs move them there when they sign. They are signed
+// like the rest of the query. As at AWS, checksums and object locks are none of them: they count as headers only.
+var hoistable = set(`x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write x-amz-grant-write-acp
+	x-amz-metadata-directive x-amz-server-side-encryption x-amz-server-side-encryption-aws-kms-key-id x-amz-server-side-encryption-bucket-key-enabled
+	x-amz-server-side-encryption-context x-amz-server-side-encryption-customer-algorithm x-amz-server-side-encryption-customer-key
+	x-amz-server-side-encryption-customer-key-md5 x-amz-storage-class x-amz-tagging x-amz-tagging-directive x-amz-website-redirect-location
+	x-amz-expected-bucket-owner x-amz-source-expected-bucket-owner`)
+
+// unhoist gives the headers of a presigned request, those among the query's parameters included, so that whatever reads headers reads these.
+func unhoist(h http.Header, q Query) (http.Header, error) {
+	merged, own := h, false
+	for _, p := range q {
+		name := strings.ToLower(p.Name)
+		if name == "x-amz-copy-source" { // without it this would be a put of nothing
+			return nil, InvalidArgument("x-amz-copy-source", p.Value, "A link cannot carry x-amz-copy-source among its parameters. Sign it as a header, and send that header with the request.")
+		}
+		if !hoistable[name] && (!strings.HasPrefix(name, "x-amz-meta-") || !headerName(name)) {
+			continue
+		}
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if had, ok := merged[key]; ok {
+			if len(had) == 1 && had[0] == p.Value {
+				continue
+			}
+			return nil, InvalidArgument(name, p.Value, "The link says another %s than the request's headers, or says it twice. Send it once.", name)
+		}
+		if !own {
+			merged, own = h.Clone(), true
+		}
+		merged[key] = []string{p.Value}
+	}
+	return merged, nil
+}

@@ -1,0 +1,162 @@
+package s3api
+
+import (
+	"bytes"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"stele"
+)
+
+// TestWords: metadata outside of printable ASCII travels in the encoded words of RFC 2047, and whatever is kept comes back by any decoder of them.
+func TestWords(t *testing.T) {
+	for sent, kept := range map[string]string{
+		"plain":                             "plain",
+		"blå":                               "blå",
+		"=?UTF-8?B?w4RNw4Raw5XDkSBTMw==?=":  "ÄMÄZÕÑ S3",
+		"=?utf-8?q?caf=C3=A9_noir?=":        "café noir",
+		"=?iso-8859-1?Q?caf=E9?=":           "café",
+		"=?UTF-8?B?w4Q=?= =?UTF-8?B?w5U=?=": "ÄÕ",
+		"a =?UTF-8?B?w4Q=?= b":              "a Ä b",
+		"=?UTF-8?B?junk":                    "=?UTF-8?B?junk",
+		"=?UTF-8?B?/w==?=":                  "=?UTF-8?B?/w==?=",    // not UTF-8
+		"=?us-ascii?B?/w==?=":               "=?us-ascii?B?/w==?=", // not ASCII
+		"=?koi8-r?B?wQ==?=":                 "=?koi8-r?B?wQ==?=",   // unknown here
+	} {
+		if got := decodeWords(sent); got != kept {
+			t.Errorf("%q is kept as %q, want %q", sent, got, kept)
+		}
+	}
+	for _, kept := range []string{"", "plain", "a =? b", "ü", strings.Repeat("ü", 100), strings.Repeat("a\U0001F600", 40), " spaced ", "two\r\nlines", "tab\there", "=?UTF-8?B?YQ==?=", "\x7f", "日本語"} {
+		shown := encodeWords(kept)
+		if !plainHeader(shown) {
+			t.Errorf("%q is shown as %q, which no header carries", kept, shown)
+		}
+		if back, err := new(mime.WordDecoder).DecodeHeader(shown); err != nil || back != kept || decodeWords(shown) != kept {
+			t.Errorf("%q is shown as %q, which is read as %q (%v)", kept, shown, back, err)
+		}
+	}
+	if got := encodeWords("ÄMÄZÕÑ S3"); got != "=?UTF-8?B?w4RNw4Raw5XDkSBTMw==?=" {
+		t.Errorf("shown as %q", got)
+	}
+}
+
+// TestHeadersInTwoLines: the lines of a list are joined, a second line of anything else is refused; neither is lost.
+func TestHeadersInTwoLines(t *testing.T) {
+	got, err := requestHeaders(http.Header{"Content-Encoding": {"aws-chunked", "gzip"}, "Cache-Control": {"no-cache", "max-age=1"}, "Content-Language": {"de", "en"}, "Content-Type": {"a/b"}})
+	want := map[string]string{"content-encoding": "gzip", "cache-control": "no-cache,max-age=1", "content-language": "de,en", "content-type": "a/b"}
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%v, %v", got, err)
+	}
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("%s is kept as %q, want %q", k, got[k], v)
+		}
+	}
+	for _, name := range []string{"Content-Type", "Content-Disposition", "Expires", "X-Amz-Website-Redirect-Location"} {
+		_, err := requestHeaders(http.Header{name: {"/a", "/b"}})
+		wantError(t, name, err, "InvalidArgument", "sent 2 times")
+	}
+	for _, lines := range [][]string{{`"x"`, `"e"`}, {`"e"`, `"x"`}} {
+		if err := ParseConditions(http.Header{"If-Match": lines}).Check("e", exampleTime); err != nil {
+			t.Errorf("If-Match %q: %v", lines, err)
+		}
+		if err := ParseConditions(http.Header{"If-None-Match": lines}).Check("e", exampleTime); err != ErrNotModified {
+			t.Errorf("If-None-Match %q: %v", lines, err)
+		}
+		if c, err := ParseWriteCondition(http.Header{"If-Match": lines}); err != nil || !stele.MatchETag(c.Match, "x") || !stele.MatchETag(c.Match, "e") {
+			t.Errorf("If-Match of a write %q: %+v, %v", lines, c, err)
+		}
+		if _, err := ParseWriteCondition(http.Header{"If-None-Match": append([]string{"*"}, lines...)}); err == nil {
+			t.Error("If-None-Match of a write: the second line is lost")
+		}
+	}
+	_, err = declaredTrailers(http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32", "x-amz-checksum-sha1"}})
+	wantError(t, "two trailers", err, "InvalidRequest", "x-amz-trailer")
+	_, err = ParseDeclared(http.Header{"Content-Md5": {"AAAAAAAAAAAAAAAAAAAAAA==", "AQAAAAAAAAAAAAAAAAAAAA=="}}, &Auth{})
+	wantError(t, "two MD5s", err, "InvalidDigest", "")
+}
+
+// TestNothingIsReplaced: bytes that are not UTF-8 are refused where they can't be kept.
+func TestNothingIsReplaced(t *testing.T) {
+	for _, name := range []string{"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"} {
+		for _, v := range []string{"caf\xe9", "\xff", "a\r\nb", "\x01"} {
+			if got, err := requestHeaders(http.Header{name: {v}}); err == nil {
+				t.Errorf("%s: %q is kept as %q", name, v, got)
+			}
+		}
+	}
+	_, err := requestMeta(http.Header{"X-Amz-Meta-A": {"caf\xe9"}})
+	wantError(t, "metadata", err, "InvalidArgument", "not UTF-8")
+	for _, doc := range []string{`{"a":"` + "\xff" + `"}`, `{"a":"\ud800"}`, `{"a":"\udc00\ud800"}`, `{"\ud83d":1}`, `{"a":"\ud83dA"}`, `{"a":"\\\ud800"}`} {
+		if exactJSON([]byte(doc)) {
+			t.Errorf("%q passes for text", doc)
+		}
+		_, err := ParsePolicy([]byte(strings.Replace(policyWithSid, "SID", strings.Trim(doc[5:], `"}`), 1)), PolicyRules{Bucket: "box"})
+		if err == nil {
+			t.Errorf("a policy with %q is accepted", doc)
+		}
+	}
+	for _, doc := range []string{`{"a":"\ud83d\ude00"}`, `{"a":"\\ud800"}`, `{"a":"\ufffd` + "\uFFFD" + `"}`, `{"a":"\u00e9\n"}`} {
+		if !exactJSON([]byte(doc)) {
+			t.Errorf("%q is refused", doc)
+		}
+	}
+}
+
+const policyWithSid = `{"Statement":[{"Sid":"a","Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::box/SID"}]}`
+
+// uploadForm is a form with a file of that name.
+func uploadForm(t *testing.T, filename string, fields map[string]string) *http.Request {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for k, v := range fields {
+		if err := w.WriteField(k, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := w.CreatePart(map[string][]string{"Content-Disposition": {`form-data; name="file"; filename="` + filename + `"`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("body")) //nolint:errcheck // a buffer
+	w.Close()               //nolint:errcheck
+	r := httptest.NewRequest("POST", "/bucket", &b)
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	return r
+}
+
+// TestFormFileName: ${filename} is filled in in every field, before the policy is checked, and is the last part of a path of either kind.
+func TestFormFileName(t *testing.T) {
+	for sent, name := range map[string]string{"a.txt": "a.txt", "/home/me/a.txt": "a.txt", `C:\My Files\a.txt`: "a.txt", `\\server\share\a.txt`: "a.txt", `dir/sub\a.txt`: "a.txt", "a b&c.txt": "a b&c.txt"} {
+		f, err := ReadPostForm(uploadForm(t, sent, map[string]string{"key": "up/${filename}", "x-amz-meta-name": "<${filename}>", "Content-Disposition": "attachment; filename=\"${filename}\"",
+			"success_action_redirect": "http://x/${filename}", "tagging": "<Tagging><TagSet><Tag><Key>k</Key><Value>${filename}</Value></Tag></TagSet></Tagging>"}))
+		if err != nil {
+			t.Fatalf("%s: %v", sent, err)
+		}
+		h, err := f.Header()
+		if err != nil || f.Key != "up/"+name || h.Get("X-Amz-Meta-Name") != "<"+name+">" || h.Get("Content-Disposition") != `attachment; filename="`+name+`"` || f.Fields["success_action_redirect"] != "http://x/"+name {
+			t.Errorf("%s: key %q, fields %q, %v", sent, f.Key, f.Fields, err)
+		}
+		if root, err := parseRoot([]byte(f.Fields["tagging"]), "Tagging"); err != nil || root.child("TagSet").child("Tag").child("Value").text() != name {
+			t.Errorf("%s: tagging %q, %v", sent, f.Fields["tagging"], err)
+		}
+	}
+	f, err := ReadPostForm(uploadForm(t, "a.txt", map[string]string{"key": "k", "x-amz-meta-ü": "v"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Header()
+	wantError(t, "a name that no header can have", err, "InvalidArgument", "x-amz-meta-ü")
+	p := &postPolicy{conditions: []postCondition{{op: "eq", field: "$key", value: "user/${filename}"}, {op: "starts-with", field: "$bucket"}}}
+	f, err = ReadPostForm(uploadForm(t, "a.txt", map[string]string{"key": "user/${filename}"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "a condition on the field as it was sent", p.check(f, "b"), "AccessDenied", "Policy Condition failed")
+}
