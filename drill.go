@@ -32,7 +32,7 @@ type DrillOptions struct {
 	Place    string // where it lies, without secrets
 	Identity string // a recovery key; empty: the server's identity
 	Full     bool   // read every byte of the copy, and hash it again
-	Sample   int    // object versions to read; 0: 100
+	Sample   int    // object versions to read, if there are so many; 0: 100
 	// Progress is told of bytes read and of bytes in all, in a full drill. May be nil.
 	Progress func(done, total int64)
 	// Rand chooses the moment and the sample; nil: at random.
@@ -173,14 +173,15 @@ func (d *drill) entry(ctx context.Context, of *Store, at uint64) (entry.Entry, e
 // errFound ends a look through entries.
 var errFound = errors.New("found")
 
-// sample reads object versions of the whole copy, whatever the moment, chosen by random entries.
+// sample reads object versions of the whole copy, whatever the moment, chosen by random entries; each once.
 func (d *drill) sample(ctx context.Context, copied *Store) error {
+	chosen := map[uint64]bool{}
 	for range d.opt.Sample {
 		var found *entry.Entry
 		from := d.opt.Rand.Uint64N(d.c.Head)
 		look := func(from, to uint64) error {
 			err := copied.led().Entries(ctx, from, to, func(e *entry.Entry) error {
-				if e.Type != entry.ObjectPut || e.Private.Body == nil { // another change, or a lawful erasure
+				if e.Type != entry.ObjectPut || e.Private.Body == nil || chosen[e.Index] { // another change, a lawful erasure, or one that was read
 					return nil
 				}
 				kept := *e
@@ -201,8 +202,9 @@ func (d *drill) sample(ctx context.Context, copied *Store) error {
 			}
 		}
 		if found == nil {
-			return nil // no object was ever written
+			return nil // there are no more
 		}
+		chosen[found.Index] = true
 		if err := d.read(ctx, copied, found); err != nil {
 			return err
 		}
@@ -276,8 +278,7 @@ func (d *drill) full(ctx context.Context, copied *Store) error {
 	for _, p := range r.Problems {
 		d.problem("%s: %s", p.Where, p.What)
 	}
-	d.c.Versions, d.c.Bytes = r.Bodies, r.Bytes
-	return nil
+	return nil // the certificate's versions and bytes stay those of the sample: what was read now are files
 }
 
 // record signs the certificate and writes the entry.
@@ -299,8 +300,12 @@ func (d *drill) record(ctx context.Context) ([]byte, error) {
 	defer w.Release()
 	facts := map[string]string{"ok": strconv.FormatBool(d.c.OK), "size": strconv.FormatUint(d.c.Size, 10), "full": strconv.FormatBool(d.c.Full), "opened_by": d.c.OpenedBy,
 		"rpo": fmt.Sprintf("%.3fs", d.c.RPOSeconds), "rto": fmt.Sprintf("%.3fs", d.c.RTOSeconds), "versions": strconv.FormatInt(d.c.Versions, 10)}
+	found := ""
+	if !d.c.OK {
+		found = reason(d.c.Problems[0])
+	}
 	_, err = d.s.commit(ctx, d.opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.DrillRun, Private: entry.Private{Name: d.opt.Name, Data: facts, Doc: &w.Body}}, nil
+		return ledgerDraft{Type: entry.DrillRun, Private: entry.Private{Name: d.opt.Name, Data: facts, Doc: &w.Body, Reason: found}}, nil
 	})
 	return signed, err
 }
@@ -341,6 +346,9 @@ func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Dril
 	}
 	defer closeEngine(e)
 	c, signed, err := s.Drill(ctx, DrillOptions{By: by, Target: e, Name: spec.Name, Place: spec.URL, Identity: q.Recovery, Full: q.Full, Sample: q.Sample})
+	if err == nil && !c.OK {
+		s.relist(spec.Name) // a missing file is a frequent reason
+	}
 	return Drilled{c, signed}, err
 }
 
@@ -363,7 +371,53 @@ func (s *Store) oneTarget(name string) (TargetSpec, error) {
 	return TargetSpec{}, fmt.Errorf("%w: there are %d targets, name one", ErrBadName, len(specs))
 }
 
-// DrillDue drills each target whose last drill is older than every, one after the other. What could not be tried is joined into the error; a failed drill is in its certificate.
+// After a drill that failed, and one that could not be tried, the next one comes soon: the target was listed anew, and may have got what it lacked. While it goes on failing, the wait is as long
+// as it has failed so far.
+const (
+	drillRetry     = 30 * time.Minute
+	drillRetryMost = 24 * time.Hour
+)
+
+// drillWait is how long to wait after the newest drill of a target.
+func drillWait(failed FailedDrill, every time.Duration) time.Duration {
+	if failed.Since.IsZero() {
+		return every
+	}
+	return min(every, max(drillRetry, min(failed.Last.Sub(failed.Since), drillRetryMost)))
+}
+
+// drillIsDue says whether a target should be drilled now.
+func (s *Store) drillIsDue(ctx context.Context, target string, every time.Duration) (bool, error) {
+	passed, failed, err := s.drills(ctx, target)
+	last := passed
+	if !failed.Since.IsZero() {
+		last = failed.Last
+	}
+	s.targets.mu.Lock()
+	tried, ok := s.targets.notDrilled[target]
+	s.targets.mu.Unlock()
+	if ok && s.monotonic()-tried < drillRetry {
+		return false, err
+	}
+	return s.now().Sub(last) >= drillWait(failed, every), err
+}
+
+// noteDrill keeps when a drill of a target could not be tried.
+func (s *Store) noteDrill(target string, err error) {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	delete(s.targets.notDrilled, target)
+	if err == nil {
+		return
+	}
+	if s.targets.notDrilled == nil {
+		s.targets.notDrilled = map[string]time.Duration{}
+	}
+	s.targets.notDrilled[target] = s.monotonic()
+}
+
+// DrillDue drills each target whose newest drill that passed is older than every, and each whose newest did not pass and is to be tried again, one after the other. What could not be tried is joined
+// into the error; a failed drill is in its certificate.
 func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []Certificate, err error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -375,11 +429,12 @@ func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []Certi
 	}
 	var errs []error
 	for _, spec := range specs {
-		last, lerr := s.lastOf(ctx, entry.DrillRun, spec.Name)
-		if lerr == nil && s.now().Sub(last) < every {
+		due, lerr := s.drillIsDue(ctx, spec.Name, every)
+		if lerr == nil && !due {
 			continue
 		}
 		d, derr := s.DrillTarget(ctx, Actor{Key: actorStele}, DrillRequest{Target: spec.Name})
+		s.noteDrill(spec.Name, derr)
 		if errs = append(errs, lerr, derr); derr == nil {
 			done = append(done, d.Certificate)
 		}

@@ -240,3 +240,88 @@ func TestCertificate(t *testing.T) {
 		t.Errorf("no key: %v", err)
 	}
 }
+
+// TestFailedDrillIsNoProof: after a drill that failed the store says so, also after a restart and with an index made again, until one passes; the newest that passed stays known.
+func TestFailedDrillIsNoProof(t *testing.T) {
+	d := newDrilled(t)
+	if _, err := d.s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "mem:///target"}); !errors.Is(err, ErrBadState) {
+		t.Fatal(err) // this store was opened without a way to targets: its drills are what counts here
+	}
+	says := func(when string, passed, failed bool) {
+		t.Helper()
+		good, bad, err := d.s.drills(ctx, "nas")
+		if err != nil || good.IsZero() == passed || bad.Since.IsZero() == failed || failed && !strings.Contains(bad.Problem, "can't be opened") {
+			t.Errorf("%s: passed %v, failed %+v, %v", when, good, bad, err)
+		}
+	}
+	run := func(target engine.Engine) {
+		t.Helper()
+		opt := d.options(1)
+		opt.Target = target
+		if _, _, err := d.s.Drill(ctx, opt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("before any", false, false)
+	run(d.target)
+	says("after one that passed", true, false)
+	d.clock.pass(time.Hour)
+	run(mem.New())
+	says("after one that failed", true, true)
+	_, first, _ := d.s.drills(ctx, "nas")
+	d.clock.pass(time.Hour)
+	run(mem.New())
+	if _, bad, _ := d.s.drills(ctx, "nas"); !bad.Since.Equal(first.Since) || !bad.Last.After(first.Last) {
+		t.Errorf("failing since %v, last %v", bad.Since, bad.Last)
+	}
+	for _, index := range []bool{true, false} {
+		if err := d.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !index {
+			if err := d.fs.RemoveAll("data/index"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.s = d.reopen(t)
+		says("after a restart", true, true)
+	}
+	run(d.target)
+	says("after another that passed", true, false)
+}
+
+// TestDrillWait: a failed drill is tried again within the hour, then as long after as it has failed so far, and once a day at least.
+func TestDrillWait(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	at := func(failing time.Duration) FailedDrill {
+		now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+		return FailedDrill{Since: now.Add(-failing), Last: now}
+	}
+	for _, c := range []struct {
+		failed FailedDrill
+		every  time.Duration
+		want   time.Duration
+	}{
+		{FailedDrill{}, week, week}, {at(0), week, drillRetry}, {at(2 * time.Hour), week, 2 * time.Hour}, {at(week), week, 24 * time.Hour}, {at(week), time.Minute, time.Minute},
+	} {
+		if got := drillWait(c.failed, c.every); got != c.want {
+			t.Errorf("%+v, every %v: %v, want %v", c.failed, c.every, got, c.want)
+		}
+	}
+	if drillRetry > time.Hour-10*time.Minute {
+		t.Error("a server looks every ten minutes: that is not within the hour")
+	}
+}
+
+// TestCertificateCountsOnce: the versions in a certificate are as many as were read, each counted once, also where there are fewer than were asked for.
+func TestCertificateCountsOnce(t *testing.T) {
+	d := newDrilled(t) // 20 versions
+	for _, full := range []bool{false, true} {
+		opt := d.options(3)
+		opt.Full, opt.Sample = full, 100
+		c, _, err := d.s.Drill(ctx, opt)
+		if err != nil || !c.OK || c.Versions != 20 || c.Bytes != 20*3000 {
+			t.Errorf("full %t: %d versions, %d bytes, %v", full, c.Versions, c.Bytes, err)
+		}
+	}
+}

@@ -23,15 +23,15 @@ type Certificate struct {
 	Seconds float64   `json:"seconds"` // how long the drill took
 	Full    bool      `json:"full"`    // every byte of the copy was read and hashed; else a sample
 
-	Size   uint64    `json:"size"`   // the past moment: a ledger size, chosen at random
-	Moment time.Time `json:"moment"` // time of its last entry
-	Root   string    `json:"root"`   // root of the copy's tree at that size, the same as in the store
+	Size   uint64    `json:"size"`            // the past moment: a ledger size, chosen at random
+	Moment time.Time `json:"moment,omitzero"` // time of its last entry
+	Root   string    `json:"root"`            // root of the copy's tree at that size, the same as in the store
 
 	Head       uint64    `json:"head"` // entries that the copy holds
-	HeadTime   time.Time `json:"head_time"`
+	HeadTime   time.Time `json:"head_time,omitzero"`
 	Checkpoint string    `json:"checkpoint"` // the copy's own signed tree head
 
-	Versions int64 `json:"versions"` // object versions read and hashed to their entry's digest
+	Versions int64 `json:"versions"` // object versions read and hashed to their entry's digest, each counted once
 	Bytes    int64 `json:"bytes"`    // of them
 	Listed   int64 `json:"listed"`   // keys that the copy listed as of the moment
 
@@ -98,7 +98,12 @@ func (c *Certificate) Page(w io.Writer, signed []byte) error {
 }
 
 var page = template.Must(template.New("certificate").Funcs(template.FuncMap{
-	"utc": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"utc": func(t time.Time) string {
+		if t.IsZero() {
+			return "none: the drill did not get so far"
+		}
+		return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	},
 	"sec": func(s float64) string { return fmt.Sprintf("%.2f s", s) },
 }).Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Restore drill of {{.Target}}, {{utc .Started}}</title>
@@ -118,7 +123,7 @@ th{text-align:left;font-weight:normal;color:#555;width:17em;vertical-align:top}t
 <tr><th>past moment, chosen at random</th><td>{{utc .Moment}}, ledger size {{.Size}}</td></tr>
 <tr><th>read and hashed</th><td>{{.Versions}} object versions, {{.Bytes}} bytes{{if .Full}}; and every byte of the copy{{else}}, a sample{{end}}</td></tr>
 <tr><th>keys listed as of then</th><td>{{.Listed}}</td></tr>
-<tr><th>the copy holds</th><td>{{.Head}} entries, the newest of {{utc .HeadTime}}</td></tr>
+<tr><th>the copy holds</th><td>{{.Head}} entries{{if .Head}}, the newest of {{utc .HeadTime}}{{end}}</td></tr>
 <tr><th>what would be lost (RPO)</th><td>{{sec .RPOSeconds}}</td></tr>
 <tr><th>until the first object was read (RTO)</th><td>{{sec .RTOSeconds}}</td></tr>
 <tr><th>opened by</th><td>{{if eq .OpenedBy "recovery"}}the recovery key{{else}}the server's identity{{end}}</td></tr>

@@ -18,6 +18,8 @@ type targets struct {
 	mu      sync.Mutex
 	running map[string]*shipping
 	stopped bool
+	// notDrilled is when a drill could not be tried, by the monotonic clock.
+	notDrilled map[string]time.Duration
 
 	snapshotting atomic.Bool
 }
@@ -125,6 +127,15 @@ func (s *Store) targetFailed(name string, err error) {
 		if err := s.Supersede(later.Epoch, "target "+name); err != nil && !errors.Is(err, ErrClosed) {
 			s.log.Error("couldn't note that another primary has taken over", "err", err)
 		}
+	}
+}
+
+// relist has a target listed anew, so that what it lacks is shipped again.
+func (s *Store) relist(target string) {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	if r := s.targets.running[target]; r != nil {
+		r.shipper.Relist()
 	}
 }
 

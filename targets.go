@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -54,10 +55,18 @@ type TargetStatus struct {
 	LockFor    time.Duration // for how long the target locks what it gets; 0: it doesn't
 	Error      string        // empty: all is well
 	ErrorSince time.Time
-	Refused    bool     // no retry helps: somebody must look
-	Lacking    []string // packs that are damaged here and so could not be shipped
-	LastDrill  time.Time
+	Refused    bool      // no retry helps: somebody must look
+	Lacking    []string  // packs that are damaged here and so could not be shipped
+	LastDrill  time.Time // of the newest that passed; zero: none has
+	Drill      FailedDrill
 	Asked      bool // nobody ships in this process: the target itself was asked just now
+}
+
+// FailedDrill says that the newest drill of a target did not pass.
+type FailedDrill struct {
+	Since   time.Time // of the first failure since a drill passed; zero: the newest has passed, or there was none
+	Last    time.Time // of the newest
+	Problem string    // the first thing that it found
 }
 
 // keepPeriod is how long what weakens the store's protection has to wait (DESIGN section 7).
@@ -266,7 +275,7 @@ func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
 		st := &out[i]
 		spec.SecretKey = ""
 		st.TargetSpec, st.Behind = spec, s.Size()
-		if st.LastDrill, err = s.lastOf(ctx, entry.DrillRun, spec.Name); err != nil {
+		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
 			return nil, err
 		}
 		s.targets.mu.Lock()
@@ -341,16 +350,30 @@ func (r *shipping) status(st *TargetStatus, size uint64) {
 	st.SameDevice, st.Server, st.LockFor = r.opened.SameDevice, r.opened.Server, r.lock
 }
 
-// lastOf is the time of the newest entry of a type about a name; zero: there is none.
-func (s *Store) lastOf(ctx context.Context, t entry.Type, name string) (time.Time, error) {
-	row, ok, err := s.index.Reader().Config(index.LastOf(t, name))
+// drills says when the newest drill of a target passed (zero: none has), and whether one failed since.
+func (s *Store) drills(ctx context.Context, target string) (passed time.Time, failed FailedDrill, err error) {
+	good, _, err := s.namedIn(ctx, index.LastGood(entry.DrillRun, target))
+	if err != nil {
+		return passed, failed, err
+	}
+	first, bad, err := s.namedIn(ctx, index.FirstBad(entry.DrillRun, target))
+	if err != nil || !bad {
+		return good.Time, failed, err
+	}
+	last, _, err := s.namedIn(ctx, index.LastOf(entry.DrillRun, target))
+	return good.Time, FailedDrill{Since: first.Time, Last: last.Time, Problem: last.Private.Reason}, err
+}
+
+// namedIn is the entry whose index a setting holds; false if there is no such setting.
+func (s *Store) namedIn(ctx context.Context, setting string) (e entry.Entry, ok bool, err error) {
+	row, ok, err := s.index.Reader().Config(setting)
 	if err != nil || !ok {
-		return time.Time{}, translate(err)
+		return e, false, translate(err)
 	}
-	var at uint64
-	if _, err := fmt.Sscan(row.Value, &at); err != nil {
-		return time.Time{}, fmt.Errorf("the row of the newest %s of %s: %w", t, name, ErrCorrupt)
+	at, err := strconv.ParseUint(row.Value, 10, 64)
+	if err != nil {
+		return e, false, fmt.Errorf("%w: the index's row %s: delete the index folder, it will be rebuilt", ErrCorrupt, setting)
 	}
-	e, _, _, err := s.led().Entry(ctx, at)
-	return e.Time, translate(err)
+	e, _, _, err = s.led().Entry(ctx, at)
+	return e, err == nil, translate(err)
 }

@@ -188,3 +188,59 @@ func TestForeignTarget(t *testing.T) {
 		t.Errorf("another store's target = %v", err)
 	}
 }
+
+// TestFailedDrillShipsAgain: a drill of a target that has lost its packs fails, is tried again before the next regular one, and by then the target has got them again.
+func TestFailedDrillShipsAgain(t *testing.T) {
+	base, clock := t.TempDir(), newTestClock()
+	nas := filepath.Join(base, "nas")
+	s, err := Create(ctx, filepath.Join(base, "data"), Options{OpenTarget: dirTargets, Kit: filepath.Join(base, "kit.txt"), Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "bucket", "one", []byte(drillText(1)))
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	const week = 7 * 24 * time.Hour
+	drill := func() []Certificate {
+		t.Helper()
+		done, err := s.DrillDue(ctx, week)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	if done := drill(); len(done) != 1 || !done[0].OK {
+		t.Fatalf("the first drill: %+v", done)
+	}
+	if err := os.RemoveAll(filepath.Join(nas, "packs")); err != nil {
+		t.Fatal(err)
+	}
+	clock.pass(week)
+	if done := drill(); len(done) != 1 || done[0].OK {
+		t.Fatalf("without packs: %+v", done)
+	}
+	if st, err := s.Targets(ctx); err != nil || st[0].Drill.Since.IsZero() || st[0].Drill.Problem == "" {
+		t.Errorf("status = %+v, %v", st, err)
+	}
+	if done := drill(); len(done) != 0 {
+		t.Errorf("tried again at once: %+v", done)
+	}
+	if err := s.FlushTargets(ctx); err != nil { // behind the listing that the failure asked for
+		t.Fatal(err)
+	}
+	clock.pass(drillRetry)
+	if done := drill(); len(done) != 1 || !done[0].OK {
+		t.Errorf("half an hour later: %+v", done)
+	}
+	if st, err := s.Targets(ctx); err != nil || !st[0].Drill.Since.IsZero() {
+		t.Errorf("status = %+v, %v", st, err)
+	}
+}

@@ -49,13 +49,15 @@ func (c *drillRunCmd) Run(ctx context.Context, a *app) error {
 	if err := c.write(&d); err != nil {
 		return err
 	}
-	if err := a.certificate(&d.Certificate); err != nil {
+	if err := a.certificate(&d.Certificate); err != nil || d.Certificate.OK {
 		return err
 	}
-	if !d.Certificate.OK {
-		return withHint(fmt.Errorf("%w: target %s did not pass its drill", verify.ErrFailed, d.Certificate.Target), "keep that copy as it is, it may be evidence, and add another target: stele target add NAME URL")
-	}
-	return nil
+	return withHint(notPassed(&d.Certificate), "keep that copy as it is, it may be evidence, and add another target: stele target add NAME URL")
+}
+
+// notPassed is the error of a certificate that says so: exit code 6.
+func notPassed(c *stele.Certificate) error {
+	return fmt.Errorf("%w: target %s did not pass its drill of %s", verify.ErrFailed, shown(c.Target), moment(c.Started))
 }
 
 func (c *drillRunCmd) write(d *stele.Drilled) error {
@@ -94,7 +96,20 @@ func (a *app) certificate(c *stele.Certificate) error {
 	if c.OpenedBy == stele.OpenedByRecovery {
 		key = "the recovery key"
 	}
+	at, holds := "none: the drill did not get so far", "nothing that could be opened"
+	if c.Size > 0 {
+		at = fmt.Sprintf("%s, size %d, chosen at random", moment(c.Moment), c.Size)
+	}
+	if c.Head > 0 {
+		holds = entries(c.Head)
+		if !c.HeadTime.IsZero() {
+			holds += ", newest of " + moment(c.HeadTime)
+		}
+	}
 	lost, first := "nothing", "none: no object was ever written"
+	if !c.OK {
+		lost, first = "not known", "none: the drill did not get so far"
+	}
 	if c.RPOSeconds > 0 {
 		lost = "the changes of the last " + seconds(c.RPOSeconds)
 	}
@@ -102,8 +117,8 @@ func (a *app) certificate(c *stele.Certificate) error {
 		first = "after " + seconds(c.RTOSeconds)
 	}
 	for _, l := range [][2]string{
-		{"drill", a.bold(outcome)}, {"target", shown(c.Target) + ", " + shown(c.Place)}, {"moment", fmt.Sprintf("%s, size %d, chosen at random", moment(c.Moment), c.Size)},
-		{"read", read}, {"listed", count(c.Listed, "key")}, {"holds", entries(c.Head) + ", newest of " + moment(c.HeadTime)},
+		{"drill", a.bold(outcome)}, {"target", shown(c.Target) + ", " + shown(c.Place)}, {"moment", at},
+		{"read", read}, {"listed", count(c.Listed, "key")}, {"holds", holds},
 		{"would lose", lost}, {"first read", first}, {"opened by", key},
 	} {
 		fmt.Fprintf(a.stdout, "%-11s %s\n", l[0], l[1])
@@ -146,15 +161,21 @@ func (c *drillCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.certificate(cert)
+	if err := a.certificate(cert); err != nil || cert.OK {
+		return err
+	}
+	return notPassed(cert)
 }
 
-// drills drills the targets that are due, and looks again every hour.
+// drillsLook is how often a server looks for targets that are to be drilled: a failed drill is tried again within the hour.
+const drillsLook = 10 * time.Minute
+
+// drills drills the targets that are due, until ctx ends.
 func (s *server) drills(ctx context.Context, store *stele.Store) {
 	if s.cfg.DrillEvery < 0 {
 		return
 	}
-	tick := time.NewTicker(min(time.Hour, max(time.Second, s.cfg.DrillEvery/2)))
+	tick := time.NewTicker(min(drillsLook, max(time.Second, s.cfg.DrillEvery/2)))
 	defer tick.Stop()
 	for {
 		select {
@@ -164,7 +185,11 @@ func (s *server) drills(ctx context.Context, store *stele.Store) {
 		}
 		done, err := store.DrillDue(ctx, s.cfg.DrillEvery)
 		for _, c := range done {
-			s.log.Info("drill", "target", c.Target, "ok", c.OK, "rto", seconds(c.RTOSeconds), "problems", len(c.Problems))
+			if c.OK {
+				s.log.Info("a target passed its drill", "target", c.Target, "rto", seconds(c.RTOSeconds))
+			} else {
+				s.log.Error("a target did not pass its drill; it is tried again within the hour", "target", c.Target, "problems", len(c.Problems), "first", c.Problems[0])
+			}
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, stele.ErrClosed) {
 			s.log.Error("couldn't drill", "err", err)

@@ -139,6 +139,9 @@ func rulesOf(targets []stele.TargetStatus, kit bool) []rule {
 	for i := range targets {
 		t := &targets[i]
 		switch {
+		case !t.Drill.Since.IsZero():
+			not = append(not, t.Name+" did not pass its drill of "+moment(t.Drill.Last))
+			continue
 		case t.SameDevice:
 			not = append(not, t.Name+" lies on the store's own disk")
 			continue
@@ -198,8 +201,14 @@ func without(all, some []string) (rest []string) {
 func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) {
 	for i := range targets {
 		t := &targets[i]
-		if !t.LastDrill.IsZero() && now.Sub(t.LastDrill) > drillStaleAfter {
+		switch {
+		case !t.Drill.Since.IsZero():
+			stale = append(stale, fmt.Sprintf("target %s has not passed a drill since %s: %s. `stele drill %s` tries again", t.Name, moment(t.Drill.Since), shown(t.Drill.Problem), t.Name))
+		case !t.LastDrill.IsZero() && now.Sub(t.LastDrill) > drillStaleAfter:
 			stale = append(stale, fmt.Sprintf("target %s was last drilled %s", t.Name, moment(t.LastDrill)))
+		}
+		if n := len(t.Lacking); n > 0 {
+			stale = append(stale, fmt.Sprintf("target %s lacks %s that %s damaged here: `stele verify --deep --heal`", t.Name, count(int64(n), "file"), isAre(n)))
 		}
 		switch {
 		case t.Refused:

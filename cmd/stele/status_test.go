@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -29,11 +30,32 @@ func TestStale(t *testing.T) {
 		"asked, and well":                {stele.TargetStatus{Size: 9, Asked: true, Connected: true, Restorable: ago(time.Hour)}, false},
 		"drilled a month ago":            {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(30 * 24 * time.Hour)}, false},
 		"drilled two months ago":         {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(60 * 24 * time.Hour)}, true},
+		"its drill failed today":         {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(time.Hour), Drill: stele.FailedDrill{Since: now, Last: now, Problem: "a pack is missing"}}, true},
+		"lacks what is damaged here":     {stele.TargetStatus{Size: 9, Connected: true, Lacking: []string{"packs/x"}}, true},
 		"never drilled: the 0 says that": {stele.TargetStatus{Size: 9, Connected: true}, false},
 	} {
 		if got := staleTargets([]stele.TargetStatus{c.TargetStatus}, now); len(got) > 0 != c.stale {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestRulesAndDrills: a target that did not pass its newest drill is no copy and proves nothing, whenever an older drill passed.
+func TestRulesAndDrills(t *testing.T) {
+	now := time.Now()
+	well := stele.TargetStatus{Size: 9, Connected: true, Server: true, LastDrill: now}
+	bad := well
+	bad.Name, bad.Drill = "bad", stele.FailedDrill{Since: now, Last: now}
+	for _, r := range rulesOf([]stele.TargetStatus{bad}, true) {
+		if r.OK || !strings.Contains(r.Why, "bad did not pass its drill") {
+			t.Errorf("%+v", r)
+		}
+	}
+	if got := targetState(&bad); !strings.HasPrefix(got, "FAILED") {
+		t.Errorf("target list says %q", got)
+	}
+	if r := rulesOf([]stele.TargetStatus{well}, true); !r[4].OK {
+		t.Errorf("%+v", r[4])
 	}
 }
 

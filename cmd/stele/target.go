@@ -110,7 +110,10 @@ type targetDoc struct {
 	Refused    bool     `json:"refused,omitempty"`
 	Lacking    []string `json:"lacking,omitempty"`
 	Removing   string   `json:"removing,omitempty"`
-	LastDrill  string   `json:"last_drill,omitempty"`
+	LastDrill  string   `json:"last_drill,omitempty"` // that passed
+	// DrillFailed is since when the target does not pass its drill; left out where the newest passed.
+	DrillFailed  string `json:"drill_failed_since,omitempty"`
+	DrillProblem string `json:"drill_problem,omitempty"`
 }
 
 func momentOr(t time.Time) string {
@@ -123,7 +126,7 @@ func momentOr(t time.Time) string {
 func targetDocOf(t *stele.TargetStatus) targetDoc {
 	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, SameDevice: t.SameDevice, Size: t.Size, Behind: t.Behind,
 		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking,
-		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill)}
+		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill), DrillFailed: momentOr(t.Drill.Since), DrillProblem: t.Drill.Problem}
 	if t.Every > 0 {
 		d.Every = t.Every.String()
 	}
@@ -174,10 +177,21 @@ func targetState(t *stele.TargetStatus) string {
 		return "goes on " + moment(t.Removing) + " unless cancelled"
 	case t.Connected && t.Size == 0:
 		return "holds nothing"
+	case !t.Drill.Since.IsZero():
+		return "FAILED its drill of " + moment(t.Drill.Last)
+	case len(t.Lacking) > 0:
+		return fmt.Sprintf("lacks %s that %s damaged here", count(int64(len(t.Lacking)), "file"), isAre(len(t.Lacking)))
 	case t.Connected:
 		return "well"
 	}
 	return "no server ships now"
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 type targetRmCmd struct {

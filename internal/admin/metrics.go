@@ -149,14 +149,16 @@ var (
 	descBehind     = targetDesc("backup_behind_entries", "Entries that can't be restored from the target yet.")
 	descShippedB   = targetDesc("backup_shipped_bytes_total", "Bytes shipped to the target in this process.")
 	descErrSince   = targetDesc("backup_error_since_timestamp_seconds", "Since when the target can't be shipped to; 0: all is well.")
-	descDrill      = targetDesc("backup_last_drill_timestamp_seconds", "When a restore from the target was last proven; 0: never.")
+	descDrill      = targetDesc("backup_last_drill_timestamp_seconds", "When a restore from the target was last proven, by a drill that passed; 0: never.")
+	descDrillBad   = targetDesc("backup_drill_failing_since_timestamp_seconds", "Of the first drill of the target that failed since one passed; 0: the newest has passed, or there was none.")
+	descLacking    = targetDesc("backup_lacking_files", "Files that could not be shipped to the target because they are damaged here.")
 )
 
 func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -238,13 +240,14 @@ func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {
 		return
 	}
 	for _, t := range all {
-		for d, at := range map[*prometheus.Desc]time.Time{descRestorable: t.Restorable, descShipped: t.Shipped, descErrSince: t.ErrorSince, descDrill: t.LastDrill} {
+		for d, at := range map[*prometheus.Desc]time.Time{descRestorable: t.Restorable, descShipped: t.Shipped, descErrSince: t.ErrorSince, descDrill: t.LastDrill, descDrillBad: t.Drill.Since} {
 			seconds := 0.0
 			if !at.IsZero() {
 				seconds = float64(at.UnixMicro()) / 1e6
 			}
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, seconds, t.Name)
 		}
+		ch <- prometheus.MustNewConstMetric(descLacking, prometheus.GaugeValue, float64(len(t.Lacking)), t.Name)
 		ch <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(t.Behind), t.Name)
 		ch <- prometheus.MustNewConstMetric(descShippedB, prometheus.CounterValue, float64(t.Bytes), t.Name)
 	}

@@ -117,8 +117,10 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 		c.set(named(famSealed, p.Pack.Name), putUint(e.Index))
 	case entry.BackupTarget, entry.StandbyAdmit:
 		c.named(e.Type, p)
-	case entry.BackupIndex, entry.DrillRun, entry.VerifyScrub:
-		c.set(named(famConfig, LastOf(e.Type, p.Name)), appendJSON(Setting{Value: strconv.FormatUint(e.Index, 10), Doc: p.Doc}))
+	case entry.BackupIndex, entry.VerifyScrub:
+		c.last(LastOf(e.Type, p.Name), e)
+	case entry.DrillRun:
+		err = c.drill(e, r)
 	case entry.ConfigSet:
 		c.set(named(famConfig, p.Name), appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
 	}
@@ -426,8 +428,34 @@ func (c *change) endUpload(p *entry.Private, r Reader) error {
 	return nil
 }
 
-// LastOf names the setting (Reader.Config) whose Value is the index of the newest entry of a type about a name, in decimal: the last drill of a target.
+// LastOf names the setting (Reader.Config) whose Value is the index of the newest entry of a type about a name, in decimal: the last drill of a target, however it ended.
 func LastOf(t entry.Type, name string) string { return "last/" + string(t) + "/" + name }
+
+// LastGood names the setting like LastOf's of the newest entry whose outcome was good.
+func LastGood(t entry.Type, name string) string { return "good/" + string(t) + "/" + name }
+
+// FirstBad names the setting like LastOf's of the first entry since LastGood's whose outcome was not; there is none while the newest outcome is good.
+func FirstBad(t entry.Type, name string) string { return "bad/" + string(t) + "/" + name }
+
+func (c *change) last(setting string, e *entry.Entry) {
+	c.set(named(famConfig, setting), appendJSON(Setting{Value: strconv.FormatUint(e.Index, 10), Doc: e.Private.Doc}))
+}
+
+// drill keeps the newest drill of a target, the newest that passed, and since which one it does not pass.
+func (c *change) drill(e *entry.Entry, r Reader) error {
+	name := e.Private.Name
+	c.last(LastOf(e.Type, name), e)
+	if e.Private.Data["ok"] == "true" {
+		c.last(LastGood(e.Type, name), e)
+		c.del(named(famConfig, FirstBad(e.Type, name)))
+		return nil
+	}
+	_, bad, err := r.Config(FirstBad(e.Type, name))
+	if err == nil && !bad {
+		c.last(FirstBad(e.Type, name), e)
+	}
+	return err
+}
 
 // NamedBy names the setting (Reader.Config) that is the present Value of a name of a type: a target, a standby.
 func NamedBy(t entry.Type, name string) string { return string(t) + "/" + name }

@@ -207,6 +207,11 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		if err != nil {
 			return err
 		}
+		select {
+		case <-s.again: // before the shipment: who asked for both has what the target lacks shipped too
+			return errRelist
+		default:
+		}
 		if err := ses.ship(ctx, m); err != nil {
 			return fmt.Errorf("target %s: %w", s.opt.Name, err)
 		}
