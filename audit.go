@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -316,59 +315,4 @@ func (q *LogQuery) selects(e *entry.Entry) bool {
 		return false
 	}
 	return (q.Bucket == "" || p.Bucket == q.Bucket) && (q.Prefix == "" || p.Key != "" && strings.HasPrefix(p.Key, q.Prefix)) && (q.Actor == "" || isActor(p.Actor, q.Actor))
-}
-
-// refused records what object lock refused, as an entry of its own while few come, else in the minute's sum.
-func (s *Store) refused(ctx context.Context, by Actor, bucket, key, version, what string, err error) {
-	var re *RetentionError
-	if !errors.As(err, &re) || s.opt.ReadOnly {
-		return
-	}
-	if !s.denials.alone(s.now()) {
-		s.Denied(by, "lock."+what)
-		return
-	}
-	_, aerr := s.commit(context.WithoutCancel(ctx), by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.DeniedLock, Private: entry.Private{Bucket: bucket, Key: key, Name: what, Value: version, Reason: re.Error()}}, nil
-	})
-	if aerr != nil {
-		s.log.Error("couldn't record a refused change", "bucket", bucket, "key", key, "err", aerr)
-	}
-}
-
-// Denied counts a refusal of another kind. A minute's counts become one entry.
-func (s *Store) Denied(by Actor, kind string) { s.denials.count(kind+" "+by.Key, 1) }
-
-func (s *Store) appendDenials(ctx context.Context) error {
-	sums := s.denials.take()
-	if len(sums) == 0 {
-		return nil
-	}
-	data := make(map[string]string, len(sums))
-	for kind, n := range sums {
-		data[kind] = strconv.Itoa(n)
-	}
-	_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.DeniedSum, Private: entry.Private{Data: data}}, nil
-	})
-	if err != nil {
-		for kind, n := range sums {
-			s.denials.count(kind, n) // for the next minute
-		}
-	}
-	return err
-}
-
-// maxDenialKinds and maxDenialKind bound the kinds that one minute's sum tells apart, and their bytes; the rest are counted together. Nobody can make a sum unwritable by how he calls himself.
-const (
-	maxDenialKinds = 64
-	maxDenialKind  = 128
-)
-
-func (d *denials) take() map[string]int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	out := d.sums
-	d.sums = nil
-	return out
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"stele/entry"
 	"stele/internal/body"
@@ -21,48 +20,6 @@ type (
 	ledgerSlot  = ledger.Slot
 	ledgerDraft = ledger.Draft
 )
-
-// denials are refusals on their way into the ledger. They can't flood it: a burst of lock refusals stands alone, all others are one entry a minute.
-type denials struct {
-	mu     sync.Mutex
-	sums   map[string]int
-	tokens float64
-	last   time.Time
-}
-
-const (
-	denialBurst     = 100 // lock refusals that may stand alone at once
-	denialPerSecond = 1   // and how many more each second
-)
-
-func (d *denials) alone(now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.last.IsZero() {
-		d.tokens = denialBurst
-	} else if passed := now.Sub(d.last).Seconds(); passed > 0 {
-		d.tokens = min(denialBurst, d.tokens+passed*denialPerSecond)
-	}
-	d.last = now
-	if d.tokens < 1 {
-		return false
-	}
-	d.tokens--
-	return true
-}
-
-func (d *denials) count(kind string, n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.sums == nil {
-		d.sums = map[string]int{}
-	}
-	_, known := d.sums[kind]
-	if !known && (len(d.sums) >= maxDenialKinds || len(kind) > maxDenialKind || !utf8.ValidString(kind)) {
-		kind = "other"
-	}
-	d.sums[kind] += n
-}
 
 // seals are packs that were sealed and whose pack.seal entry is still to be written. A crash loses the queue, not the packs: unsealed finds them at the next start.
 type seals struct {

@@ -49,6 +49,41 @@ func TestDeniedWhateverTheyAreCalled(t *testing.T) {
 	}
 }
 
+// TestDeniedNamesBuckets: a minute's sum says which actions on which buckets were refused most, and however many names a client makes up the sum stays small and hides none of them.
+func TestDeniedNamesBuckets(t *testing.T) {
+	s := newMemStore(t, Options{})
+	thief := Actor{Key: "THIEF"}
+	for i := range 1000 {
+		s.DeniedAt(thief, "AccessDenied", "GetObject", fmt.Sprint("made-up-", i))
+		if i%2 == 0 {
+			s.DeniedAt(thief, "AccessDenied", "GetObject", "photos")
+		}
+		if i%4 == 0 {
+			s.DeniedAt(thief, "AccessDenied", "DeleteObject", "docs--at-20261120t100000z")
+		}
+	}
+	s.DeniedAt(Actor{Key: "K"}, "AccessDenied", "ListBuckets", "")
+	s.DeniedAt(Actor{Key: "K"}, "AccessDenied", "PutObject", "a, b 9\n")
+	if err := s.appendDenials(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got := sums(t, s)
+	if sum := got["AccessDenied THIEF"]; !strings.HasPrefix(sum, "1750: GetObject photos 500, DeleteObject docs 250, ") || !strings.HasSuffix(sum, ", others 994") {
+		t.Errorf("the thief's sum is %q", sum)
+	}
+	if sum := got["AccessDenied K"]; sum != "2: ListBuckets 1, PutObject 1" {
+		t.Errorf("the other's sum is %q", sum)
+	}
+	for k := range 200 { // as many as can be told apart, each with names as long as they get
+		for b := range 20 {
+			s.DeniedAt(Actor{Key: fmt.Sprint(k, strings.Repeat("x", 90))}, "AccessDenied", "GetObjectLockConfiguration", fmt.Sprint(b, strings.Repeat("y", 60)))
+		}
+	}
+	if err := s.appendDenials(ctx); err != nil {
+		t.Errorf("the flooded sum can't be written: %v", err)
+	}
+}
+
 // TestDeniedIsKept: what could not be written in this minute is written in the next one.
 func TestDeniedIsKept(t *testing.T) {
 	s := newMemStore(t, Options{})
@@ -89,7 +124,7 @@ func TestRefusalsAreEntries(t *testing.T) {
 	if err := s.appendDenials(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := sums(t, s)["lock.hide root"]; got != fmt.Sprint(tries-denialBurst) {
+	if got := sums(t, s)["lock.hide root"]; got != fmt.Sprintf("%d: locked %[1]d", tries-denialBurst) {
 		t.Errorf("the sum is %q", got)
 	}
 }

@@ -123,13 +123,17 @@ func printEntry(a *app, e *entry.Entry) error {
 		return a.document(l)
 	}
 	p := &e.Private
-	_, err := fmt.Fprintf(a.stdout, "%8d  %s  %-16s  %-20s  %s\n", e.Index, moment(e.Time), e.Type, who(p.Actor), about(p))
+	_, err := fmt.Fprintf(a.stdout, "%8d  %s  %-16s  %-20s  %s\n", e.Index, moment(e.Time), e.Type, who(p.Actor), about(e.Type, p))
 	return err
 }
 
 // about says in a few words what an entry is about.
-func about(p *entry.Private) string {
+func about(t entry.Type, p *entry.Private) string {
 	var w []string
+	most := 60 // of a value; a sum of refusals names actions and buckets
+	if t == entry.DeniedSum {
+		most = 600
+	}
 	add := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
 	switch {
 	case p.Key != "":
@@ -159,7 +163,7 @@ func about(p *entry.Private) string {
 		add("%s", shown(p.Name))
 	}
 	if p.Value != "" {
-		add("%s", shown(short(p.Value)))
+		add("%s", shown(short(p.Value, 60)))
 	}
 	if p.Lock != nil && p.Lock.Mode != "" {
 		add("%s until %s", p.Lock.Mode, moment(p.Lock.Until))
@@ -171,7 +175,7 @@ func about(p *entry.Private) string {
 		add("of entry %d", p.Target)
 	}
 	for _, k := range slices.Sorted(maps.Keys(p.Data)) {
-		add("%s=%s", shown(k), shown(short(p.Data[k])))
+		add("%s=%s", shown(k), shown(short(p.Data[k], most)))
 	}
 	if p.Reason != "" {
 		add("%s", shown(p.Reason))
@@ -182,9 +186,9 @@ func about(p *entry.Private) string {
 	return strings.Join(w, "  ")
 }
 
-func short(s string) string {
-	if len(s) > 60 {
-		return s[:57] + "..."
+func short(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most-3], "") + "..."
 	}
 	return s
 }

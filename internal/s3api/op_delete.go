@@ -122,7 +122,7 @@ func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 	d := DeletedObject{Key: o.Key, VersionID: o.VersionID}
 	if !c.allowed(&c.b, c.name, deleteAction(o), o.Key) {
 		d.Err = ErrAccessDenied
-		c.store.Denied(c.by, ErrAccessDenied.Code)
+		c.store.DeniedAt(c.by, ErrAccessDenied.Code, c.q.Op.String(), c.name)
 		return d
 	}
 	if err := checkVersionID(o.VersionID); err != nil {

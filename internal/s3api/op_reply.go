@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -90,7 +91,7 @@ func (c *call) fail(err error) {
 		}
 	}
 	if e.Status == http.StatusForbidden && !isRetention(err) { // those of a lock are entries by themselves
-		c.store.Denied(c.by, e.Code)
+		c.store.DeniedAt(c.by, e.Code, c.q.Op.String(), cmp.Or(c.name, c.q.Bucket))
 	}
 	if d, ok := c.w.(deadliner); ok {
 		d.SetWriteDeadline(time.Now().Add(c.opt.StallTimeout)) //nolint:errcheck
