@@ -248,7 +248,7 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 		return Version{}, err
 	}
 	defer w.Release()
-	p := entry.Private{Bucket: q.Bucket, Key: q.Key, Upload: q.Upload, Part: len(doc), ETag: etag, Checksum: sum, Headers: u.Headers, Meta: u.Meta, Tags: u.Tags,
+	p := entry.Private{Bucket: q.Bucket, Key: q.Key, Upload: q.Upload, Part: len(doc), ETag: etag, Checksum: sum, Headers: objectHeaders(u.Headers), Meta: u.Meta, Tags: u.Tags,
 		Body: &entry.Body{Kind: entry.BodyParts, Ref: w.Body.Ref, SHA256: w.Body.SHA256, Size: doc.Size()}}
 	return s.putEntry(ctx, q.By, p, u.Lock, q.If, func(r index.Reader, b *index.Bucket) error {
 		if _, ok, err := r.Upload(b.Inc, q.Key, q.Upload); err != nil || !ok {

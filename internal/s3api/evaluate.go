@@ -18,6 +18,8 @@ type Ask struct {
 	Bucket    string
 	Key       string  // "" for actions on the bucket
 	Context   Context // see NewContext
+	// Open tells of a key whose value is not known yet, since the request's body was not read. A statement that asks for it does not deny yet, and may allow yet. nil: all is known.
+	Open func(key string) bool
 }
 
 // Evaluate answers a: an explicit deny beats an allow, which beats nothing. A nil policy has no decision.
@@ -35,6 +37,9 @@ func (p *Policy) Evaluate(a *Ask) Decision {
 		if !s.applies(a, action, resource) {
 			continue
 		}
+		if s.deny && a.Open != nil && s.asks(a.Open) {
+			continue
+		}
 		if s.deny {
 			return PolicyDenies
 		}
@@ -50,11 +55,11 @@ func (s *statement) applies(a *Ask, action, resource string) bool {
 	if anyMatch(s.actions, action, nil) == s.notAction {
 		return false
 	}
-	if anyMatch(s.resources, resource, a.Context) == s.notResource {
+	if anyMatch(s.resources, resource, a.Context) == s.notResource && !(a.Open != nil && anyVariable(s.resources, a.Open)) {
 		return false
 	}
 	for i := range s.conditions {
-		if !s.conditions[i].holds(a.Context) {
+		if !(a.Open != nil && s.conditions[i].asks(a.Open)) && !s.conditions[i].holds(a.Context) {
 			return false
 		}
 	}
@@ -98,7 +103,7 @@ func anyMatch(patterns []string, s string, ctx Context) bool {
 	return false
 }
 
-// narrowing are the keys whose fixed values make a policy for everyone not public (S3 User Guide, "The meaning of public").
+// narrowing are the keys whose fixed values make a policy for everyone not public (S3 User Guide, "The meaning of public"). Some of them are refused in a new policy.
 var narrowing = map[string]bool{
 	"aws:sourceip": true, "aws:sourcearn": true, "aws:sourcevpc": true, "aws:sourcevpce": true, "aws:sourceaccount": true,
 	"aws:userid": true, "aws:principalorgid": true, "aws:principalarn": true, "aws:username": true, "aws:principalaccount": true,

@@ -207,6 +207,9 @@ type call struct {
 	sent   int64 // bytes of the reply's body
 	seat   seat  // among requests or strangers
 	taken  seat  // among bodies, reads or documents, if it has one
+
+	formTags []Tag    // of a form's field "tagging"
+	learned  *learned // nil: nothing yet
 }
 
 // ServeHTTP answers one request.

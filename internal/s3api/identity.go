@@ -189,9 +189,13 @@ var anonymousRefusals = map[Op]*Error{
 // What the past shows is guarded by what holds today: whoever may list and read versions of that incarnation now; any other
 // incarnation is for admin and auditor.
 func (c *call) require(b *stele.Bucket, name string, at stele.View, action, key string) error {
-	if !at.Now() {
-		now, err := c.store.Bucket(c.ctx, name, stele.View{})
-		alive := err == nil && now.Inc == b.Inc
+	return c.requires(&subject{b: b, name: name, at: at, key: key, version: c.q.VersionID}, action)
+}
+
+func (c *call) requires(s *subject, action string) error {
+	if !s.at.Now() {
+		now, err := c.store.Bucket(c.ctx, s.name, stele.View{})
+		alive := err == nil && now.Inc == s.b.Inc
 		if err != nil && !errors.Is(err, stele.ErrNoBucket) {
 			return err
 		}
@@ -199,11 +203,16 @@ func (c *call) require(b *stele.Bucket, name string, at stele.View, action, key 
 			return ErrAccessDenied.Msg("Only the roles admin and auditor may look into a bucket that was deleted since.")
 		}
 		if alive {
-			b = &now
+			today := *s
+			today.b = &now
+			s = &today
+		}
+		if c.says(s, action) == PolicyDenies { // what shows the past of an object shows the object
+			return ErrAccessDenied
 		}
 		action = versionsAction(action)
 	}
-	if !c.allowed(b, name, action, key) {
+	if !c.may(s, action) {
 		return ErrAccessDenied
 	}
 	return nil
@@ -228,8 +237,12 @@ func versionsAction(action string) string {
 
 // allowed is the whole decision: an explicit deny of the policy beats its allow, which adds to what the key's role allows.
 func (c *call) allowed(b *stele.Bucket, name, action, key string) bool {
-	byRole := c.byRole(action, name, key)
-	switch c.policySays(b, name, action, key) {
+	return c.may(&subject{b: b, name: name, at: c.at, key: key, version: c.q.VersionID}, action)
+}
+
+func (c *call) may(s *subject, action string) bool {
+	byRole := c.byRole(action, s.name, s.key)
+	switch c.says(s, action) {
 	case PolicyDenies:
 		return false
 	case PolicyAllows:
@@ -246,36 +259,47 @@ func (c *call) byRole(action, name, key string) bool {
 	return c.key.ID != "" && Allowed(Role(c.key.Role), c.key.Scope, action, name, key)
 }
 
-// policySays evaluates the bucket's policy. It never denies an admin the policy itself, or a mistake in it could not be mended.
+// policySays evaluates the bucket's policy.
 func (c *call) policySays(b *stele.Bucket, name, action, key string) Decision {
-	text := b.Settings[stele.SettingPolicy]
-	if text == "" {
-		return NoDecision
-	}
+	return c.says(&subject{b: b, name: name, at: c.at, key: key, version: c.q.VersionID}, action)
+}
+
+// says evaluates the policy of the subject's bucket. It never denies an admin the policy itself, or a mistake in it could not be mended.
+func (c *call) says(s *subject, action string) Decision {
 	mends := Role(c.key.Role) == Admin && policyActions[action]
-	p, err := c.policyOf(b, name)
-	if err != nil {
-		c.repeats.Line(slog.LevelError, "policy", "a stored policy cannot be read, so it denies everything", "bucket", name, "err", err)
-		if mends {
-			return NoDecision
-		}
-		return PolicyDenies
-	}
-	if opTableLevel(action) != onKey {
-		key = ""
-	}
-	ask := Ask{Principal: c.key.ID, Action: action, Bucket: name, Key: key, Context: NewContext(c.r, &c.q, c.auth, Peer{Addr: c.r.RemoteAddr, Secure: c.r.TLS != nil, Now: c.now()})}
-	if p.wantsObjectTags() && key != "" {
-		c.addObjectTags(ask.Context, name, key)
-	}
-	d := p.Evaluate(&ask)
+	d, err := c.evaluate(s, action)
 	switch {
-	case d == PolicyDenies && mends:
+	case err != nil:
+		c.repeats.Line(slog.LevelError, "policy", "a bucket's policy cannot be judged, so it denies everything", "bucket", s.name, "err", err)
+		d = PolicyDenies
+	case d == PolicyAllows && c.key.ID == "" && c.restrictsPublic(s.b):
 		return NoDecision
-	case d == PolicyAllows && c.key.ID == "" && c.restrictsPublic(b):
+	}
+	if d == PolicyDenies && mends {
 		return NoDecision
 	}
 	return d
+}
+
+func (c *call) evaluate(s *subject, action string) (Decision, error) {
+	p, err := c.policyOf(s.b, s.name)
+	if err != nil || p == nil {
+		return NoDecision, err
+	}
+	if opTableLevel(action) != onKey {
+		about := *s
+		about.key = ""
+		s = &about
+	}
+	ctx, err := c.context(s, action, p)
+	if err != nil {
+		return NoDecision, err
+	}
+	open := func(key string) bool {
+		r, ok := ruleOf(key)
+		return ok && r.applies(strings.ToLower(action)) && c.isOpen(key)
+	}
+	return p.Evaluate(&Ask{Principal: c.key.ID, Action: action, Bucket: s.name, Key: s.key, Context: ctx, Open: open}), nil
 }
 
 // policyOf is the bucket's policy; nil: it has none.
@@ -284,35 +308,15 @@ func (c *call) policyOf(b *stele.Bucket, name string) (*Policy, error) {
 	if text == "" {
 		return nil, nil
 	}
-	return c.policies.get(name+"\x00"+text, func([]byte) (*Policy, error) { return ParsePolicy([]byte(text), PolicyRules{Bucket: name}) })
+	return c.policies.get(name+"\x00"+text, func([]byte) (*Policy, error) {
+		return ParsePolicy([]byte(text), PolicyRules{Bucket: name, Stored: true})
+	})
 }
 
 var policyActions = set(`s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy`)
 
 // opTableLevel tells what an action is about.
 func opTableLevel(action string) level { return knownActions[strings.ToLower(action)] }
-
-// wantsObjectTags tells whether a condition asks for the tags of the object as it is.
-func (p *Policy) wantsObjectTags() bool {
-	for i := range p.statements {
-		for j := range p.statements[i].conditions {
-			if strings.HasPrefix(p.statements[i].conditions[j].key, "s3:existingobjecttag/") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (c *call) addObjectTags(ctx Context, name, key string) {
-	v, err := c.store.Head(c.ctx, stele.Place{Bucket: name, Key: key, VersionID: c.q.VersionID, At: c.at})
-	if err != nil {
-		return // no object, no tags: the condition does not hold
-	}
-	for k, t := range v.Tags {
-		ctx["s3:existingobjecttag/"+k] = []string{t}
-	}
-}
 
 // restrictsPublic tells whether the bucket's public access block shuts anonymous callers out, whatever its policy says.
 func (c *call) restrictsPublic(b *stele.Bucket) bool {
@@ -335,9 +339,9 @@ func (c *call) mayAlso(action string) error {
 }
 
 // actor is who acts on a key, with the permission to bypass GOVERNANCE if it is asked for and granted.
-func (c *call) actor(key string) stele.Actor {
+func (c *call) actor(s *subject) stele.Actor {
 	by := c.by
-	by.Bypass = BypassGovernance(c.r.Header) && c.allowed(&c.b, c.name, "s3:BypassGovernanceRetention", key)
+	by.Bypass = BypassGovernance(c.r.Header) && c.may(s, "s3:BypassGovernanceRetention")
 	return by
 }
 

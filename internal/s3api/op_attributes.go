@@ -12,6 +12,13 @@ import (
 
 // getObjectAttributes is GetObjectAttributes.
 func (c *call) getObjectAttributes() error {
+	read := "s3:GetObject" // AWS asks for both: who may not read an object is not told its checksum either
+	if c.q.VersionID != "" {
+		read = "s3:GetObjectVersion"
+	}
+	if err := c.require(&c.b, c.name, c.at, read, c.q.Key); err != nil {
+		return err
+	}
 	want, err := attributesAsked(c.r.Header)
 	if err != nil {
 		return err

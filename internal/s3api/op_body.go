@@ -224,12 +224,8 @@ func (c *call) requestAttributes() (a attributes, err error) {
 }
 
 func (c *call) requestTags() (map[string]string, error) {
-	v := firstOf(c.r.Header, "X-Amz-Tagging")
-	if v == "" {
-		return nil, nil
-	}
-	tags, err := ParseTagging(v)
-	if err != nil {
+	tags, err := c.saidTags()
+	if err != nil || len(tags) == 0 {
 		return nil, err
 	}
 	return tagMap(tags), c.mayAlso("s3:PutObjectTagging")

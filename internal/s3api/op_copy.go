@@ -12,8 +12,9 @@ import (
 // source is what a copy reads: possibly from a view of the past, which is how S3 clients restore.
 type source struct {
 	CopySource
-	v stele.Version
-	b stele.Bucket
+	v       stele.Version
+	b       stele.Bucket
+	subject subject
 }
 
 // setVersion writes x-amz-copy-source-version-id.
@@ -47,7 +48,8 @@ func (c *call) copySource() (*source, error) {
 	if err := checkOwner(firstOf(c.r.Header, "X-Amz-Source-Expected-Bucket-Owner"), &src.b); err != nil {
 		return nil, err
 	}
-	if err := c.require(&src.b, bucket, at, action, named.Key); err != nil {
+	src.subject = subject{b: &src.b, name: bucket, at: at, key: named.Key, version: named.VersionID}
+	if err := c.requires(&src.subject, action); err != nil {
 		return nil, err
 	}
 	src.v, err = c.store.Head(c.ctx, stele.Place{Bucket: bucket, Key: named.Key, VersionID: named.VersionID, At: at})
@@ -83,6 +85,11 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
+	if c.copiesTags() {
+		if err := c.judgeCopiedTags(src); err != nil {
+			return err
+		}
+	}
 	attr, replaces, err := c.copyAttributes(src)
 	if err != nil {
 		return err
@@ -117,6 +124,21 @@ func (c *call) copyObject() error {
 		res.Algorithm, res.Checksum, res.ChecksumType = algorithmOf(v.Checksum), v.Checksum.Value, v.Checksum.Kind
 	}
 	return c.replyDocument(func(b []byte) []byte { return res.AppendXML(b, false) })
+}
+
+// judgeCopiedTags judges the tags that a copy takes along from its source as if the request had named them.
+func (c *call) judgeCopiedTags(src *source) error {
+	if err := c.learn(learned{tags: tagList(src.v.Tags)}); err != nil || len(src.v.Tags) == 0 {
+		return err
+	}
+	action := "s3:GetObjectTagging"
+	if src.VersionID != "" {
+		action = "s3:GetObjectVersionTagging"
+	}
+	if err := c.requires(&src.subject, action); err != nil {
+		return err
+	}
+	return c.mayAlso("s3:PutObjectTagging")
 }
 
 // copyAttributes are those of the source, or of the request, as the directives say. The lock is never the source's.

@@ -36,7 +36,7 @@ func (c *call) deleteObject() error {
 }
 
 func (c *call) hide(o *ObjectToDelete) (stele.HideResult, error) {
-	q := stele.HideRequest{By: c.actor(o.Key), Bucket: c.name, Key: o.Key, VersionID: o.VersionID, If: stele.Conditions{Match: o.ETag}}
+	q := stele.HideRequest{By: c.actor(c.subjectOf(o)), Bucket: c.name, Key: o.Key, VersionID: o.VersionID, If: stele.Conditions{Match: o.ETag}}
 	if !o.LastModifiedTime.IsZero() {
 		q.If.ModifiedTime = &o.LastModifiedTime
 	}
@@ -44,6 +44,13 @@ func (c *call) hide(o *ObjectToDelete) (stele.HideResult, error) {
 		q.If.Size = &o.Size
 	}
 	return c.store.Hide(c.ctx, q)
+}
+
+// subjectOf is what a policy is asked about for one key.
+func (c *call) subjectOf(o *ObjectToDelete) *subject {
+	s := c.subject(o.Key)
+	s.version, s.etag = o.VersionID, o.ETag
+	return s
 }
 
 // deleteWorkers is how many keys of one DeleteObjects are under way at once: they share the ledger's batches.
@@ -110,7 +117,7 @@ func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
 		return nil
 	}
 	for i := range objects {
-		if c.allowed(&c.b, c.name, deleteAction(&objects[i]), objects[i].Key) {
+		if c.may(c.subjectOf(&objects[i]), deleteAction(&objects[i])) {
 			return nil
 		}
 	}
@@ -120,7 +127,7 @@ func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
 // deleteOne hides one key of many.
 func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 	d := DeletedObject{Key: o.Key, VersionID: o.VersionID}
-	if !c.allowed(&c.b, c.name, deleteAction(o), o.Key) {
+	if !c.may(c.subjectOf(o), deleteAction(o)) {
 		d.Err = ErrAccessDenied
 		c.store.DeniedAt(c.by, ErrAccessDenied.Code, c.q.Op.String(), c.name)
 		return d

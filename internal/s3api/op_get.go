@@ -141,10 +141,10 @@ func (c *call) setObject(h http.Header, v *stele.Version, part, status int) erro
 // setLock shows the lock to those who may read it.
 func (c *call) setLock(h http.Header, v *stele.Version) {
 	l := LockHeaders{Retention{v.Lock.Mode, v.Lock.Until}, v.Lock.Hold, v.HoldOff}
-	if !c.allowed(&c.b, c.name, "s3:GetObjectRetention", c.q.Key) {
+	if c.require(&c.b, c.name, c.at, "s3:GetObjectRetention", c.q.Key) != nil {
 		l.Retention = Retention{}
 	}
-	if !c.allowed(&c.b, c.name, "s3:GetObjectLegalHold", c.q.Key) {
+	if c.require(&c.b, c.name, c.at, "s3:GetObjectLegalHold", c.q.Key) != nil {
 		l.Hold, l.Off = false, false
 	}
 	l.SetHeaders(h)

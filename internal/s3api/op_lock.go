@@ -68,10 +68,13 @@ func (c *call) putObjectRetention() error {
 	if err != nil {
 		return err
 	}
+	if err := c.learn(learned{retention: r}); err != nil {
+		return err
+	}
 	if !c.b.ObjectLock {
 		return ErrBucketMissingObjectLock
 	}
-	v, err := c.store.SetRetention(c.ctx, c.actor(c.q.Key), c.place(), r.Mode, r.Until)
+	v, err := c.store.SetRetention(c.ctx, c.actor(c.subject(c.q.Key)), c.place(), r.Mode, r.Until)
 	return c.changed(&v, err, http.StatusOK)
 }
 
@@ -93,6 +96,9 @@ func (c *call) putObjectLegalHold() error {
 	}
 	on, err := DecodeLegalHold(doc)
 	if err != nil {
+		return err
+	}
+	if err := c.learn(learned{hold: onOff(on)}); err != nil {
 		return err
 	}
 	if !c.b.ObjectLock {

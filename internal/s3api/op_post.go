@@ -32,6 +32,9 @@ func (c *call) postObject() error {
 		return err
 	}
 	c.q.Key = form.Key
+	if err := c.asPut(form); err != nil {
+		return err
+	}
 	if err := c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key); err != nil {
 		return err
 	}
@@ -45,27 +48,35 @@ func (c *call) postObject() error {
 	return c.replyPost(form, &v)
 }
 
-// putForm writes the form's file; the fields count as the headers of a PUT.
-func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
+// asPut has the form's fields count as the headers of a PUT, for the policies too: the headers that carried the form say nothing of the object.
+func (c *call) asPut(form *PostForm) (err error) {
+	if _, twice := form.Fields["x-amz-acl"]; twice && form.Fields["acl"] != "" {
+		return InvalidArgument("acl", form.Fields["acl"], "A form has either the field acl or the field x-amz-acl.")
+	}
+	if c.formTags, err = form.Tags(); err != nil {
+		return err
+	}
 	asPut := *c.r
 	if asPut.Header, err = form.Header(); err != nil {
-		return v, err
+		return err
+	}
+	for _, name := range [...]string{"Referer", "User-Agent"} { // of who asks, not of the object
+		if v := c.r.Header[name]; v != nil {
+			asPut.Header[name] = v
+		}
 	}
 	c.r = &asPut
+	return nil
+}
+
+// putForm writes the form's file.
+func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
 	attr, err := c.requestAttributes()
 	if err != nil {
 		return v, err
 	}
-	if tags, err := form.Tags(); err != nil {
-		return v, err
-	} else if len(tags) > 0 {
-		if err := c.mayAlso("s3:PutObjectTagging"); err != nil {
-			return v, err
-		}
-		attr.tags = tagMap(tags)
-	}
 	in := &incoming{r: form.File, size: -1}
-	if in.want, err = ParseDeclared(asPut.Header, c.auth); err != nil {
+	if in.want, err = ParseDeclared(c.r.Header, c.auth); err != nil {
 		return v, err
 	}
 	in.sum = orAlgorithm(in.want.Algorithm, CRC64NVME)

@@ -123,7 +123,7 @@ func (c *call) getBucketPolicyStatus() error {
 	if doc == "" {
 		return ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
 	}
-	p, err := ParsePolicy([]byte(doc), PolicyRules{Bucket: c.name})
+	p, err := ParsePolicy([]byte(doc), PolicyRules{Bucket: c.name, Stored: true})
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,9 @@ func (c *call) putObjectTagging() error {
 	if err != nil {
 		return err
 	}
+	if err := c.learn(learned{tags: tags}); err != nil {
+		return err
+	}
 	v, err := c.store.SetTags(c.ctx, c.by, c.place(), tagMap(tags))
 	return c.changed(&v, c.tagsOfMarker(&v, err), http.StatusOK)
 }

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ func (c *call) createMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	u, err := c.store.CreateUpload(c.ctx, c.by, stele.Upload{Bucket: c.name, Key: c.q.Key, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags, Lock: attr.lock, Checksum: sum})
+	u, err := c.store.CreateUpload(c.ctx, c.by, stele.Upload{Bucket: c.name, Key: c.q.Key, Headers: askedOfUpload(attr.headers, c.r.Header), Meta: attr.meta, Tags: attr.tags, Lock: attr.lock, Checksum: sum})
 	if err != nil {
 		return err
 	}
@@ -35,6 +36,19 @@ func (c *call) createMultipartUpload() error {
 		return err
 	}
 	return c.replyDocument(func(b []byte) []byte { return AppendInitiateUpload(b, c.q.Bucket, c.q.Key, u.ID) })
+}
+
+// askedOfUpload adds to what an object keeps what only its upload keeps: policies judge each part by it.
+func askedOfUpload(kept map[string]string, h http.Header) map[string]string {
+	for _, name := range append(stele.UploadOnlyHeaders[:], classHeader) {
+		if v := firstOf(h, http.CanonicalHeaderKey(name)); v != "" {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[name] = v
+		}
+	}
+	return kept
 }
 
 // uploadChecksum reads x-amz-checksum-algorithm and -type of CreateMultipartUpload; nil: none was asked for.
@@ -107,6 +121,9 @@ func (c *call) uploadPart() error {
 	if err != nil {
 		return err
 	}
+	if err := c.learnUpload(&u); err != nil {
+		return err
+	}
 	alg := algorithmOf(u.Checksum)
 	in, err := c.openBody(orAlgorithm(alg, CRC64NVME))
 	if err != nil {
@@ -150,6 +167,9 @@ func (c *call) uploadPartCopy() error {
 	}
 	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
 	if err != nil {
+		return err
+	}
+	if err := c.learnUpload(&u); err != nil {
 		return err
 	}
 	src, err := c.copySource()
@@ -197,6 +217,13 @@ func (c *call) completeMultipartUpload() error {
 	h := c.r.Header
 	cond, err := writeConditions(h)
 	if err != nil {
+		return err
+	}
+	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
+	if err == nil {
+		err = c.learnUpload(&u)
+	}
+	if err != nil && !errors.Is(err, stele.ErrNoUpload) { // one that was completed already is answered again and changes nothing
 		return err
 	}
 	doc, err := c.readComplete()

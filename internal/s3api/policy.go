@@ -30,6 +30,8 @@ type statement struct {
 type PolicyRules struct {
 	Bucket string                // resources must be in it
 	Known  func(key string) bool // tells whether an access key exists; nil: any may be named
+	// Stored is a policy that was accepted once, maybe by an earlier version: what could never hold in it still holds never. When it is put again, it is refused.
+	Stored bool
 }
 
 // AccountID is the account of every ARN: a store is one account.
@@ -201,8 +203,10 @@ func parseStatement(raw json.RawMessage, rules PolicyRules) (*statement, error) 
 			return nil, err
 		}
 	}
-	if err := s.checkConditions(); err != nil {
-		return nil, err
+	if !rules.Stored {
+		if err := s.checkConditions(); err != nil {
+			return nil, err
+		}
 	}
 	return s, s.checkMatch()
 }
@@ -312,6 +316,11 @@ func (s *statement) parseResource(f map[string]json.RawMessage, rules PolicyRule
 		bucket, _, _ := strings.Cut(rest, "/")
 		if !ok || !match(bucket, rules.Bucket) {
 			return errPolicyResource
+		}
+		if !rules.Stored {
+			if err := checkVariables(rest); err != nil {
+				return err
+			}
 		}
 		s.resources = append(s.resources, rest)
 	}

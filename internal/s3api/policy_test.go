@@ -1,8 +1,10 @@
 package s3api
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,11 +64,11 @@ func TestPolicyRefusals(t *testing.T) {
 		{st(`"Allow"`, all, `"s3:ListBucket"`, res), "does not apply to any resource"},
 		{st(`"Allow"`, all, `["s3:GetObject","s3:ListBucket"]`, res), "does not apply to any resource"},
 		{cond(`{"StringSortOf":{"s3:prefix":"a"}}`), "Invalid Condition type"},
-		{cond(`{"StringEquals":{"s3:nonsense":"a"}}`), "invalid condition key"},
+		{cond(`{"StringEquals":{"s3:nonsense":"a"}}`), "invalid condition key: s3:nonsense"},
 		{cond(`{"StringEquals":{"aws:SourceIp":[]}}`), "invalid Json"},
 		{cond(`{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "Invalid IP address"},
 		{cond(`{"Null":{"aws:SourceIp":"true"}}`), "Invalid IP address"},
-		{cond(`{"IpAddress":{"aws:VpcSourceIp":"x"}}`), "Invalid value"},
+		{cond(`{"IpAddress":{"aws:VpcSourceIp":"10.0.0.1"}}`), "aws:VpcSourceIp (no request comes through a VPC"},
 		{cond(`{"stringequals":{"aws:UserAgent":"x"}}`), "Invalid Condition type : stringequals"},
 		{cond(`{"NullIfExists":{"aws:UserAgent":"true"}}`), "Invalid Condition type : NullIfExists"},
 		{cond(`{"ForSomeValues:StringEquals":{"aws:UserAgent":"x"}}`), "Invalid Condition type : ForSomeValues:StringEquals"},
@@ -166,13 +168,14 @@ func TestConditions(t *testing.T) {
 		`{"Null":{"s3:delimiter":"true"}}`:                                               true,
 		`{"Null":{"s3:prefix":"true"}}`:                                                  false,
 		`{"Null":{"s3:prefix":false}}`:                                                   true,
+		`{"Null":{"s3:prefix":["true","false"]}}`:                                        true,
 		`{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["b","c"]}}`:             true,
 		`{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["c"]}}`:                 false,
 		`{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a","b","c"]}}`:        true,
 		`{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a"]}}`:                false,
-		`{"ForAllValues:StringEquals":{"aws:PrincipalOrgPaths":["a"]}}`:                  true,
+		`{"ForAllValues:StringEquals":{"s3:if-match":["a"]}}`:                            true,
 		`{"ForAnyValue:StringNotEquals":{"s3:RequestObjectTagKeys":["a"]}}`:              true,
-		`{"ForAnyValue:StringEquals":{"aws:PrincipalOrgPaths":["a"]}}`:                   false,
+		`{"ForAnyValue:StringEquals":{"s3:if-match":["a"]}}`:                             false,
 		`{"StringEquals":{"s3:ExistingObjectTag/Class":"x*y"}}`:                          true,
 		`{"StringEquals":{"s3:ExistingObjectTag/class":"x*y"}}`:                          false,
 		`{"StringLike":{"s3:ExistingObjectTag/Class":"x${*}y"}}`:                         true,
@@ -184,8 +187,8 @@ func TestConditions(t *testing.T) {
 		`{"StringNotEqualsIfExists":{"s3:prefix":"home/a"}}`:                             false,
 		`{"NumericEquals":{"s3:prefix":"10"}}`:                                           false,
 		`{"StringEquals":{"s3:max-keys":10}}`:                                            true,
-		`{"IpAddressIfExists":{"aws:VpcSourceIp":"10.0.0.1"}}`:                           true,
-		`{"StringNotEquals":{"aws:SourceVpce":"vpce-1"}}`:                                true,
+		`{"StringEqualsIfExists":{"s3:TlsVersion":"1.3"}}`:                               true,
+		`{"NumericNotEquals":{"s3:TlsVersion":"1.3"}}`:                                   true,
 		`{"DateEquals":{"aws:EpochTime":"1795348800"}}`:                                  true,
 		`{"ForAllValues:StringLike":{"s3:RequestObjectTagKeys":["?"]}}`:                  true,
 		`{"ForAnyValue:StringLike":{"s3:RequestObjectTagKeys":["??"]}}`:                  false,
@@ -206,31 +209,26 @@ func TestConditions(t *testing.T) {
 }
 
 func TestNewContext(t *testing.T) {
-	r := httptest.NewRequest("GET", "/photos?prefix=a%2F&delimiter=/&max-keys=7", nil)
-	r.Header.Set("X-Amz-Tagging", "k=v")
-	r.Header.Set("X-Amz-Object-Lock-Mode", "COMPLIANCE")
-	q, err := Parse(r, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := httptest.NewRequest("GET", "/photos", nil)
+	r.Header["Referer"] = []string{"http://one/", "http://two/"}
 	now := exampleTime.Add(time.Second)
-	ctx := NewContext(r, &q, &Auth{Kind: ByQuery, AccessKeyID: "alice", SignedAt: exampleTime}, Peer{Addr: "[2001:db8::1]:4711", Secure: true, Now: now})
-	for k, want := range map[string]string{
-		"aws:sourceip": "2001:db8::1", "aws:securetransport": "true", "s3:prefix": "a/", "s3:delimiter": "/", "s3:max-keys": "7",
-		"aws:username": "alice", "s3:authtype": "REST-QUERY-STRING", "s3:signatureage": "1000", "s3:requestobjecttag/k": "v",
-		"s3:object-lock-mode": "COMPLIANCE", "aws:currenttime": "2013-05-24T00:00:01Z",
+	ctx := NewContext(r, &Auth{Kind: ByQuery, AccessKeyID: "alice", SignedAt: exampleTime, covered: unsignedPayload}, Peer{Addr: "[2001:db8::1]:4711", Secure: true, TLS: tls.VersionTLS13, Now: now})
+	for k, want := range map[string][]string{
+		"aws:sourceip": {"2001:db8::1"}, "aws:securetransport": {"true"}, "aws:username": {"alice"}, "s3:authtype": {"REST-QUERY-STRING"}, "s3:signatureage": {"1000"},
+		"aws:currenttime": {"2013-05-24T00:00:01Z"}, "s3:tlsversion": {"1.3"}, "aws:referer": {"http://one/", "http://two/"}, "aws:principalisawsservice": {"false"},
+		"aws:viaawsservice": {"false"}, "s3:x-amz-content-sha256": {"UNSIGNED-PAYLOAD"},
 	} {
-		if got := ctx[k]; len(got) != 1 || got[0] != want {
+		if got := ctx[k]; !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", k, got, want)
 		}
 	}
 	for k := range ctx {
-		if !knownConditionKey(k) {
+		if _, ok := ruleOf(k); !ok {
 			t.Errorf("%s is set but no policy may use it", k)
 		}
 	}
-	anon := NewContext(r, &q, &Auth{}, Peer{Addr: "192.0.2.1", Now: now})
-	if anon["aws:username"] != nil || anon["aws:principaltype"][0] != "Anonymous" || anon["aws:sourceip"][0] != "192.0.2.1" {
+	anon := NewContext(r, &Auth{}, Peer{Addr: "192.0.2.1", Now: now})
+	if anon["aws:username"] != nil || anon["aws:principaltype"][0] != "Anonymous" || anon["aws:sourceip"][0] != "192.0.2.1" || anon["s3:tlsversion"] != nil {
 		t.Errorf("anonymous: %v", anon)
 	}
 }

@@ -47,6 +47,7 @@ type Auth struct {
 	SignedAt    time.Time
 	Payload     Payload // how the body is protected
 	SHA256      string  // lowercase hex, where Payload is PayloadHash
+	covered     string  // x-amz-content-sha256 as the signature of a link covers it
 
 	signature string // the seed of a chunk chain
 	scope     string
@@ -172,7 +173,7 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 	if err != nil {
 		return nil, err
 	}
-	a := &Auth{Kind: ByQuery, AccessKeyID: c.accessKeyID, SignedAt: at}
+	a := &Auth{Kind: ByQuery, AccessKeyID: c.accessKeyID, SignedAt: at, covered: sum}
 	if err := a.setPayload(declared); err != nil {
 		return nil, err
 	}
