@@ -53,6 +53,11 @@ func (s *Store) memoryIndex() (err error) {
 func (s *Store) apply(batch []entry.Entry) error {
 	s.changed.tell(0)
 	s.wakeTargets()
+	for i := range batch {
+		if e := &batch[i]; e.Type == entry.TimeDrift {
+			s.log.Warn("the ledger's clock and this machine's have "+e.Private.Data["state"], "entry", e.Index, "ledger", e.Time, "wall", e.Private.Wall)
+		}
+	}
 	return s.index.Apply(batch)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"stele/internal/ledger"
 	"stele/tree"
 )
 
@@ -92,7 +93,11 @@ type Stats struct {
 	StoredBytes int64 // of segments and packs on disk, those that still grow with what is durable in them
 	Packs       int
 	Segments    int
+	Clock       ClockState
 }
+
+// ClockState is how the ledger's clock, by which entries and locks count, stands to the wall clock.
+type ClockState = ledger.ClockState
 
 // Stats adds the store up.
 func (s *Store) Stats(ctx context.Context) (Stats, error) {
@@ -100,7 +105,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer s.leave()
-	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes()}
+	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState()}
 	rows, err := s.index.Buckets(0)
 	if err != nil {
 		return out, err

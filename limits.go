@@ -14,11 +14,14 @@ import (
 // someTime stands for any time: all take the same room.
 var someTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// valid refuses what can't be an entry: ErrTooLarge, or ErrBadName for what is not UTF-8. It leaves room for the wall time, which the ledger adds while the
-// clocks differ: an entry that is refused after it was folded would leave the index one entry ahead, and nothing could be written any more.
+// someClock stands for any state of the ledger's clock: none is longer.
+var someClock = entry.Clock{Boot: strings.Repeat("0", 32), Jumped: someTime, Mono: entry.MaxInt, Run: someTime, Spent: entry.MaxInt, Until: entry.MaxInt}
+
+// valid refuses what can't be an entry: ErrTooLarge, or ErrBadName for what is not UTF-8. It leaves room for what the ledger adds: the wall time while the
+// clocks differ, and the state of its own clock. An entry that is refused after it was folded would leave the index one entry ahead, and nothing could be written any more.
 func valid(p *entry.Private) error {
 	full := *p
-	full.Wall = someTime
+	full.Wall, full.Clock = someTime, &someClock
 	err := full.Validate()
 	switch {
 	case err == nil:

@@ -18,6 +18,7 @@ func AppendPrivate(dst []byte, p *Private) []byte {
 	d = appendText(d, `"bucket":`, p.Bucket)
 	d = appendTrue(d, `"bypass":`, p.Bypass)
 	d = appendChecksum(d, p.Checksum)
+	d = appendClock(d, p.Clock)
 	d = appendMap(d, `"data":`, p.Data)
 	d = appendBody(d, `"doc":`, p.Doc)
 	d = appendText(d, `"etag":`, p.ETag)
@@ -82,6 +83,20 @@ func appendChecksum(d []byte, c *Checksum) []byte {
 	d = appendText(d, `"alg":`, c.Algorithm)
 	d = appendText(d, `"kind":`, c.Kind)
 	d = appendText(d, `"value":`, c.Value)
+	return append(closeObject(d), ',')
+}
+
+func appendClock(d []byte, c *Clock) []byte {
+	if c == nil {
+		return d
+	}
+	d = append(d, `"clock":{`...)
+	d = appendText(d, `"boot":`, c.Boot)
+	d = appendTime(d, `"jumped":`, c.Jumped)
+	d = appendInt(d, `"mono":`, c.Mono)
+	d = appendTime(d, `"run":`, c.Run)
+	d = appendInt(d, `"spent":`, c.Spent)
+	d = appendInt(d, `"until":`, c.Until)
 	return append(closeObject(d), ',')
 }
 

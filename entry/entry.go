@@ -80,6 +80,7 @@ type Private struct {
 	Bucket   string            // "bucket"
 	Bypass   bool              // "bypass": GOVERNANCE bypass was used
 	Checksum *Checksum         // "checksum": the S3 checksum stored with the object
+	Clock    *Clock            // "clock": where the ledger's clock stands; on some entries only, see Clock
 	Data     map[string]string // "data": facts of types that need few of them
 	Doc      *Body             // "doc": a document that the ledger itself needs, never erased
 	ETag     string            // "etag": only where it is not the hex of Body.MD5
@@ -126,6 +127,17 @@ type Checksum struct {
 	Algorithm string // "alg": CRC32, CRC32C, CRC64NVME, SHA1, SHA256
 	Kind      string // "kind": FULL_OBJECT or COMPOSITE
 	Value     string // "value": base64, with "-N" for COMPOSITE
+}
+
+// Clock is where the ledger's clock stands at an entry, so that the next start goes on from there and believes no more of the wall clock than this one would. Times within one run of the machine
+// are microseconds of its monotonic clock.
+type Clock struct {
+	Boot   string    // "boot": names the run of the machine; empty: not known
+	Jumped time.Time // "jumped": the ledger's time behind its newest jump that nothing proved; zero: none
+	Mono   uint64    // "mono": of the entry
+	Run    time.Time // "run": what the ledger's clock says by the monotonic clock alone
+	Spent  uint64    // "spent": microseconds of unproven jumps up to Jumped that still count
+	Until  uint64    // "until": up to when this run of the machine may still bring a jump; 0: it may not
 }
 
 // Lock is the S3 Object Lock state of a version.

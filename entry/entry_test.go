@@ -49,7 +49,8 @@ func full() Private {
 	return Private{
 		Access: &AccessKey{ID: "K1", Rate: 20, Role: "append", Scope: []string{"b/p", "a"}, Secret: "s3cr\"et"},
 		Actor:  "a", Address: "::1", Body: body(BodyManifest), Bucket: "bucket", Bypass: true,
-		Checksum: &Checksum{Algorithm: "SHA1", Kind: "COMPOSITE", Value: "x-2"}, Data: map[string]string{"z": "", "a": "b"},
+		Checksum: &Checksum{Algorithm: "SHA1", Kind: "COMPOSITE", Value: "x-2"},
+		Clock:    &Clock{Boot: "b00t", Jumped: epoch, Mono: 1, Run: epoch.Add(time.Second), Spent: 2, Until: MaxInt}, Data: map[string]string{"z": "", "a": "b"},
 		Doc: body(BodyChunk), ETag: "e-1", Headers: map[string]string{"content-type": "text/plain"}, Inc: MaxInt,
 		Key: "k/\x00\x1f\"\\\b\t\n\f\r\x7f<&>é\u2028\U0001F600", Lock: &Lock{Hold: true, Mode: "COMPLIANCE", Until: epoch},
 		Marker: true, Meta: map[string]string{"\ue000": "1", "\U0001F600": "2", "a": "3"}, Name: "n", Null: true,
@@ -334,6 +335,8 @@ func TestValidate(t *testing.T) {
 		"empty with bytes": func(p *Private) { p.Body = &Body{Kind: BodyEmpty, Size: 1} },
 		"empty other sum":  func(p *Private) { p.Body = &Body{Kind: BodyEmpty, SHA256: sum(1)} },
 		"pack size":        func(p *Private) { p.Pack = &Pack{Size: -1} },
+		"clock run":        func(p *Private) { p.Clock = &Clock{Run: epoch.Add(1)} },
+		"clock too far":    func(p *Private) { p.Clock = &Clock{Mono: MaxInt + 1} },
 		"nanoseconds":      func(p *Private) { p.Wall = epoch.Add(1) },
 		"year 10000":       func(p *Private) { p.Lock = &Lock{Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} },
 	}

@@ -30,6 +30,7 @@ func (p *scanner) private(v *Private) {
 	v.Bucket = p.text(`"bucket":`)
 	v.Bypass = p.flag(`"bypass":`)
 	v.Checksum = p.checksum()
+	v.Clock = p.clock()
 	v.Data = p.pairs(`"data":`)
 	v.Doc = p.body(`"doc":`)
 	v.ETag = p.text(`"etag":`)
@@ -112,6 +113,17 @@ func (p *scanner) checksum() *Checksum {
 	}
 	p.need("{")
 	c := &Checksum{Algorithm: p.text(`"alg":`), Kind: p.text(`"kind":`), Value: p.text(`"value":`)}
+	p.need("}")
+	p.next()
+	return c
+}
+
+func (p *scanner) clock() *Clock {
+	if !p.key(`"clock":`) {
+		return nil
+	}
+	p.need("{")
+	c := &Clock{Boot: p.text(`"boot":`), Jumped: p.time(`"jumped":`), Mono: p.number(`"mono":`), Run: p.time(`"run":`), Spent: p.number(`"spent":`), Until: p.number(`"until":`)}
 	p.need("}")
 	p.next()
 	return c

@@ -80,7 +80,7 @@ func (p *Private) Validate() error {
 		return c.err
 	}
 	// An escape makes six bytes of one at most, names and numbers stay below fixed.
-	const fixed = 1536
+	const fixed = 1792
 	if 6*c.bytes+8*c.fields+fixed <= MaxPrivate {
 		return nil
 	}
@@ -182,6 +182,14 @@ func (c *check) groups(p *Private) {
 		c.text("checksum", k.Algorithm)
 		c.text("checksum", k.Kind)
 		c.text("checksum", k.Value)
+	}
+	if k := p.Clock; k != nil {
+		c.text("clock boot", k.Boot)
+		c.time("clock jumped", k.Jumped)
+		c.time("clock run", k.Run)
+		c.number("clock mono", k.Mono)
+		c.number("clock spent", k.Spent)
+		c.number("clock until", k.Until)
 	}
 	if l := p.Lock; l != nil {
 		c.text("lock mode", l.Mode)

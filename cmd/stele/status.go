@@ -73,7 +73,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
 		a.say("store    %s, %s", s.ID(), entries(st.Entries))
 		if refused != "" {
@@ -102,6 +102,9 @@ func refusesWrites(ctx context.Context, s admin.Store) error {
 }
 
 func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule, scrub *stele.ScrubStatus, fill *stele.Hydration) error {
+	if text := clockState(&st.Clock); text != "" {
+		a.say("clock    %s", text)
+	}
 	a.say("objects  %s, %s; %s on disk", thousands(uint64(st.Objects)), size(st.Bytes), size(st.StoredBytes))
 	kit := "never read back: no copy counts as restorable until `stele kit confirm FILE`"
 	if !confirmed.IsZero() {

@@ -139,6 +139,7 @@ var (
 	descRound    = desc("scrub_round_timestamp_seconds", "When the last round of the scrub was finished; 0: never.")
 	descUnhealed = desc("scrub_unhealed_files", "Files that the scrub found damaged and could not heal.")
 	descFill     = desc("hydration_left_bytes", "Bytes of the backup that is served that its folder has not got yet.")
+	descLedgerAt = desc("ledger_clock_timestamp_seconds", "The ledger's clock, by which entries are dated and locks end. It is held while it and this machine's clock are more than 10 minutes apart.")
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
 )
 
@@ -158,7 +159,7 @@ func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock, descLedgerAt}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -200,6 +201,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(descStored, err)
 		return
 	}
+	gauge(descLedgerAt, float64(time.Now().Add(st.Clock.Ledger.Sub(st.Clock.Wall)).UnixMicro())/1e6) // the stats may be some seconds old
 	gauge(descLedger, float64(c.store.Load().Size()))
 	gauge(descObjects, float64(st.Objects))
 	gauge(descBytes, float64(st.Bytes))

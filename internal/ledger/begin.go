@@ -119,7 +119,10 @@ func (l *Ledger) successor(ctx context.Context, next *keyring.Keyring, cut uint6
 	if root, err := l.Root(ctx, from); err != nil || from > 0 && root != n.head.root {
 		return nil, fmt.Errorf("the entries before %d don't make the root %s: %w", from, root, err)
 	}
-	s.time.start(opt.Clock, last.Time)
+	if err := n.startClock(ctx, l); err != nil { // of all that l holds: what lies beyond the cut tells how far the clock was all the same
+		return nil, err
+	}
+	s.time.last, s.time.stale = last.Time, true
 	for i := range items {
 		leaf, err := parseLeaf(&items[i], from+uint64(i))
 		if err != nil {

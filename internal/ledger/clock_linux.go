@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,5 +23,17 @@ func (SystemClock) Monotonic() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+// Boot implements Booter: the kernel draws a new id at each start of the machine. A machine that has no /proc, or no CLOCK_BOOTTIME, has none.
+func (SystemClock) Boot() string { return bootID() }
+
+var bootID = sync.OnceValue(func() string {
+	var ts unix.Timespec
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+})
 
 var processStart = time.Now()

@@ -31,15 +31,23 @@ func TestTimekeeper(t *testing.T) {
 		"a year back":             {0, []step{{-365 * day, time.Second, time.Second, true}, {time.Minute, time.Minute, time.Minute + time.Second, true}}},
 		"a month passes":          {0, []step{{30 * day, 30 * day, 30 * day, false}}},
 		"six days off":            {6 * day, []step{{time.Second, time.Second, 6*day + time.Second, false}}},
-		"six days off, then more": {6 * day, []step{{6 * day, time.Second, 6*day + time.Second, true}}},
-		"eight days off":          {8 * day, []step{{time.Second, time.Second, time.Second, true}}},
-		"off into the past":       {-day, []step{{time.Second, time.Second, time.Second, true}}},
-		"off into the near past":  {-5 * time.Minute, []step{{time.Second, time.Second, 0, false}}},
+		"six days off, then more": {6 * day, []step{{6 * day, time.Second, 7*day + time.Second, true}}}, // set by the network a moment later, perhaps: but no more than seven in all
+		"six days off, then more, too late": {6 * day, []step{{2 * time.Hour, 2 * time.Hour, 6*day + 2*time.Hour, false},
+			{6 * day, time.Second, 6*day + 2*time.Hour + time.Second, true}}},
+		"eight days off":              {8 * day, []step{{time.Second, time.Second, 7*day + time.Second, true}}},
+		"twenty years off":            {7300 * day, []step{{time.Second, time.Second, 7*day + time.Second, true}}},
+		"nine minutes back and ahead": {0, []step{{time.Hour, time.Hour, time.Hour, false}, {-9 * time.Minute, 0, time.Hour, false}, {19*time.Minute + time.Second, 0, time.Hour, true}}},
+		"off into the past":           {-day, []step{{time.Second, time.Second, time.Second, true}}},
+		"off into the near past":      {-5 * time.Minute, []step{{time.Second, time.Second, 0, false}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clock := &testClock{wall: start.Add(c.offline), mono: time.Hour}
+			clock := &machine{testClock: testClock{wall: start.Add(c.offline), mono: time.Hour}}
+			mark := &entry.Clock{Boot: bootOf(clock, [16]byte{}), Mono: monotonic(clock), Run: start}
+			if c.offline != 0 {
+				clock.boot++
+			}
 			var k timekeeper
-			k.start(clock, start)
+			k.start(clock, [16]byte{}, start, mark, 0)
 			for i, s := range c.steps {
 				clock.move(s.wall, s.mono)
 				was := k.drifting

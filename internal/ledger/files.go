@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"sync"
 
@@ -192,6 +194,16 @@ func (o *openFiles) drop(name string) {
 	delete(o.byName, name)
 	if of.gone = true; of.users == 0 {
 		_ = of.f.Close() // it was only read
+	}
+}
+
+// clear drops all files.
+func (o *openFiles) clear() {
+	o.mu.Lock()
+	names := slices.Collect(maps.Keys(o.byName))
+	o.mu.Unlock()
+	for _, name := range names {
+		o.drop(name)
 	}
 }
 

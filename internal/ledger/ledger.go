@@ -321,8 +321,7 @@ func (l *Ledger) Drifting() bool {
 	if l.readOnly {
 		return false
 	}
-	_, _, parted := l.seq.time.parted() // reads only what start has set
-	return parted
+	return l.ClockState().Held
 }
 
 // Close commits what was proposed before, seals the active segment, publishes the last checkpoint and closes the files. After a failure it

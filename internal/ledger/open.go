@@ -22,6 +22,7 @@ func Create(ctx context.Context, opt Options, init Draft) (*Ledger, error) {
 	if l.head.size > 0 {
 		return nil, errors.Join(fmt.Errorf("couldn't create a ledger: %w, of %d entries", ErrExist, l.head.size), l.open.close())
 	}
+	l.seq.time.start(l.opt.Clock, l.opt.Keys.StoreID, time.Time{}, nil, 0)
 	l.start()
 	if _, err := l.Append(ctx, func(Slot) (Draft, error) { return init, nil }); err != nil {
 		return nil, errors.Join(fmt.Errorf("couldn't create a ledger: %w", err), l.Close())
@@ -50,6 +51,9 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 		return Open(ctx, opt) // with more than before
 	}
 	if err != nil {
+		return nil, errors.Join(err, l.open.close())
+	}
+	if err := l.startClock(ctx, l); err != nil {
 		return nil, errors.Join(err, l.open.close())
 	}
 	l.start()
@@ -180,11 +184,6 @@ var testFaults faults
 
 // start begins to take entries.
 func (l *Ledger) start() {
-	var last time.Time
-	if l.head.size > 0 {
-		last = time.UnixMicro(l.head.commit.Time).UTC()
-	}
-	l.seq.time.start(l.opt.Clock, last)
 	l.workers.Add(3)
 	go l.run()
 	go l.runApply()

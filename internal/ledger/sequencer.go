@@ -157,8 +157,12 @@ func (l *Ledger) add(d Draft, at, wall time.Time) (entry.Entry, error) {
 	if e.Private.Wall = (time.Time{}); s.time.drifting {
 		e.Private.Wall = wall
 	}
+	e.Private.Clock = s.time.due(e.Index)
 	if err := e.Validate(); err != nil {
 		return entry.Entry{}, fmt.Errorf("couldn't make an entry: %w", err)
+	}
+	if e.Private.Clock != nil {
+		s.time.carried(e.Index)
 	}
 	b := &s.batch
 	start := len(b.bytes)

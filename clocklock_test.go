@@ -1,0 +1,101 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// bootingClock is a partedClock whose machine may be started anew.
+type bootingClock struct {
+	*partedClock
+	boot int
+}
+
+func (c *bootingClock) Boot() string { return fmt.Sprint("run ", c.boot) }
+
+// TestLockAcrossRestarts: no number of restarts, of the process or of the machine, with the wall clock set ahead in between, ends a 30-day COMPLIANCE lock by more than seven days early. Neither does
+// the loss of any file beside the ledger's.
+func TestLockAcrossRestarts(t *testing.T) {
+	for name, reboot := range map[string]bool{"restarts of the process": false, "restarts of the machine": true} {
+		t.Run(name, func(t *testing.T) {
+			clock := &bootingClock{partedClock: newPartedClock()}
+			mem := vfs.NewMem()
+			opt := Options{FS: mem, Clock: clock, Kit: "kit"}
+			s, err := Create(ctx, "data", opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			makeBucket(t, s, "vault", true, Enabled)
+			v := put(t, s, "vault", "ledger", []byte("to be kept"))
+			at := Place{Bucket: "vault", Key: "ledger", VersionID: v.ID}
+			made := s.led().Now()
+			if _, err := s.SetRetention(ctx, Local(), at, "COMPLIANCE", made.Add(30*24*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			for range 6 {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				clock.set(156 * time.Hour)
+				clock.pass(time.Second)
+				if reboot {
+					clock.boot++
+				}
+				for _, lost := range []string{filePublished, dirIndex} {
+					if err := mem.RemoveAll("data/" + lost); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if s, err = Open(ctx, "data", opt); err != nil {
+					t.Fatal(err)
+				}
+				put(t, s, "vault", "other", []byte("x"))
+				var re *RetentionError
+				if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "vault", Key: "ledger", VersionID: v.ID}); !errors.As(err, &re) {
+					t.Fatalf("the locked version was hidden: %v", err)
+				}
+			}
+			went, most := s.led().Now().Sub(made), 11*time.Minute
+			if reboot {
+				most += 7 * 24 * time.Hour
+			}
+			if went > most {
+				t.Errorf("the ledger's clock went %s ahead", went)
+			}
+			st, err := s.Stats(ctx)
+			if err != nil || !st.Clock.Held || st.Clock.Wall.Sub(st.Clock.Ledger) < 24*time.Hour {
+				t.Errorf("the stats say of the clock: %+v, %v", st.Clock, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestHeldClockGoesOn: while the clock is held reads and writes go on, entries carry the wall time, and once the wall clock agrees again so do the times of entries.
+func TestHeldClockGoesOn(t *testing.T) {
+	clock := &bootingClock{partedClock: newPartedClock()}
+	s := newMemStore(t, Options{Clock: clock})
+	makeBucket(t, s, "books", false, Unversioned)
+	clock.set(20 * 365 * 24 * time.Hour)
+	v := put(t, s, "books", "one", []byte("x"))
+	if got := read(t, s, Place{Bucket: "books", Key: "one"}); string(got) != "x" {
+		t.Errorf("read %q", got)
+	}
+	e, _, _, err := s.led().Entry(ctx, v.Entry)
+	if err != nil || e.Private.Wall.Sub(e.Time) < 7000*24*time.Hour {
+		t.Errorf("the entry of %s carries the wall time %s, %v", e.Time, e.Private.Wall, err)
+	}
+	clock.set(-20 * 365 * 24 * time.Hour)
+	clock.pass(time.Hour)
+	v = put(t, s, "books", "two", []byte("x"))
+	if e, _, _, err = s.led().Entry(ctx, v.Entry); err != nil || !e.Time.Equal(clock.Now()) || !e.Private.Wall.IsZero() || strings.Contains(string(e.Type), "drift") {
+		t.Errorf("with the clock set right: %+v, %v", e, err)
+	}
+}
