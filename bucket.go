@@ -211,8 +211,10 @@ func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 	} else if err = s.reached(at); err == nil {
 		b, ok, err = s.index.BucketAt(name, at.Size)
 	}
-	if err == nil && !ok {
+	if err == nil && !ok && at.Now() {
 		err = fmt.Errorf("%w: %s", ErrNoBucket, name)
+	} else if err == nil && !ok {
+		err = fmt.Errorf("%w: there was no bucket %s at ledger size %d", ErrNoBucket, name, at.Size)
 	}
 	return b, err
 }

@@ -34,7 +34,9 @@ var local = admin.ThisUser()
 
 // openRead opens the store to read it. Readers share a folder that no process writes. Where a crash left work to recover the store is opened for
 // writing, if that is possible, so that a reading verb does not ask for another verb first.
-func (a *app) openRead(ctx context.Context) (admin.Store, error) {
+func (a *app) openRead(ctx context.Context) (admin.Store, error) { return tellWhy(a.reader(ctx)) }
+
+func (a *app) reader(ctx context.Context) (admin.Store, error) {
 	if c, err := a.connect(ctx); c != nil || err != nil {
 		return c, err
 	}
@@ -75,7 +77,9 @@ func (a *app) recover(ctx context.Context, opt stele.Options) error {
 }
 
 // openWrite opens the store to change it.
-func (a *app) openWrite(ctx context.Context) (admin.Store, error) {
+func (a *app) openWrite(ctx context.Context) (admin.Store, error) { return tellWhy(a.writer(ctx)) }
+
+func (a *app) writer(ctx context.Context) (admin.Store, error) {
 	if c, err := a.connect(ctx); c != nil || err != nil {
 		return c, err
 	}

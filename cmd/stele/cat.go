@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -35,21 +34,9 @@ func (c *catCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// head is Head with words for what was hidden.
-func head(ctx context.Context, s admin.Store, p stele.Place) (stele.Version, error) {
-	v, err := s.Head(ctx, p)
-	if err != nil && v.Marker && errors.Is(err, stele.ErrNoKey) {
-		return v, withHint(err, "it was hidden at %s; --at @%d reads it as it was before", moment(v.Time), v.Entry)
-	}
-	if errors.Is(err, stele.ErrNoKey) {
-		return v, withHint(err, "`stele history %s/%s` shows whether it was ever there; --at reads it as it was", p.Bucket, shown(p.Key))
-	}
-	return v, err
-}
-
 // copyOut writes an object, or a range of its bytes, to w.
 func copyOut(ctx context.Context, s admin.Store, w io.Writer, p stele.Place, ranged string) (stele.Version, error) {
-	v, err := head(ctx, s, p)
+	v, err := s.Head(ctx, p)
 	if err != nil {
 		return v, err
 	}

@@ -233,7 +233,7 @@ func (c *checkup) store(ctx context.Context) admin.Store {
 	if c.app.recovered {
 		how = "opened here, and recovered after a crash"
 	}
-	if client, ok := s.(*admin.Client); ok {
+	if client, ok := serverOf(s); ok {
 		how = "held by a server"
 		if err := client.Ready(ctx); err != nil {
 			c.fault("server", fmt.Errorf("it is not ready: %w", err))

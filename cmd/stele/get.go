@@ -54,7 +54,7 @@ func (c *getCmd) Run(ctx context.Context, a *app) error {
 
 // file gets one object into a file.
 func (c *getCmd) file(ctx context.Context, a *app, s admin.Store, p stele.Place) error {
-	v, err := head(ctx, s, p)
+	v, err := s.Head(ctx, p)
 	if err != nil {
 		return err
 	}

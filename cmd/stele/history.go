@@ -61,7 +61,13 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 		}
 		t.row(fmt.Sprint(h.Entry), moment(h.Time), changeText(h), bytes, who(h.Actor), who(h.Address), h.Version, sum)
 	}
-	return t.end()
+	if err := t.end(); err != nil {
+		return err
+	}
+	if remark := goneRemark(ctx, s, bucket); remark != "" {
+		a.note("%s", remark)
+	}
+	return nil
 }
 
 // changeText says what a change did.

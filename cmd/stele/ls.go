@@ -50,8 +50,13 @@ func (c *lsCmd) Run(ctx context.Context, a *app) error {
 		}
 		return out.Flush()
 	})
-	if err == nil && !found && prefix != "" {
-		err = fmt.Errorf("%w: nothing begins with %s/%s", stele.ErrNoKey, name, shown(prefix))
+	switch {
+	case err != nil || found:
+	case prefix != "":
+		place := shown(name + "/" + prefix)
+		err = withHint(fmt.Errorf("%w: nothing begins with %s", stele.ErrNoKey, place), "`stele ls %s --at WHEN` shows what was there at a past moment", place)
+	case at.Now() && !c.Versions:
+		a.note("nothing is in %s now; `stele ls %s --at WHEN` shows what was in it, `stele log --bucket %s` what became of it", name, name, name)
 	}
 	return err
 }
@@ -204,7 +209,7 @@ func listBuckets(ctx context.Context, a *app, s admin.Store, at stele.View) erro
 		return nil
 	}
 	if len(list) == 0 {
-		a.note("no buckets; `stele bucket create NAME` makes one")
+		a.note("no buckets; `stele bucket create NAME` makes one, `stele log --type bucket.delete` shows those that were deleted")
 		return nil
 	}
 	t := a.table("BUCKET", "CREATED", "OBJECTS", "SIZE", "VERSIONING", "LOCK")

@@ -35,7 +35,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if _, err := head(ctx, s, p); err != nil {
+	if _, err := s.Head(ctx, p); err != nil {
 		return err
 	}
 	receipt, v, err := s.Prove(ctx, p)

@@ -59,7 +59,7 @@ func (c *rmCmd) one(ctx context.Context, a *app, s admin.Store, arg string) (int
 
 // hide hides one object. What is not there is an error for a person, though S3 has it a success.
 func (c *rmCmd) hide(ctx context.Context, a *app, s admin.Store, bucket, key string) (int, error) {
-	if _, err := head(ctx, s, stele.Place{Bucket: bucket, Key: key, VersionID: c.VersionID}); err != nil && !errors.Is(err, stele.ErrMarker) {
+	if _, err := s.Head(ctx, stele.Place{Bucket: bucket, Key: key, VersionID: c.VersionID}); err != nil && !errors.Is(err, stele.ErrMarker) {
 		return 0, err
 	}
 	r, err := s.Hide(ctx, stele.HideRequest{By: local, Bucket: bucket, Key: key, VersionID: c.VersionID})

@@ -55,7 +55,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	}
 	writes := refusesWrites(ctx, s)
 	var fill *stele.Hydration
-	if server, ok := s.(*admin.Client); ok {
+	if server, ok := serverOf(s); ok {
 		if fill, err = server.Hydration(ctx); err != nil {
 			return err
 		}

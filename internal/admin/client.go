@@ -287,6 +287,15 @@ func (c *Client) History(ctx context.Context, bucket, key string) ([]stele.Chang
 	return invoke[[]stele.Change](ctx, c, "History", nameArgs{Bucket: bucket, Key: key})
 }
 
+// WhyGone implements Store.
+func (c *Client) WhyGone(ctx context.Context, bucket, key string, at stele.View) (stele.Gone, bool, error) {
+	g, err := invoke[*stele.Gone](ctx, c, "WhyGone", nameArgs{Bucket: bucket, Key: key, At: at})
+	if g == nil {
+		return stele.Gone{}, false, err
+	}
+	return *g, err == nil, err
+}
+
 func (c *Client) Buckets(ctx context.Context, at stele.View) ([]stele.Bucket, error) {
 	return invoke[[]stele.Bucket](ctx, c, "Buckets", nameArgs{At: at})
 }

@@ -50,6 +50,13 @@ var methods = map[string]method{
 	"History": call(reads, func(ctx context.Context, q request, a nameArgs) ([]stele.Change, error) {
 		return q.store.History(ctx, a.Bucket, a.Key)
 	}),
+	"WhyGone": call(reads, func(ctx context.Context, q request, a nameArgs) (*stele.Gone, error) {
+		g, ok, err := q.store.WhyGone(ctx, a.Bucket, a.Key, a.At)
+		if !ok {
+			return nil, err
+		}
+		return &g, err
+	}),
 	"Buckets": call(reads, func(ctx context.Context, q request, a nameArgs) ([]stele.Bucket, error) {
 		return q.store.Buckets(ctx, a.At)
 	}),

@@ -68,6 +68,7 @@ type Listing interface {
 	List(ctx context.Context, q stele.ListRequest) (stele.Page, error)
 	ListVersions(ctx context.Context, q stele.ListRequest) (stele.Page, error)
 	History(ctx context.Context, bucket, key string) ([]stele.Change, error)
+	WhyGone(ctx context.Context, bucket, key string, at stele.View) (stele.Gone, bool, error)
 }
 
 // Buckets are the calls for buckets.

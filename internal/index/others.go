@@ -48,6 +48,20 @@ func (db *DB) BucketAt(name string, size uint64) (*Bucket, bool, error) {
 	return &b, !b.Deleted && err == nil, err
 }
 
+// BucketDeleted returns the entry that deleted the bucket which had a name until a size; false if it was not deleted by then, or never there.
+func (db *DB) BucketDeleted(name string, size uint64) (uint64, bool, error) {
+	prefix := appendEscaped([]byte{famBuckets}, name)
+	k, v, err := db.first(append(prefix[:len(prefix):len(prefix)], complement(size-1)...), after(prefix))
+	if v == nil || err != nil {
+		return 0, false, err
+	}
+	if len(k) != len(prefix)+8 {
+		return 0, false, errRow
+	}
+	b, err := parseJSON[Bucket](v)
+	return ^binary.BigEndian.Uint64(k[len(prefix):]), b.Deleted && err == nil, err
+}
+
 // Incarnations returns every state that a bucket name has had, newest first.
 func (db *DB) Incarnations(name string) (out []Bucket, err error) {
 	err = db.each(appendEscaped([]byte{famBuckets}, name), func(_, v []byte) error {
