@@ -95,7 +95,7 @@ type reply[R any] struct {
 
 // invoke makes a call whose argument and result are small. A result may come with an error.
 func invoke[R any](ctx context.Context, c *Client, method string, arg any) (result R, err error) {
-	body, err := json.Marshal(arg)
+	body, err := marshal(arg)
 	if err != nil {
 		return result, err
 	}
@@ -160,7 +160,7 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 	if len(q.Tee) > 0 || q.Finish != nil {
 		return stele.Version{}, errors.New("couldn't put through a server: Tee and Finish do not travel")
 	}
-	args, err := json.Marshal(putArgs{q.Bucket, q.Key, q.Size, q.Headers, q.Meta, q.Tags, q.Lock, q.If})
+	args, err := marshal(putArgs{q.Bucket, q.Key, q.Size, q.Headers, q.Meta, q.Tags, q.Lock, q.If})
 	if err != nil {
 		return stele.Version{}, err
 	}
@@ -214,7 +214,7 @@ func (c *Client) OpenBody(ctx context.Context, v stele.Version, off, n int64) (i
 
 // stream makes a call whose result is not one JSON document.
 func (c *Client) stream(ctx context.Context, method string, arg any) (*http.Response, error) {
-	body, err := json.Marshal(arg)
+	body, err := marshal(arg)
 	if err != nil {
 		return nil, err
 	}

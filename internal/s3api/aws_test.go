@@ -311,6 +311,12 @@ func TestTagsOfMarker(t *testing.T) {
 		}
 		d.status(404, method, "/box/none?tagging", `<Tagging><TagSet/></Tagging>`, nil)
 	}
+	for _, sub := range []string{"retention", "legal-hold"} {
+		d.status(405, "GET", "/box/k?"+sub, "", nil)
+		d.status(404, "GET", "/box/none?"+sub, "", nil)
+	}
+	d.status(405, "PUT", "/box/k?legal-hold", "<LegalHold><Status>ON</Status></LegalHold>", nil)
+	d.status(405, "PUT", "/box/k?retention", "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>", nil)
 	d.status(404, "GET", "/box/k", "", nil)
 }
 

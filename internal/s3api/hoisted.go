@@ -22,7 +22,7 @@ func unhoist(h http.Header, q Query) (http.Header, error) {
 		if name == "x-amz-copy-source" { // without it this would be a put of nothing
 			return nil, InvalidArgument("x-amz-copy-source", p.Value, "A link cannot carry x-amz-copy-source among its parameters. Sign it as a header, and send that header with the request.")
 		}
-		if !hoistable[name] && (!strings.HasPrefix(name, "x-amz-meta-") || !headerName(name)) {
+		if !hoists(name) {
 			continue
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
@@ -38,4 +38,29 @@ func unhoist(h http.Header, q Query) (http.Header, error) {
 		merged[key] = []string{p.Value}
 	}
 	return merged, nil
+}
+
+// withSigned gives a presigned request the headers that its link says are signed and carries as parameters: SDKs that do both leave it to the server where
+// it finds the value.
+func withSigned(r *http.Request, q Query, c *credential) *http.Request {
+	out := r
+	for _, p := range q {
+		name := strings.ToLower(p.Name)
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if !hoists(name) || !c.signs(name) || r.Header[key] != nil {
+			continue
+		}
+		if out == r {
+			with := *r
+			with.Header = r.Header.Clone()
+			out = &with
+		}
+		out.Header[key] = []string{p.Value}
+	}
+	return out
+}
+
+// hoists tells whether a parameter of that lower-case name stands for a header.
+func hoists(name string) bool {
+	return hoistable[name] || strings.HasPrefix(name, "x-amz-meta-") && headerName(name)
 }

@@ -268,7 +268,7 @@ func checkSpecials(h http.Header) error {
 				return ErrInvalidEncryption.With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", v)
 			}
 		case "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
-			"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key":
+			"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5":
 			return ErrNotImplemented.Msg("Encryption with a customer's key is not supported: Stele holds the keys.").With("Header", strings.ToLower(name))
 		case "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id":
 			return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption-aws-kms-key-id")

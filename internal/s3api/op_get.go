@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"stele"
@@ -12,6 +13,9 @@ import (
 
 // getObject is GetObject and HeadObject.
 func (c *call) getObject() error {
+	if c.r.Header["X-Amz-Server-Side-Encryption-Customer-Algorithm"] != nil || c.r.Header["X-Amz-Server-Side-Encryption-Customer-Key"] != nil {
+		return ErrInvalidRequest.Msg("The encryption parameters are not applicable to this object.") // none has a customer's key
+	}
 	part, err := ParsePartNumber(c.r.Header, c.q.Query)
 	if err != nil {
 		return err
@@ -152,7 +156,7 @@ func (c *call) setLock(h http.Header, v *stele.Version) {
 
 // setReadChecksum writes the checksum if it was asked for and is that of what is sent: the whole object, or one part.
 func (c *call) setReadChecksum(h http.Header, v *stele.Version, part, status int) error {
-	if v.Checksum == nil || firstOf(c.r.Header, "X-Amz-Checksum-Mode") != "ENABLED" {
+	if v.Checksum == nil || !strings.EqualFold(firstOf(c.r.Header, "X-Amz-Checksum-Mode"), "ENABLED") {
 		return nil
 	}
 	if part > 0 && v.Parts > 0 {

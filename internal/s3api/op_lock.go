@@ -45,7 +45,7 @@ func (c *call) lockOf() (stele.Version, error) {
 	if err == nil && !c.b.ObjectLock {
 		err = ErrBucketMissingObjectLock
 	}
-	return v, err
+	return v, c.ofMarker(&v, err)
 }
 
 func (c *call) getObjectRetention() error {
@@ -75,7 +75,7 @@ func (c *call) putObjectRetention() error {
 		return ErrBucketMissingObjectLock
 	}
 	v, err := c.store.SetRetention(c.ctx, c.actor(c.subject(c.q.Key)), c.place(), r.Mode, r.Until)
-	return c.changed(&v, err, http.StatusOK)
+	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
 }
 
 func (c *call) getObjectLegalHold() error {
@@ -105,7 +105,7 @@ func (c *call) putObjectLegalHold() error {
 		return ErrBucketMissingObjectLock
 	}
 	v, err := c.store.SetHold(c.ctx, c.by, c.place(), on)
-	return c.changed(&v, err, http.StatusOK)
+	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
 }
 
 // changed answers a change of a version's lock or tags.

@@ -12,7 +12,7 @@ import (
 func (c *call) getObjectTagging() error {
 	v, err := c.head()
 	if err != nil {
-		return c.tagsOfMarker(&v, err)
+		return c.ofMarker(&v, err)
 	}
 	tags := tagList(v.Tags)
 	c.setVersion(c.w.Header(), &v)
@@ -29,9 +29,9 @@ func tagList(m map[string]string) []Tag {
 	return tags
 }
 
-// tagsOfMarker is the error where the tags of a delete marker are asked for: S3 says that a marker has none, also where it is current and no version was
-// named, when a read says that there is no such key.
-func (c *call) tagsOfMarker(v *stele.Version, err error) error {
+// ofMarker is the error where tags or lock of a delete marker are meant: S3 says that a marker has none, also where it is current and no version was named,
+// when a read says that there is no such key.
+func (c *call) ofMarker(v *stele.Version, err error) error {
 	if !v.Marker || !errors.Is(err, stele.ErrNoKey) {
 		return err
 	}
@@ -54,10 +54,10 @@ func (c *call) putObjectTagging() error {
 		return err
 	}
 	v, err := c.store.SetTags(c.ctx, c.by, c.place(), tagMap(tags))
-	return c.changed(&v, c.tagsOfMarker(&v, err), http.StatusOK)
+	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
 }
 
 func (c *call) deleteObjectTagging() error {
 	v, err := c.store.SetTags(c.ctx, c.by, c.place(), nil)
-	return c.changed(&v, c.tagsOfMarker(&v, err), http.StatusNoContent)
+	return c.changed(&v, c.ofMarker(&v, err), http.StatusNoContent)
 }

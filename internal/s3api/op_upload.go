@@ -165,6 +165,9 @@ func (c *call) uploadPartCopy() error {
 	if err != nil {
 		return err
 	}
+	if err := checkSpecials(c.r.Header); err != nil {
+		return err
+	}
 	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func Parse(r *http.Request, domain string) (Request, error) {
 		}
 		req.VersionID = v // empty on a sub-resource: the current version
 	}
-	if req.Op == OpPutObject && req.Query.Has("partNumber") {
+	if (req.Op == OpPutObject || req.Op == OpCopyObject) && req.Query.Has("partNumber") {
 		return req, InvalidArgument("partNumber", "partNumber", "This operation does not accept partNumber without uploadId")
 	}
 	if (req.Op == OpUploadPart || req.Op == OpUploadPartCopy) && !req.Query.Has("partNumber") {

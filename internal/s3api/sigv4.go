@@ -173,6 +173,7 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 	if err != nil {
 		return nil, err
 	}
+	r = withSigned(r, q.Query, c)
 	a := &Auth{Kind: ByQuery, AccessKeyID: c.accessKeyID, SignedAt: at, covered: sum}
 	if err := a.setPayload(declared); err != nil {
 		return nil, err
