@@ -21,3 +21,18 @@ func TestDocsNameEveryOperation(t *testing.T) {
 		}
 	}
 }
+
+// TestDocsNameEveryConditionKey holds docs/POLICY.md to the tables of condition keys.
+func TestDocsNameEveryConditionKey(t *testing.T) {
+	b, err := os.ReadFile("../../docs/POLICY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.ToLower(string(b))
+	for _, key := range append(ConditionKeys(), UnsuppliedKeys()...) {
+		key, _ = strings.CutSuffix(key, "team")
+		if !strings.Contains(page, "`"+key) {
+			t.Errorf("docs/POLICY.md does not name %s", key)
+		}
+	}
+}

@@ -207,10 +207,10 @@ func (c *call) requires(s *subject, action string) error {
 			today.b = &now
 			s = &today
 		}
-		if c.says(s, action) == PolicyDenies { // what shows the past of an object shows the object
+		var current string
+		if current, action = viewActions(action); c.says(s, current) == PolicyDenies { // who sees the past of an object sees the object
 			return ErrAccessDenied
 		}
-		action = versionsAction(action)
 	}
 	if !c.may(s, action) {
 		return ErrAccessDenied
@@ -218,21 +218,18 @@ func (c *call) requires(s *subject, action string) error {
 	return nil
 }
 
-// versionsAction is what a view asks for in place of an action on what is current.
-func versionsAction(action string) string {
-	switch action {
-	case "s3:GetObject":
-		return "s3:GetObjectVersion"
-	case "s3:ListBucket":
-		return "s3:ListBucketVersions"
-	case "s3:GetObjectAttributes":
-		return "s3:GetObjectVersionAttributes"
-	case "s3:GetObjectTagging":
-		return "s3:GetObjectVersionTagging"
-	case "s3:GetObjectAcl":
-		return "s3:GetObjectVersionAcl"
+// viewActions are the two actions that looking at the past is: on what is current, and on versions. The role or a policy must allow the second, and today's policy must
+// deny neither.
+func viewActions(action string) (current, version string) {
+	for _, pair := range [...][2]string{
+		{"s3:GetObject", "s3:GetObjectVersion"}, {"s3:ListBucket", "s3:ListBucketVersions"}, {"s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"},
+		{"s3:GetObjectTagging", "s3:GetObjectVersionTagging"}, {"s3:GetObjectAcl", "s3:GetObjectVersionAcl"},
+	} {
+		if action == pair[0] || action == pair[1] {
+			return pair[0], pair[1]
+		}
 	}
-	return action
+	return action, action
 }
 
 // allowed is the whole decision: an explicit deny of the policy beats its allow, which adds to what the key's role allows.
