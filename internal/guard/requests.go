@@ -15,8 +15,10 @@ import (
 const (
 	drainSmall = 64 << 10               // bytes: up to here it is waited for, so that the connection may go on
 	drainFor   = 100 * time.Millisecond // so long
-	drainEnd   = 5 * time.Second        // after this the connection ends, whatever comes
 )
+
+// drainEnd is when the connection ends, whatever comes. Tests make it short.
+var drainEnd = 5 * time.Second
 
 // Requests are those under way in one process, which can be cut off together. The zero value is ready.
 type Requests struct {
