@@ -2,6 +2,10 @@ package stele
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +14,7 @@ import (
 
 	"stele/internal/durable"
 	"stele/internal/engine/dir"
+	"stele/internal/keyring"
 	"stele/internal/ledger"
 )
 
@@ -74,8 +79,32 @@ func (s *Store) ToldFormer(u string) error {
 	return s.savePeers(fileFormer, slices.DeleteFunc(s.loadPeers(fileFormer), func(have string) bool { return have == u }))
 }
 
-// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over.
-func (s *Store) NoteFollower(u string) error {
+// FollowerProof proves to the primary that whoever has this admin address holds the store's keyring: a standby that was admitted, which alone can take over. Empty: there are no keys here.
+func (s *Store) FollowerProof(u string) string {
+	if s.keys == nil || len(s.keys.DataKeys) == 0 {
+		return ""
+	}
+	return followerProof(s.keys.Current(), u)
+}
+
+func followerProof(k keyring.DataKey, u string) string {
+	key, err := hkdf.Key(sha256.New, k.Key[:], nil, "stele: address of a follower", sha256.Size)
+	if err != nil {
+		panic("stele: " + err.Error()) // only for keys that are far longer
+	}
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(u))
+	return hex.EncodeToString(m.Sum(nil))
+}
+
+// provesFollower tells whether a proof is one of this store's keyring, by whichever of its data keys.
+func (s *Store) provesFollower(u, proof string) bool {
+	return slices.ContainsFunc(s.keys.DataKeys, func(k keyring.DataKey) bool { return hmac.Equal([]byte(proof), []byte(followerProof(k, u))) })
+}
+
+// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only maxPeers addresses are
+// kept, and an access key that may only look must not push out those of admitted standbys, nor name servers that this one is to ask.
+func (s *Store) NoteFollower(u, proof string) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -85,6 +114,9 @@ func (s *Store) NoteFollower(u string) error {
 	}
 	if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil || len(u) > 300 {
 		return fmt.Errorf("%w: %q is no address of a server", ErrBadName, u)
+	}
+	if !s.provesFollower(u, proof) {
+		return fmt.Errorf("%w: %s is not noted as a follower's address: only a standby that was admitted (stele standby add) can prove that it is one", ErrBadState, u)
 	}
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()

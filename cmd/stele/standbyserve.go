@@ -123,7 +123,13 @@ func (s *standbyServer) dial(ctx context.Context) (standby.Primary, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Me = s.advertised()
+	c.Me = func() (address, proof string) {
+		address = s.advertised()
+		if b := s.follow.Store(); b != nil && b.Store != nil {
+			proof = b.Store.FollowerProof(address)
+		}
+		return address, proof
+	}
 	return c, nil
 }
 

@@ -24,7 +24,7 @@ import (
 
 // Client is the store that a server holds.
 type Client struct {
-	Me string // of a standby's: its own admin address, which the primary keeps
+	Me func() (address, proof string) // of a standby's: its own admin address, which the primary keeps, and the proof that it may (stele.Store.FollowerProof); empty: not yet. nil: no standby's
 
 	base   string
 	http   *http.Client

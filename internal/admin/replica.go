@@ -34,7 +34,7 @@ type replica struct {
 
 // replicaRoutes are for standbys, with the key of an admin or an auditor. What they yield is as sealed as it lies on disk: names and bytes open to who is admitted.
 //
-//	GET /replica/state?from=N&keyrings=K[&wait=1][&me=URL]   where the store stands; with wait not before the ledger is beyond N. me is the asker's own admin address
+//	GET /replica/state?from=N&keyrings=K[&wait=1][&me=URL&proof=P]   where the store stands; with wait not before the ledger is beyond N. me is the asker's own admin address, noted if P proves that it was admitted
 //	GET /replica/files?folder=packs/                its sealed files, JSON lines
 //	GET /replica/succession                         the epochs it went through, with the receipts that prove them
 //	GET /replica/file?name=…&off=N                  up to 4 MiB of one, sealed or growing; headers say what it is
@@ -83,8 +83,8 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 		}
 		keyrings = int(n)
 	}
-	if me := q.URL.Query().Get("me"); me != "" {
-		if err := p.store.NoteFollower(me); err != nil {
+	if proof := q.URL.Query().Get("proof"); proof != "" { // one that is not admitted yet has none, and its address is not noted yet
+		if err := p.store.NoteFollower(q.URL.Query().Get("me"), proof); err != nil {
 			return err
 		}
 	}
@@ -170,8 +170,10 @@ func (c *Client) ReplicaState(ctx context.Context, from uint64, keyrings int, wa
 	if keyrings >= 0 {
 		q += "&keyrings=" + strconv.Itoa(keyrings)
 	}
-	if c.Me != "" { // names in order: so they are signed
-		q += "&me=" + escape(c.Me)
+	if c.Me != nil { // names in order: so they are signed
+		if me, proof := c.Me(); me != "" && proof != "" {
+			q += "&me=" + escape(me) + "&proof=" + escape(proof)
+		}
 	}
 	if wait {
 		q += "&wait=1"
