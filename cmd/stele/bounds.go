@@ -5,6 +5,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/config"
 	"stele/internal/guard"
 )
 
@@ -60,4 +61,13 @@ func (s *server) newMetrics(store *stele.Store) *admin.Metrics {
 		m.Connections(c)
 	}
 	return m
+}
+
+// leastRate is how slowly a body may come, in bytes a second; below 0: any rate will do.
+func (s *server) leastRate() int64 {
+	least, _ := config.Rate(s.cfg.LeastRate) // checked already
+	if least == 0 {
+		return -1
+	}
+	return least
 }

@@ -224,7 +224,7 @@ func (s *server) serve(ctx context.Context) error {
 
 // handlers are those of the store.
 func (s *server) handlers() handlers {
-	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, Promote: s.promoteRunning})
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, LeastRate: s.leastRate(), Promote: s.promoteRunning})
 	return handlers{s.door(), api.Port(), api.Socket()}
 }
 
@@ -270,11 +270,7 @@ func (s *server) stop() {
 
 // door is the S3 handler. Its line for each request is also what the metrics count.
 func (s *server) door() http.Handler {
-	least, _ := config.Rate(s.cfg.LeastRate) // checked already
-	if least == 0 {
-		least = -1 // any rate will do
-	}
-	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests, MaxAnonymous: s.cfg.MaxAnonymous, LeastRate: least,
+	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests, MaxAnonymous: s.cfg.MaxAnonymous, LeastRate: s.leastRate(),
 		Log: slog.New(s.metrics.Count(s.log.Handler())), Capacity: func() (total, free int64) { return diskSpace(s.cfg.Data) }})
 	return h
 }

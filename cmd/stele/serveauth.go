@@ -20,7 +20,7 @@ import (
 // maxSigned bounds the body of a request to the admin port that is checked against its signature, in bytes.
 const maxSigned = 2 << 20
 
-// authenticator lets the admin port ask the S3 door's verifier who signed a request. A body with a signed digest is read and compared here.
+// authenticator lets the admin port ask the S3 door's verifier who signed a request. A body with a signed digest is compared when it is read.
 func authenticator(store *stele.Store) func(r *http.Request) (entry.AccessKey, io.Reader, error) {
 	v := s3api.NewVerifier(admin.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := store.AccessKey(ctx, id)
@@ -48,12 +48,29 @@ func authenticator(store *stele.Store) func(r *http.Request) (entry.AccessKey, i
 			}
 			return key, r.Body, nil
 		}
-		body, err := signedBody(r.Body, auth.SHA256)
-		return key, body, err
+		return key, &signedBody{body: r.Body, want: auth.SHA256}, nil
 	}
 }
 
-func signedBody(r io.Reader, want string) (io.Reader, error) {
+// signedBody is a body with a signed digest. It is read whole and compared at the first read: that is, once it is known that the key may do what the request says.
+type signedBody struct {
+	body io.Reader
+	want string
+	read *bytes.Reader // nil: not yet
+	err  error
+}
+
+func (b *signedBody) Read(p []byte) (int, error) {
+	if b.read == nil && b.err == nil {
+		b.read, b.err = readSigned(b.body, b.want)
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.read.Read(p)
+}
+
+func readSigned(r io.Reader, want string) (*bytes.Reader, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxSigned+1))
 	if err != nil {
 		return nil, err

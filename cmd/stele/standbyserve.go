@@ -240,7 +240,7 @@ func (s *standbyServer) vouch(ctx context.Context, c tree.Checkpoint) error {
 
 // answer makes the handlers of the present store.
 func (s *standbyServer) answer(f admin.Follower, cosigns http.Handler) {
-	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, Follower: f, Witness: cosigns})
+	api := admin.NewServer(admin.Options{Store: s.store, Authenticate: authenticator(s.store), Metrics: s.metrics, Log: s.log, LeastRate: s.leastRate(), Follower: f, Witness: cosigns})
 	s.s3h.set(s.door())
 	s.porth.set(api.Port())
 	s.socketh.set(api.Socket())

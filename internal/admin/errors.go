@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/guard"
 )
 
 // Errors of the way to the store, not of the store.
@@ -32,7 +33,7 @@ var codes = []struct {
 	{"Locked", stele.ErrLocked, 409}, {"WrongKey", stele.ErrWrongKey, 403}, {"NotStore", stele.ErrNotStore, 400}, {"Version", stele.ErrVersion, 400}, {"Behind", stele.ErrBehind, 503},
 	{"BadMoment", stele.ErrBadMoment, 400}, {"BeforeStore", stele.ErrBeforeStore, 400},
 	{"Superseded", stele.ErrSuperseded, 503}, {"NoTarget", stele.ErrNoTarget, 404}, {"NoWitness", stele.ErrNoWitness, 503},
-	{"Denied", ErrDenied, 403}, {"Who", ErrWho, 401}, {"Protocol", ErrProtocol, 400},
+	{"Slow", guard.ErrSlow, 408}, {"Denied", ErrDenied, 403}, {"Who", ErrWho, 401}, {"Protocol", ErrProtocol, 400},
 }
 
 // Codes returns the names of the sentinels that an error carries, separated by commas; empty: none.

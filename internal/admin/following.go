@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"stele/internal/guard"
 )
 
 var (
@@ -69,5 +71,5 @@ func Keyless(f Follower, local bool, witness http.Handler) http.Handler {
 	if local {
 		mux.HandleFunc("POST /v1/Following", func(w http.ResponseWriter, r *http.Request) { writeReply(w, f.Following(), nil) })
 	}
-	return mux
+	return patient(mux, guard.LeastRate)
 }

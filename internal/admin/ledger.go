@@ -33,15 +33,7 @@ func (s *Server) ledgerRoutes(mux *http.ServeMux, who admitted) {
 		writeReply(w, learnArgs{at, data}, err)
 	})
 	audited := func(pattern string, serve func(q request, w http.ResponseWriter) error) {
-		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
-			by, body, err := who(r, reads)
-			if err == nil {
-				err = serve(request{r, s.opt.Store, by, body, nil}, w)
-			}
-			if err != nil {
-				writeReply[any](w, nil, err)
-			}
-		})
+		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(r.URL.Path, reads, false, who, w, r, serve) })
 	}
 	audited("/ledger/tile/", serveTile)
 	audited("/ledger/proof", serveInclusion)

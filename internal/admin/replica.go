@@ -42,14 +42,7 @@ func (s *Server) replicaRoutes(mux *http.ServeMux, who admitted) {
 	p := &replica{s.opt.Store, make(chan struct{}, replicaReads), make(chan struct{}, replicaWaiting)}
 	for pattern, serve := range map[string]func(q request, w http.ResponseWriter) error{"state": p.state, "files": p.files, "file": p.file, "succession": p.succession} {
 		mux.HandleFunc("GET /replica/"+pattern, func(w http.ResponseWriter, r *http.Request) {
-			w, r = patient(w, r)
-			by, body, err := who(r, reads)
-			if err == nil {
-				err = serve(request{r, s.opt.Store, by, body, nil}, w)
-			}
-			if err != nil {
-				writeReply[any](w, nil, err)
-			}
+			s.serve(r.URL.Path, reads, true, who, w, r, serve)
 		})
 	}
 }
@@ -350,7 +343,6 @@ func (s *Server) followerRoutes(mux *http.ServeMux, who admitted) {
 		}),
 	} {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
-			w, r = patient(w, r)
 			s.call(name, m, who, w, r)
 		})
 	}

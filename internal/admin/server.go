@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -14,6 +15,8 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/guard"
+	"stele/internal/s3api"
 )
 
 // Options tell a Server what it serves.
@@ -28,6 +31,8 @@ type Options struct {
 	Follower Follower     // of a server that is a standby; else nil
 	Witness  http.Handler // answers POST /add-checkpoint; nil: nothing is cosigned here
 	Log      *slog.Logger // nil: nothing is logged
+	// LeastRate is how slowly a body may come, in bytes a second. 0: 16 KiB; below 0: any rate will do.
+	LeastRate int64
 }
 
 // Server answers on the socket and on the admin port.
@@ -39,6 +44,9 @@ type Server struct {
 func NewServer(opt Options) *Server {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.LeastRate == 0 {
+		opt.LeastRate = guard.LeastRate
 	}
 	return &Server{opt}
 }
@@ -106,14 +114,13 @@ func (s *Server) routes(who admitted) http.Handler {
 			who = anyone
 		}
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
-			w, r = patient(w, r)
 			s.call(name, m, who, w, r)
 		})
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
 	})
-	return mux
+	return s.patient(mux)
 }
 
 // anyone lets everybody in: for what proves itself.
@@ -124,20 +131,70 @@ func anyone(r *http.Request, _ access) (stele.Actor, io.Reader, error) {
 
 // call lets a request in, serves it, and logs it under the id that its entry bears.
 func (s *Server) call(name string, m method, who admitted, w http.ResponseWriter, r *http.Request) {
+	quiet := m.need == reads
+	s.serve(name, m.need, quiet, who, w, r, func(q request, w http.ResponseWriter) error {
+		q.promote = s.opt.Promote
+		m.serve(q, w)
+		return nil
+	})
+}
+
+// serve lets a request in, has it served, and logs it. One that only reads and is let in is logged at level debug if it is quiet. key is the access key that was proven, claimed_key what a request that
+// was not let in says of itself.
+func (s *Server) serve(name string, need access, quiet bool, who admitted, w http.ResponseWriter, r *http.Request, fn func(q request, w http.ResponseWriter) error) {
 	start, id := time.Now(), newID()
 	w.Header().Set("Stele-Request-Id", id)
-	by, body, err := who(r, m.need)
+	counted := &replyStatus{ResponseWriter: w}
+	by, body, err := who(r, need)
 	by.Request = id
-	if err != nil {
-		writeReply[any](w, nil, err)
-	} else {
-		m.serve(request{Request: r, store: s.opt.Store, by: by, body: body, promote: s.opt.Promote}, w)
+	letIn := err == nil
+	if letIn {
+		err = fn(request{Request: r, store: s.opt.Store, by: by, body: body}, counted)
+	}
+	if err != nil && counted.status == 0 {
+		writeReply[any](counted, nil, err)
 	}
 	level := slog.LevelInfo
-	if m.need == reads && err == nil {
+	if quiet && letIn && counted.status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
-	s.opt.Log.Log(r.Context(), level, "admin", "id", id, "call", name, "key", by.Key, "from", by.Address, "let_in", err == nil, "took", time.Since(start).Round(time.Microsecond))
+	attrs := []any{"id", id, "call", name, "key", by.Key, "from", by.Address, "let_in", letIn, "status", counted.status, "took", time.Since(start).Round(time.Microsecond)}
+	if err := cmp.Or(err, counted.err); err != nil {
+		attrs = append(attrs, "reason", err)
+	}
+	if claimed := s3api.ClaimedKey(r); !letIn && by.Key == "" && claimed != "" {
+		attrs = append(attrs, "claimed_key", claimed)
+	}
+	s.opt.Log.Log(r.Context(), level, "admin", attrs...)
+}
+
+// replyStatus remembers the status of a reply, 0: none was begun, and the error that it tells of, if it does.
+type replyStatus struct {
+	http.ResponseWriter
+	status int
+	err    error
+}
+
+// Unwrap is for http.ResponseController.
+func (w *replyStatus) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *replyStatus) WriteHeader(code int) {
+	if w.status == 0 {
+		w.status = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *replyStatus) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (w *replyStatus) Flush() {
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // what can't be sent fails at the next write
 }
 
 // newID makes a request id like those of the S3 door: 16 hex digits.
@@ -150,24 +207,29 @@ func newID() string {
 // patience is how long a request may make no progress. Without it a client that stalls would hold a connection for ever.
 var patience = time.Minute
 
-// patient ends a request whose body, or whose answer, stands still.
-func patient(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(patience)) // the connections of net/http have deadlines
-	_ = c.SetWriteDeadline(time.Now().Add(patience))
-	q := *r
-	q.Body = &patientBody{r.Body, c}
-	return &patientWriter{w, c}, &q
+// patient ends a request whose body, or whose answer, stands still, and one whose body comes too slowly.
+func (s *Server) patient(h http.Handler) http.Handler { return patient(h, s.opt.LeastRate) }
+
+func patient(h http.Handler, leastRate int64) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		_ = c.SetWriteDeadline(time.Now().Add(patience)) // the connections of net/http have deadlines
+		if r.ContentLength != 0 {
+			q := *r
+			q.Body = &patientBody{guard.NewBody(r.Body, c, patience, leastRate, guard.RateWindow), c}
+			r = &q
+		}
+		h.ServeHTTP(&patientWriter{w, c}, r)
+	})
 }
 
 type patientBody struct {
-	io.ReadCloser
+	*guard.Body
 	c *http.ResponseController
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	_ = b.c.SetReadDeadline(time.Now().Add(patience))
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.Body.Read(p)
 	_ = b.c.SetWriteDeadline(time.Now().Add(patience)) // the answer's time begins when the body has come
 	return n, err
 }
@@ -252,6 +314,9 @@ func (q *request) args(a any) error {
 }
 
 func writeReply[R any](w http.ResponseWriter, r R, err error) {
+	if counted, ok := w.(*replyStatus); ok {
+		counted.err = err
+	}
 	b, merr := json.Marshal(reply[R]{V: 1, Result: r, Error: toWire(err)})
 	if merr != nil {
 		http.Error(w, merr.Error(), http.StatusInternalServerError)

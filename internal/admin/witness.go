@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"stele/internal/guard"
 	"stele/internal/witness"
 	"stele/tree"
 )
@@ -21,8 +22,8 @@ const sizeType = "text/x.tlog.size"
 // Witness answers POST /add-checkpoint (c2sp.org/tlog-witness v1.0.0), to anyone: a checkpoint that is cosigned bears the log's own signature. May, if set, is asked
 // about a checkpoint that the log has signed before it is cosigned; an error that is not one of the witness' is answered as 503.
 func Witness(w *witness.Witness, may func(context.Context, tree.Checkpoint) error, log *slog.Logger) http.Handler {
+	repeats := guard.Repeats{Log: log}
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		out, r = patient(out, r)
 		line, err := addCheckpoint(r.Context(), w, may, r.Body)
 		var size *witness.SizeError
 		switch {
@@ -34,8 +35,9 @@ func Witness(w *witness.Witness, may func(context.Context, tree.Checkpoint) erro
 			out.WriteHeader(http.StatusConflict)
 			out.Write(append(strconv.AppendUint(nil, size.Kept, 10), '\n'))
 		default:
-			log.Warn("a checkpoint was not cosigned", "from", r.RemoteAddr, "err", err)
-			http.Error(out, err.Error(), witnessStatus(err))
+			status := witnessStatus(err) // anyone may ask, as often as he likes
+			repeats.Line(slog.LevelWarn, strconv.Itoa(status), "a checkpoint was not cosigned", "from", r.RemoteAddr, "err", err)
+			http.Error(out, err.Error(), status)
 		}
 	})
 }

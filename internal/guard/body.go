@@ -16,10 +16,17 @@ const (
 
 const stallProgress = 16 << 10 // bytes that must come within a stall timeout
 
-// SlowError says that a body stood still, or came too slowly.
+// ErrSlow: a body stood still, or came too slowly. See SlowError.
+var ErrSlow = errors.New("the body came too slowly")
+
+// SlowError says how. errors.Is(err, ErrSlow).
 type SlowError struct{ text string }
 
+// Error implements error.
 func (e *SlowError) Error() string { return e.text }
+
+// Unwrap returns ErrSlow.
+func (e *SlowError) Unwrap() error { return ErrSlow }
 
 // Body ends a body that stands still or comes too slowly: within each window of the time that the server waits for it, so many bytes must come as the least rate
 // demands. Time in which the server itself is busy is not counted.

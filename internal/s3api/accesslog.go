@@ -40,6 +40,12 @@ func (c *call) logLine(took time.Duration) {
 // maxClaimed bounds a claimed key id, in bytes.
 const maxClaimed = 128
 
+// ClaimedKey is the id of the access key that a request names, believed or not.
+func ClaimedKey(r *http.Request) string {
+	q, _ := parseQuery(r.URL.RawQuery) // what can't be parsed names none
+	return claimedKey(r, &Request{Query: q}, "")
+}
+
 // claimedKey is the id of the access key that a request names, believed or not; asked is the one of which the verifier has asked for the secret, which a form names in its fields.
 func claimedKey(r *http.Request, q *Request, asked string) string {
 	id := asked
