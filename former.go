@@ -198,7 +198,13 @@ type Asked struct{ seen []ledger.Seen }
 
 // AskTargets asks the targets how much they have seen, before an epoch begins: one that goes on without entries that a target has would give up what was acknowledged. One that does not answer in
 // time is reported in the log.
-func (s *Store) AskTargets(ctx context.Context) *Asked { return &Asked{s.seenByTargets(ctx)} }
+func (s *Store) AskTargets(ctx context.Context) *Asked {
+	if s.enter() != nil {
+		return nil
+	}
+	defer s.leave()
+	return &Asked{s.seenByTargets(ctx)}
+}
 
 // into lets a ledger that is opened be compared with what was said.
 func (a *Asked) into(opt ledger.Options) ledger.Options {

@@ -204,7 +204,7 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if s.keys, err = keyring.LoadSigner(ctx, s.eng, b.Pin.VKey, id); err != nil { // that of a later epoch may be here, and is not for us yet
 		return err
 	}
-	if err := s.loadRoot(); err != nil {
+	if err := s.openRoot(); err != nil {
 		return err
 	}
 	if s.ID() != b.Pin.Store {

@@ -22,6 +22,7 @@ import (
 type serveCmd struct {
 	File     string        `name:"config" placeholder:"FILE" help:"YAML file; its keys are the names of these flags."`
 	Settings config.Config `embed:""`
+	Begin    config.Begin  `embed:""`
 	Promote  bool          `help:"With --from: make it the primary of a new epoch at once, which takes writes. At a later start it changes nothing."`
 }
 
@@ -79,19 +80,27 @@ func (c *serveCmd) Run(ctx context.Context, a *app) (err error) {
 // settings merges flags and environment, the file, and the defaults.
 func (c *serveCmd) settings(a *app) (config.Config, error) {
 	flags := c.Settings
-	flags.Data = a.cli.Data
-	var file config.Config
-	if c.File != "" {
-		var err error
-		if file, err = config.Load(c.File); err != nil {
-			return file, err
-		}
+	flags.Begin = c.Begin
+	cfg, err := a.merged(flags, c.File)
+	if err != nil {
+		return cfg, err
 	}
-	cfg := config.Merge(config.Merge(flags, file), config.Default)
 	if c.Promote && cfg.From == "" {
 		return cfg, errors.New("--promote goes with --from; `stele promote` is for a folder that no server holds")
 	}
 	return cfg, cfg.Check()
+}
+
+// merged is what flags and environment say, then a file, if one is named, then the defaults.
+func (a *app) merged(flags config.Config, path string) (cfg config.Config, err error) {
+	flags.Data = a.cli.Data
+	var file config.Config
+	if path != "" {
+		if file, err = config.Load(path); err != nil {
+			return file, err
+		}
+	}
+	return config.Merge(config.Merge(flags, file), config.Default), nil
 }
 
 func (s *server) listen() (err error) {

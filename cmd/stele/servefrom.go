@@ -15,6 +15,7 @@ import (
 // from is what `serve --from` serves.
 func (s *server) from(ctx context.Context) (f stele.From, err error) {
 	f.Name = s.cfg.From // holds no key: OpenTarget refuses one
+	f.AcceptLacking = s.cfg.AcceptLacking
 	if f.RateBytes, err = config.Rate(s.cfg.HydrateRate); err != nil {
 		return f, usage{fmt.Errorf("hydrate-rate: %w", err)}
 	}
@@ -88,12 +89,13 @@ func (s *server) promoteRunning(ctx context.Context, by stele.Actor, reason stri
 		return p, err
 	}
 	start := time.Now()
+	asked := s.store.AskTargets(ctx) // while it still answers
 	err = s.house.exchange(func() (handlers, error) {
 		if err := s.store.Close(); err != nil {
 			return handlers{}, err
 		}
 		var perr error
-		if p, perr = stele.PromoteFrom(ctx, s.cfg.Data, f, stele.PromoteOptions{Options: opt, Reason: reason, By: by}); errors.Is(perr, stele.ErrBadState) {
+		if p, perr = stele.PromoteFrom(ctx, s.cfg.Data, f, stele.PromoteOptions{Options: opt, Reason: reason, By: by, Asked: asked}); errors.Is(perr, stele.ErrBadState) {
 			return handlers{}, perr
 		}
 		store, err := stele.OpenFrom(ctx, s.cfg.Data, f, opt) // the old epoch's, if it was not promoted

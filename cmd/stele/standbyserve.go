@@ -28,19 +28,13 @@ var (
 )
 
 type standbyFollowCmd struct {
-	From      string `required:"" placeholder:"URL" help:"The primary's admin address. The access key (--access-key, --secret-key) is one of role auditor there."`
-	VKey      string `name:"vkey" placeholder:"KEY" help:"The primary's verifier key, or a file that holds it. Without it the key that the primary shows first is trusted, and kept."`
-	AcceptCut uint64 `name:"accept-cut" placeholder:"SIZE" help:"Agree that a new epoch goes on with this many entries, though entries of more than ten minutes were accepted here beyond that; they stay as evidence."`
-	Keyless   bool   `help:"Without keys: verify and cosign only. Such a standby reads no names and can't be promoted."`
-	Listen    string `placeholder:"HOST:PORT" help:"Address of the S3 door, which reads only (127.0.0.1:9000); there is none with --keyless."`
-	Admin     string `placeholder:"HOST:PORT" help:"Address of health, metrics and the ledger (127.0.0.1:9001); off: none."`
-	Advertise string `placeholder:"URL" help:"This standby's admin address as the primary can reach it, so that a former primary that is started asks here whether it is one (from --admin)."`
-	Region    string `placeholder:"NAME" help:"Region that S3 clients sign for (us-east-1)."`
-	TLS       string `placeholder:"self|off" help:"self makes a certificate and keeps it in the data folder."`
-	TLSCert   string `placeholder:"FILE" help:"Certificate, in PEM; read again when it changes, and on SIGHUP."`
-	TLSKey    string `placeholder:"FILE" help:"Its key, in PEM."`
-	Log       string `placeholder:"LEVEL" help:"debug, info (a line for each request), warn, error or off (info)."`
-	LogFormat string `placeholder:"text|json" help:"Form of the log, on standard error (text)."`
+	From      string        `required:"" placeholder:"URL" help:"The primary's admin address. The access key (--access-key, --secret-key) is one of role auditor there."`
+	VKey      string        `name:"vkey" placeholder:"KEY" help:"The primary's verifier key, or a file that holds it. Without it the key that the primary shows first is trusted, and kept."`
+	AcceptCut uint64        `name:"accept-cut" placeholder:"SIZE" help:"Agree that a new epoch goes on with this many entries, though entries of more than ten minutes were accepted here beyond that; they stay as evidence."`
+	Keyless   bool          `help:"Without keys: verify and cosign only. Such a standby reads no names and can't be promoted."`
+	Advertise string        `placeholder:"URL" help:"This standby's admin address as the primary can reach it, so that a former primary that is started asks here whether it is one (from --admin)."`
+	File      string        `name:"config" placeholder:"FILE" help:"YAML file; its keys are the names of the flags of stele serve."`
+	Settings  config.Config `embed:""` // of the server that it is, and that it goes on as when it is promoted
 }
 
 // standbyServer is `stele standby` under way: a server whose store follows, until it is promoted.
@@ -70,9 +64,7 @@ func (s *swapped) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*s.h.Load
 
 func (c *standbyFollowCmd) Run(ctx context.Context, a *app) (err error) {
 	s := &standbyServer{server: server{app: a, noDoor: c.Keyless}, cmd: c, followed: make(chan struct{}), took: make(chan struct{})}
-	flags := config.Config{Data: a.cli.Data, Listen: c.Listen, Admin: c.Admin, Region: c.Region, TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Log: c.Log, LogFormat: c.LogFormat}
-	s.cfg = config.Merge(flags, config.Default)
-	if err := s.cfg.Check(); err != nil {
+	if s.cfg, err = c.settings(a); err != nil {
 		return usage{err}
 	}
 	s.log = logTo(a.stderr, &s.cfg)
@@ -99,6 +91,18 @@ func (c *standbyFollowCmd) Run(ctx context.Context, a *app) (err error) {
 		s.banner()
 	}
 	return s.serveStandby(ctx)
+}
+
+// settings are those of a server, which the standby is when it is promoted.
+func (c *standbyFollowCmd) settings(a *app) (config.Config, error) {
+	cfg, err := a.merged(c.Settings, c.File)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Begin != (config.Begin{}) {
+		return cfg, fmt.Errorf("%s says how a folder begins (from, without, hydrate-rate, accept-lacking, kit): a standby's begins with its primary. Take those keys out", c.File)
+	}
+	return cfg, cfg.Check()
 }
 
 func (s *standbyServer) credentials() error {
@@ -158,11 +162,10 @@ func (s *standbyServer) advertised() string {
 }
 
 func (s *standbyServer) openStandby(ctx context.Context) error {
-	opt, err := s.app.options()
+	opt, err := s.storeOptions()
 	if err != nil {
 		return err
 	}
-	opt.Log = s.log
 	vkey := ""
 	if s.cmd.VKey != "" {
 		if vkey, err = keyOf(s.cmd.VKey); err != nil {
@@ -249,6 +252,10 @@ func (s *standbyServer) answer(f admin.Follower, cosigns http.Handler) {
 // serveStandby answers and follows until ctx ends. A standby that froze goes on answering: what it has accepted is true.
 func (s *standbyServer) serveStandby(ctx context.Context) error {
 	failed := make(chan error, 4)
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	following, cancel := context.WithCancel(background)
+	s.cancel = cancel // before anybody can ask to promote
 	if s.store != nil {
 		s.start(failed, s.s3, s.certs != nil, &s.s3h)
 	}
@@ -256,11 +263,7 @@ func (s *standbyServer) serveStandby(ctx context.Context) error {
 		s.start(failed, s.port, s.certs != nil, &s.porth)
 	}
 	s.start(failed, s.socket, false, &s.socketh)
-	background, stop := context.WithCancel(ctx)
-	defer stop()
 	go s.onHangup(background)
-	following, cancel := context.WithCancel(background)
-	s.cancel = cancel
 	var frozen error
 	go func() {
 		defer close(s.followed)
@@ -320,11 +323,10 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	start := time.Now()
 	s.cancel()
 	<-s.followed
-	opt, err := s.app.options()
+	opt, err := s.storeOptions()
 	if err != nil {
 		return stele.Promotion{}, err
 	}
-	opt.Log = s.log
 	cut := time.AfterFunc(grace, s.requests.Cut) // closing waits for who reads
 	err = s.follow.Close()
 	cut.Stop()

@@ -18,16 +18,29 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Config is the configuration of `stele serve`. A field with its zero value is not set.
+// Begin says how the folder of a server begins. A standby's begins with its primary.
+type Begin struct {
+	// Kit is where the recovery kit of a new store goes.
+	Kit string `yaml:"kit" placeholder:"FILE" help:"Where the recovery kit of a new store goes (stele-recovery-kit.txt beside the data folder)."`
+	// From is the URL of a target: a backup there is served, from an empty folder that is filled behind.
+	From string `yaml:"from" placeholder:"URL" help:"Serve the backup on this target (dir:///PATH, s3://BUCKET/PREFIX?endpoint=…) from an empty folder, which is filled behind."`
+	// Without are files on it that are taken for not there.
+	Without string `yaml:"without" placeholder:"PATTERN,…" help:"With --from, leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
+	// HydrateRate bounds filling it.
+	HydrateRate string `yaml:"hydrate-rate" placeholder:"RATE" help:"Fill the folder at most so fast: 20MB a second, say (as fast as it goes)."`
+	// AcceptLacking lets such a folder become a store of its own without what no target has.
+	AcceptLacking bool `yaml:"accept-lacking" help:"With --from, end the filling although packs are missing or damaged on every target: what lay in them can't be read."`
+}
+
+// Config is the configuration of `stele serve`, and but for Begin of `stele standby`, which goes on as a server when it is promoted. A field with its zero value is not set.
 type Config struct {
+	Begin `yaml:",inline" kong:"-"`
 	// Data is the data folder. An empty or missing one becomes a new store.
 	Data string `yaml:"data" kong:"-"`
 	// Listen is the address of the S3 door.
 	Listen string `yaml:"listen" placeholder:"HOST:PORT" help:"Address of the S3 door (127.0.0.1:9000)."`
 	// Admin is the address of the admin port; "off": none.
 	Admin string `yaml:"admin" placeholder:"HOST:PORT" help:"Address of health, metrics, the ledger and the other verbs (127.0.0.1:9001); off: none."`
-	// Kit is where the recovery kit of a new store goes.
-	Kit string `yaml:"kit" placeholder:"FILE" help:"Where the recovery kit of a new store goes (stele-recovery-kit.txt beside the data folder)."`
 	// Domain is the suffix of virtual-host style names: with s3.example.com, photos.s3.example.com is bucket photos.
 	Domain string `yaml:"domain" placeholder:"NAME" help:"Answer to BUCKET.NAME as well as to paths."`
 	// Region is the region that S3 clients sign for.
@@ -42,12 +55,6 @@ type Config struct {
 	RootAccessKeyFile string `yaml:"root-access-key-file" placeholder:"FILE" help:"File that holds it."`
 	RootSecretKey     string `yaml:"root-secret-key" placeholder:"SECRET" help:"Its secret. Better in the environment or a file."`
 	RootSecretKeyFile string `yaml:"root-secret-key-file" placeholder:"FILE" help:"File that holds the secret."`
-	// From is the URL of a target: a backup there is served, from an empty folder that is filled behind.
-	From string `yaml:"from" placeholder:"URL" help:"Serve the backup on this target (dir:///PATH, s3://BUCKET/PREFIX?endpoint=…) from an empty folder, which is filled behind."`
-	// Without are files on it that are taken for not there.
-	Without string `yaml:"without" placeholder:"PATTERN,…" help:"With --from, leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
-	// HydrateRate bounds filling it.
-	HydrateRate string `yaml:"hydrate-rate" placeholder:"RATE" help:"Fill the folder at most so fast: 20MB a second, say (as fast as it goes)."`
 	// Log is the least level that is logged: debug, info (a line a request), warn, error, off.
 	Log string `yaml:"log" placeholder:"LEVEL" help:"debug, info (a line for each request), warn, error or off (info)."`
 	// LogFormat is text or json.
@@ -118,13 +125,19 @@ func explain(err error) string {
 
 // Merge returns over where it is set, else under.
 func Merge(over, under Config) Config {
-	o, u := reflect.ValueOf(&over).Elem(), reflect.ValueOf(under)
-	for i := range o.NumField() {
-		if o.Field(i).IsZero() {
-			o.Field(i).Set(u.Field(i))
+	merge(reflect.ValueOf(&over).Elem(), reflect.ValueOf(under))
+	return over
+}
+
+func merge(over, under reflect.Value) {
+	for i := range over.NumField() {
+		switch f := over.Field(i); {
+		case f.Kind() == reflect.Struct:
+			merge(f, under.Field(i))
+		case f.IsZero():
+			f.Set(under.Field(i))
 		}
 	}
-	return over
 }
 
 // Check refuses values that can't be meant.
@@ -146,6 +159,8 @@ func (c *Config) Check() error {
 		return errors.New("tls and tls-cert exclude each other")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return fmt.Errorf("log-format: %q is neither text nor json", c.LogFormat)
+	case c.AcceptLacking && c.From == "":
+		return errors.New("accept-lacking: it says how a folder may be filled, and goes with from")
 	case c.Without != "" && c.From == "":
 		return errors.New("without: it says what to leave out of the target that is served, and goes with from")
 	case c.StopTimeout < 0:

@@ -86,6 +86,7 @@ type session struct {
 	junk    []string                 // superseded
 	rest    int                      // rounds until removing is tried again
 	renewed time.Time                // when the locks were looked at
+	fenced  time.Time                // when other primaries were looked for
 	bytes   func(n int64)            // told of bytes shipped; may be nil
 }
 

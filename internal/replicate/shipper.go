@@ -215,6 +215,11 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		if err := ses.ship(ctx, m); err != nil {
 			return fmt.Errorf("target %s: %w", s.opt.Name, err)
 		}
+		if came, err := ses.othersCame(ctx, s.opt.Clock.Now()); err != nil {
+			return fmt.Errorf("target %s: %w", s.opt.Name, err)
+		} else if came {
+			return errRelist // and those who wait are answered by what that finds
+		}
 		if err := ses.renew(ctx, s.opt.Clock.Now()); err != nil {
 			return fmt.Errorf("target %s: couldn't renew locks: %w", s.opt.Name, err)
 		}

@@ -1,0 +1,45 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"stele/internal/engine"
+	"stele/internal/segment"
+)
+
+// fenceEvery is how often, while it ships, a shipper looks for an epoch that another primary has begun on the target.
+const fenceEvery = 5 * time.Second
+
+// othersCame reports whether another primary has shipped a later epoch since the target was listed: who is still shipping so learns it within seconds, and not at its next start. What that proves is for
+// the comparison of a new session to say. A primary ships its keyring before anything else. So where all keyrings are ours, which one listing tells, nothing else has to be listed.
+func (s *session) othersCame(ctx context.Context, now time.Time) (came bool, err error) {
+	if now.Sub(s.fenced) < fenceEvery {
+		return false, nil
+	}
+	s.fenced = now
+	strange := false
+	err = s.target.List(ctx, engine.Keyrings, func(i engine.Info) error {
+		strange = strange || !s.rings[i.Name]
+		return nil
+	})
+	if err == nil && strange {
+		err = s.target.List(ctx, engine.Tails, func(i engine.Info) error {
+			epoch, _, _, ok := parseTailSegment(i.Name)
+			came = came || ok && epoch > s.o.Keys.Epoch
+			return nil
+		})
+	}
+	if err == nil && strange && !came {
+		err = s.target.List(ctx, engine.Segments, func(i engine.Info) error {
+			epoch, _, ok := segment.ParseName(i.Name)
+			came = came || ok && epoch > s.o.Keys.Epoch
+			return nil
+		})
+	}
+	if err != nil {
+		return false, fmt.Errorf("couldn't look for other primaries: %w", err)
+	}
+	return came, nil
+}
