@@ -19,12 +19,17 @@ func tellWhy(s admin.Store, err error) (admin.Store, error) {
 	return telling{s}, nil
 }
 
+// plain is the store itself, for what asks which kind it is.
+func plain(s admin.Store) admin.Store {
+	if t, ok := s.(telling); ok {
+		return t.Store
+	}
+	return s
+}
+
 // serverOf returns the server through which a verb works.
 func serverOf(s admin.Store) (*admin.Client, bool) {
-	if t, ok := s.(telling); ok {
-		s = t.Store
-	}
-	c, ok := s.(*admin.Client)
+	c, ok := plain(s).(*admin.Client)
 	return c, ok
 }
 

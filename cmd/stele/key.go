@@ -2,14 +2,41 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"stele"
 )
 
 type keyCmd struct {
 	Create keyCreateCmd `cmd:"" help:"Make an access key. Its secret is printed once."`
 	List   keyListCmd   `cmd:"" help:"List access keys."`
 	Revoke keyRevokeCmd `cmd:"" help:"End an access key at once, for requests under way too."`
+
+	ShowRoot keyShowRootCmd `cmd:"" help:"Print the root access key that is kept in the data folder."`
+}
+
+type keyShowRootCmd struct {
+	Secret bool `help:"Print the secret alone, for a script."`
+}
+
+func (c *keyShowRootCmd) Run(ctx context.Context, a *app) error {
+	if a.cli.Server != "" {
+		return usage{errors.New("the root key is shown to who may read the data folder, and does not go through --server")}
+	}
+	k, err := stele.RootOf(a.data(), stele.Options{FS: a.fs})
+	switch {
+	case err != nil:
+		return err
+	case a.cli.JSON:
+		return a.document(map[string]any{"v": 1, "access_key": k.ID, "secret_key": k.Secret})
+	case c.Secret:
+		_, err = fmt.Fprintln(a.stdout, k.Secret)
+	default:
+		_, err = fmt.Fprintf(a.stdout, "access key  %s\nsecret key  %s\n", k.ID, k.Secret)
+	}
+	return err
 }
 
 type keyCreateCmd struct {

@@ -55,8 +55,10 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 }
 
 // kitBeside looks for the kit of a store where it is made unless another place is named: beside the data folder.
-func (a *app) kitBeside(id string) (path string, there bool) {
-	path = stele.Options{}.KitPath(a.data())
+func (a *app) kitBeside(id string) (path string, there bool) { return a.kitBesideOf(a.data(), id) }
+
+func (a *app) kitBesideOf(data, id string) (path string, there bool) {
+	path = stele.Options{}.KitPath(data)
 	names, err := filepath.Glob(strings.TrimSuffix(path, ".txt") + "*.txt") // further stores' kits have numbers
 	if err != nil {
 		return path, false

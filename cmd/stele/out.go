@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -172,4 +173,27 @@ func who(s string) string {
 		return "-"
 	}
 	return shown(s)
+}
+
+// ask puts a question to the person at the terminal; asked is false where there is none.
+func (a *app) ask(question string) (yes, asked bool, err error) {
+	in, ok := a.stdin.(*os.File)
+	if !ok || !isTerminal(a.stderr) || !term.IsTerminal(int(in.Fd())) || a.cli.JSON {
+		return false, false, nil
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return false, true, fmt.Errorf("couldn't read the answer: %w", err)
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", true, nil
+}
+
+// shellWord writes a word as a shell takes it.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:@") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

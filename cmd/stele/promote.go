@@ -13,6 +13,7 @@ import (
 type promoteCmd struct {
 	At     string `placeholder:"WHEN" help:"Go on from this moment: ${when}, or @123456 (ledger size). What came after it stays in the old epoch's files, as evidence (all of it counts)."`
 	Reason string `placeholder:"TEXT" help:"Why, for the record."`
+	Yes    bool   `short:"y" help:"Begin a new epoch though this folder is a primary's already. --at says so too."`
 }
 
 func (c *promoteCmd) Run(ctx context.Context, a *app) error {
@@ -50,11 +51,34 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := c.insist(ctx, a, opt); err != nil {
+		return err
+	}
 	p, err := stele.Promote(ctx, a.data(), stele.PromoteOptions{Options: opt, At: at, Reason: c.Reason, By: local})
 	if err != nil {
 		return err
 	}
 	return a.promoted(p, "`stele serve` takes writes now")
+}
+
+// insist asks before a primary begins another epoch: nothing is won by that, and whoever follows it or has pinned its key must take the new one. The usual reason is a folder that was taken for another.
+func (c *promoteCmd) insist(ctx context.Context, a *app, opt stele.Options) error {
+	if c.Yes || c.At != "" {
+		return nil
+	}
+	primary, err := stele.IsPrimary(ctx, a.data(), opt)
+	if err != nil || !primary {
+		return err
+	}
+	what := fmt.Sprintf("%s is a primary's folder already: `stele serve --data %s` takes writes as it is. A promotion would begin a new epoch with a new signing key; standbys, targets and whoever pinned the verifier key would have to follow it", a.data(), shellWord(a.data()))
+	yes, asked, err := a.ask(what + ". Begin it?")
+	if err != nil || yes {
+		return err
+	}
+	if asked {
+		return errors.New("nothing was changed")
+	}
+	return withHint(usage{errors.New(what)}, "promote a standby, or a copy whose old server is gone (name it with --data); to go back to a past moment add --at WHEN; to begin a new epoch all the same add --yes")
 }
 
 // running promotes what a server serves from a backup.

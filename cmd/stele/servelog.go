@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 
 	"stele/internal/config"
@@ -66,21 +69,24 @@ func (s *server) banner() {
 	case s.created:
 		a.say("  secret key  %s", root.Secret)
 	default:
-		a.say("  secret key  in %s", filepath.Join(s.cfg.Data, "root.key"))
+		a.say("  secret key  in %s; `stele key show-root --data %s` prints it", filepath.Join(s.cfg.Data, "root.key"), shellWord(s.cfg.Data))
 	}
 	s.warnPlain()
 	s.firstSteps(door, root.ID, root.Secret, configured)
-	if s.created {
-		a.sayKit(s.store.KitWritten())
-	}
+	s.remindOfKit()
 	a.say("")
 }
 
 // firstSteps are lines to copy for aws-cli.
 func (s *server) firstSteps(door, id, secret string, configured bool) {
 	a := s.app
-	if configured || !s.created {
-		secret = "SECRET-KEY"
+	switch {
+	case configured && s.cfg.RootSecretKeyFile != "":
+		secret = fmt.Sprintf(`"$(cat %s)"`, shellWord(s.cfg.RootSecretKeyFile))
+	case configured: // who configured it knows it, and it is not printed
+		secret = `"$STELE_ROOT_SECRET_KEY"`
+	case !s.created:
+		secret = fmt.Sprintf(`"$(%s key show-root --secret --data %s)"`, shellWord(program()), shellWord(s.cfg.Data))
 	}
 	a.say("\nfor aws-cli:")
 	a.say("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", id, secret)
@@ -89,6 +95,37 @@ func (s *server) firstSteps(door, id, secret string, configured bool) {
 		a.say("  export AWS_CA_BUNDLE=%s", s.certs.certFile)
 	}
 	a.say("  aws s3 mb s3://first && echo hello | aws s3 cp - s3://first/hello && aws s3 ls s3://first")
+}
+
+// program is how another terminal can call this program: by its name where that is found, else by its path.
+func program() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "stele"
+	}
+	if found, err := exec.LookPath("stele"); err == nil && found == self {
+		return "stele"
+	}
+	return self
+}
+
+// remindOfKit names the recovery kit at each start until it was read back: what nobody has kept is missed when it is too late.
+func (s *server) remindOfKit() {
+	a := s.app
+	if s.created {
+		a.sayKit(s.store.KitWritten())
+		return
+	}
+	at, err := s.store.KitConfirmed()
+	if err != nil || !at.IsZero() || s.store.ReadOnly() { // whoever only reads can't note it
+		return
+	}
+	if path, there := a.kitBesideOf(s.cfg.Data, s.store.ID()); there {
+		a.sayKit(path)
+		return
+	}
+	a.say("\nrecovery kit: it was moved away, and nobody has shown yet that it can be read where it is kept. Read it back:")
+	a.say("  stele kit confirm FILE")
 }
 
 // warnPlain warns of plain HTTP where other machines can reach it.

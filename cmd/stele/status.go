@@ -89,7 +89,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 
 // refusesWrites returns why the store takes no writes, though it is, or could be, open for them; nil: it takes them.
 func refusesWrites(ctx context.Context, s admin.Store) error {
-	switch s := s.(type) {
+	switch s := plain(s).(type) {
 	case *admin.Client:
 		return s.Ready(ctx)
 	case *stele.Store:
