@@ -377,7 +377,7 @@ func TestAttributesOfParts(t *testing.T) {
 			t.Errorf("%s: attributes say %s, completion said %s", o.key, *attr.Checksum.ChecksumSHA256, *done.ChecksumSHA256)
 		}
 		for _, method := range []string{"GET", "HEAD"} {
-			res, _ := d.status(206, method, "/box/"+o.key+"?partNumber=1", "", map[string]string{"x-amz-checksum-mode": "ENABLED"})
+			res, _ := d.status(206, method, "/box/"+o.key+"?partNumber=1", "", map[string]string{"x-amz-checksum-mode": "Enabled"}) // in any letters, as AWS takes it
 			if got := res.Header.Get("X-Amz-Checksum-Type"); got != string(o.kind) {
 				t.Errorf("%s of a part of %s: checksum type %q", method, o.key, got)
 			}
