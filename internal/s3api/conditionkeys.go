@@ -1,6 +1,9 @@
 package s3api
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Every condition key that a policy may use has a line here: what its values are, and which actions it can have a value for. A key that nothing in a request to this
 // store can give a value is refused when the policy is put: the condition would look like a guard and be none.
@@ -164,7 +167,7 @@ func checkKey(key, written string) error {
 	if why := unsuppliedReason(key); why != "" {
 		return malformedPolicy("Policy has a condition key that no request to this store can carry: %s (%s). Remove the condition.", written, why)
 	}
-	return malformedPolicy("Policy has an invalid condition key: %s", written)
+	return ErrMalformedPolicy.Msg("Policy has an invalid condition key").With("Detail", written) // as AWS puts it
 }
 
 // applies tells whether a request for an action, in lower case, can have the key.
@@ -192,8 +195,9 @@ func (s *statement) checkConditions() error {
 	return nil
 }
 
+// conditionsApart is the error in AWS's words, with what does not fit as its detail.
 func conditionsApart(format string, args ...any) error {
-	return malformedPolicy("Conditions do not apply to combination of actions and resources in statement: "+format, args...)
+	return ErrMalformedPolicy.Msg("Conditions do not apply to combination of actions and resources in statement").With("Detail", fmt.Sprintf(format, args...))
 }
 
 func someAction(actions map[string]bool, holds func(string) bool) bool {
