@@ -1,8 +1,11 @@
 package standby
 
 import (
+	"context"
 	"fmt"
 	"testing"
+
+	"stele"
 )
 
 // TestFollow: what the primary acknowledged is on the standby, byte for byte and in the same tree: small and large objects, across sealed segments and packs, after
@@ -47,5 +50,31 @@ func (r *rig) mustHave(s *Standby, n uint64) {
 	r.t.Helper()
 	if got := s.store.Here(); got < n {
 		r.t.Fatalf("the standby has %d entries, at least %d were accepted before", got, n)
+	}
+}
+
+// waits notes whether it was asked to wait, and does not.
+type waits struct {
+	Primary
+	asked *[]bool
+}
+
+func (w waits) ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (stele.ReplicaState, error) {
+	*w.asked = append(*w.asked, wait)
+	return w.Primary.ReplicaState(ctx, from, keyrings, false)
+}
+
+// TestKeylessWaits: a standby without keys waits for the primary's next change like any other, and does not ask as fast as it can.
+func TestKeylessWaits(t *testing.T) {
+	r := newRig(t)
+	var asked []bool
+	r.wrap = func(p Primary) Primary { return waits{p, &asked} }
+	r.sopt.Keyless = true
+	s := r.open()
+	defer s.Close()
+	must(t, s.round(t.Context(), true))
+	must(t, s.round(t.Context(), true))
+	if !asked[len(asked)-1] {
+		t.Errorf("asked to wait: %v; want so once it knows where the primary stands", asked)
 	}
 }

@@ -12,9 +12,12 @@ import (
 	"stele/internal/follow"
 )
 
-// copyKeyrings copies the keyring files that are not here.
+// copyKeyrings copies the keyring files that are not here. A standby without keys has no use for them, and only notes how many there are, so that it can wait for the primary's next change.
 func (s *Standby) copyKeyrings(ctx context.Context, st stele.ReplicaState) error {
-	if s.store.Pin.Keyless || st.Keyrings == s.keyrings {
+	if s.store.Pin.Keyless {
+		s.keyrings = st.Keyrings
+	}
+	if st.Keyrings == s.keyrings {
 		return nil
 	}
 	if err := s.fetchKeyrings(ctx); err != nil {
