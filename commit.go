@@ -90,7 +90,7 @@ func (s *Store) commit(ctx context.Context, by Actor, fn decide) (Committed, err
 		return d, s.index.Fold(&e)
 	})
 	if err != nil {
-		return Committed{}, translate(err)
+		return Committed{}, s.met(err)
 	}
 	return Committed{Entry: e.Index, Time: e.Time}, nil
 }

@@ -25,6 +25,13 @@ func (s *Store) openIndex() (err error) {
 	if s.onlyReads() {
 		return s.memoryIndex()
 	}
+	if noRoom(err) { // it is whole, and would not be made anew either: what can be read is served from memory, and the next start with room brings it up
+		s.log.Error("no room for the index: it is kept in memory until a start with room on the disk", "err", err)
+		return s.memoryIndex()
+	}
+	if notAsked(err) {
+		return fmt.Errorf("couldn't open the index %s: %w", at, err)
+	}
 	s.log.Warn("rebuilding the index", "reason", err)
 	if err := s.fs.RemoveAll(at); err != nil {
 		return fmt.Errorf("couldn't remove the damaged index %s: %w", at, err)

@@ -141,6 +141,7 @@ func (s *Store) housekeep() {
 		case <-s.seals.wake:
 			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.snapshotTargets(ctx))
 		case <-minute.C:
+			s.recoverLeft(ctx)
 			err = errors.Join(s.appendDenials(ctx), s.removeDue(ctx), s.snapshotTargets(ctx))
 		}
 		if ctx.Err() == nil {

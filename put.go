@@ -108,11 +108,11 @@ func (s *Store) writeDocument(ctx context.Context, doc []byte) (*body.Written, e
 	}
 	w, err := s.body.WriteDocument(ctx, doc)
 	if err != nil {
-		return nil, translate(err)
+		return nil, s.met(err)
 	}
 	if err := w.Sync(ctx); err != nil {
 		w.Release()
-		return nil, translate(err)
+		return nil, s.met(err)
 	}
 	return w, nil
 }
@@ -131,14 +131,14 @@ func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io
 	}
 	w, err := s.body.Write(ctx, r, body.WriteOptions{SizeHint: size, MD5: true, Tee: tee})
 	if err != nil {
-		return nil, nil, translate(err)
+		return nil, nil, s.met(err)
 	}
 	var sum *entry.Checksum
 	if finish != nil {
 		sum, err = finish(w.Body)
 	}
 	if err == nil {
-		err = translate(w.Sync(ctx))
+		err = s.met(w.Sync(ctx))
 	}
 	if err != nil {
 		w.Release()

@@ -1,9 +1,16 @@
 package stele
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"stele/internal/durable"
+	"stele/internal/engine"
 )
 
 // A reserve of the disk is left for the ledger, for the index and for what frees space: writes of bodies are refused before it is touched, reads and hides go on.
@@ -20,6 +27,63 @@ type space struct {
 	asked       time.Time
 	free, total uint64
 	known       bool
+	inodes      inodes
+
+	refused atomic.Bool // the medium had no room for a write, whatever it says is free: a quota, or no inodes
+	probed  time.Time
+	probe   error // what the last probe met
+}
+
+// inodes are the files that a disk can still hold.
+type inodes struct{ free, total uint64 }
+
+// reserveInodes are left for the ledger and the index, which make a file now and then. A pack takes one.
+const reserveInodes = 64
+
+// met notes that a write met a full medium, and translates the error. What the disk says is free does not tell all: from then on Room tries.
+func (s *Store) met(err error) error {
+	if noRoom(err) {
+		s.space.refused.Store(true)
+	}
+	return translate(err)
+}
+
+// tryRoom returns nil once the medium has room for a pack again, after it had none. It asks at most once a second.
+func (s *Store) tryRoom() error {
+	if !s.space.refused.Load() {
+		return nil
+	}
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	if now := time.Now(); now.Sub(s.space.probed) > spaceKeptFor {
+		s.space.probed, s.space.probe = now, s.probeRoom()
+	}
+	if s.space.probe == nil {
+		s.space.refused.Store(false)
+		return nil
+	}
+	return fmt.Errorf("%w: the disk takes no new file of %d MiB (%v). Make room, or raise the quota or the number of files (inodes), on the disk that holds %s; reads go on", ErrFull, s.packBytes()>>20, s.space.probe, s.dir)
+}
+
+// probeRoom makes a file as a write would begin one, and removes it.
+func (s *Store) probeRoom() error {
+	path := s.path("tmp/room-" + durable.Random()) // in the engine's folder of temporary files, which are swept
+	f, err := durable.Grow(s.fs, path, durable.GrowOptions{PreallocateBytes: s.packBytes()})
+	if err == nil {
+		_, err = f.Write([]byte("room"))
+		err = errors.Join(err, f.Close())
+	}
+	if rerr := s.fs.Remove(path); err == nil && !isNotExist(rerr) {
+		err = rerr
+	}
+	return err
+}
+
+func (s *Store) packBytes() int64 {
+	if s.opt.PackBytes > 0 {
+		return s.opt.PackBytes
+	}
+	return 64 << 20
 }
 
 // Space returns free and total bytes of the disk that holds the store, and whether they could be told.
@@ -31,6 +95,9 @@ func (s *Store) Space() (free, total uint64, ok bool) {
 		u, err := s.fs.GetDiskUsage(s.dir)
 		s.space.known = err == nil
 		s.space.free, s.space.total = u.AvailBytes, u.TotalBytes
+		if s.onDisk() {
+			s.space.inodes = inodesOf(s.dir)
+		}
 	}
 	return s.space.free, s.space.total, s.space.known
 }
@@ -43,12 +110,53 @@ func reserve(total uint64) uint64 {
 // Room returns ErrFull while writes of bodies are refused for want of space, else nil.
 func (s *Store) Room() error { return s.roomFor(0) }
 
+func (s *Store) freeInodes() inodes {
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	return s.space.inodes
+}
+
 // roomFor refuses a body that would touch the reserve; size below 0: not known.
 func (s *Store) roomFor(size int64) error {
+	if err := s.tryRoom(); err != nil {
+		return err
+	}
 	free, total, ok := s.Space()
+	if n := s.freeInodes(); n.total > 0 && n.free < reserveInodes {
+		return fmt.Errorf("%w: the disk can hold %d more files (inodes), of which %d are kept for the ledger. Remove files that are not the store's from the disk that holds %s, or move the folder to another one; reads and deletes go on",
+			ErrFull, n.free, reserveInodes, s.dir)
+	}
 	if !ok || free >= reserve(total)+uint64(max(size, 0)) {
 		return nil
 	}
 	return fmt.Errorf("%w: %d MiB are free, of which %d MiB are kept for the ledger. Make room on the disk that holds %s, or move the folder to a larger one; reads and deletes go on",
 		ErrFull, free>>20, reserve(total)>>20, s.dir)
+}
+
+// noRoom says whether an error is for want of room, which passes, and not for damage.
+func noRoom(err error) bool {
+	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// notAsked says whether a file could not be looked at: nothing is known of it then, and least of all that it is damaged.
+func notAsked(err error) bool {
+	for _, why := range []error{syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.EACCES, syscall.EPERM, syscall.ENOMEM} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
+}
+
+// recoverLeft recovers what a crash left, and what a full disk had no room for at the start, once there is.
+func (s *Store) recoverLeft(ctx context.Context) {
+	n := s.body.LeftTails()
+	if n == 0 || s.Room() != nil {
+		return
+	}
+	if err := s.body.RecoverLeft(ctx); err != nil {
+		s.log.Error("couldn't recover what a crash left on the full disk; what is in it stays readable", "err", err)
+		return
+	}
+	s.log.Info("recovered what a crash left on the full disk", "tails", n)
 }

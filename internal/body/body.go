@@ -153,6 +153,12 @@ type Store struct {
 	grown   map[*openPack]struct{} // packs that grow
 	extra   map[entry.ID]Place     // read-only: chunks of packs that Places does not know
 	pending map[entry.ID]Place     // faults.dedupUnsynced only
+
+	// Of tails for which there was no room when they were to be recovered.
+	recovering sync.Mutex
+	anyLeft    atomic.Bool
+	left       map[[16]byte]tail  // guarded by mu, as leftPlaces
+	leftPlaces map[entry.ID]Place // of their chunks
 }
 
 // packState is a pack that is there, sealed or growing.
@@ -242,6 +248,11 @@ func (s *Store) lookup(id *entry.ID) (Place, bool, error) {
 	if !ok && s.extra != nil {
 		s.mu.Lock()
 		p, ok = s.extra[*id]
+		s.mu.Unlock()
+	}
+	if !ok && s.anyLeft.Load() {
+		s.mu.Lock()
+		p, ok = s.leftPlaces[*id]
 		s.mu.Unlock()
 	}
 	return p, ok, nil

@@ -366,6 +366,9 @@ func (s *Store) healed(ctx context.Context, name [16]byte) error {
 // openIn opens a pack of that engine and gets its key.
 func (s *Store) openIn(ctx context.Context, e engine.Engine, name [16]byte) (*packFile, error) {
 	f, err := e.Open(ctx, pack.Name(name))
+	if errors.Is(err, engine.ErrNotExist) && e == s.opt.Engine && s.anyLeft.Load() {
+		f, err = s.openLeft(name, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -196,15 +196,20 @@ type openPack struct {
 	closing bool // sealed: the last reader closes the file; guarded by s.mu
 }
 
-// newPack starts a growing file and registers it.
+// newPack starts a growing file, with room for a whole pack, and registers it.
 func (s *Store) newPack(ctx context.Context, stream bool, id frame.FileID, keyID uint32) (*openPack, error) {
+	return s.newPackOf(ctx, s.opt.PackBytes, stream, id, keyID)
+}
+
+// newPackOf reserves room for so many bytes.
+func (s *Store) newPackOf(ctx context.Context, roomBytes int64, stream bool, id frame.FileID, keyID uint32) (*openPack, error) {
 	name := pack.Short(id)
 	sealer, err := s.opt.Keys.Sealer(keyID, id)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't get the key of a new pack: %w", err)
 	}
 	// The file outlives the request that happens to begin it.
-	g, err := s.app.Append(context.WithoutCancel(ctx), pack.Name(name), engine.AppendOptions{PreallocateBytes: s.opt.PackBytes, Stream: stream})
+	g, err := s.app.Append(context.WithoutCancel(ctx), pack.Name(name), engine.AppendOptions{PreallocateBytes: roomBytes, Stream: stream})
 	if err != nil {
 		return nil, fmt.Errorf("couldn't begin a pack: %w", err) // nothing was begun: the engine itself knows if it failed for good
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -154,87 +153,6 @@ func scanChunks(f engine.File) (chunks []pack.Chunk, err error) {
 	return chunks, nil
 }
 
-// recoverTails copies what is valid of each tail into a sealed pack, then removes the tail. A crash in between leaves the
-// tail, and perhaps some of its chunks twice, which costs room only.
-func (s *Store) recoverTails(ctx context.Context) error {
-	if s.app == nil {
-		return nil // it has sealed files only
-	}
-	tails, err := s.app.Tails(ctx)
-	if err != nil {
-		return fmt.Errorf("couldn't list the tails: %w", err)
-	}
-	var group errgroup.Group
-	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
-	for _, t := range tails {
-		name, ok := pack.ParseName(t.Name)
-		if !ok {
-			continue // a segment's
-		}
-		s.recovered.tails++
-		if !s.opt.ReadOnly {
-			group.Go(func() error { return s.clearTail(ctx, t, name) })
-		}
-	}
-	return group.Wait()
-}
-
-// clearTail recovers a tail and removes it.
-func (s *Store) clearTail(ctx context.Context, t engine.Tail, name [16]byte) error {
-	whole, err := s.recoverTail(ctx, t, name)
-	if err != nil {
-		return fmt.Errorf("couldn't recover tail %s: %w", t.Private, err)
-	}
-	if !whole {
-		s.mu.Lock()
-		s.recovered.tailsLeft++ // evidence, and perhaps curable by a key or a copy
-		s.mu.Unlock()
-		return nil
-	}
-	if err := s.app.RemoveTail(ctx, t); err != nil {
-		return fmt.Errorf("couldn't remove tail %s: %w", t.Private, err)
-	}
-	return nil
-}
-
-// recoverTail returns true if all that was ever synced in the tail is held by sealed packs now.
-func (s *Store) recoverTail(ctx context.Context, t engine.Tail, name [16]byte) (bool, error) {
-	f, err := t.Open()
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	h, err := pack.ReadHeader(f, name)
-	switch {
-	case errors.Is(err, frame.ErrTorn):
-		return true, nil // the header goes out with the first frames: nothing was ever synced
-	case errors.Is(err, frame.ErrCorrupt):
-		empty, err := blank(f)
-		if err != nil || empty {
-			return empty, err
-		}
-		c := &copier{s: s, ctx: ctx, header: frame.Header{KeyID: s.opt.Keys.Current()}, seen: map[entry.ID]bool{}}
-		return false, errors.Join(c.fill(name), c.end()) // it stays, as evidence
-	case err != nil:
-		return false, err
-	case h.StoreID != s.opt.StoreID:
-		return false, nil
-	}
-	sealer, err := s.opt.Keys.Sealer(h.KeyID, h.FileID)
-	if err != nil {
-		return false, err
-	}
-	c := &copier{s: s, ctx: ctx, from: sealer, header: h, whole: true, seen: map[entry.ID]bool{}}
-	lost, err := pack.Salvage(f, f.Size(), c.copy)
-	if err != nil {
-		return false, err
-	}
-	if lost > 0 || !c.whole { // torn, or damaged: a copy tells
-		err = c.fill(name)
-	}
-	return c.whole, errors.Join(err, c.end())
-}
-
 // blank says whether a file's header was never written.
 func blank(f engine.File) (bool, error) {
 	var b [frame.HeaderSize]byte
@@ -251,6 +169,7 @@ type copier struct {
 	from   *frame.Sealer
 	header frame.Header
 	to     *openPack
+	room   int64 // bytes that a copy of the tail needs
 	whole  bool
 	seen   map[entry.ID]bool // that were found whole
 }
@@ -296,7 +215,7 @@ func (c *copier) append(id *entry.ID, flags uint8, data []byte) (err error) {
 			if c.s.opt.faults.reuseNonce {
 				file = c.header.FileID
 			}
-			if c.to, err = c.s.newPack(c.ctx, false, file, c.header.KeyID); err != nil {
+			if c.to, err = c.s.newPackOf(c.ctx, min(c.room, c.s.opt.PackBytes), false, file, c.header.KeyID); err != nil {
 				return err
 			}
 		}

@@ -43,9 +43,13 @@ func (l *Ledger) create(first uint64, id frame.FileID, bufferBytes int) (*segmen
 	if err != nil {
 		return nil, err
 	}
+	room := l.opt.SegmentBytes + l.opt.SegmentBytes/4
+	if bufferBytes > 0 {
+		room = 0 // a copy of a tail takes what the tail holds: the disk may be full
+	}
 	return segment.Create(context.Background(), app, segment.Options{
 		StoreID: l.opt.Keys.StoreID, KeyID: key.ID, Epoch: l.opt.Keys.Epoch, First: first, FileID: id, Sealer: s,
-		PreallocateBytes: l.opt.SegmentBytes + l.opt.SegmentBytes/4, BufferBytes: bufferBytes,
+		PreallocateBytes: room, BufferBytes: bufferBytes,
 	})
 }
 

@@ -1,0 +1,106 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"stele/internal/engine"
+)
+
+// TestCrashOnAFullDisk: after a crash a disk that becomes full at any moment of the start costs nothing: the start works and serves what was acknowledged, or it says that the disk is full; and with room again
+// all of it is there. The index is not removed because there is no room for it.
+func TestCrashOnAFullDisk(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s, err := Create(ctx, "data", Options{FS: mem, Kit: "kit"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeBucket(t, s, "books", false, Unversioned)
+	for i := range 5 {
+		put(t, s, "books", fmt.Sprint("k", i), []byte(fmt.Sprint("value ", i)))
+	}
+	left := func() *vfs.MemFS { return mem.CrashClone(vfs.CrashCloneCfg{}) }
+	check := func(k int, fs vfs.FS) error {
+		s, err := Open(ctx, "data", Options{FS: fs})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		for i := range 5 {
+			if got := string(read(t, s, Place{Bucket: "books", Key: fmt.Sprint("k", i)})); got != fmt.Sprint("value ", i) {
+				t.Errorf("full from write %d on: k%d reads %q", k, i, got)
+			}
+		}
+		return nil
+	}
+	opened, refused := 0, 0
+	for k := 0; ; k += 3 {
+		fs := left()
+		var n atomic.Int64
+		full := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			switch op.Kind {
+			case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpMkdirAll, errorfs.OpLink, errorfs.OpReuseForWrite:
+				if n.Add(1) > int64(k) {
+					return syscall.ENOSPC
+				}
+			}
+			return nil
+		}))
+		switch err := check(k, full); {
+		case err == nil:
+			opened++
+		case noRoom(err) || errors.Is(err, ErrFull):
+			refused++
+		default:
+			t.Errorf("full from write %d on: %v", k, err)
+		}
+		if err := check(k, fs); err != nil {
+			t.Errorf("with room again, after it was full from write %d on: %v", k, err)
+		}
+		if n.Load() <= int64(k) {
+			break
+		}
+	}
+	s.Close()
+	t.Logf("%d starts served, %d were refused", opened, refused)
+	if opened < 2 {
+		t.Error("no start served on a full disk")
+	}
+}
+
+// TestReadyWithoutInodes: a medium that takes no more files although it has bytes (no inodes, or a quota) is told by Room, and so by ready, until it takes them again.
+func TestReadyWithoutInodes(t *testing.T) {
+	var full atomic.Bool
+	s := newMemStore(t, Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && op.Kind == errorfs.OpCreate && !strings.Contains(op.Path, "/index/") {
+			return syscall.EDQUOT
+		}
+		return nil
+	}))})
+	makeBucket(t, s, "books", false, Unversioned)
+	full.Store(true)
+	if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "k", Body: strings.NewReader("x"), Size: 1}); !errors.Is(err, ErrFull) {
+		t.Fatalf("Put = %v", err)
+	}
+	if err := s.Room(); !errors.Is(err, ErrFull) {
+		t.Errorf("Room = %v", err)
+	}
+	full.Store(false)
+	s.space.mu.Lock()
+	s.space.probed = s.space.probed.Add(-spaceKeptFor) // a second later
+	s.space.mu.Unlock()
+	if err := s.Room(); err != nil {
+		t.Errorf("Room once there is room = %v", err)
+	}
+	put(t, s, "books", "k", []byte("x"))
+	if err := s.met(engine.ErrFull); !errors.Is(err, ErrFull) {
+		t.Error(err)
+	}
+}
