@@ -28,8 +28,8 @@ const (
 	actorStele = "stele"
 )
 
-// Local is the actor of the command line on the machine itself, where nothing says which user of the operating system it is.
-func Local() Actor { return Actor{Key: actorLocal, local: true} }
+// Local is the actor of the command line on the machine itself, where nothing says which user of the operating system it is: the operator, who may end a legal hold.
+func Local() Actor { return Actor{Key: actorLocal, EndHold: true, local: true} }
 
 // LocalUser is the actor of the command line on the machine itself, run by a user of the operating system: "local:alice", at "uid 1000". The uid is what the kernel says; the name is what the
 // machine's user list says of it, and is text from outside: it is bounded, and only what names usually consist of is kept. It may be empty.
@@ -43,7 +43,7 @@ func LocalUser(uid, name string) Actor {
 	if name == "" {
 		name = uid
 	}
-	return Actor{Key: actorLocal + ":" + name, Address: "uid " + uid, local: true}
+	return Actor{Key: actorLocal + ":" + name, Address: "uid " + uid, EndHold: true, local: true}
 }
 
 // maxUserName bounds the name of a user of the operating system, in bytes. Linux has at most 32.

@@ -92,7 +92,7 @@ func hideCurrent(r index.Reader, b *index.Bucket, q HideRequest, p *entry.Privat
 
 // hides judges the conditions of a DELETE: a delete marker matches no ETag and is not a missing key (AWS: "How to perform conditional deletes").
 func (c Conditions) hides(cur index.Current, ok bool, key string) error {
-	if c.Match != "" && ok && cur.Marker {
+	if c.Match != "" && ok && cur.Marker || c.Entry != 0 && (!ok || cur.Entry != c.Entry) {
 		return ErrPrecondition
 	}
 	return c.check(cur, ok && !cur.Marker, key)
@@ -109,6 +109,11 @@ func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at l
 	}
 	if !ok {
 		return errNoChange
+	}
+	if q.If.Noncurrent {
+		if latest, _, err := r.Latest(b.Inc, q.Key); err != nil || latest.Entry == cur.Entry {
+			return orErr(err, ErrPrecondition)
+		}
 	}
 	if !cur.Marker && b.ObjectLock {
 		a, err := attrsOf(r, b, q.Key, cur.Entry)
@@ -189,7 +194,7 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 	})
 }
 
-// SetHold puts a version under legal hold or ends that.
+// SetHold puts a version under legal hold, or ends that, which needs By.EndHold: else a *RetentionError.
 func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Version, error) {
 	if err := s.enter(); err != nil {
 		return Version{}, err
@@ -199,8 +204,11 @@ func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Versi
 		if err := lockable(b); err != nil {
 			return "", err
 		}
-		if on {
+		switch {
+		case on:
 			p.Lock = &entry.Lock{Hold: true}
+		case a.Lock.Hold && !by.EndHold:
+			return "", &RetentionError{Hold: true}
 		}
 		return entry.ObjectHold, nil
 	})

@@ -12,8 +12,9 @@ type Actor struct {
 	Key         string // access key id; "root", "local:USER" (the command line), "stele" (the store itself)
 	Address     string // client IP, without port; of the command line "uid N"
 	Request     string // request id
-	NoOverwrite bool   // role append: a put onto a live key, or one that would hide a version, is refused at the commit
+	NoOverwrite bool   // role append: a put onto a live key, or one that would hide a version, or a change of another key's upload, is refused at the commit
 	Bypass      bool   // may and does bypass GOVERNANCE retention
+	EndHold     bool   // may end a legal hold
 
 	local bool // the command line on this machine: only Local and LocalUser say so, since Key is a name that an access key might have too
 }
@@ -47,6 +48,11 @@ type Conditions struct {
 	// delete only (x-amz-if-match-last-modified-time, x-amz-if-match-size); nil: none
 	ModifiedTime *time.Time
 	Size         *int64
+	// delete only: the version must be the one that this entry wrote. An ETag does not tell a version from a newer one with the same bytes, and the
+	// id "null" stands for one version after the other. 0: none
+	Entry uint64
+	// delete only: another version must be newer, so that what came back into view is not hidden in place of what lay behind
+	Noncurrent bool
 }
 
 // PutRequest writes one object.

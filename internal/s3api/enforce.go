@@ -129,19 +129,19 @@ func (e *enforcer) loneMarker() error {
 }
 
 func (e *enforcer) act(v *stele.Version, state *VersionState) error {
-	q := stele.HideRequest{By: lifecycleActor, Bucket: e.bucket, Key: v.Key}
+	// The version that was seen and no other: a newer one may have the same bytes, and so the same ETag, or the same id, "null".
+	q := stele.HideRequest{By: lifecycleActor, Bucket: e.bucket, Key: v.Key, If: stele.Conditions{Entry: v.Entry}}
 	count := &e.done.Versions
 	switch action, _ := e.rules.Action(state, e.now); action {
 	case LifecycleKeep:
 		return nil
 	case LifecycleExpire:
-		q.If.Match = v.ETag // and not a version that came since
 		count = &e.done.Expired
 	case LifecycleDeleteVersion:
 		if kept, err := e.kept(v); kept || err != nil {
 			return err
 		}
-		q.VersionID = v.ID
+		q.VersionID, q.If.Noncurrent = v.ID, !state.Current // what came back into view meanwhile is not due any more
 	}
 	_, err := e.store.Hide(e.ctx, q)
 	var locked *stele.RetentionError

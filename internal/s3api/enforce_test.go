@@ -76,3 +76,78 @@ func TestLifecycleIsEnforcedByHiding(t *testing.T) {
 		t.Fatalf("left: %+v", page.Versions)
 	}
 }
+
+// A rule hides the version that it saw, and no other: neither a newer one with the same bytes, nor one that took over the id "null", nor what came back into view.
+func TestLifecycleHidesWhatItSaw(t *testing.T) {
+	ctx := context.Background()
+	s, err := stele.Create(ctx, filepath.Join(t.TempDir(), "data"), stele.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	by := stele.Local()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(bucket, key string) stele.Version {
+		t.Helper()
+		v, err := s.Put(ctx, stele.PutRequest{By: by, Bucket: bucket, Key: key, Body: strings.NewReader("same"), Size: 4})
+		must(err)
+		return v
+	}
+	hide := func(bucket, key, id string) stele.HideResult {
+		t.Helper()
+		r, err := s.Hide(ctx, stele.HideRequest{By: by, Bucket: bucket, Key: key, VersionID: id})
+		must(err)
+		return r
+	}
+	for _, b := range []string{"plain", "versions"} {
+		_, err = s.CreateBucket(ctx, by, b, false)
+		must(err)
+	}
+	rules, err := DecodeLifecycle([]byte(`<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration>
+<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration></Rule></LifecycleConfiguration>`))
+	must(err)
+	late := func(bucket string, seen stele.Version, current bool) {
+		t.Helper()
+		var done Enforced
+		e := enforcer{ctx: ctx, store: s, rules: rules, bucket: bucket, now: time.Now().AddDate(0, 0, 9), done: &done}
+		state := VersionState{Key: seen.Key, Size: seen.Size, Created: seen.Time, Current: current}
+		if !current {
+			state.NoncurrentSince = seen.Time
+		}
+		must(e.act(&seen, &state))
+		if done != (Enforced{}) {
+			t.Errorf("%s/%s: %+v", bucket, seen.Key, done)
+		}
+	}
+	shown := func(bucket, key string, want stele.Version) {
+		t.Helper()
+		if v, err := s.Head(ctx, stele.Place{Bucket: bucket, Key: key}); err != nil || v.Entry != want.Entry {
+			t.Errorf("%s/%s is the version of entry %d (%v), want %d", bucket, key, v.Entry, err, want.Entry)
+		}
+	}
+	seen := write("plain", "put again")
+	newer := write("plain", "put again")
+	late("plain", seen, true)
+	shown("plain", "put again", newer)
+
+	null := write("versions", "null") // what is written before versioning has the id "null", and so has what is written after its end
+	_, err = s.SetVersioning(ctx, by, "versions", stele.Enabled)
+	must(err)
+	write("versions", "null")
+	back := write("versions", "back")
+	marker := hide("versions", "back", "")
+	_, err = s.SetVersioning(ctx, by, "versions", stele.Suspended)
+	must(err)
+	newer = write("versions", "null")
+	late("versions", null, false)
+	shown("versions", "null", newer)
+
+	hide("versions", "back", marker.VersionID)
+	late("versions", back, false)
+	shown("versions", "back", back)
+}

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"stele"
@@ -104,8 +105,24 @@ func (c *call) putObjectLegalHold() error {
 	if !c.b.ObjectLock {
 		return ErrBucketMissingObjectLock
 	}
-	v, err := c.store.SetHold(c.ctx, c.by, c.place(), on)
+	by := c.by
+	by.EndHold = c.mayEndHold()
+	v, err := c.store.SetHold(c.ctx, by, c.place(), on)
+	if isRetention(err) {
+		err = fmt.Errorf("%w: %w", ErrLocked.Msg("A legal hold is ended by an access key of role admin, or by one to which the bucket's policy allows s3:PutObjectLegalHold."), err)
+	}
 	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
+}
+
+// mayEndHold tells whether the caller may end a legal hold. Putting one is part of writing; ending one is how what was kept for a court gets lost, so that it
+// needs a key which may weaken locks, or the word of the bucket's policy. Nobody without a key does it, whatever the policy says.
+func (c *call) mayEndHold() bool {
+	const action = "s3:PutObjectLegalHold"
+	if c.key.ID == "" {
+		return false
+	}
+	says := c.policySays(&c.b, c.name, action, c.q.Key)
+	return says == PolicyAllows || says == NoDecision && Role(c.key.Role) == Admin && c.byRole(action, c.name, c.q.Key)
 }
 
 // changed answers a change of a version's lock or tags.

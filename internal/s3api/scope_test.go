@@ -3,6 +3,7 @@ package s3api_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"stele"
@@ -16,6 +17,20 @@ func (d *door) as(k entry.AccessKey, method, target, body string, headers ...str
 	d.Helper()
 	s := doortest.Server{URL: d.srv.URL}
 	r := s.NewRequest(doortest.Key{ID: k.ID, Secret: k.Secret}, method, target, []byte(body), headers...)
+	res, err := doortest.Send(http.DefaultClient, r)
+	d.ok(err)
+	return res
+}
+
+// anonymous sends a request that nobody signed.
+func (d *door) anonymous(method, target, body string, headers ...string) *doortest.Reply {
+	d.Helper()
+	r, err := http.NewRequest(method, d.srv.URL+target, strings.NewReader(body))
+	d.ok(err)
+	for _, h := range headers {
+		name, v, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, v)
+	}
 	res, err := doortest.Send(http.DefaultClient, r)
 	d.ok(err)
 	return res
