@@ -68,7 +68,11 @@ func (s *Store) PutPart(ctx context.Context, q PartRequest) (Part, error) {
 	if q.Number < 1 || q.Number > MaxParts {
 		return Part{}, fmt.Errorf("%w: part number %d, allowed are 1 to %d", ErrInvalidPart, q.Number, MaxParts)
 	}
-	if _, err := s.UploadInfo(ctx, q.Bucket, q.Key, q.Upload); err != nil {
+	_, u, err := openUpload(s.index.Reader(), q.Bucket, q.Key, q.Upload)
+	if err == nil {
+		err = ownUpload(q.By, u) // before the body is read
+	}
+	if err != nil {
 		return Part{}, err
 	}
 	w, sum, err := s.writeBody(ctx, q.Body, q.Size, q.Tee, q.Finish)
@@ -77,7 +81,10 @@ func (s *Store) PutPart(ctx context.Context, q PartRequest) (Part, error) {
 	}
 	defer w.Release()
 	c, err := s.commit(ctx, q.By, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
-		b, _, err := openUpload(r, q.Bucket, q.Key, q.Upload)
+		b, u, err := openUpload(r, q.Bucket, q.Key, q.Upload)
+		if err == nil {
+			err = ownUpload(q.By, u)
+		}
 		if err != nil {
 			return ledger.Draft{}, err
 		}
@@ -87,6 +94,15 @@ func (s *Store) PutPart(ctx context.Context, q PartRequest) (Part, error) {
 		return Part{}, err
 	}
 	return Part{Number: q.Number, ETag: fmt.Sprintf("%x", w.Body.MD5), Size: w.Body.Size, Time: c.Time, Checksum: sum, Body: w.Body}, nil
+}
+
+// ownUpload refuses to role append what another key began: a part in place of another, the end of an upload without its last parts and its abort take away
+// what somebody else has written.
+func ownUpload(by Actor, u index.Upload) error {
+	if by.NoOverwrite && u.By != by.Key {
+		return fmt.Errorf("%w: the upload of %s was begun by another access key", ErrOverwriteDenied, u.Key)
+	}
+	return nil
 }
 
 // openUpload returns the bucket and the upload, or ErrNoUpload.
@@ -223,6 +239,9 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 		return Version{}, err
 	}
 	_, u, err := openUpload(r, q.Bucket, q.Key, q.Upload)
+	if err == nil {
+		err = ownUpload(q.By, u)
+	}
 	if err != nil {
 		return Version{}, err
 	}
@@ -251,8 +270,12 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 	p := entry.Private{Bucket: q.Bucket, Key: q.Key, Upload: q.Upload, Part: len(doc), ETag: etag, Checksum: sum, Headers: objectHeaders(u.Headers), Meta: u.Meta, Tags: u.Tags,
 		Body: &entry.Body{Kind: entry.BodyParts, Ref: w.Body.Ref, SHA256: w.Body.SHA256, Size: doc.Size()}}
 	return s.putEntry(ctx, q.By, p, u.Lock, q.If, func(r index.Reader, b *index.Bucket) error {
-		if _, ok, err := r.Upload(b.Inc, q.Key, q.Upload); err != nil || !ok {
+		u, ok, err := r.Upload(b.Inc, q.Key, q.Upload)
+		if err != nil || !ok {
 			return orErr(err, fmt.Errorf("%w: %s of %s/%s", ErrNoUpload, q.Upload, q.Bucket, q.Key))
+		}
+		if err := ownUpload(q.By, u); err != nil {
+			return err
 		}
 		if now, err := r.Touched(q.Upload); err != nil || now != touched {
 			return orErr(err, errChanged)
@@ -314,7 +337,10 @@ func (s *Store) Abort(ctx context.Context, by Actor, bucket, key, id string) (Co
 	}
 	defer s.leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
-		b, _, err := openUpload(r, bucket, key, id)
+		b, u, err := openUpload(r, bucket, key, id)
+		if err == nil {
+			err = ownUpload(by, u)
+		}
 		if err != nil {
 			return ledger.Draft{}, err
 		}

@@ -213,10 +213,20 @@ func (c *call) requires(s *subject, action string) error {
 		}
 	}
 	if !c.may(s, action) {
-		return ErrAccessDenied
+		return c.denied(action)
 	}
 	return nil
 }
+
+// denied is the refusal of an action. Where a user would look for a fault it says what the role is for.
+func (c *call) denied(action string) *Error {
+	if Role(c.key.Role) == Append && (action == "s3:DeleteObject" || action == "s3:DeleteObjectVersion") {
+		return errAppendDeletes
+	}
+	return ErrAccessDenied
+}
+
+var errAppendDeletes = ErrAccessDenied.Msg("This access key has the role append: it adds and reads. It may delete nothing but restic's lock files (locks/ID) that it wrote itself.")
 
 // viewActions are the two actions that looking at the past is: on what is current, and on versions. The role or a policy must allow the second, and today's policy must
 // deny neither.

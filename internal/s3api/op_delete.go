@@ -1,7 +1,9 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"stele"
@@ -43,6 +45,30 @@ func (c *call) hide(o *ObjectToDelete) (stele.HideResult, error) {
 	if o.Size >= 0 {
 		q.If.Size = &o.Size
 	}
+	if c.by.NoOverwrite && o.VersionID == "" && c.says(c.subjectOf(o), "s3:DeleteObject") != PolicyAllows {
+		return c.hideOwnLock(q)
+	}
+	return c.store.Hide(c.ctx, q)
+}
+
+// hideOwnLock hides a restic lock file in the name of role append, as restic's own append-only server does: if it is one, by its name and bytes, and if this key
+// wrote it. It hides that version and no other (docs/adr/007-append-and-restic.md).
+func (c *call) hideOwnLock(q stele.HideRequest) (stele.HideResult, error) {
+	v, err := c.store.Head(c.ctx, stele.Place{Bucket: q.Bucket, Key: q.Key})
+	if errors.Is(err, stele.ErrNoKey) {
+		return stele.HideResult{}, nil // gone already: S3 says so to everybody
+	}
+	if err != nil {
+		return stele.HideResult{}, err
+	}
+	e, err := c.store.Entry(c.ctx, v.Entry)
+	if err != nil {
+		return stele.HideResult{}, err
+	}
+	if b := e.Private.Body; b == nil || e.Private.Actor != c.key.ID || !strings.HasSuffix(q.Key, b.SHA256.String()) {
+		return stele.HideResult{}, errAppendDeletes
+	}
+	q.If.Entry = v.Entry
 	return c.store.Hide(c.ctx, q)
 }
 
@@ -101,7 +127,8 @@ func deleteAction(o *ObjectToDelete) string {
 // mayDeleteSome refuses, before a byte of the document is read, whoever can delete no key of the bucket, whatever the document names: neither role and scope nor any statement of the policy lets him.
 func (c *call) mayDeleteSome() error {
 	actions := []string{"s3:DeleteObject", "s3:DeleteObjectVersion"}
-	if c.key.ID != "" && InScope(c.key.Scope, c.name) && Role(c.key.Role).may(actions[0]) {
+	role := Role(c.key.Role)
+	if c.key.ID != "" && InScope(c.key.Scope, c.name) && (role.may(actions[0]) || role == Append) { // append: restic's lock files
 		return nil
 	}
 	p, err := c.policyOf(&c.b, c.name)
@@ -128,7 +155,7 @@ func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
 func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 	d := DeletedObject{Key: o.Key, VersionID: o.VersionID}
 	if !c.may(c.subjectOf(o), deleteAction(o)) {
-		d.Err = ErrAccessDenied
+		d.Err = c.denied(deleteAction(o))
 		c.store.DeniedAt(c.by, ErrAccessDenied.Code, c.q.Op.String(), c.name)
 		return d
 	}

@@ -121,7 +121,7 @@ func (c *call) mayEndHold() bool {
 	if c.key.ID == "" {
 		return false
 	}
-	says := c.policySays(&c.b, c.name, action, c.q.Key)
+	says := c.says(c.subject(c.q.Key), action)
 	return says == PolicyAllows || says == NoDecision && Role(c.key.Role) == Admin && c.byRole(action, c.name, c.q.Key)
 }
 

@@ -8,7 +8,7 @@ type Role string
 const (
 	Admin     Role = "admin"     // everything
 	ReadWrite Role = "readwrite" // objects and their locks, tags and uploads; buckets, but not their settings
-	Append    Role = "append"    // put and read: no delete, no overwrite
+	Append    Role = "append"    // put and read: no overwrite, no delete but of restic's lock files
 	ReadOnly  Role = "readonly"  // read objects and what a client must know of a bucket
 	Auditor   Role = "auditor"   // read everything, settings and policies too; change nothing
 )
@@ -34,11 +34,11 @@ var reads = set(`s3:GetObject s3:GetObjectVersion s3:GetObjectAttributes s3:GetO
 	s3:GetEncryptionConfiguration s3:GetBucketOwnershipControls s3:GetBucketPublicAccessBlock s3:GetBucketRequestPayment
 	s3:GetBucketTagging s3:GetLifecycleConfiguration`)
 
-// puts are what adds without taking away. Aborting an upload hides only what was never an object.
+// puts are what adds without taking away. Which uploads role append may abort, complete or add to is decided at the commit: those that it began.
 var puts = set(`s3:PutObject s3:AbortMultipartUpload`)
 
 // changes are what readwrite may besides. Retention and legal hold are put by backup tools; weakening them is up to the
-// lock's own rules, and s3:BypassGovernanceRetention is not here.
+// lock's own rules: s3:BypassGovernanceRetention is not here, and ending a hold takes more than this action (call.mayEndHold).
 var changes = set(`s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectTagging s3:PutObjectVersionTagging s3:DeleteObjectTagging
 	s3:DeleteObjectVersionTagging s3:PutObjectRetention s3:PutObjectLegalHold s3:PutObjectAcl s3:PutObjectVersionAcl
 	s3:CreateBucket s3:DeleteBucket`)
@@ -73,7 +73,7 @@ func (r Role) may(action string) bool {
 // prefix can list below it and nothing else. Other actions on a bucket need the whole bucket in scope, except reading what
 // a client must know of it. The key comes from Request.Subject.
 func Allowed(role Role, scope []string, action, bucket, key string) bool {
-	if !role.may(action) {
+	if !role.may(action) && !(role == Append && action == "s3:DeleteObject" && isResticLock(key)) {
 		return false
 	}
 	if len(scope) == 0 || action == "s3:ListAllMyBuckets" {
@@ -89,6 +89,17 @@ func Allowed(role Role, scope []string, action, bucket, key string) bool {
 		}
 	}
 	return false
+}
+
+// isResticLock tells whether a key names a lock file of a restic repository: locks/ and the SHA-256 of the file's bytes in hex.
+// restic holds one while it works, and hangs in retries if it cannot take it away again.
+func isResticLock(key string) bool {
+	const folder, idLen = "locks/", 64
+	if len(key) < len(folder)+idLen {
+		return false
+	}
+	path, id := key[:len(key)-idLen], key[len(key)-idLen:]
+	return (path == folder || strings.HasSuffix(path, "/"+folder)) && strings.Trim(id, "0123456789abcdef") == ""
 }
 
 // bucketReads are about the bucket as such and say nothing about its keys.

@@ -209,6 +209,32 @@ func TestRestic(t *testing.T) {
 	c.restoreFromView()
 }
 
+// TestResticAppend backs up with a key that can overwrite and delete nothing: restic must not hang at the end over its lock files.
+func TestResticAppend(t *testing.T) {
+	c := open(t, "restic")
+	if _, err := c.s.CreateBucket(t.Context(), stele.Local(), "backups", false); err != nil {
+		t.Fatal(err)
+	}
+	k, err := c.s.CreateKey(t.Context(), stele.Local(), stele.RoleAppend, []string{"backups/host/"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.env = append(c.env, "AWS_ACCESS_KEY_ID="+k.ID, "AWS_SECRET_ACCESS_KEY="+k.Secret, "RESTIC_PASSWORD=x", "RESTIC_REPOSITORY=s3:"+c.url+"/backups/host")
+	c.file("src/a", 3<<20)
+	c.run("restic", "init")
+	c.run("restic", "backup", "--quiet", "src")
+	c.file("src/b", 1<<20)
+	c.run("restic", "backup", "--quiet", "src")
+	c.run("restic", "check", "--read-data")
+	c.contains(c.run("restic", "snapshots"), "2 snapshots")
+	c.run("restic", "restore", "latest", "--target", c.dir+"/out")
+	c.same(c.dir+"/src/b", c.dir+"/out/src/b")
+	page, err := c.s.List(t.Context(), stele.ListRequest{Bucket: "backups", Prefix: "host/locks/", Max: 10})
+	if err != nil || len(page.Versions) > 0 {
+		t.Errorf("%d locks are left, %v", len(page.Versions), err)
+	}
+}
+
 // restoreFromView hides the whole repository and restores from the bucket as it was before.
 func (c *client) restoreFromView() {
 	c.Helper()
