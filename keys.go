@@ -46,9 +46,8 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 		return entry.AccessKey{}, fmt.Errorf("%w: a rate of %d entries a second: give 0 for no limit, or more", ErrBadName, rate)
 	}
 	for _, sc := range scope {
-		bucket, _, _ := strings.Cut(sc, "/")
-		if err := ValidBucketName(bucket); err != nil {
-			return entry.AccessKey{}, fmt.Errorf("scope %q is not BUCKET or BUCKET/PREFIX: %w", sc, err)
+		if err := validScope(sc); err != nil {
+			return entry.AccessKey{}, err
 		}
 	}
 	k := entry.AccessKey{ID: "STELE" + randomID(15), Role: role, Rate: rate, Scope: scope, Secret: randomSecret()}
@@ -56,6 +55,30 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 		return ledgerDraft{Type: entry.KeyCreate, Private: entry.Private{Access: &k}}, nil
 	})
 	return k, err
+}
+
+// validScope refuses what is not BUCKET or BUCKET/PREFIX, and what would match nothing that a user can have meant: a scope is a prefix and no pattern.
+func validScope(scope string) error {
+	bucket, prefix, _ := strings.Cut(scope, "/")
+	if i := strings.IndexByte(scope, '*'); i >= 0 {
+		hint := fmt.Sprintf("write %q for every key that begins so", scope[:i])
+		switch j := strings.LastIndexByte(scope[:i], '/'); {
+		case i < len(bucket):
+			hint = "name each bucket; no scope at all is every bucket"
+		case j == len(bucket) && i == j+1:
+			hint = fmt.Sprintf("write %q for the whole bucket", bucket)
+		}
+		return fmt.Errorf("%w: scope %q: a scope is a prefix and takes no *: %s", ErrBadName, scope, hint)
+	}
+	if err := ValidBucketName(bucket); err != nil {
+		return fmt.Errorf("scope %q is not BUCKET or BUCKET/PREFIX: %w", scope, err)
+	}
+	if prefix != "" {
+		if err := ValidKey(prefix); err != nil {
+			return fmt.Errorf("scope %q matches no key: %w", scope, err)
+		}
+	}
+	return nil
 }
 
 // RevokeKey ends an access key, for requests under way too. ErrNoAccessKey if there is none that lives.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -122,6 +123,24 @@ func TestKeyRate(t *testing.T) {
 	for i := range 4 {
 		if err := put(k.ID); (err == nil) != (i < 3) {
 			t.Errorf("put %d three seconds later: %v", i, err)
+		}
+	}
+}
+
+// TestScopesThatMatchNothing: a pattern for a scope is a mistake, and its refusal says what to write.
+func TestScopesThatMatchNothing(t *testing.T) {
+	s := newMemStore(t, Options{})
+	for scope, hint := range map[string]string{
+		"photos/*": `write "photos" for the whole bucket`, "photos/2024/*": `write "photos/2024/"`, "photos/2024*": `write "photos/2024"`, "photos/*.jpg": `write "photos" for the whole bucket`,
+		"*": "no scope at all is every bucket", "photos-*/x": "name each bucket", "/photos": "BUCKET or BUCKET/PREFIX", "photos/\xff": "UTF-8", "photos/" + strings.Repeat("x", 1025): "matches no key",
+	} {
+		if _, err := s.CreateKey(t.Context(), Local(), RoleReadOnly, []string{"fine/", scope}, 0); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), hint) {
+			t.Errorf("scope %.40q: %v, want a refusal with %q", scope, err, hint)
+		}
+	}
+	for _, scope := range []string{"photos", "photos/", "photos/2024", "photos/2024/", "photos/a?b"} {
+		if _, err := s.CreateKey(t.Context(), Local(), RoleReadOnly, []string{scope}, 0); err != nil {
+			t.Errorf("scope %q: %v", scope, err)
 		}
 	}
 }

@@ -40,8 +40,8 @@ func (c *keyShowRootCmd) Run(ctx context.Context, a *app) error {
 }
 
 type keyCreateCmd struct {
-	Role  string   `default:"readwrite" enum:"admin,readwrite,append,readonly,auditor" help:"admin, readwrite, append (put and read; no delete, no overwrite), readonly or auditor."`
-	Scope []string `placeholder:"BUCKET[/PREFIX]" help:"What the key is limited to; may be given more than once."`
+	Role  string   `default:"readwrite" enum:"admin,readwrite,append,readonly,auditor" help:"admin, readwrite, append (put and read; no overwrite, no delete but of restic's own lock files), readonly or auditor."`
+	Scope []string `placeholder:"BUCKET[/PREFIX]" help:"What the key is limited to: a bucket, or the keys that begin with PREFIX (no pattern; end a folder with /). May be given more than once."`
 	Rate  int      `placeholder:"N" help:"Most entries a second that it may cause in the long run (a minute's worth at once); 0: not limited."`
 }
 
@@ -63,7 +63,17 @@ func (c *keyCreateCmd) Run(ctx context.Context, a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "access key  %s\nsecret key  %s\nrole        %s\nscope       %s\nrate        %s\n", k.ID, k.Secret, k.Role, scopeText(k.Scope), rateText(k.Rate))
 	a.note("the secret is not shown again")
+	a.noteScope(k.Scope)
 	return nil
+}
+
+// noteScope remarks on a scope that covers more than it seems to: a prefix ends where its user wrote, and not at the end of a folder's name.
+func (a *app) noteScope(scope []string) {
+	for _, s := range scope {
+		if _, prefix, _ := strings.Cut(s, "/"); prefix != "" && !strings.HasSuffix(prefix, "/") {
+			a.note("scope %s is a prefix: it covers %s2 and %s-old/x too. For a folder, end it with /", shown(s), shown(s), shown(s))
+		}
+	}
 }
 
 func scopeText(scope []string) string {
