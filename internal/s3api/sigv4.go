@@ -71,6 +71,9 @@ func NewVerifier(region string, secrets Secrets, now func() time.Time) *Verifier
 
 // Verify checks the signature of a parsed request. A request without one is Anonymous, which is no error. All errors are *Error.
 func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Auth, error) {
+	if err := checkRepeated(r.Header); err != nil {
+		return nil, err
+	}
 	auth := firstOf(r.Header, "Authorization")
 	presigned := q.Query.Has("X-Amz-Signature") || q.Query.Has("X-Amz-Algorithm") || q.Query.Has("X-Amz-Credential")
 	switch {

@@ -1,0 +1,29 @@
+package s3api
+
+import (
+	"net/http"
+	"strings"
+)
+
+// checkRepeated refuses a header that means one thing and was sent in several lines. A signature covers the lines joined by commas, so that whoever stands between could cut
+// a signed "x-amz-copy-source: box/a,b" in two, of which the first would count: another source under the same signature. Lists are joined where they are read, metadata too.
+func checkRepeated(h http.Header) error {
+	for name, lines := range h {
+		if len(lines) > 1 && meansOne(name) {
+			return InvalidArgument(strings.ToLower(name), strings.Join(lines, ","), "The header %s was sent %d times. Send it once.", strings.ToLower(name), len(lines))
+		}
+	}
+	return nil
+}
+
+// meansOne tells whether a header has one value and no list of them.
+func meansOne(canonicalName string) bool {
+	if strings.HasPrefix(canonicalName, "X-Amz-") {
+		return !strings.HasPrefix(canonicalName, metaPrefix) && !listHeaders[canonicalName]
+	}
+	return singleHeaders[canonicalName]
+}
+
+var listHeaders = set(`X-Amz-Object-Attributes X-Amz-Optional-Object-Attributes X-Amz-Trailer X-Amz-Copy-Source-If-Match X-Amz-Copy-Source-If-None-Match`)
+
+var singleHeaders = set(`Authorization Content-Disposition Content-Length Content-Md5 Content-Range Content-Type Date Expires Host If-Modified-Since If-Range If-Unmodified-Since Origin Range X-Stele-Receipt`)
