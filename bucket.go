@@ -202,6 +202,24 @@ func (s *Store) Bucket(ctx context.Context, name string, at View) (Bucket, error
 	return s.bucket(ctx, b)
 }
 
+// LastOf returns an incarnation of a bucket name as it is, or as it was when it was deleted; ErrNoBucket if there was none.
+func (s *Store) LastOf(ctx context.Context, name string, inc uint64) (Bucket, error) {
+	if err := s.enter(); err != nil {
+		return Bucket{}, err
+	}
+	defer s.leave()
+	lives, err := s.index.Incarnations(name)
+	if err != nil {
+		return Bucket{}, err
+	}
+	for i := range lives {
+		if lives[i].Inc == inc {
+			return s.bucket(ctx, &lives[i])
+		}
+	}
+	return Bucket{}, fmt.Errorf("%w: %s", ErrNoBucket, name)
+}
+
 func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 	var b *index.Bucket
 	var ok bool

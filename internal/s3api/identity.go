@@ -186,8 +186,7 @@ var anonymousRefusals = map[Op]*Error{
 }
 
 // require refuses unless the caller may carry out action on a bucket, as of a view, and on a key or, for listings, a prefix.
-// What the past shows is guarded by what holds today: whoever may list and read versions of that incarnation now; any other
-// incarnation is for admin and auditor.
+// What the past shows is guarded by what holds today: whoever may list and read versions of that incarnation now.
 func (c *call) require(b *stele.Bucket, name string, at stele.View, action, key string) error {
 	return c.requires(&subject{b: b, name: name, at: at, key: key, version: c.q.VersionID}, action)
 }
@@ -199,14 +198,12 @@ func (c *call) requires(s *subject, action string) error {
 		if err != nil && !errors.Is(err, stele.ErrNoBucket) {
 			return err
 		}
-		if role := Role(c.key.Role); !alive && role != Admin && role != Auditor {
-			return ErrAccessDenied.Msg("Only the roles admin and auditor may look into a bucket that was deleted since.")
+		if !alive {
+			return c.requiresOfDeleted(s, &now, action)
 		}
-		if alive {
-			today := *s
-			today.b = &now
-			s = &today
-		}
+		today := *s
+		today.b = &now
+		s = &today
 		var current string
 		if current, action = viewActions(action); c.says(s, current) == PolicyDenies { // who sees the past of an object sees the object
 			return ErrAccessDenied
@@ -214,6 +211,31 @@ func (c *call) requires(s *subject, action string) error {
 	}
 	if !c.may(s, action) {
 		return c.denied(action)
+	}
+	return nil
+}
+
+// requiresOfDeleted guards the past of an incarnation that was deleted since. Role and scope are about the bucket's name and hold on; the policy is the last one that this
+// incarnation had. So whoever could read it when it ended reads on, and can look at what a thief has done. Whom its policy shut out stays out, though he may have deleted
+// it himself and made the name anew. Nobody without a key reads on: a bucket that was open to everybody is not, once it is gone.
+// now is the bucket of that name today, whose policy may let others in; one without a name: there is none.
+func (c *call) requiresOfDeleted(s *subject, now *stele.Bucket, action string) error {
+	if c.key.ID == "" {
+		return ErrAccessDenied
+	}
+	then, today := *s, *s
+	current, past := viewActions(action)
+	if role := Role(c.key.Role); (role == Admin || role == Auditor) && c.byRole(past, s.name, s.key) {
+		return nil // or a thief's last policy would shut everybody out for good
+	}
+	last, err := c.store.LastOf(c.ctx, s.name, s.b.Inc)
+	if err != nil {
+		return err
+	}
+	then.b, today.b = &last, now
+	shutOut := c.says(&then, current) == PolicyDenies || c.says(&then, past) == PolicyDenies
+	if shutOut || !c.may(&then, past) && c.says(&today, past) != PolicyAllows {
+		return ErrAccessDenied.Msg("The bucket %s that this view shows was deleted since. Its past is for keys that could read its versions when it ended, and for the roles admin and auditor.", s.name)
 	}
 	return nil
 }
