@@ -46,9 +46,11 @@ func (s *Store) healed(h heal.Healed) {
 	s.wakeHousekeeping()
 }
 
-func (s *Store) unhealed(name string, err error) {
-	s.log.Error("a damaged file could not be healed", "file", name, "err", err)
-}
+// unhealed takes note of damage that a reader met. It is called on the reader's goroutine, or on one of the ledger's, and doesn't wait for the ledger.
+func (s *Store) unhealed(name string, err error) { s.damaged(name, byRead, err) }
+
+// readSound takes note of a pack that is as it was sealed, though a reader met damage in it.
+func (s *Store) readSound(name string) { s.foundSound(name) }
 
 // appendHeals writes the heal entries of all files that were replaced.
 func (s *Store) appendHeals(ctx context.Context) error {
@@ -123,10 +125,24 @@ func (s *Store) healMissing(ctx context.Context) error {
 			return nil
 		}
 		if err := s.body.Heal(ctx, name, errGone); err != nil && ctx.Err() == nil {
-			s.unhealed(name, err)
+			s.damaged(name, byStart, err)
 		}
 	}
 	return nil
+}
+
+// healFor is healFile, and takes note of the outcome in the name of who met the damage.
+func (s *Store) healFor(by string) func(ctx context.Context, file string, why error) error {
+	return func(ctx context.Context, file string, why error) error {
+		err := s.healFile(ctx, file, why)
+		switch {
+		case err == nil:
+			s.foundSound(file)
+		case ctx.Err() == nil:
+			s.damaged(file, by, err)
+		}
+		return err
+	}
 }
 
 // healFile replaces a damaged or missing file by a proven copy, or finds it whole.

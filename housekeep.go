@@ -29,10 +29,13 @@ type seals struct {
 }
 
 func (s *Store) openBody(ctx context.Context) (err error) {
+	if err := s.takeFindings(); err != nil {
+		s.log.Error("what earlier verifications found is not known", "err", err)
+	}
 	s.body, err = body.Open(ctx, body.Options{
 		Engine: s.eng, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch,
 		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Learn: s.state == copied || s.state == serving, Sealed: s.sealed,
-		Copies: s.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Monotonic: s.monotonic,
+		Copies: s.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Sound: s.readSound, Monotonic: s.monotonic,
 	})
 	return err
 }
@@ -93,7 +96,7 @@ func (s *Store) unsealed(ctx context.Context) error {
 			r, err = s.body.VerifyPack(ctx, name)
 		}
 		if err != nil {
-			s.log.Error("a pack without a seal entry is damaged", "pack", name, "err", err)
+			s.damaged(name, byStart, err)
 			continue
 		}
 		s.sealed(r.Pack)
@@ -139,10 +142,10 @@ func (s *Store) housekeep() {
 			s.report(s.appendDenials(context.Background()))
 			return
 		case <-s.seals.wake:
-			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.snapshotTargets(ctx))
+			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.appendFindings(ctx), s.snapshotTargets(ctx))
 		case <-minute.C:
 			s.recoverLeft(ctx)
-			err = errors.Join(s.appendDenials(ctx), s.removeDue(ctx), s.snapshotTargets(ctx))
+			err = errors.Join(s.appendDenials(ctx), s.appendFindings(ctx), s.removeDue(ctx), s.snapshotTargets(ctx))
 		}
 		if ctx.Err() == nil {
 			s.report(err)

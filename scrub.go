@@ -33,7 +33,8 @@ type ScrubStatus struct {
 	Position       string            // the file that was read last in this round; empty: none yet
 	Done, Total    int64             // bytes of this round
 	BytesPerSecond int64             // at most
-	Bad            map[string]string // files that are damaged and could not be healed, and why
+	Bad            map[string]string // files that are known to be damaged and could not be healed, whoever met that, and why
+	Failing        []Failing         // files that were healed more than once lately: the disk fails
 }
 
 // Due is when the next round begins; zero while one is under way, or if there is to be none.
@@ -63,10 +64,7 @@ func (s *Store) ScrubStatus() ScrubStatus {
 	s.scrub.mu.Lock()
 	defer s.scrub.mu.Unlock()
 	st := s.scrub.status
-	st.Bad = make(map[string]string, len(s.scrub.status.Bad))
-	for k, v := range s.scrub.status.Bad {
-		st.Bad[k] = v
-	}
+	st.Bad, st.Failing = s.bad(), s.failing()
 	return st
 }
 
@@ -143,7 +141,7 @@ func (s *Store) lastScrub(ctx context.Context) (last scrubNote, err error) {
 	if err != nil {
 		return last, err
 	}
-	last.status = ScrubStatus{Oldest: first.Time, Bad: map[string]string{}}
+	last.status = ScrubStatus{Oldest: first.Time, Bad: s.bad(), Failing: s.failing()}
 	row, ok, err := s.index.Reader().Config(index.LastOf(entry.VerifyScrub, scrubName))
 	if err != nil || !ok {
 		return last, err
@@ -277,19 +275,15 @@ func (s *Store) scrubFile(ctx context.Context, name string, frames bool, rate in
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	c := &s.scrub
-	c.mu.Lock()
-	_, known := c.status.Bad[name]
 	if why == nil {
-		delete(c.status.Bad, name)
+		s.foundSound(name)
 	} else {
-		c.status.Bad[name] = why.Error()
+		s.damaged(name, byScrub, why)
 	}
-	c.mu.Unlock()
-	if why != nil && !known {
-		s.unhealed(name, why)
+	if err := s.appendFindings(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
-	return nil
+	return ctx.Err()
 }
 
 // noteScrub writes where the scrub is to the ledger.
@@ -297,6 +291,7 @@ func (s *Store) noteScrub(ctx context.Context) error {
 	c := &s.scrub
 	c.mu.Lock()
 	st := c.status
+	st.Bad = s.bad()
 	data := map[string]string{"bytes": strconv.FormatInt(st.Done, 10), "bad": strconv.Itoa(len(st.Bad)), "rounds": strconv.Itoa(st.Rounds), "days": strconv.Itoa(st.Days)}
 	for name, t := range map[string]time.Time{"oldest": st.Oldest, "round": st.Round, "begun": c.begun} {
 		if !t.IsZero() {

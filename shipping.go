@@ -39,7 +39,7 @@ type shipping struct {
 }
 
 func (s *Store) origin() *replicate.Origin {
-	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf, Heal: s.healFile}
+	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf, Heal: s.healFor(byShipping)}
 }
 
 // syncTargets starts and ends shippers, so that they are those that the ledger says.

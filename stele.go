@@ -97,6 +97,7 @@ type Store struct {
 	denials   denials
 	seals     seals
 	heals     heals
+	findings  findings
 	scrub     scrub
 	snapshots snapshots
 	targets   targets
@@ -234,7 +235,7 @@ func (s *Store) sweep() error {
 			}
 			continue
 		}
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers} {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers, fileFindings} {
 			if isTemporary(n, ours) {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)
@@ -247,7 +248,7 @@ func (s *Store) sweep() error {
 
 func (s *Store) ledgerOptions() ledger.Options {
 	return ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}, Unpublished: s.unpublished(),
-		Copies: s.Copies, Healed: s.healed}
+		Copies: s.Copies, Healed: s.healed, Unhealed: s.unhealed}
 }
 
 func (s *Store) led() *ledger.Ledger { return s.ledger.Load() }
@@ -285,8 +286,9 @@ func (s *Store) closeFiles() (err error) {
 	}
 	if l := s.led(); l != nil {
 		if s.begun && s.state.takesWrites() && s.body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
-			err = errors.Join(err, s.appendSeals(context.Background()), s.appendHeals(context.Background()))
+			err = errors.Join(err, s.appendSeals(context.Background()), s.appendHeals(context.Background()), s.appendFindings(context.Background()))
 		}
+		err = errors.Join(err, s.leaveFindings())
 		err = errors.Join(err, l.Close())
 	}
 	if s.index != nil {

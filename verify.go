@@ -2,11 +2,13 @@ package stele
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	"stele/entry"
 	"stele/internal/engine"
+	"stele/internal/heal"
 	"stele/internal/index"
 	"stele/verify"
 )
@@ -33,13 +35,25 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 			return verify.StoreReport{}, translate(err)
 		}
 	}
-	what := verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress, Problem: opt.Problem}
+	found := outcome{deep: opt.Deep, damaged: map[string]string{}}
+	what := verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress,
+		Problem: func(p verify.Problem) {
+			found.add(p)
+			if opt.Problem != nil {
+				opt.Problem(p)
+			}
+		}}
 	if opt.Heal {
-		what.Heal = s.healFile
+		what.Heal = s.healFor(byVerify)
+		ctx = heal.AtOnce(ctx)
 	}
 	r, err := verify.Store(ctx, what)
-	if err != nil || s.opt.ReadOnly {
+	if err != nil {
 		return r, s.closedOr(translate(err))
+	}
+	s.noteOutcome(&found, r.Healed)
+	if s.opt.ReadOnly {
+		return r, nil
 	}
 	facts := map[string]string{"deep": strconv.FormatBool(opt.Deep), "size": strconv.FormatUint(r.Size, 10), "root": r.Root.String(),
 		"bytes": strconv.FormatInt(r.Bytes, 10), "packs": strconv.Itoa(r.Packs), "bodies": strconv.FormatInt(r.Bodies, 10), "problems": strconv.Itoa(len(r.Problems))}
@@ -49,7 +63,7 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 	_, err = s.commit(ctx, opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.VerifyRun, Private: entry.Private{Data: facts}}, nil
 	})
-	return r, err
+	return r, errors.Join(err, s.appendFindings(ctx))
 }
 
 // storedBytes adds up segments and packs, and of those that grow what is durable in them.

@@ -49,6 +49,8 @@ const (
 	DrillRun     Type = "drill.run"     // a drill of target Name and its certificate (Doc)
 	VerifyScrub  Type = "verify.scrub"  // a round, or a part, of the rolling scrub (Data)
 	Heal         Type = "heal"          // a damaged file or chunk was replaced by a proven copy (Name: file; Data: from where, what was wrong)
+	// VerifyDamage: file Name is damaged and could not be healed (Value "damaged", Reason: what is wrong, Data: who met it), or was proven to be as it was written (Value empty). A heal entry says the latter too.
+	VerifyDamage Type = "verify.damage"
 	StandbyAdmit Type = "standby.admit" // standby Name with age recipient Value is admitted; Value empty: removed
 
 	DeniedLock Type = "denied.lock" // an authenticated request that retention refused

@@ -103,6 +103,7 @@ func examples() map[Type]Private {
 		DrillRun:     {Actor: "stele", Name: "nas", Data: map[string]string{"ok": "true", "rto": "1.2s"}, Doc: func() *Body { b := body(BodyChunk); b.MD5 = [16]byte{}; return b }()},
 		VerifyScrub:  {Actor: "stele", Name: "scrub", Data: map[string]string{"bytes": "100", "bad": "0"}},
 		Heal:         {Actor: "stele", Name: "packs/00.pack", Data: map[string]string{"from": "nas"}, Reason: "chunk 00: authentication failed"},
+		VerifyDamage: {Actor: "stele", Name: "packs/00.pack", Value: "damaged", Data: map[string]string{"by": "a read"}, Reason: "chunk 00: authentication failed"},
 		StandbyAdmit: local(func(p *Private) { p.Name, p.Value = "b", "age1x" }),
 		DeniedLock:   with(func(p *Private) { p.Target, p.Reason = 7, "COMPLIANCE until 2027" }),
 		DeniedSum:    {Actor: "stele", Data: map[string]string{"AccessDenied": "12", "SignatureDoesNotMatch": "3"}},

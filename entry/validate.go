@@ -26,7 +26,7 @@ var Types = []Type{
 	UploadCreate, UploadPart, UploadAbort,
 	PackSeal, ViewPin, ViewUnpin, ConfigSet, VerifyRun, TimeDrift,
 	DeniedLock, DeniedSum,
-	BackupTarget, BackupIndex, DrillRun, VerifyScrub, Heal, StandbyAdmit,
+	BackupTarget, BackupIndex, DrillRun, VerifyScrub, Heal, StandbyAdmit, VerifyDamage,
 }
 
 // Validate says whether e can be written: it parses again to the same entry, within all limits.

@@ -17,7 +17,8 @@ type scrubDoc struct {
 	Done    int64             `json:"done_bytes"` // of the round under way
 	Total   int64             `json:"total_bytes"`
 	Overdue bool              `json:"overdue"`
-	Bad     map[string]string `json:"damaged"` // and not healed
+	Bad     map[string]string `json:"damaged"`      // and not healed, whoever met it
+	Failing map[string]int    `json:"healed_again"` // files that were healed more than once lately, and how often
 }
 
 func scrubDocOf(st *stele.ScrubStatus) scrubDoc {
@@ -25,7 +26,11 @@ func scrubDocOf(st *stele.ScrubStatus) scrubDoc {
 	if bad == nil {
 		bad = map[string]string{}
 	}
-	return scrubDoc{st.Days, momentOr(st.Oldest), momentOr(st.Round), st.Rounds, momentOr(st.Due()), st.Done, st.Total, st.Overdue(time.Now()), bad}
+	failing := map[string]int{}
+	for _, f := range st.Failing {
+		failing[f.File] = f.Times
+	}
+	return scrubDoc{st.Days, momentOr(st.Oldest), momentOr(st.Round), st.Rounds, momentOr(st.Due()), st.Done, st.Total, st.Overdue(time.Now()), bad, failing}
 }
 
 // scrubState is the rolling scrub in a line.
@@ -58,10 +63,16 @@ func staleScrub(st *stele.ScrubStatus, now time.Time) (stale []string) {
 		stale = append(stale, fmt.Sprintf("the scrub is overdue: some bytes were not read again since %s, which is to be %d days at most. Let `stele serve` run", moment(st.Oldest), st.Days))
 	}
 	if n := len(st.Bad); n > 0 {
-		stale = append(stale, fmt.Sprintf("%d damaged files could not be healed: `stele verify --deep --heal`", n))
+		stale = append(stale, fmt.Sprintf("%s known to be damaged and not healed: `stele verify --deep --heal`", files(n)))
+	}
+	if n := len(st.Failing); n > 0 {
+		stale = append(stale, fmt.Sprintf("the disk is failing: %s damaged again after it was healed, the last time %s. Move the store to another disk", files(n), moment(st.Failing[n-1].Last)))
 	}
 	return stale
 }
+
+// files is "1 file is" or "2 files are".
+func files(n int) string { return count(int64(n), "file") + " " + isAre(n) }
 
 // fillDoc is the filling of a folder that is served from a backup.
 type fillDoc struct {

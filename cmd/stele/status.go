@@ -120,7 +120,7 @@ func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets 
 	}
 	a.say("scrub    %s", scrubState(scrub, time.Now()))
 	for _, name := range slices.Sorted(maps.Keys(scrub.Bad)) {
-		a.say("         damaged and not healed: %s", name)
+		a.say("         damaged and not healed: %s: %s", shown(name), shown(scrub.Bad[name]))
 	}
 	if fill != nil {
 		a.say("filling  %s", fillState(fill, time.Now()))

@@ -137,7 +137,8 @@ var (
 	descKit      = desc("kit_confirmed_timestamp_seconds", "When the recovery kit was last read back; 0: never.")
 	descOldest   = desc("scrub_oldest_verified_timestamp_seconds", "No stored byte has gone unverified since then; 0: not known, or the scrub is off.")
 	descRound    = desc("scrub_round_timestamp_seconds", "When the last round of the scrub was finished; 0: never.")
-	descUnhealed = desc("scrub_unhealed_files", "Files that the scrub found damaged and could not heal.")
+	descUnhealed = desc("scrub_unhealed_files", "Files that are known to be damaged and were not healed, whoever met that: a read, the scrub, a verification, shipping. Kept in the ledger.")
+	descFailing  = desc("files_healed_again", "Files that were healed more than once within 30 days: the disk is failing.")
 	descFill     = desc("hydration_left_bytes", "Bytes of the backup that is served that its folder has not got yet.")
 	descLedgerAt = desc("ledger_clock_timestamp_seconds", "The ledger's clock, by which entries are dated and locks end. It is held while it and this machine's clock are more than 10 minutes apart.")
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
@@ -159,7 +160,7 @@ func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descClock, descLedgerAt}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descClock, descLedgerAt}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -195,6 +196,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descOldest, timestamp(scrub.Oldest))
 	gauge(descRound, timestamp(scrub.Round))
 	gauge(descUnhealed, float64(len(scrub.Bad)))
+	gauge(descFailing, float64(len(scrub.Failing)))
 	c.targets(ch)
 	st, err := c.current()
 	if err != nil {

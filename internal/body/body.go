@@ -109,6 +109,8 @@ type Options struct {
 	// from several goroutines, during Open too, and must not wait for the store.
 	Healed   func(heal.Healed)
 	Unhealed func(name string, err error)
+	// Sound, if set, is told of each pack that was read whole because a reader met damage in it, and is as it was sealed.
+	Sound func(name string)
 	// Monotonic is a clock that nobody sets; nil: the system's.
 	Monotonic func() time.Duration
 

@@ -76,6 +76,7 @@ func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length in
 		got, err = s.fromCopies(ctx, id, place, length)
 	}
 	if none || errors.Is(err, errNoCopies) {
+		s.tellDamage(place.Pack, cause)
 		return nil, damaged
 	}
 	if p := s.hold(place.Pack); p != nil {
@@ -86,9 +87,26 @@ func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length in
 	}
 	if err != nil {
 		damaged.Err = fmt.Errorf("%w; copies: %w", cause, err)
+		if s.opt.ReadOnly {
+			s.tellDamage(place.Pack, damaged.Err)
+		}
 		return nil, damaged
 	}
 	return got.plain, nil
+}
+
+// tellDamage sees to it that damage which no copy helps against is known: a sealed pack is read whole first, since it may be the index that is wrong, or one reading.
+func (s *Store) tellDamage(name pack.Name16, cause error) {
+	p := s.hold(name)
+	if p != nil {
+		s.unhold(p)
+	}
+	switch {
+	case p == nil && !s.opt.ReadOnly:
+		s.healBehind(pack.Name(name), cause)
+	case s.opt.Unhealed != nil:
+		s.opt.Unhealed(pack.Name(name), cause)
+	}
 }
 
 // salvaged is a chunk that a copy had.
@@ -181,7 +199,11 @@ func (s *Store) healBehind(name string, cause error) {
 		return
 	}
 	s.work.Go(func() {
-		if err := s.Heal(s.ctx, name, cause); err != nil && !errors.Is(err, ErrSound) && s.ctx.Err() == nil && s.opt.Unhealed != nil {
+		err := s.Heal(s.ctx, name, cause)
+		switch {
+		case errors.Is(err, ErrSound) && s.opt.Sound != nil:
+			s.opt.Sound(name)
+		case err != nil && !errors.Is(err, ErrSound) && s.ctx.Err() == nil && s.opt.Unhealed != nil:
 			s.opt.Unhealed(name, err)
 		}
 	})
@@ -199,7 +221,8 @@ func (s *Store) healSealed(name string) {
 }
 
 // Heal replaces a damaged or missing pack by the first copy that proves itself, or waits for who is at it. why says what was found wrong. nil: the pack is whole now. ErrSound: it was
-// all the time. A pack that could not be healed is not tried again for a minute.
+// all the time. A pack that could not be healed is not tried again for a minute, and one that is
+// damaged again after it was healed waits longer each time (heal.AgainError), unless the context is one of heal.AtOnce.
 func (s *Store) Heal(ctx context.Context, name string, why error) error {
 	short, ok := pack.ParseName(name)
 	if !ok {
@@ -218,9 +241,13 @@ func (s *Store) Heal(ctx context.Context, name string, why error) error {
 			s.files.drop([][16]byte{short}) // perhaps it was opened before an earlier heal
 			return nil
 		}
+		if err := s.turns.Again(ctx, name); err != nil {
+			return err
+		}
 		if err := s.healFrom(ctx, short, seal, why); err != nil {
 			return fmt.Errorf("couldn't heal %s: %w", name, err)
 		}
+		s.turns.Replaced(name)
 		return s.healed(ctx, short)
 	})
 	if err == nil && sound {

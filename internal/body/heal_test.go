@@ -207,7 +207,7 @@ func TestHealEveryByte(t *testing.T) {
 			t.Fatalf("byte %d flipped: %v", i, err)
 		}
 		if _, err := s.Scrub(ctx, w.name, false, func(int64) error { return nil }); err != nil {
-			if err := s.Heal(ctx, w.name, err); err != nil && !errors.Is(err, ErrSound) {
+			if err := s.Heal(heal.AtOnce(ctx), w.name, err); err != nil && !errors.Is(err, ErrSound) {
 				t.Fatalf("byte %d flipped: %v", i, err)
 			}
 		}
@@ -243,14 +243,14 @@ func TestHealGoneAndCut(t *testing.T) {
 				if gone := s.Missing([]string{w.name}); len(gone) != 1 {
 					t.Fatalf("missing: %v", gone)
 				}
-				if err := s.Heal(ctx, w.name, engine.ErrNotExist); err != nil {
+				if err := s.Heal(heal.AtOnce(ctx), w.name, engine.ErrNotExist); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if err := w.read(s); err != nil {
 				t.Errorf("%s, index known %t: %v", what, known, err)
 			}
-			if err := s.Heal(ctx, w.name, errors.New(what)); err != nil && !errors.Is(err, ErrSound) {
+			if err := s.Heal(heal.AtOnce(ctx), w.name, errors.New(what)); err != nil && !errors.Is(err, ErrSound) {
 				t.Errorf("%s: %v", what, err)
 			}
 			if got := w.file(t); !bytes.Equal(got, w.good) {

@@ -125,7 +125,7 @@ func TestPiecesHealEveryByte(t *testing.T) {
 		if err := w.read(s); err != nil {
 			t.Fatalf("byte %d flipped: %v", i, err)
 		}
-		err := s.Heal(ctx, w.name, errors.New("flipped"))
+		err := s.Heal(heal.AtOnce(ctx), w.name, errors.New("flipped"))
 		lost := i >= 32 && i < 48 // the half of the file id that stands nowhere else: the bytes are had, the pack is not
 		if lost && err == nil || !lost && err != nil && !errors.Is(err, ErrSound) {
 			t.Fatalf("byte %d flipped: heal says %v", i, err)
@@ -159,7 +159,7 @@ func TestPiecesHealWhatIsLeft(t *testing.T) {
 			if err := w.read(s); err != nil {
 				t.Error(err)
 			}
-			err := s.Heal(ctx, w.name, errors.New(what))
+			err := s.Heal(heal.AtOnce(ctx), w.name, errors.New(what))
 			if gone := what == "gone"; gone && (err == nil || !strings.Contains(err.Error(), "nobody has its header")) || !gone && err != nil && !errors.Is(err, ErrSound) {
 				t.Errorf("heal says %v", err)
 			}
@@ -188,7 +188,7 @@ func TestPiecesHealWhatIsLeft(t *testing.T) {
 			if err := fresh.read(s); err != nil {
 				t.Error(err)
 			}
-			if err := s.Heal(ctx, fresh.name, errors.New(what)); err != nil && !errors.Is(err, ErrSound) {
+			if err := s.Heal(heal.AtOnce(ctx), fresh.name, errors.New(what)); err != nil && !errors.Is(err, ErrSound) {
 				t.Error(err)
 			}
 			if !bytes.Equal(fresh.file(t), fresh.good) {
@@ -220,7 +220,7 @@ func TestHealFromSeveralDamagedCopies(t *testing.T) {
 		if err := w.read(s); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		if err := s.Heal(ctx, w.name, errors.New("zeros")); err != nil && !errors.Is(err, ErrSound) {
+		if err := s.Heal(heal.AtOnce(ctx), w.name, errors.New("zeros")); err != nil && !errors.Is(err, ErrSound) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if !bytes.Equal(w.file(t), w.good) {

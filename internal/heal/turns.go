@@ -3,6 +3,7 @@ package heal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -10,7 +11,8 @@ import (
 // RetryAfter is how long what could not be healed is left alone, so that damage met by every read does not become a storm of requests to the copies.
 const RetryAfter = time.Minute
 
-// Turns lets one heal of a thing run at a time: who comes meanwhile waits for it and shares its outcome. What failed is not tried again for RetryAfter. The zero Turns
+// Turns lets one heal of a thing run at a time: who comes meanwhile waits for it and shares its outcome. What failed is not tried again for RetryAfter, and what
+// is damaged again after it was replaced is not replaced again for longer each time. The zero Turns
 // is ready once Now is set. Safe for concurrent use.
 type Turns struct {
 	Now func() time.Duration // a monotonic clock
@@ -18,6 +20,71 @@ type Turns struct {
 	mu     sync.Mutex
 	under  map[string]*turn
 	failed map[string]failure
+	mended map[string]mended
+}
+
+// mended is a file that was replaced.
+type mended struct {
+	at    time.Duration
+	times int // in a row, each within twice the wait since the one before
+}
+
+// A file that is damaged again soon after it was replaced by a proven copy lies on a medium that fails. Replacing it at each read would wear that out, fill the ledger with heals, and help nobody, for
+// readers are served from the copy: the wait until it is replaced again begins with healAgain and doubles, up to healAgainMost.
+const (
+	healAgain     = 5 * time.Minute
+	healAgainMost = 24 * time.Hour
+)
+
+func (m *mended) wait() time.Duration { return min(healAgain<<min(m.times-1, 20), healAgainMost) }
+
+// AgainError: a file was replaced by a proven copy a short time ago, and is damaged again.
+type AgainError struct {
+	Times int           // replaced in a row
+	Ago   time.Duration // since the last of them
+	In    time.Duration // it is replaced again
+}
+
+// Error implements error.
+func (e *AgainError) Error() string {
+	times := "once"
+	if e.Times > 1 {
+		times = fmt.Sprintf("%d times, the last time", e.Times)
+	}
+	return fmt.Sprintf("it was replaced by a proven copy %s %s ago and is damaged again: the disk is failing. Move the store to another disk. Readers are served from the copies; it is replaced again in %s at the earliest",
+		times, e.Ago.Round(time.Second), e.In.Round(time.Second))
+}
+
+type atOnce struct{}
+
+// AtOnce marks the context of somebody who asked for a heal: no wait after an earlier one keeps it from being tried.
+func AtOnce(ctx context.Context) context.Context { return context.WithValue(ctx, atOnce{}, true) }
+
+// Replaced notes that name was replaced by a proven copy. What Do calls says it.
+func (t *Turns) Replaced(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mended == nil {
+		t.mended = map[string]mended{}
+	}
+	now := t.Now()
+	for n, m := range t.mended {
+		if now-m.at > 2*m.wait() {
+			delete(t.mended, n)
+		}
+	}
+	t.mended[name] = mended{now, t.mended[name].times + 1}
+}
+
+// Again says why name, which is damaged, is not replaced now (*AgainError); nil: it may be. What Do calls asks it before it replaces anything.
+func (t *Turns) Again(ctx context.Context, name string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m, ok := t.mended[name]
+	if now := t.Now(); ok && now-m.at < m.wait() && ctx.Value(atOnce{}) == nil {
+		return &AgainError{Times: m.times, Ago: now - m.at, In: m.at + m.wait() - now}
+	}
+	return nil
 }
 
 type turn struct {
@@ -34,7 +101,7 @@ type failure struct {
 func (t *Turns) Do(ctx context.Context, name string, fn func() error) error {
 	for {
 		t.mu.Lock()
-		if f, ok := t.failed[name]; ok && t.Now()-f.at < RetryAfter {
+		if f, ok := t.failed[name]; ok && t.Now()-f.at < RetryAfter && ctx.Value(atOnce{}) == nil {
 			t.mu.Unlock()
 			return f.err
 		}

@@ -121,6 +121,10 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 		c.last(LastOf(e.Type, p.Name), e)
 	case entry.DrillRun:
 		err = c.drill(e, r)
+	case entry.VerifyDamage:
+		err = c.damage(e, r)
+	case entry.Heal:
+		err = c.healed(e, r)
 	case entry.ConfigSet:
 		c.set(named(famConfig, p.Name), appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
 	}
@@ -149,7 +153,7 @@ func complete(e *entry.Entry) error {
 		ok = p.Upload != "" && p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
 	case entry.KeyCreate, entry.KeyRevoke:
 		ok = p.Access != nil && p.Access.ID != ""
-	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet, entry.BackupTarget, entry.BackupIndex, entry.DrillRun, entry.VerifyScrub, entry.Heal, entry.StandbyAdmit:
+	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet, entry.BackupTarget, entry.BackupIndex, entry.DrillRun, entry.VerifyScrub, entry.VerifyDamage, entry.Heal, entry.StandbyAdmit:
 		ok = p.Name != ""
 	case entry.PackSeal:
 		ok = p.Pack != nil && p.Pack.Name != ""

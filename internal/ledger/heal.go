@@ -167,14 +167,24 @@ const heals = 3
 func (l *Ledger) healing(ctx context.Context, f *file, fn func() error) error {
 	for try := 0; ; try++ {
 		err := fn()
-		if !mendable(err) || try == heals || ctx.Value(raw{}) != nil || len(l.copies()) == 0 {
+		if !mendable(err) || try == heals || ctx.Value(raw{}) != nil {
+			return err
+		}
+		sealed := l.isSealed(f)
+		if !sealed && len(l.copies()) == 0 {
 			return err
 		}
 		heal := l.lay
-		if l.isSealed(f) {
+		if sealed {
 			heal = func(ctx context.Context, f *file) error { return l.healFile(ctx, f, err) }
 		}
 		if why := heal(ctx, f); why != nil {
+			if sealed && l.opt.Unhealed != nil && ctx.Err() == nil {
+				l.opt.Unhealed(f.name, why)
+			}
+			if errors.As(why, new(*AgainError)) && l.readElsewhere(ctx, f) {
+				continue
+			}
 			return fmt.Errorf("%w; %w", err, why)
 		}
 	}
@@ -205,6 +215,9 @@ func (l *Ledger) healFile(ctx context.Context, f *file, why error) error {
 		if p, err := l.proveFile(ctx, l.opt.Engine, f.name, edge, f.end); err == nil && l.fits(ctx, f, p) == nil {
 			return nil // healed since it was opened
 		}
+		if err := l.turns.Again(ctx, f.name); err != nil {
+			return err
+		}
 		var errs []error
 		for _, c := range l.copies() {
 			p, err := l.proveFile(ctx, c.Engine, f.name, edge, f.end)
@@ -219,7 +232,9 @@ func (l *Ledger) healFile(ctx context.Context, f *file, why error) error {
 			}
 			errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
 		}
-		if err := l.healFromPieces(ctx, f, why); err != nil {
+		if err := l.healFromPieces(ctx, f, why); err != nil && len(errs) == 0 {
+			return fmt.Errorf("%w, and there is no copy to heal %s from: %w", why, f.name, err)
+		} else if err != nil {
 			return fmt.Errorf("couldn't heal %s; copies: %w", f.name, heal.Joined(append(errs, err)))
 		}
 		return nil
@@ -239,11 +254,34 @@ func (l *Ledger) settle(ctx context.Context, f *file, c engine.Copy, p proof, wh
 		return nil
 	}
 	if err == nil {
+		l.turns.Replaced(f.name)
 		l.mu.Lock()
 		f.from = nil
 		l.mu.Unlock()
 	}
 	return err
+}
+
+// AgainError: a segment was replaced a short time ago and is damaged again.
+type AgainError = heal.AgainError
+
+// readElsewhere has a segment that is not replaced again yet read from the first copy that proves itself.
+func (l *Ledger) readElsewhere(ctx context.Context, f *file) bool {
+	edge, err := l.edgeAt(ctx, f.first)
+	if err != nil {
+		return false
+	}
+	for _, c := range l.copies() {
+		p, err := l.proveFile(ctx, c.Engine, f.name, edge, f.end)
+		if err == nil && l.fits(ctx, f, p) == nil {
+			l.mu.Lock()
+			f.from = c.Engine
+			l.mu.Unlock()
+			l.open.drop(f.name)
+			return true
+		}
+	}
+	return false
 }
 
 // edgeAt is the tree of the first entries, up to the beginning of a segment: by the hashes of whole groups, and the leaves before it in its own group.

@@ -132,6 +132,8 @@ type Options struct {
 	Copies func() []engine.Copy
 	// Healed, if set, is told of each segment that was replaced, once that is durable. It must not wait for the ledger.
 	Healed func(heal.Healed)
+	// Unhealed, if set, is told of a sealed segment in which a reader met damage that could not be healed. It must not wait for the ledger.
+	Unhealed func(name string, err error)
 }
 
 const (

@@ -1,0 +1,316 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"stele/entry"
+	"stele/internal/engine"
+	"stele/internal/index"
+	"stele/verify"
+)
+
+// What is known to be damaged is state, not an event: a verify.damage entry says that a file is damaged and was not healed, and it stays so, over restarts, until a heal entry or another verify.damage entry
+// says that the file is as it was written. One entry a file, however many readers meet the damage. Who opens the store for reading only can't write entries: it leaves what it found in a file beside
+// the engine's folders, from which the next one who writes makes them.
+
+// Who met damage.
+const (
+	byRead     = "a read"
+	byScrub    = "the scrub"
+	byVerify   = "a verification"
+	byStart    = "the start"
+	byShipping = "shipping"
+)
+
+// wholeStore is the name under which a verification keeps what is wrong and lies in no file that can be named.
+const wholeStore = "ledger"
+
+// Damage is a file that is known to be damaged and was not healed.
+type Damage struct {
+	File  string // or "ledger": what is wrong lies in no single file
+	What  string // is wrong
+	By    string // who met it first
+	Since time.Time
+}
+
+// Failing is a file that was healed more than once lately: its medium fails.
+type Failing struct {
+	File  string
+	Times int
+	Last  time.Time
+}
+
+// failingAfter is how many heals of one file, each within index.HealsFor of the one before, say that the disk fails.
+const failingAfter = 2
+
+// finding is what somebody found out about a file, on its way into the ledger.
+type finding struct {
+	What  string    `json:"what,omitempty"` // empty: the file is as it was written
+	By    string    `json:"by,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+type findings struct {
+	mu    sync.Mutex
+	queue map[string]finding // by file
+	file  bool               // the queue, or a part of it, came from the file of findings, which goes once its entries are durable
+}
+
+// damaged takes note of a damaged file. It may be called from anywhere and doesn't wait for the ledger.
+func (s *Store) damaged(file, by string, why error) {
+	q := &s.findings
+	q.mu.Lock()
+	was, queued := q.queue[file]
+	if queued = queued && was.What != ""; !queued {
+		q.put(file, finding{What: reason(why.Error()), By: by, Since: s.now().UTC()})
+	}
+	q.mu.Unlock()
+	if queued {
+		return
+	}
+	if known, _ := s.knownDamage(file); !known { // else it is said already
+		s.log.Error("a damaged file could not be healed", "file", file, "met by", by, "err", why)
+	}
+	s.wakeHousekeeping()
+}
+
+// foundSound takes note of a file that is as it was written. It costs nothing while none is known to be damaged.
+func (s *Store) foundSound(file string) {
+	q := &s.findings
+	q.mu.Lock()
+	_, queued := q.queue[file]
+	known, err := s.knownDamage(file)
+	if queued || known || err != nil {
+		q.put(file, finding{})
+	}
+	q.mu.Unlock()
+	if known {
+		s.log.Info("a damaged file is whole again", "file", file)
+		s.wakeHousekeeping()
+	}
+}
+
+// put queues a finding. mu is held.
+func (q *findings) put(file string, f finding) {
+	if q.queue == nil {
+		q.queue = map[string]finding{}
+	}
+	q.queue[file] = f
+}
+
+// knownDamage says whether the ledger has a file as damaged.
+func (s *Store) knownDamage(file string) (bool, error) {
+	if s.index == nil {
+		return false, nil
+	}
+	_, ok, err := s.index.Reader().Config(index.NamedBy(entry.VerifyDamage, file))
+	return ok, err
+}
+
+// appendFindings writes the entries of what was found out.
+func (s *Store) appendFindings(ctx context.Context) error {
+	q := &s.findings
+	for {
+		q.mu.Lock()
+		names := slices.Sorted(maps.Keys(q.queue))
+		if len(names) == 0 {
+			left := q.file
+			q.file = false
+			q.mu.Unlock()
+			if left {
+				return s.removeFindings()
+			}
+			return nil
+		}
+		name := names[0]
+		f := q.queue[name]
+		q.mu.Unlock()
+		_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, _ ledgerSlot) (ledgerDraft, error) { return f.draft(r, name) })
+		if err != nil && !errors.Is(err, errNoChange) {
+			return err
+		}
+		q.mu.Lock()
+		if q.queue[name] == f { // else somebody found out something else meanwhile
+			delete(q.queue, name)
+		}
+		q.mu.Unlock()
+	}
+}
+
+func (f finding) draft(r index.Reader, file string) (ledgerDraft, error) {
+	_, known, err := r.Config(index.NamedBy(entry.VerifyDamage, file))
+	if err != nil || known == (f.What != "") {
+		return ledgerDraft{}, orErr(err, errNoChange)
+	}
+	p := entry.Private{Name: file}
+	if f.What != "" {
+		p.Value, p.Reason, p.Data = "damaged", f.What, map[string]string{"by": f.By}
+	}
+	return ledgerDraft{Type: entry.VerifyDamage, Private: p}, nil
+}
+
+// Damaged returns the files that are known to be damaged and were not healed, in order of name, also those whose entries are still to be written.
+func (s *Store) Damaged() (out []Damage, err error) {
+	all := map[string]index.Damage{}
+	if s.index != nil {
+		all, err = s.index.Damaged()
+	}
+	s.findings.mu.Lock()
+	for file, f := range s.findings.queue {
+		if was, known := all[file]; f.What == "" {
+			delete(all, file)
+		} else if !known {
+			all[file] = index.Damage{Since: f.Since, What: f.What, By: f.By}
+		} else {
+			all[file] = was
+		}
+	}
+	s.findings.mu.Unlock()
+	for _, file := range slices.Sorted(maps.Keys(all)) {
+		d := all[file]
+		out = append(out, Damage{file, d.What, d.By, d.Since})
+	}
+	return out, translate(err)
+}
+
+// bad is Damaged as a map. An index that can't be read is reported by whoever asks it for anything else.
+func (s *Store) bad() map[string]string {
+	out := map[string]string{}
+	all, err := s.Damaged()
+	if err != nil {
+		out["index"] = err.Error()
+	}
+	for _, d := range all {
+		out[d.File] = d.What
+	}
+	return out
+}
+
+// FailingFiles returns the files that were healed more than once lately.
+func (s *Store) FailingFiles() (out []Failing, err error) {
+	all, err := s.index.Healed()
+	for _, file := range slices.Sorted(maps.Keys(all)) {
+		if h := all[file]; h.Times >= failingAfter && s.now().Sub(h.Last) < index.HealsFor {
+			out = append(out, Failing{file, h.Times, h.Last})
+		}
+	}
+	return out, translate(err)
+}
+
+// failing is FailingFiles for a status, which says by Damaged where the index can't be read.
+func (s *Store) failing() []Failing {
+	out, err := s.FailingFiles()
+	if err != nil {
+		s.log.Error("couldn't read how often files were healed", "err", err)
+	}
+	return out
+}
+
+// outcome is what a verification found.
+type outcome struct {
+	deep    bool
+	damaged map[string]string
+	segment string // the first that is damaged
+	other   string // the first problem that names no file
+	others  int
+}
+
+// add takes a problem in. Called one at a time.
+func (o *outcome) add(p verify.Problem) {
+	if strings.HasPrefix(p.Where, engine.Segments) {
+		if o.segment == "" { // the tree is followed through the segments in order: what is said of those behind a damaged one is a consequence
+			o.segment, o.damaged[p.Where] = p.Where, p.What
+		}
+		return
+	}
+	if strings.HasPrefix(p.Where, engine.Packs) {
+		if o.damaged[p.Where] == "" {
+			o.damaged[p.Where] = p.What
+		}
+		return
+	}
+	if o.others++; o.other == "" {
+		o.other = p.Where + ": " + p.What
+	}
+}
+
+// noteOutcome takes note of what a verification found: what is damaged, what was healed, and, where nothing was wrong, that what it read is as it was written.
+func (s *Store) noteOutcome(o *outcome, healed []verify.Problem) {
+	for file, what := range o.damaged {
+		s.damaged(file, byVerify, errors.New(what))
+	}
+	for _, h := range healed {
+		if o.damaged[h.Where] == "" {
+			s.foundSound(h.Where)
+		}
+	}
+	switch {
+	case len(o.damaged) == 0 && o.others > 0:
+		s.damaged(wholeStore, byVerify, fmt.Errorf("%d problems, the first: %s", o.others, o.other))
+		return
+	case len(o.damaged) > 0:
+		return
+	}
+	known, err := s.Damaged()
+	if err != nil {
+		s.log.Error("couldn't read what is known to be damaged", "err", err)
+	}
+	for _, d := range known {
+		if o.deep || strings.HasPrefix(d.File, engine.Segments) {
+			s.foundSound(d.File)
+		}
+	}
+}
+
+const fileFindings = "findings" // beside the engine's folders
+
+// findingsFile is what who only reads leaves behind.
+type findingsFile struct {
+	V     int                `json:"v"` // 1
+	Files map[string]finding `json:"files"`
+}
+
+// takeFindings queues what readers have left.
+func (s *Store) takeFindings() error {
+	f, err := s.readFindings()
+	if err != nil || len(f.Files) == 0 {
+		return err
+	}
+	s.findings.mu.Lock()
+	defer s.findings.mu.Unlock()
+	for file, found := range f.Files {
+		s.findings.put(file, found)
+	}
+	s.findings.file = true
+	s.wakeHousekeeping()
+	return nil
+}
+
+func (s *Store) readFindings() (f findingsFile, err error) {
+	b, err := readFile(s.fs, s.path(fileFindings))
+	if isNotExist(err) {
+		return f, nil
+	}
+	if err == nil {
+		err = unmarshalFindings(b, &f)
+	}
+	if err != nil {
+		err = fmt.Errorf("couldn't read %s, which says what a verification found: %w", s.path(fileFindings), err)
+	}
+	return f, err
+}
+
+func (s *Store) removeFindings() error {
+	if err := s.fs.Remove(s.path(fileFindings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("couldn't remove %s, which is in the ledger now: %w", s.path(fileFindings), err)
+	}
+	return nil
+}

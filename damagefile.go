@@ -1,0 +1,63 @@
+package stele
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"stele/internal/durable"
+)
+
+// leaveFindings writes what a reader of the folder itself found out beside the engine's folders, for the next one who writes entries. A folder that this process may not write in is left as it is:
+// the reader has been told by its own call.
+func (s *Store) leaveFindings() error {
+	if s.state != reader {
+		return nil
+	}
+	s.findings.mu.Lock()
+	defer s.findings.mu.Unlock()
+	if len(s.findings.queue) == 0 {
+		return nil
+	}
+	was, err := s.readFindings()
+	if err == nil && sameFindings(was.Files, s.findings.queue) {
+		return nil
+	}
+	f := findingsFile{V: 1, Files: s.findings.queue}
+	b, err := json.Marshal(f)
+	if err == nil {
+		err = durable.Replace(s.fs, s.path(fileFindings), append(b, '\n'), 0o644)
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		s.log.Warn("what was found can't be kept: the folder can't be written in", "err", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't keep what was found: %w", err)
+	}
+	return nil
+}
+
+func sameFindings(a, b map[string]finding) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for file, f := range a {
+		if g, ok := b[file]; !ok || g.What != f.What {
+			return false
+		}
+	}
+	return true
+}
+
+func unmarshalFindings(b []byte, f *findingsFile) error {
+	if err := json.Unmarshal(b, f); err != nil {
+		return fmt.Errorf("%w: %v. Remove it and verify again", ErrCorrupt, err)
+	}
+	if f.V != 1 {
+		return fmt.Errorf("%w: it has version %d", ErrVersion, f.V)
+	}
+	return nil
+}
