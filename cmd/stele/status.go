@@ -13,7 +13,9 @@ import (
 	"stele/internal/admin"
 )
 
-type statusCmd struct{}
+type statusCmd struct {
+	Seen bool `help:"Say that the bursts of hides which status shows are in order; an entry names who said so."`
+}
 
 // errStale: something that should be fresh is not. Exit code 7.
 var errStale = errors.New("stale")
@@ -32,6 +34,9 @@ type rule struct {
 }
 
 func (c *statusCmd) Run(ctx context.Context, a *app) error {
+	if c.Seen {
+		return seeHides(ctx, a)
+	}
 	s, err := a.openRead(ctx)
 	if err != nil {
 		return err
@@ -60,8 +65,13 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
+	bursts, err := s.HideBursts(ctx)
+	if err != nil {
+		return err
+	}
 	rules := rulesOf(targets, !confirmed.IsZero())
 	stale := append(staleTargets(targets, time.Now()), staleScrub(&scrub, time.Now())...)
+	stale = append(stale, staleBursts(bursts)...)
 	refused := ""
 	if writes != nil {
 		refused = writes.Error()
@@ -73,12 +83,13 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
 		a.say("store    %s, %s", s.ID(), entries(st.Entries))
 		if refused != "" {
 			a.say("writes   refused: %s", refused)
 		}
+		printBursts(a, bursts)
 		err = c.print(a, &st, confirmed, targets, rules, &scrub, fill)
 	}
 	if err == nil && len(stale) > 0 {

@@ -449,6 +449,15 @@ func (c *Client) Scrubbed(ctx context.Context) (stele.ScrubStatus, error) {
 	return invoke[stele.ScrubStatus](ctx, c, "Scrubbed", nil)
 }
 
+// HideBursts returns the bursts of hides that nobody has seen yet.
+func (c *Client) HideBursts(ctx context.Context) ([]stele.HideBurst, error) {
+	return invoke[[]stele.HideBurst](ctx, c, "HideBursts", nil)
+}
+
+func (c *Client) SeeHides(ctx context.Context, _ stele.Actor) (stele.Committed, error) {
+	return invoke[stele.Committed](ctx, c, "SeeHides", nil)
+}
+
 func (c *Client) Stats(ctx context.Context) (stele.Stats, error) {
 	return invoke[stele.Stats](ctx, c, "Stats", nil)
 }

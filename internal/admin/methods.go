@@ -108,6 +108,12 @@ var methods = map[string]method{
 	}),
 	"Stats":    call(reads, func(ctx context.Context, q request, _ any) (stele.Stats, error) { return q.store.Stats(ctx) }),
 	"Scrubbed": call(reads, func(ctx context.Context, q request, _ any) (stele.ScrubStatus, error) { return q.store.Scrubbed(ctx) }),
+	"HideBursts": call(reads, func(ctx context.Context, q request, _ any) ([]stele.HideBurst, error) {
+		return q.store.HideBursts(ctx)
+	}),
+	"SeeHides": call(changes, func(ctx context.Context, q request, _ any) (stele.Committed, error) {
+		return q.store.SeeHides(ctx, q.by)
+	}),
 	"CreateKey": call(changes, func(ctx context.Context, q request, a keyArgs) (entry.AccessKey, error) {
 		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope, a.Rate)
 	}),

@@ -139,6 +139,8 @@ var (
 	descRound    = desc("scrub_round_timestamp_seconds", "When the last round of the scrub was finished; 0: never.")
 	descUnhealed = desc("scrub_unhealed_files", "Files that are known to be damaged and were not healed, whoever met that: a read, the scrub, a verification, shipping. Kept in the ledger.")
 	descFailing  = desc("files_healed_again", "Files that were healed more than once within 30 days: the disk is failing.")
+	descHides    = desc("hide_burst_objects", "Objects hidden in bursts by one key that nobody has looked at: see stele status.")
+	descHidesAt  = desc("hide_burst_began_timestamp_seconds", "When the oldest of these bursts began; 0: there is none.")
 	descFill     = desc("hydration_left_bytes", "Bytes of the backup that is served that its folder has not got yet.")
 	descLedgerAt = desc("ledger_clock_timestamp_seconds", "The ledger's clock, by which entries are dated and locks end. It is held while it and this machine's clock are more than 10 minutes apart.")
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
@@ -160,7 +162,7 @@ func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descClock, descLedgerAt}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -197,6 +199,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descRound, timestamp(scrub.Round))
 	gauge(descUnhealed, float64(len(scrub.Bad)))
 	gauge(descFailing, float64(len(scrub.Failing)))
+	c.hides(ch)
 	c.targets(ch)
 	st, err := c.current()
 	if err != nil {
@@ -235,6 +238,22 @@ func (c *storeMetrics) current() (stele.Stats, error) {
 		c.stats, c.taken = st, time.Now()
 	}
 	return st, err
+}
+
+func (c *storeMetrics) hides(ch chan<- prometheus.Metric) {
+	bursts, err := c.store.Load().HideBursts(context.Background())
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descHides, err)
+		return
+	}
+	objects, began := int64(0), time.Time{}
+	for _, b := range bursts {
+		if objects += b.Objects; began.IsZero() || b.Began.Before(began) {
+			began = b.Began
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(descHides, prometheus.GaugeValue, float64(objects))
+	ch <- prometheus.MustNewConstMetric(descHidesAt, prometheus.GaugeValue, timestamp(began))
 }
 
 func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {

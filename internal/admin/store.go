@@ -101,6 +101,8 @@ type Audit interface {
 	Verify(ctx context.Context, opt stele.VerifyOptions) (verify.StoreReport, error)
 	Stats(ctx context.Context) (stele.Stats, error)
 	Scrubbed(ctx context.Context) (stele.ScrubStatus, error)
+	HideBursts(ctx context.Context) ([]stele.HideBurst, error)
+	SeeHides(ctx context.Context, by stele.Actor) (stele.Committed, error)
 }
 
 // Keys are access keys.

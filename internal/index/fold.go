@@ -30,6 +30,7 @@ type change struct {
 	inc       uint64
 	totals    Totals // to be added to the incarnation's counters
 	current   []byte // see currentKey
+	took      bool   // a hide took an object out of the S3 view
 	free      []byte // room for keys and values: one allocation serves most entries
 }
 
@@ -92,6 +93,9 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 			err = c.marker(e, r)
 		} else {
 			err = c.hide(e, r)
+		}
+		if err == nil && c.took {
+			err = c.countHide(e, r)
 		}
 	case entry.ObjectRetention, entry.ObjectHold, entry.ObjectTags:
 		err = c.attrs(e, r)
@@ -207,6 +211,7 @@ func (c *change) marker(e *entry.Entry, r Reader) error {
 	if err := c.displace(p, r); err != nil {
 		return err
 	}
+	c.took = c.totals.Objects < 0
 	row := Current{Entry: e.Index, Time: e.Time, Null: p.Null, Marker: true}
 	rec := Record{Time: e.Time, Type: entry.ObjectHide, Marker: true, Null: p.Null}
 	c.del(c.currentKey(p))
@@ -287,6 +292,7 @@ func (c *change) hide(e *entry.Entry, r Reader) error {
 	rec := Record{Time: e.Time, Type: entry.ObjectHide, Target: target, Null: p.Null}
 	c.setHistory(p, e.Index, &rec)
 	if live && cur.Entry == target {
+		c.took = true
 		c.del(c.currentKey(p))
 		c.count(p.Inc, Totals{Objects: -1, Bytes: -cur.Size, HiddenBytes: cur.Size})
 	} else {
@@ -399,6 +405,9 @@ func (c *change) bucket(e *entry.Entry, r Reader) error {
 	case entry.BucketDelete:
 		b.Deleted = true
 		c.del(bucketKey(p.Bucket))
+		if err := c.bucketGone(e, b.Inc, r); err != nil {
+			return err
+		}
 	}
 	row := appendJSON(b)
 	if !b.Deleted {

@@ -1,0 +1,86 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestHideBursts: who hides a tenth of a bucket, a bucket, or many objects within an hour is named, with the moment before, also after a restart and with an index made again, until somebody else has seen
+// it or a month has passed; who hides little, or slowly, is not.
+func TestHideBursts(t *testing.T) {
+	clock, fs := newTestClock(), vfs.NewMem()
+	s := newMemStore(t, Options{FS: fs, Clock: clock})
+	k, err := s.CreateKey(ctx, Local(), RoleAdmin, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := Actor{Key: k.ID, Address: "192.0.2.9"}
+	for _, b := range []string{"photos", "small", "slow"} {
+		if _, err := s.CreateBucket(ctx, Local(), b, false); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 50 {
+			put(t, s, b, fmt.Sprint("key-", i), []byte("x"))
+		}
+	}
+	hide := func(bucket string, from, to int, wait time.Duration) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			clock.pass(wait)
+			if _, err := s.Hide(ctx, HideRequest{By: thief, Bucket: bucket, Key: fmt.Sprint("key-", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sees := func(when string, want int) []HideBurst {
+		t.Helper()
+		all, err := s.HideBursts(ctx)
+		if err != nil || len(all) != want {
+			t.Errorf("%s: %+v, %v", when, all, err)
+		}
+		return all
+	}
+	hide("small", 0, 9, time.Second)
+	hide("slow", 0, 50, 10*time.Minute)
+	sees("little and slowly", 0)
+	before := s.Size()
+	hide("photos", 0, 20, time.Second)
+	b := sees("two fifths of a bucket", 1)
+	if len(b) == 1 && (b[0].Key != k.ID || b[0].Bucket != "photos" || b[0].Objects != 20 || b[0].Before != before || b[0].Began.IsZero()) {
+		t.Errorf("%+v, before %d", b[0], before)
+	}
+	for _, index := range []bool{true, false} {
+		mustClose(t, s)
+		if !index {
+			if err := fs.RemoveAll("data/index"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s, err = Open(ctx, "data", Options{FS: fs, Clock: clock}); err != nil {
+			t.Fatal(err)
+		}
+		sees("after a restart", 1)
+	}
+	defer func() { mustClose(t, s) }()
+	if _, err := s.SeeHides(ctx, thief); !errors.Is(err, ErrBadState) {
+		t.Errorf("the thief says that it is in order: %v", err)
+	}
+	if _, err := s.SeeHides(ctx, Local()); err != nil {
+		t.Fatal(err)
+	}
+	sees("seen", 0)
+	clock.pass(2 * time.Hour)
+	hide("small", 9, 50, time.Second)
+	if _, err := s.DeleteBucket(ctx, thief, "small"); err != nil {
+		t.Fatal(err)
+	}
+	if b := sees("a bucket", 1); len(b) == 1 && !b[0].Deleted {
+		t.Errorf("%+v", b[0])
+	}
+	clock.pass(31 * 24 * time.Hour)
+	sees("a month later", 0)
+}
