@@ -389,6 +389,10 @@ func drillWait(failed FailedDrill, every time.Duration) time.Duration {
 // drillIsDue says whether a target should be drilled now.
 func (s *Store) drillIsDue(ctx context.Context, target string, every time.Duration) (bool, error) {
 	passed, failed, err := s.drills(ctx, target)
+	loss, lerr := s.lastOf(ctx, entry.BackupLost, target)
+	if err = errors.Join(err, lerr); passed.Before(loss) {
+		passed = time.Time{} // it proves nothing of the files that are there now
+	}
 	last := passed
 	if !failed.Since.IsZero() {
 		last = failed.Last

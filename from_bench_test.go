@@ -33,7 +33,7 @@ func BenchmarkFrom(b *testing.B) {
 		b.Fatal(err)
 	}
 	url := cmp.Or(os.Getenv("STELE_BENCH_TARGET"), "dir://"+filepath.Join(root, "target"))
-	target, _, err := config.OpenTarget(ctx, url, config.TargetOptions{})
+	target, _, err := config.OpenTarget(ctx, url, config.TargetOptions{Make: true})
 	if err != nil {
 		b.Fatal(err)
 	}

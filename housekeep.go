@@ -139,13 +139,14 @@ func (s *Store) housekeep() {
 		var err error
 		select {
 		case <-s.stop:
-			s.report(s.appendDenials(context.Background()))
+			last := context.Background()
+			s.report(errors.Join(s.appendDenials(last), s.appendLosses(last), s.appendHeld(last)))
 			return
 		case <-s.seals.wake:
-			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.appendFindings(ctx), s.snapshotTargets(ctx))
+			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.appendFindings(ctx), s.appendLosses(ctx), s.snapshotTargets(ctx))
 		case <-minute.C:
 			s.recoverLeft(ctx)
-			err = errors.Join(s.appendDenials(ctx), s.appendFindings(ctx), s.removeDue(ctx), s.snapshotTargets(ctx))
+			err = errors.Join(s.appendDenials(ctx), s.appendFindings(ctx), s.removeDue(ctx), s.appendLosses(ctx), s.appendHeld(ctx), s.snapshotTargets(ctx))
 		}
 		if ctx.Err() == nil {
 			s.report(err)

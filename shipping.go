@@ -35,11 +35,14 @@ type shipping struct {
 	mu         sync.Mutex
 	opened     OpenedTarget
 	lock       time.Duration
-	snapshotAt uint64 // ledger size of the newest snapshot of the index there; 0: none
+	snapshotAt uint64          // ledger size of the newest snapshot of the index there; 0: none
+	holds      uint64          // entries, when it was last listed or shipped to
+	lost       map[string]bool // files that it lost and that are not shipped again yet
+	toTell     bool            // there is no entry yet of some of them
 }
 
 func (s *Store) origin() *replicate.Origin {
-	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf, Heal: s.healFor(byShipping)}
+	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf, SealedBefore: s.sealedBefore, Heal: s.healFor(byShipping)}
 }
 
 // syncTargets starts and ends shippers, so that they are those that the ledger says.
@@ -87,8 +90,11 @@ func (s *Store) startTarget(spec TargetSpec) {
 			}
 			return opened.Engine, r.note(ctx, opened, s.snapshotOn(ctx, opened.Engine))
 		},
-		Shipped: s.wakeHousekeeping, // a snapshot may be due
-		Fail:    func(err error) { s.targetFailed(spec.Name, err) },
+		Shipped:   func() { s.shippedTo(r) },
+		Fail:      func(err error) { s.targetFailed(spec.Name, err) },
+		ListEvery: s.opt.ListTargets,
+		Held:      s.held(spec.Name),
+		Listed:    func(ctx context.Context, size uint64, lost []string) error { return s.listed(ctx, r, size, lost) },
 	})
 	if s.targets.running == nil {
 		s.targets.running = map[string]*shipping{}

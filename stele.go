@@ -58,6 +58,8 @@ type Options struct {
 	Copies func() []Copy
 	// OpenTarget opens a target for the store that ships to it, or that reads it as a copy. nil: targets are kept in the ledger, and nothing is shipped.
 	OpenTarget func(ctx context.Context, spec TargetSpec) (OpenedTarget, error)
+	// ListTargets is how often each target is listed anew and compared with what was shipped to it; 0: every hour, below 0: only after errors, and where somebody asks (RelistTarget).
+	ListTargets time.Duration
 	// AskHandover asks one who follows the store, at its start, whether it has taken over; nil: nobody is asked.
 	AskHandover AskHandover
 	// Witnesses cosign the checkpoints of receipts (c2sp.org/tlog-witness) of a store that is open for writing: as many as RequireWitnesses must, or no receipt is given (ErrNoWitness); with 0 a

@@ -32,6 +32,7 @@ type TargetSpec struct {
 	SecretKey string        `json:"secret_key,omitempty"`
 	Removing  time.Time     `json:"removing,omitzero"` // it goes then, unless somebody cancels that
 	ReadOnly  bool          `json:"-"`                 // it is opened to be read: nothing is made or written there
+	Make      bool          `json:"-"`                 // it is being added: a folder that is not there is made. Else it must be there: its disk may not be mounted
 }
 
 // OpenedTarget is a target that Options.OpenTarget has opened. An Engine that is an io.Closer is closed after use.
@@ -59,7 +60,10 @@ type TargetStatus struct {
 	Lacking    []string  // packs that are damaged here and so could not be shipped
 	LastDrill  time.Time // of the newest that passed; zero: none has
 	Drill      FailedDrill
-	Asked      bool // nobody ships in this process: the target itself was asked just now
+	Lost       []string  // files that the target lost and that are not shipped again yet
+	Listed     time.Time // when it was last listed and compared with what was shipped, in this process
+	LastLoss   time.Time // when it last was found to have lost files, or was given up; zero: never. A drill before it proves nothing
+	Asked      bool      // nobody ships in this process: the target itself was asked just now
 }
 
 // FailedDrill says that the newest drill of a target did not pass.
@@ -78,19 +82,54 @@ var targetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 var ErrNoTarget = errors.New("no such target")
 
 // AddTarget adds a target, or changes the settings of one whose URL stays. It is opened and compared with the store first; shipping begins at once. A target that waits for its removal is kept by that.
+// A target that is known to have held entries, and holds none, is refused (replicate.ErrEmptied); AddTargetAnew takes it.
 func (s *Store) AddTarget(ctx context.Context, by Actor, spec TargetSpec) (Committed, error) {
+	return s.addTarget(ctx, by, spec, false)
+}
+
+// AddTargetAnew is AddTarget for a target that has lost all that it held: a person agrees that it begins anew there. It takes the recovery kit's text, on the machine itself: whoever emptied
+// a target must not be able to say that this is well.
+func (s *Store) AddTargetAnew(ctx context.Context, by Actor, spec TargetSpec, kit []byte) (Committed, error) {
 	if err := s.enter(); err != nil {
 		return Committed{}, err
 	}
 	defer s.leave()
-	if err := s.checkTarget(ctx, spec); err != nil {
+	if err := s.holdsKit(by, kit); err != nil {
+		return Committed{}, err
+	}
+	return s.addTarget(ctx, by, spec, true)
+}
+
+func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew bool) (Committed, error) {
+	if err := s.enter(); err != nil {
+		return Committed{}, err
+	}
+	defer s.leave()
+	was, known, err := targetIn(s.index.Reader(), spec.Name)
+	if err != nil {
+		return Committed{}, err
+	}
+	if known && was.URL != spec.URL {
+		return Committed{}, elsewhere(spec.Name)
+	}
+	held := uint64(0)
+	if known && !anew {
+		if held, err = s.heldBy(ctx, spec.Name); err != nil {
+			return Committed{}, err
+		}
+	}
+	spec.Make = !known || anew
+	if err := s.checkTarget(ctx, spec, held); err != nil {
+		return Committed{}, err
+	}
+	if err := s.forgetHeld(ctx, by, spec.Name, known, anew); err != nil {
 		return Committed{}, err
 	}
 	spec.Removing = time.Time{}
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		was, ok, err := targetIn(r, spec.Name)
 		if err == nil && ok && was.URL != spec.URL {
-			err = fmt.Errorf("%w: there is a target %s at another place. Remove it first, or take another name", ErrBadState, spec.Name)
+			err = elsewhere(spec.Name)
 		}
 		return targetDraft(spec), err
 	})
@@ -100,8 +139,43 @@ func (s *Store) AddTarget(ctx context.Context, by Actor, spec TargetSpec) (Commi
 	return c, s.syncTargets()
 }
 
+func elsewhere(name string) error {
+	return fmt.Errorf("%w: there is a target %s at another place. Remove it first, or take another name", ErrBadState, name)
+}
+
+// forgetHeld has nothing known of what a target held, where that is agreed: it begins anew, or the name was that of a target which was removed.
+func (s *Store) forgetHeld(ctx context.Context, by Actor, name string, known, anew bool) error {
+	if known && !anew {
+		return nil
+	}
+	held, err := s.heldBy(ctx, name)
+	if err != nil {
+		return err
+	}
+	if anew {
+		s.stopTarget(name)
+		return s.giveUp(ctx, by, name, "begun anew")
+	}
+	if held > 0 {
+		return s.giveUp(ctx, by, name, "an earlier target of that name was removed")
+	}
+	return nil
+}
+
+// holdsKit says whether somebody on the machine itself has given the text of the store's recovery kit.
+func (s *Store) holdsKit(by Actor, kit []byte) error {
+	if !by.local {
+		return fmt.Errorf("%w: the recovery kit counts on the machine itself only, through the folder or its socket", ErrBadState)
+	}
+	k, err := keyring.ParseKit(kit)
+	if err == nil {
+		err = k.Confirm(s.keys)
+	}
+	return translate(err)
+}
+
 // checkTarget refuses what is no target, before it is one.
-func (s *Store) checkTarget(ctx context.Context, spec TargetSpec) error {
+func (s *Store) checkTarget(ctx context.Context, spec TargetSpec, held uint64) error {
 	switch {
 	case !targetName.MatchString(spec.Name):
 		return fmt.Errorf("%w: %q is no name for a target: up to 63 letters, digits, dots, dashes and underscores", ErrBadName, spec.Name)
@@ -117,7 +191,7 @@ func (s *Store) checkTarget(ctx context.Context, spec TargetSpec) error {
 		return fmt.Errorf("couldn't open target %s: %w", spec.Name, err)
 	}
 	defer closeEngine(opened.Engine)
-	return replicate.Check(ctx, s.origin(), opened.Engine)
+	return replicate.Check(ctx, s.origin(), opened.Engine, held)
 }
 
 func closeEngine(e engine.Engine) {
@@ -178,15 +252,8 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 	defer s.leave()
 	now := len(kit) > 0
 	if now {
-		if !by.local {
-			return time.Time{}, fmt.Errorf("%w: the recovery kit counts on the machine itself only, through the folder or its socket", ErrBadState)
-		}
-		k, err := keyring.ParseKit(kit)
-		if err == nil {
-			err = k.Confirm(s.keys)
-		}
-		if err != nil {
-			return time.Time{}, translate(err)
+		if err := s.holdsKit(by, kit); err != nil {
+			return time.Time{}, err
 		}
 	}
 	var when time.Time
@@ -278,11 +345,17 @@ func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
 		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
 			return nil, err
 		}
+		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
+			return nil, err
+		}
 		s.targets.mu.Lock()
 		r := s.targets.running[spec.Name]
 		s.targets.mu.Unlock()
 		if r != nil {
 			r.status(st, s.Size())
+			if r.untold() {
+				st.LastLoss = s.now()
+			}
 		}
 	}
 	if s.opt.ReadOnly {
@@ -325,6 +398,11 @@ func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
 			err = s.led().Compare(ctx, seen)
 		}
 	}
+	if err == nil && seen.Size == 0 {
+		if held, herr := s.heldBy(ctx, spec.Name); herr != nil || held > 0 {
+			err = orErr(herr, &replicate.EmptiedError{Held: held})
+		}
+	}
 	if err != nil {
 		st.Error, st.Refused = err.Error(), replicate.Refused(err) // since when, nobody knows
 		return
@@ -340,6 +418,7 @@ func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
 func (r *shipping) status(st *TargetStatus, size uint64) {
 	now := r.shipper.Status()
 	st.Size, st.Restorable, st.Shipped, st.Bytes, st.Connected, st.Refused, st.Lacking = now.Size, now.Restorable, now.Shipped, now.ShippedBytes, now.Connected, now.Refused, now.Lacking
+	st.Lost, st.Listed = now.Lost, now.Listed
 	st.Behind = size - min(size, now.Size)
 	if now.Err != nil {
 		st.Error, st.ErrorSince = now.Err.Error(), now.ErrSince
@@ -376,4 +455,10 @@ func (s *Store) namedIn(ctx context.Context, setting string) (e entry.Entry, ok 
 	}
 	e, _, _, err = s.led().Entry(ctx, at)
 	return e, err == nil, translate(err)
+}
+
+// lastOf is the time of the newest entry of a type about a name; zero: there is none.
+func (s *Store) lastOf(ctx context.Context, t entry.Type, name string) (time.Time, error) {
+	e, err := s.newestOf(ctx, t, name)
+	return e.Time, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/replicate"
 )
@@ -22,6 +23,16 @@ func dirTargets(ctx context.Context, spec TargetSpec) (OpenedTarget, error) {
 		return OpenedTarget{}, errors.New("not a folder")
 	}
 	d, err := dir.Open(vfs.Default, path, dir.Options{})
+	return OpenedTarget{Engine: d}, err
+}
+
+// existingTargets opens targets that are folders as the command line does: a folder is made when its target is added, and never again.
+func existingTargets(ctx context.Context, spec TargetSpec) (OpenedTarget, error) {
+	path := strings.TrimPrefix(spec.URL, "dir://")
+	d, err := dir.Open(vfs.Default, path, dir.Options{Existing: !spec.Make, ReadOnly: spec.ReadOnly})
+	if errors.Is(err, engine.ErrNotExist) {
+		err = engine.ErrGone
+	}
 	return OpenedTarget{Engine: d}, err
 }
 

@@ -46,6 +46,8 @@ const (
 
 	BackupTarget Type = "backup.target" // target Name is now Value (its URL and settings); Value empty: removed
 	BackupIndex  Type = "backup.index"  // a snapshot of the index at size Target; Doc lists its files
+	BackupHeld   Type = "backup.held"   // target Name has held Target entries: an empty place of that name is not begun anew without a person's word
+	BackupLost   Type = "backup.lost"   // target Name lacks files that were shipped to it, and holds Target entries (Data: files, first); Reason: it was given up
 	DrillRun     Type = "drill.run"     // a drill of target Name and its certificate (Doc)
 	VerifyScrub  Type = "verify.scrub"  // a round, or a part, of the rolling scrub (Data)
 	Heal         Type = "heal"          // a damaged file or chunk was replaced by a proven copy (Name: file; Data: from where, what was wrong)

@@ -27,6 +27,7 @@ var Types = []Type{
 	PackSeal, ViewPin, ViewUnpin, ConfigSet, VerifyRun, TimeDrift,
 	DeniedLock, DeniedSum,
 	BackupTarget, BackupIndex, DrillRun, VerifyScrub, Heal, StandbyAdmit, VerifyDamage,
+	BackupHeld, BackupLost,
 }
 
 // Validate says whether e can be written: it parses again to the same entry, within all limits.

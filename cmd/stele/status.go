@@ -159,6 +159,12 @@ func rulesOf(targets []stele.TargetStatus, kit bool) []rule {
 		case t.SameDevice:
 			not = append(not, t.Name+" lies on the store's own disk")
 			continue
+		case t.Refused:
+			not = append(not, t.Name+" is not shipped to")
+			continue
+		case len(t.Lost) > 0:
+			not = append(not, t.Name+" lost files, which are being shipped again")
+			continue
 		case !t.Connected:
 			not = append(not, t.Name+" is not reached")
 			continue
@@ -176,7 +182,7 @@ func rulesOf(targets []stele.TargetStatus, kit bool) []rule {
 		if t.LockFor > 0 {
 			locked = append(locked, t.Name)
 		}
-		if !t.LastDrill.IsZero() && time.Since(t.LastDrill) < drillStaleAfter {
+		if t.LastDrill.After(t.LastLoss) && time.Since(t.LastDrill) < drillStaleAfter {
 			drilled = append(drilled, t.Name)
 		}
 	}
@@ -223,6 +229,12 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 		}
 		if n := len(t.Lacking); n > 0 {
 			stale = append(stale, fmt.Sprintf("target %s lacks %s that %s damaged here: `stele verify --deep --heal`", t.Name, count(int64(n), "file"), isAre(n)))
+		}
+		if !t.LastLoss.IsZero() && !t.LastDrill.After(t.LastLoss) {
+			stale = append(stale, fmt.Sprintf("target %s lost files, or was begun anew, on %s and was not drilled since: `stele drill %s`", t.Name, moment(t.LastLoss), t.Name))
+		}
+		if len(t.Lost) > 0 {
+			stale = append(stale, fmt.Sprintf("target %s lost %s, which are being shipped again", t.Name, count(int64(len(t.Lost)), "file")))
 		}
 		switch {
 		case t.Refused:

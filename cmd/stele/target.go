@@ -25,7 +25,7 @@ type targetCmd struct {
 func targetsOf(folder string) func(context.Context, stele.TargetSpec) (stele.OpenedTarget, error) {
 	return func(ctx context.Context, spec stele.TargetSpec) (stele.OpenedTarget, error) {
 		e, f, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey,
-			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, ReadOnly: spec.ReadOnly})
+			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, ReadOnly: spec.ReadOnly, Make: spec.Make})
 		if err == nil && spec.LockDays > 0 && !spec.ReadOnly {
 			e, err = shortTails(ctx, e, folder, spec)
 		}
@@ -55,6 +55,7 @@ type targetAddCmd struct {
 	Offsite       bool          `help:"It stands at another site: declared, and shown as declared."`
 	TargetKey     string        `placeholder:"ID" help:"Access key of the target; kept sealed in the ledger. Else the server's environment has it (STELE_TARGET_…)."`
 	TargetKeyFile string        `placeholder:"FILE" help:"File that holds its secret key."`
+	Anew          bool          `help:"Begin anew at a target that has lost all that it held; takes --recovery-key, on this machine. First make sure that it is the right place: its disk may not be mounted."`
 }
 
 func (c *targetAddCmd) Run(ctx context.Context, a *app) error {
@@ -69,12 +70,24 @@ func (c *targetAddCmd) Run(ctx context.Context, a *app) error {
 	if (spec.AccessKey == "") != (spec.SecretKey == "") {
 		return usage{fmt.Errorf("--target-key and --target-key-file go together")}
 	}
+	kit, err := a.kitText()
+	if err != nil {
+		return err
+	}
+	if c.Anew && kit == nil {
+		return usage{fmt.Errorf("--anew takes --recovery-key FILE: whoever emptied a target must not be able to say that this is well")}
+	}
 	s, err := a.openWrite(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	done, err := s.AddTarget(ctx, local, spec)
+	var done stele.Committed
+	if c.Anew {
+		done, err = s.AddTargetAnew(ctx, local, spec, kit)
+	} else {
+		done, err = s.AddTarget(ctx, local, spec)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,6 +122,9 @@ type targetDoc struct {
 	ErrorSince string   `json:"error_since,omitempty"`
 	Refused    bool     `json:"refused,omitempty"`
 	Lacking    []string `json:"lacking,omitempty"`
+	Lost       []string `json:"lost,omitempty"`
+	Listed     string   `json:"listed,omitempty"`
+	LastLoss   string   `json:"last_loss,omitempty"`
 	Removing   string   `json:"removing,omitempty"`
 	LastDrill  string   `json:"last_drill,omitempty"` // that passed
 	// DrillFailed is since when the target does not pass its drill; left out where the newest passed.
@@ -125,7 +141,8 @@ func momentOr(t time.Time) string {
 
 func targetDocOf(t *stele.TargetStatus) targetDoc {
 	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, SameDevice: t.SameDevice, Size: t.Size, Behind: t.Behind,
-		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking,
+		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking, Lost: t.Lost,
+		Listed: momentOr(t.Listed), LastLoss: momentOr(t.LastLoss),
 		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill), DrillFailed: momentOr(t.Drill.Since), DrillProblem: t.Drill.Problem}
 	if t.Every > 0 {
 		d.Every = t.Every.String()
@@ -175,6 +192,8 @@ func targetState(t *stele.TargetStatus) string {
 		return shown(t.Error)
 	case !t.Removing.IsZero():
 		return "goes on " + moment(t.Removing) + " unless cancelled"
+	case len(t.Lost) > 0:
+		return fmt.Sprintf("lost %s, which are being shipped again", count(int64(len(t.Lost)), "file"))
 	case t.Connected && t.Size == 0:
 		return "holds nothing"
 	case !t.Drill.Since.IsZero():
@@ -199,12 +218,9 @@ type targetRmCmd struct {
 }
 
 func (c *targetRmCmd) Run(ctx context.Context, a *app) error {
-	var kit []byte
-	if a.cli.RecoveryKey != "" {
-		var err error
-		if kit, err = os.ReadFile(a.cli.RecoveryKey); err != nil {
-			return fmt.Errorf("couldn't read the recovery kit: %w", err)
-		}
+	kit, err := a.kitText()
+	if err != nil {
+		return err
 	}
 	s, err := a.openWrite(ctx)
 	if err != nil {
@@ -228,6 +244,18 @@ func (c *targetRmCmd) Run(ctx context.Context, a *app) error {
 	a.say("target %s goes on %s; until then it is shipped to, and `stele target cancel %s` keeps it", c.Name, moment(when), c.Name)
 	a.note("with the recovery kit (--recovery-key FILE), on this machine, it goes at once")
 	return nil
+}
+
+// kitText is the recovery kit that --recovery-key names; nil: none.
+func (a *app) kitText() ([]byte, error) {
+	if a.cli.RecoveryKey == "" {
+		return nil, nil
+	}
+	kit, err := os.ReadFile(a.cli.RecoveryKey)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the recovery kit: %w", err)
+	}
+	return kit, nil
 }
 
 type targetCancelCmd struct {

@@ -397,6 +397,11 @@ func (c *Client) AddTarget(ctx context.Context, _ stele.Actor, spec stele.Target
 	return invoke[stele.Committed](ctx, c, "AddTarget", spec)
 }
 
+// AddTargetAnew runs on the server, which takes it on its socket only.
+func (c *Client) AddTargetAnew(ctx context.Context, _ stele.Actor, spec stele.TargetSpec, kit []byte) (stele.Committed, error) {
+	return invoke[stele.Committed](ctx, c, "AddTargetAnew", anewArgs{spec, kit})
+}
+
 func (c *Client) RemoveTarget(ctx context.Context, _ stele.Actor, name string, kit []byte) (time.Time, error) {
 	return invoke[time.Time](ctx, c, "RemoveTarget", removeArgs{name, kit})
 }

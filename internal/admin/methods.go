@@ -124,6 +124,9 @@ var methods = map[string]method{
 	"AddTarget": call(changes, func(ctx context.Context, q request, spec stele.TargetSpec) (stele.Committed, error) {
 		return q.store.AddTarget(ctx, q.by, spec)
 	}),
+	"AddTargetAnew": call(changes, func(ctx context.Context, q request, a anewArgs) (stele.Committed, error) {
+		return q.store.AddTargetAnew(ctx, q.by, a.Spec, a.Kit)
+	}),
 	"RemoveTarget": call(changes, func(ctx context.Context, q request, a removeArgs) (time.Time, error) {
 		return q.store.RemoveTarget(ctx, q.by, a.Name, a.Kit)
 	}),

@@ -156,13 +156,16 @@ var (
 	descDrill      = targetDesc("backup_last_drill_timestamp_seconds", "When a restore from the target was last proven, by a drill that passed; 0: never.")
 	descDrillBad   = targetDesc("backup_drill_failing_since_timestamp_seconds", "Of the first drill of the target that failed since one passed; 0: the newest has passed, or there was none.")
 	descLacking    = targetDesc("backup_lacking_files", "Files that could not be shipped to the target because they are damaged here.")
+	descLoss       = targetDesc("backup_last_loss_timestamp_seconds", "When the target was last found to have lost files that were shipped to it; 0: never. What was drilled before it proves nothing.")
+	descListed     = targetDesc("backup_listed_timestamp_seconds", "When the target was last listed and compared with what was shipped to it; 0: not in this process.")
+	descLost       = targetDesc("backup_lost_files", "Files that the target lost and that are not shipped again yet.")
 )
 
 func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLoss, descListed, descLost, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -263,7 +266,7 @@ func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {
 		return
 	}
 	for _, t := range all {
-		for d, at := range map[*prometheus.Desc]time.Time{descRestorable: t.Restorable, descShipped: t.Shipped, descErrSince: t.ErrorSince, descDrill: t.LastDrill, descDrillBad: t.Drill.Since} {
+		for d, at := range map[*prometheus.Desc]time.Time{descRestorable: t.Restorable, descShipped: t.Shipped, descErrSince: t.ErrorSince, descDrill: t.LastDrill, descDrillBad: t.Drill.Since, descLoss: t.LastLoss, descListed: t.Listed} {
 			seconds := 0.0
 			if !at.IsZero() {
 				seconds = float64(at.UnixMicro()) / 1e6
@@ -272,6 +275,7 @@ func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(descLacking, prometheus.GaugeValue, float64(len(t.Lacking)), t.Name)
 		ch <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(t.Behind), t.Name)
+		ch <- prometheus.MustNewConstMetric(descLost, prometheus.GaugeValue, float64(len(t.Lost)), t.Name)
 		ch <- prometheus.MustNewConstMetric(descShippedB, prometheus.CounterValue, float64(t.Bytes), t.Name)
 	}
 }

@@ -47,6 +47,7 @@ type Standbys interface {
 // Targets are the calls for backups.
 type Targets interface {
 	AddTarget(ctx context.Context, by stele.Actor, spec stele.TargetSpec) (stele.Committed, error)
+	AddTargetAnew(ctx context.Context, by stele.Actor, spec stele.TargetSpec, kit []byte) (stele.Committed, error)
 	RemoveTarget(ctx context.Context, by stele.Actor, name string, kit []byte) (time.Time, error)
 	CancelRemoval(ctx context.Context, by stele.Actor, name string) (stele.Committed, error)
 	Targets(ctx context.Context) ([]stele.TargetStatus, error)

@@ -148,6 +148,11 @@ type keyArgs struct {
 	Rate     int      `json:",omitempty"`
 }
 
+type anewArgs struct {
+	Spec stele.TargetSpec
+	Kit  []byte
+}
+
 type removeArgs struct {
 	Name string
 	Kit  []byte `json:",omitempty"`

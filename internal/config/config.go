@@ -61,6 +61,8 @@ type Config struct {
 	LogFormat string `yaml:"log-format" placeholder:"text|json" help:"Form of the log, on standard error (text)."`
 	// DrillEvery is how often each target is drilled: served from, read and compared, with a certificate; below 0: never.
 	DrillEvery time.Duration `yaml:"drill-every" placeholder:"TIME" help:"How often each target is drilled, with a certificate in the ledger; below 0: never (168h)."`
+	// ListTargets is how often each target is listed anew and compared with what was shipped to it; below 0: only after errors.
+	ListTargets time.Duration `yaml:"list-targets" placeholder:"TIME" help:"How often each target is listed and compared with what was shipped to it; what it lacks is shipped again and reported; below 0: only after errors (1h)."`
 	// StopTimeout is how long requests under way may take to end when the server is told to stop.
 	StopTimeout time.Duration `yaml:"stop-timeout" placeholder:"TIME" help:"How long requests under way may take when the server is told to stop (30s)."`
 	// ScrubDays is within how many days every stored byte is read again and compared with what was written; 0: never.
@@ -82,7 +84,7 @@ type Config struct {
 // Default is what holds where nothing else is said.
 var Default = Config{
 	Data: "./stele-data", Listen: "127.0.0.1:9000", Admin: "127.0.0.1:9001", Region: "us-east-1", Log: "info", LogFormat: "text",
-	StopTimeout: 30 * time.Second, MaxRequests: 1024, LeastRate: "16KiB", DrillEvery: 7 * 24 * time.Hour, ScrubDays: new(30),
+	StopTimeout: 30 * time.Second, MaxRequests: 1024, LeastRate: "16KiB", DrillEvery: 7 * 24 * time.Hour, ListTargets: time.Hour, ScrubDays: new(30),
 }
 
 // Off turns a listener or the log off.

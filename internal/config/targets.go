@@ -31,6 +31,8 @@ type TargetOptions struct {
 	LockFor time.Duration
 	// ReadOnly makes and writes nothing: to restore, to serve from a copy, to drill.
 	ReadOnly bool
+	// Make makes a folder that is missing: for a target that is being added. Else it must be there, since its disk may not be mounted.
+	Make bool
 	// Without are patterns of files that are taken for not there, commas between them (engine.Without); with ReadOnly only.
 	Without string
 	// Store is the store's folder, to see whether a target in a folder lies on the same device; "" doesn't look.
@@ -55,7 +57,7 @@ type Facts struct {
 
 const rightURL = "write dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION"
 
-// OpenTarget opens a target: dir:///PATH or a plain path for a folder, which is made if it is missing, or
+// OpenTarget opens a target: dir:///PATH or a plain path for a folder, or
 // s3://BUCKET[/PREFIX][?endpoint=http[s]://HOST:PORT][&region=REGION][&style=path|host] for a bucket, which must be there. Without endpoint it is AWS.
 // A bucket is probed: it must take files, once each.
 func OpenTarget(ctx context.Context, rawURL string, opt TargetOptions) (engine.Engine, Facts, error) {
@@ -98,7 +100,10 @@ func openDirTarget(path string, opt TargetOptions) (engine.Engine, Facts, error)
 	if err != nil {
 		return nil, Facts{}, fmt.Errorf("target: %w", err)
 	}
-	e, err := dir.Open(vfs.Default, path, dir.Options{ReadOnly: opt.ReadOnly})
+	e, err := dir.Open(vfs.Default, path, dir.Options{ReadOnly: opt.ReadOnly, Existing: !opt.Make})
+	if errors.Is(err, engine.ErrNotExist) {
+		return nil, Facts{}, fmt.Errorf("target %s: %w. Check the path, and whether its disk is mounted; nothing is made in its stead", path, engine.ErrGone)
+	}
 	if err != nil {
 		return nil, Facts{}, fmt.Errorf("target %s: %w", path, err)
 	}

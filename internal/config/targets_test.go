@@ -98,15 +98,20 @@ func TestTargetKeys(t *testing.T) {
 	}
 }
 
-// TestTargetFolder: a folder is made unless it is only read, and one on the store's disk is known for it.
+// TestTargetFolder: a folder is made when its target is added, and never again, and one on the store's disk is known for it.
 func TestTargetFolder(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "made here: at once")
-	if _, _, err := OpenTarget(t.Context(), path, TargetOptions{ReadOnly: true}); err == nil {
-		t.Error("a folder that is missing is opened for reading")
+	for _, opt := range []TargetOptions{{ReadOnly: true}, {}} {
+		if _, _, err := OpenTarget(t.Context(), path, opt); !errors.Is(err, engine.ErrGone) {
+			t.Errorf("a folder that is missing, %+v: %v", opt, err)
+		}
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a folder was made for a target that is not being added")
 	}
 	for _, raw := range []string{"dir://" + (&url.URL{Path: path}).EscapedPath(), path} {
-		e, f, err := OpenTarget(t.Context(), raw, TargetOptions{Store: root})
+		e, f, err := OpenTarget(t.Context(), raw, TargetOptions{Store: root, Make: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,8 @@ var (
 	ErrExist = errors.New("engine: file exists")
 	// ErrNotExist: no such file.
 	ErrNotExist = errors.New("engine: no such file")
+	// ErrGone: the place itself is not there: a folder whose disk is not mounted, a bucket that was deleted. Nothing is made in its stead.
+	ErrGone = errors.New("its folder or its bucket is not there")
 	// ErrFull: the medium has no room. Nothing was created; reads go on.
 	ErrFull = errors.New("engine: no space left")
 	// ErrLocked: Remove found the file locked on the medium (Object Lock). It stays, and may be removed later.

@@ -121,7 +121,7 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 		c.set(named(famSealed, p.Pack.Name), putUint(e.Index))
 	case entry.BackupTarget, entry.StandbyAdmit:
 		c.named(e.Type, p)
-	case entry.BackupIndex, entry.VerifyScrub:
+	case entry.BackupIndex, entry.VerifyScrub, entry.BackupHeld, entry.BackupLost:
 		c.last(LastOf(e.Type, p.Name), e)
 	case entry.DrillRun:
 		err = c.drill(e, r)

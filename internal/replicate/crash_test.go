@@ -91,7 +91,7 @@ func targetCrash(keys *keyring.Keyring, bugs faults) crashtest.Scenario[shipOrac
 			if err != nil {
 				return err
 			}
-			s, err := connect(ctx, p.origin(), target)
+			s, err := connect(ctx, p.origin(), target, 0, nil)
 			if err != nil {
 				return err
 			}
@@ -121,7 +121,7 @@ func targetCrash(keys *keyring.Keyring, bugs faults) crashtest.Scenario[shipOrac
 				return err
 			}
 			defer func() { err = errors.Join(err, p.close()) }()
-			s, err := connect(ctx, p.origin(), target)
+			s, err := connect(ctx, p.origin(), target, 0, nil)
 			if err != nil {
 				return err
 			}
@@ -169,7 +169,7 @@ func originCrash(keys *keyring.Keyring) crashtest.Scenario[shipOracle] {
 				return err
 			}
 			defer func() { err = errors.Join(err, p.close()) }()
-			s, err := connect(ctx, p.origin(), o.eng)
+			s, err := connect(ctx, p.origin(), o.eng, 0, nil)
 			if err != nil {
 				return err
 			}
@@ -202,7 +202,7 @@ func originCrash(keys *keyring.Keyring) crashtest.Scenario[shipOracle] {
 			}
 			defer func() { err = errors.Join(err, p.close()) }()
 			target := o.eng.PowerCut()
-			s, err := connect(ctx, p.origin(), target)
+			s, err := connect(ctx, p.origin(), target, 0, nil)
 			if err != nil {
 				return fmt.Errorf("the store doesn't know its target after a power cut: %w", err)
 			}

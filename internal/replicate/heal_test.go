@@ -52,7 +52,7 @@ func beside(t testing.TB, fs vfs.FS, segmentBytes int64) (p *primary, target *di
 	}
 	o := p.origin()
 	o.Heal = p.heal
-	if s, err = connect(ctx, o, target); err != nil {
+	if s, err = connect(ctx, o, target, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	return p, target, s
@@ -219,7 +219,7 @@ func TestCutHereIsNotAltered(t *testing.T) {
 		cut(fs, "store", name)
 		o := p.origin()
 		o.Heal = p.heal
-		again, err := connect(ctx, o, target)
+		again, err := connect(ctx, o, target, 0, nil)
 		if err != nil {
 			t.Fatalf("%s was cut: %v", name, err)
 		}
@@ -233,7 +233,7 @@ func TestCutHereIsNotAltered(t *testing.T) {
 	cut(target.fs, "target", names(t, target, engine.Packs)[0])
 	o := p.origin()
 	o.Heal = p.heal
-	if _, err := connect(ctx, o, target); !errors.Is(err, ErrAltered) {
+	if _, err := connect(ctx, o, target, 0, nil); !errors.Is(err, ErrAltered) {
 		t.Errorf("a pack was cut on the target: %v", err)
 	}
 	p.mustClose(t)

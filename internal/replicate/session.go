@@ -34,11 +34,13 @@ var (
 	ErrSuperseded = errors.New("another primary was promoted")
 	// ErrAltered: a file on the target is not what was shipped.
 	ErrAltered = errors.New("the target was altered")
+	// ErrEmptied: the target held entries, and holds none.
+	ErrEmptied = errors.New("the target holds nothing any more")
 )
 
 // Refused says whether shipping ended because nothing may be written over what a target holds: no retry helps, somebody has to look.
 func Refused(err error) bool {
-	for _, e := range []error{ErrForeign, ErrForked, ErrBehind, ErrSuperseded, ErrAltered} {
+	for _, e := range []error{ErrForeign, ErrForked, ErrBehind, ErrSuperseded, ErrAltered, ErrEmptied, engine.ErrGone} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -57,6 +59,8 @@ type Origin struct {
 	Heal func(ctx context.Context, name string, why error) error
 	// Sealed returns what the pack.seal entry of a pack says; false if there is none yet.
 	Sealed func(ctx context.Context, name string) (entry.Pack, bool, error)
+	// SealedBefore, if set, calls fn for each pack whose pack.seal entry is among the first size entries.
+	SealedBefore func(size uint64, fn func(name string)) error
 }
 
 const formatFile = engine.Meta + "store.format"
@@ -72,6 +76,7 @@ type session struct {
 	faults faults
 	fanIn  int  // how many tails are merged into one
 	begun  bool // something was shipped
+	retry  bool // what could not be shipped is tried again, also where nothing is new
 
 	sealFrom int64 // see the constant
 
@@ -82,6 +87,8 @@ type session struct {
 	tails   []tailSeg                // that go on from the last sealed segment to at
 	packs   map[pack.Name16]*packSeq // tails of packs that grow
 	lacking map[string]error         // packs that are damaged here and so could not be shipped
+	lost    map[string]bool          // files that were on the target and are gone; shipping brings them again
+	listed  map[string]bool          // tails that the listing showed
 	old     []string                 // tail packs of an earlier session: superseded once this one has shipped once
 	junk    []string                 // superseded
 	rest    int                      // rounds until removing is tried again
@@ -98,27 +105,31 @@ type faults struct {
 	dropOldTails  bool // tails of an earlier session go whether or not their chunks are here
 }
 
-// Check compares a target with the ledger, as a shipper does first, and writes nothing. Its errors: those for which Refused is true, and the engine's.
-func Check(ctx context.Context, o *Origin, target engine.Engine) error {
-	_, err := look(ctx, o, target)
+// Check compares a target with the ledger, as a shipper does first, and writes nothing. held is how many entries the target is known to have held. Its errors: those for which Refused is
+// true, and the engine's.
+func Check(ctx context.Context, o *Origin, target engine.Engine, held uint64) error {
+	_, err := look(ctx, o, target, held)
 	return err
 }
 
-// connect compares the target with the ledger before anything is written to it, and marks it as ours.
-func connect(ctx context.Context, o *Origin, target engine.Engine) (*session, error) {
-	s, err := look(ctx, o, target)
-	if err != nil {
-		return nil, err
+// connect compares the target with the ledger before anything is written to it, and marks it as ours. former is what was known of the target before, nil: nothing.
+func connect(ctx context.Context, o *Origin, target engine.Engine, held uint64, former *session) (*session, error) {
+	s, err := look(ctx, o, target, held)
+	if err == nil {
+		err = s.findLost(ctx, former, held)
 	}
-	if err := s.claim(ctx); err != nil {
+	if err == nil {
+		err = s.claim(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
 // look reads what the target holds and compares it with the ledger.
-func look(ctx context.Context, o *Origin, target engine.Engine) (*session, error) {
-	s := &session{o: o, target: target, have: map[string]int64{}, rings: map[string]bool{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, fanIn: fanIn, sealFrom: sealFrom}
+func look(ctx context.Context, o *Origin, target engine.Engine, held uint64) (*session, error) {
+	s := &session{o: o, target: target, have: map[string]int64{}, rings: map[string]bool{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, lost: map[string]bool{}, listed: map[string]bool{}, fanIn: fanIn, sealFrom: sealFrom}
 	owned, err := s.owner(ctx)
 	if err != nil {
 		return nil, err
@@ -132,13 +143,22 @@ func look(ctx context.Context, o *Origin, target engine.Engine) (*session, error
 			return nil, fmt.Errorf("couldn't list the target: %w", err)
 		}
 	}
-	if !owned && len(s.have)+len(l.links)+len(l.packs) > 0 {
+	files := len(s.have) + len(l.links) + len(l.packs)
+	if files == 0 && held > 0 {
+		return nil, &EmptiedError{held}
+	}
+	if !owned && files > 0 {
 		return nil, fmt.Errorf("%w: it holds files, and none that says whose. Name an empty place", ErrForeign)
 	}
 	for _, k := range l.links {
 		if k.sealed {
 			s.have[k.name] = k.size
+		} else {
+			s.listed[k.name] = true
 		}
+	}
+	for _, p := range l.packs {
+		s.listed[p.name] = true
 	}
 	if err := s.compare(ctx, l.links); err != nil {
 		return nil, err
@@ -227,6 +247,17 @@ func (e *BehindError) Error() string {
 
 // Unwrap returns ErrBehind.
 func (e *BehindError) Unwrap() error { return ErrBehind }
+
+// EmptiedError is ErrEmptied with the number of entries that the target is known to have held.
+type EmptiedError struct{ Held uint64 }
+
+// Error implements error.
+func (e *EmptiedError) Error() string {
+	return fmt.Sprintf("%v: it has held at least %d entries of this store. Its disk may not be mounted, or somebody emptied it. Bring it back; or, if it is to begin anew there, run `stele target add NAME URL --anew --recovery-key FILE`", ErrEmptied, e.Held)
+}
+
+// Unwrap returns ErrEmptied.
+func (e *EmptiedError) Unwrap() error { return ErrEmptied }
 
 // SupersededError is ErrSuperseded with the epochs.
 type SupersededError struct {
@@ -378,6 +409,7 @@ func (s *session) adoptTails(ctx context.Context, l listing) error {
 	if err != nil {
 		return err
 	}
+	s.noteGap(links, l.links)
 	inChain := map[string]bool{}
 	for _, k := range links {
 		if inChain[k.name] = true; !k.sealed && k.epoch == own {

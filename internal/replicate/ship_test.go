@@ -37,7 +37,7 @@ func (p *primary) sealedEntry(ctx context.Context, name string) (out entry.Pack,
 
 func mustConnect(t testing.TB, p *primary, target engine.Engine) *session {
 	t.Helper()
-	s, err := connect(ctx, p.origin(), target)
+	s, err := connect(ctx, p.origin(), target, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestRefused(t *testing.T) {
 		{"a forged head", old, damage(lastTail, func(b []byte) []byte { return forge(t, b) }), ErrAltered},
 	} {
 		before := snapshot(t, c.target)
-		s, err := connect(ctx, c.p.origin(), c.target)
+		s, err := connect(ctx, c.p.origin(), c.target, 0, nil)
 		if !errors.Is(err, c.want) || !Refused(err) || s != nil {
 			t.Errorf("%s: connect = %v, want %v", c.name, err, c.want)
 		}
@@ -369,7 +369,7 @@ func TestDamagedSegment(t *testing.T) {
 	o := q.origin()
 	o.Engine = overlay{p.eng, name, b}
 	target := mem.New()
-	s, err := connect(ctx, o, target)
+	s, err := connect(ctx, o, target, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,7 +41,17 @@ type Options struct {
 	Fail  func(err error)                                  // told of each error, on Run's goroutine; may be nil
 	// Shipped is told of each shipment that ended well, on Run's goroutine; may be nil.
 	Shipped func()
+	// ListEvery is how often the target is listed anew and compared with what was shipped; 0: DefaultListEvery, below 0: never but after errors and Relist.
+	ListEvery time.Duration
+	// Held returns how many entries the target is known to have held; nil: nothing is known.
+	Held func(ctx context.Context) (uint64, error)
+	// Listed is told, on Run's goroutine, how many entries the target holds when it was listed, and which files it lost since they were shipped. An error of it is one of the target: nothing is
+	// shipped before it is told. May be nil.
+	Listed func(ctx context.Context, size uint64, lost []string) error
 }
+
+// DefaultListEvery is how often a target is listed anew. It costs a request for each thousand files of it.
+const DefaultListEvery = time.Hour
 
 // Status is how a target stands.
 type Status struct {
@@ -53,8 +63,10 @@ type Status struct {
 	Connected    bool      // compared with the ledger, and no error since
 	Err          error     // nil while all is well
 	ErrSince     time.Time
-	Refused      bool     // Err is not a matter of trying again
-	Lacking      []string // packs that could not be shipped because they are damaged here
+	Refused      bool      // Err is not a matter of trying again
+	Lacking      []string  // packs that could not be shipped because they are damaged here
+	Lost         []string  // files that the target lost and that are not shipped again yet
+	Listed       time.Time // when it was last listed and compared
 }
 
 // waits of a Shipper.
@@ -74,7 +86,11 @@ type Shipper struct {
 
 	wake  chan struct{}     // there are new entries
 	flush chan chan<- error // somebody waits for a shipment
-	again chan struct{}     // what is known of the target counts no more
+	list  chan struct{}     // somebody wants the target listed anew
+
+	former *session         // what the last session knew of the target; of Run's goroutine
+	due    <-chan time.Time // fires when the target is to be listed anew; the same
+	round  <-chan time.Time // fires when a target on a schedule is to be shipped to; the same
 
 	mu     sync.Mutex
 	status Status
@@ -89,7 +105,7 @@ func NewShipper(o *Origin, opt Options) *Shipper {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), again: make(chan struct{}, 1), status: Status{Name: opt.Name}}
+	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), list: make(chan struct{}, 1), status: Status{Name: opt.Name}}
 }
 
 // Wake tells of new entries. It never blocks.
@@ -100,16 +116,13 @@ func (s *Shipper) Wake() {
 	}
 }
 
-// Relist has the target listed anew and compared with the ledger, after the shipment under way: what it lacks is shipped again. It never blocks.
+// Relist has the target listed anew at once, and compared with the ledger and with what was shipped: what it lacks is shipped again. It never blocks.
 func (s *Shipper) Relist() {
 	select {
-	case s.again <- struct{}{}:
+	case s.list <- struct{}{}:
 	default:
 	}
 }
-
-// errRelist ends a session whose list of the target is to be made anew. It is no failure.
-var errRelist = errors.New("the target is to be listed anew")
 
 // Status says how the target stands.
 func (s *Shipper) Status() Status {
@@ -139,9 +152,6 @@ func (s *Shipper) Run(ctx context.Context) {
 	var waiting []chan<- error // who waits for a shipment
 	for ctx.Err() == nil {
 		err := s.connected(ctx, &waiting)
-		if errors.Is(err, errRelist) {
-			continue
-		}
 		for _, w := range waiting {
 			w <- err
 		}
@@ -153,7 +163,7 @@ func (s *Shipper) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.opt.Clock.After(s.retryIn()):
-		case <-s.again:
+		case <-s.list:
 		case w := <-s.flush:
 			waiting = append(waiting, w)
 		}
@@ -195,43 +205,116 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 	if c, ok := target.(io.Closer); ok {
 		defer c.Close()
 	}
-	ses, err := connect(ctx, s.o, target)
+	ses, err := s.begin(ctx, target)
 	if err != nil {
 		return fmt.Errorf("target %s: %w", s.opt.Name, err)
 	}
-	ses.limit = s.opt.Limit
-	ses.bytes = s.counted
-	s.well(ctx, ses, false)
 	for {
-		m, err := s.next(ctx, ses, waiting)
+		m, todo, err := s.next(ctx, ses, waiting)
 		if err != nil {
 			return err
 		}
-		select {
-		case <-s.again: // before the shipment: who asked for both has what the target lacks shipped too
-			return errRelist
-		default:
+		if todo == listAnew || s.listNow() { // before a shipment: who asked for both has what the target lacks shipped too
+			if ses, err = s.compare(ctx, ses); err != nil {
+				return fmt.Errorf("target %s: %w", s.opt.Name, err)
+			}
+			if todo == listAnew {
+				continue
+			}
+			m = s.o.markNow()
 		}
-		if err := ses.ship(ctx, m); err != nil {
+		if err := s.shipOnce(ctx, ses, m); err != nil {
 			return fmt.Errorf("target %s: %w", s.opt.Name, err)
-		}
-		if came, err := ses.othersCame(ctx, s.opt.Clock.Now()); err != nil {
-			return fmt.Errorf("target %s: %w", s.opt.Name, err)
-		} else if came {
-			return errRelist // and those who wait are answered by what that finds
-		}
-		if err := ses.renew(ctx, s.opt.Clock.Now()); err != nil {
-			return fmt.Errorf("target %s: couldn't renew locks: %w", s.opt.Name, err)
-		}
-		s.well(ctx, ses, true)
-		if s.opt.Shipped != nil {
-			s.opt.Shipped()
 		}
 		for _, w := range *waiting {
 			w <- nil
 		}
 		*waiting = nil
 	}
+}
+
+// begin lists the target and compares it, also with what an earlier session knew of it.
+func (s *Shipper) begin(ctx context.Context, target engine.Engine) (*session, error) {
+	held, err := s.held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.former != nil {
+		held = max(held, s.former.at)
+	}
+	ses, err := connect(ctx, s.o, target, held, s.former)
+	if err != nil {
+		return nil, err
+	}
+	ses.limit = s.opt.Limit
+	ses.bytes = s.counted
+	return ses, s.listed(ctx, ses)
+}
+
+// compare lists the target of a session anew.
+func (s *Shipper) compare(ctx context.Context, ses *session) (*session, error) {
+	held, err := s.held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ses, err = ses.again(ctx, held); err != nil {
+		return nil, err
+	}
+	if err := ses.renew(ctx, s.opt.Clock.Now()); err != nil {
+		return nil, fmt.Errorf("couldn't renew locks: %w", err)
+	}
+	return ses, s.listed(ctx, ses)
+}
+
+func (s *Shipper) held(ctx context.Context) (uint64, error) {
+	if s.opt.Held == nil {
+		return 0, nil
+	}
+	return s.opt.Held(ctx)
+}
+
+// listed tells what a listing showed, and sets when the next one is due.
+func (s *Shipper) listed(ctx context.Context, ses *session) error {
+	select { // who asked for a listing until now has it
+	case <-s.list:
+	default:
+	}
+	if lost := ses.lostNames(); len(lost) > 0 {
+		s.opt.Log.Error("a target lost files that were shipped to it; they are shipped again", "target", s.opt.Name, "files", len(lost), "first", lost[0])
+	}
+	if s.opt.Listed != nil {
+		if err := s.opt.Listed(ctx, ses.at, ses.lostNames()); err != nil {
+			return err
+		}
+	}
+	s.former, s.due = ses, nil
+	if s.opt.ListEvery >= 0 {
+		s.due = s.opt.Clock.After(cmp.Or(s.opt.ListEvery, DefaultListEvery))
+	}
+	s.well(ctx, ses, false)
+	return nil
+}
+
+func (s *Shipper) shipOnce(ctx context.Context, ses *session, m mark) error {
+	if err := ses.ship(ctx, m); err != nil {
+		return err
+	}
+	came, err := ses.othersCame(ctx, s.opt.Clock.Now())
+	if err == nil && came { // those who wait are answered by what a comparison finds
+		_, err = s.compare(ctx, ses)
+	}
+	if err != nil {
+		return err
+	}
+	if err := ses.renew(ctx, s.opt.Clock.Now()); err != nil {
+		return fmt.Errorf("couldn't renew locks: %w", err)
+	}
+	ses.lost, ses.retry = map[string]bool{}, false
+	s.well(ctx, ses, true)
+	if s.opt.Shipped != nil {
+		s.opt.Shipped()
+	}
+	return nil
 }
 
 func (s *Shipper) counted(n int64) {
@@ -256,8 +339,10 @@ func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	defer s.mu.Unlock()
 	st := &s.status
 	recovered := st.Err != nil
-	st.Size, st.Restorable, st.Connected, st.Err, st.Refused, st.Lacking = ses.at, at, true, nil, false, lacking
-	if shipped {
+	st.Size, st.Restorable, st.Connected, st.Err, st.Refused, st.Lacking, st.Lost = ses.at, at, true, nil, false, lacking, ses.lostNames()
+	if !shipped {
+		st.Listed = s.opt.Clock.Now()
+	} else {
 		st.Shipped, s.fail = s.opt.Clock.Now(), 0
 	}
 	if recovered {
@@ -265,16 +350,28 @@ func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	}
 }
 
-// next waits until there is something to ship, and says what.
-func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- error) (mark, error) {
+// What a Shipper does next.
+const (
+	shipNow = iota
+	listAnew
+)
+
+// next waits until there is something to do, and says what; with shipNow, up to where.
+func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- error) (m mark, todo int, err error) {
+	if s.listNow() {
+		return m, listAnew, nil
+	}
+	if len(ses.lost) > 0 || ses.retry { // also where nothing is new
+		return s.o.markNow(), shipNow, nil
+	}
 	if s.opt.Every > 0 && len(*waiting) == 0 {
-		if !ses.begun { // what came while nobody shipped is late already
-			return s.o.markNow(), nil
+		if ses.begun { // else what came while nobody shipped is late already
+			if todo, err = s.schedule(ctx, waiting); err != nil || todo == listAnew {
+				return m, todo, err
+			}
 		}
-		if err := s.schedule(ctx, waiting); err != nil {
-			return mark{}, err
-		}
-		return s.o.markNow(), nil
+		s.round = nil
+		return s.o.markNow(), shipNow, nil
 	}
 	var daily <-chan time.Time // locks are renewed also while nothing is new
 	if _, ok := ses.target.(engine.Locker); ok {
@@ -284,31 +381,51 @@ func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- erro
 	for ses.begun && s.o.Ledger.Size() == ses.at && len(*waiting) == 0 {
 		select {
 		case <-daily:
-			return s.o.markNow(), nil
-		case <-s.again:
-			return mark{}, errRelist
+			return s.o.markNow(), shipNow, nil
+		case <-s.due:
+			return m, listAnew, nil
+		case <-s.list:
+			return m, listAnew, nil
 		case <-ctx.Done():
-			return mark{}, ctx.Err()
+			return m, shipNow, ctx.Err()
 		case <-s.wake:
 		case w := <-s.flush:
 			*waiting = append(*waiting, w)
 		}
 	}
-	return s.settle(ctx, ses, waiting)
+	m, err = s.settle(ctx, ses, waiting)
+	return m, shipNow, err
 }
 
-// schedule waits for the next time.
-func (s *Shipper) schedule(ctx context.Context, waiting *[]chan<- error) error {
+// schedule waits for the next time. A listing between does not put it off.
+func (s *Shipper) schedule(ctx context.Context, waiting *[]chan<- error) (todo int, err error) {
+	if s.round == nil {
+		s.round = s.opt.Clock.After(s.opt.Every)
+	}
 	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.opt.Clock.After(s.opt.Every):
-	case <-s.again:
-		return errRelist
+	case <-s.round:
+	case <-s.due:
+		return listAnew, nil
+	case <-s.list:
+		return listAnew, nil
 	case w := <-s.flush:
 		*waiting = append(*waiting, w)
+	case <-ctx.Done():
+		return shipNow, ctx.Err()
 	}
-	return nil
+	return shipNow, nil
+}
+
+// listNow says whether the target is to be listed anew: its time has come, or somebody asked.
+func (s *Shipper) listNow() bool {
+	select {
+	case <-s.due:
+		return true
+	case <-s.list:
+		return true
+	default:
+		return false
+	}
 }
 
 // settle waits for the packs that grow now to be sealed, but not for long: then all there is by then is shipped, with tails.

@@ -52,7 +52,7 @@ func TestSwapped(t *testing.T) {
 			if got := snapshot(t, other); len(got) != len(before) {
 				t.Fatalf("%d files became %d", len(before), len(got))
 			}
-			next, err := connect(ctx, p.origin(), target)
+			next, err := connect(ctx, p.origin(), target, 0, nil)
 			if name == "another store's" {
 				if !errors.Is(err, ErrForeign) {
 					t.Errorf("the next session: %v", err)

@@ -39,6 +39,8 @@ var ErrReadOnly = errors.New("engine/dir: opened read-only")
 type Options struct {
 	// ReadOnly makes nothing and refuses Create, Append, Remove and RemoveTail. The folder must be there.
 	ReadOnly bool
+	// Existing takes a folder only where it is: nothing is made before the first file is created. For a copy on a disk that may not be mounted, so that none begins in the empty folder below.
+	Existing bool
 }
 
 // Dir is a store's folder. It implements engine.Appender. It takes no lock: who opens a folder to append holds
@@ -53,6 +55,7 @@ type Dir struct {
 
 	mu   sync.Mutex
 	live map[string]bool // private names of growing files that are not closed
+	bare bool            // our folders are not made yet
 }
 
 var (
@@ -70,19 +73,50 @@ func Open(fsys vfs.FS, root string, opt Options) (*Dir, error) {
 		}
 		return d, nil
 	}
+	if opt.Existing {
+		info, err := fsys.Stat(root)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("couldn't open store folder: %w", translate(err))
+		case !info.IsDir():
+			return nil, fmt.Errorf("couldn't open store folder: %s is a file", root)
+		}
+		if _, err := fsys.Stat(fsys.PathJoin(root, tmpFolder)); errors.Is(err, fs.ErrNotExist) {
+			d.bare = true
+			return d, nil
+		}
+	}
+	return d, d.makeFolders()
+}
+
+// makeFolders makes the folders of a store where they are missing, and all names in them durable.
+func (d *Dir) makeFolders() error {
+	fsys, root := d.fs, d.root
 	folders := append(engine.Folders(), openFolder, tmpFolder)
 	for i, folder := range folders {
 		folders[i] = fsys.PathJoin(root, folder)
 	}
 	if err := durable.MkdirEach(fsys, root, folders); err != nil {
-		return nil, fmt.Errorf("couldn't open store folder: %w", translate(err))
+		return fmt.Errorf("couldn't open store folder: %w", translate(err))
 	}
 	// A process may have died between the link of a file and the fsync of its folder. We are going to build on that file, so
 	// its name must not vanish under us.
 	if err := durable.SyncDirs(fsys, folders); err != nil {
-		return nil, fmt.Errorf("couldn't open store folder: %w", err)
+		return fmt.Errorf("couldn't open store folder: %w", err)
 	}
-	return d, nil
+	return nil
+}
+
+// dress makes the folders of an Existing folder that has none, before the first file is written.
+func (d *Dir) dress() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.bare {
+		return nil
+	}
+	err := d.makeFolders()
+	d.bare = err != nil
+	return err
 }
 
 // Root returns the folder that was opened.
@@ -202,7 +236,10 @@ func (d *Dir) writable(ctx context.Context, name string) error {
 	if d.readOnly {
 		return fmt.Errorf("couldn't write %s: %w", name, ErrReadOnly)
 	}
-	return d.refuse(name)
+	if err := d.refuse(name); err != nil {
+		return err
+	}
+	return d.dress()
 }
 
 // refuse says that an earlier fsync failed: not one byte more is written, into whatever file.

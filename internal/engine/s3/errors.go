@@ -20,7 +20,7 @@ var (
 	// ErrCredentials: the server doesn't know the access key, or the secret is another one.
 	ErrCredentials = errors.New("engine/s3: wrong credentials")
 	// ErrNoBucket: there is no such bucket.
-	ErrNoBucket = errors.New("engine/s3: no such bucket")
+	ErrNoBucket error = noBucket{}
 	// ErrUnreachable: no server answered, or it stopped answering. What was under way may have happened.
 	ErrUnreachable = errors.New("engine/s3: server can't be reached")
 	// ErrClock: the server's clock and ours differ by so much that it refuses our signatures.
@@ -114,6 +114,12 @@ func (s *S3) explainNet(err error) error {
 	}
 	return fmt.Errorf("%w: %s: %s (%w)", ErrUnreachable, s.opt.Endpoint, next, err)
 }
+
+// noBucket is an engine.ErrGone in this package's words.
+type noBucket struct{}
+
+func (noBucket) Error() string { return "engine/s3: no such bucket" }
+func (noBucket) Unwrap() error { return engine.ErrGone }
 
 func explained(err error) bool {
 	for _, is := range []error{ErrCredentials, ErrNoBucket, ErrUnreachable, ErrClock, ErrBusy, ErrRegion, ErrOverwrites, engine.ErrDenied, engine.ErrExist, engine.ErrNotExist, engine.ErrFull, engine.ErrLocked} {

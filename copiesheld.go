@@ -1,0 +1,180 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+
+	"stele/entry"
+	"stele/internal/index"
+)
+
+// What a target holds is known from the ledger: a backup.held entry says that a target has held so many entries, a backup.lost entry that it has lost files since, or was given up. So a place
+// that held a copy and is found empty is known for what it is, after a restart and with an index made anew.
+
+// RelistTarget has a target listed anew, soon, and compared with what was shipped to it: what it lacks is shipped again and reported. For whoever has found that a copy is not what it should be.
+// A name that no shipper has is passed over.
+func (s *Store) RelistTarget(name string) {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	if r := s.targets.running[name]; r != nil {
+		r.shipper.Relist()
+	}
+}
+
+// heldBy is how many entries a target is known to have held; 0: none, or it was given up since.
+func (s *Store) heldBy(ctx context.Context, name string) (uint64, error) {
+	held, err := s.newestOf(ctx, entry.BackupHeld, name)
+	if err != nil {
+		return 0, err
+	}
+	lost, err := s.newestOf(ctx, entry.BackupLost, name)
+	if err != nil || lost.Index > held.Index {
+		return lost.Private.Target, err
+	}
+	return held.Private.Target, nil
+}
+
+// newestOf is the newest entry of a type about a name; the zero Entry: there is none.
+func (s *Store) newestOf(ctx context.Context, t entry.Type, name string) (entry.Entry, error) {
+	e, _, err := s.namedIn(ctx, index.LastOf(t, name))
+	return e, err
+}
+
+// sealedBefore calls fn for each pack whose pack.seal entry is among the first size entries.
+func (s *Store) sealedBefore(size uint64, fn func(name string)) error {
+	return s.index.EachSealed(func(name string) error {
+		at, ok, err := s.index.SealedBy(name)
+		if err == nil && ok && at < size {
+			fn(name)
+		}
+		return err
+	})
+}
+
+// listed takes note of what a listing of the target has shown. It runs on the shipper's goroutine, which waits for no entry: a full disk here must not keep anything from being shipped.
+func (s *Store) listed(ctx context.Context, r *shipping, size uint64, lost []string) error {
+	r.mu.Lock()
+	target := r.opened.Engine
+	r.mu.Unlock()
+	snapshotAt := s.snapshotOn(ctx, target)
+	r.mu.Lock()
+	r.snapshotAt, r.holds = snapshotAt, size
+	for _, name := range lost {
+		if r.lost == nil {
+			r.lost = map[string]bool{}
+		}
+		if !r.lost[name] {
+			r.lost[name], r.toTell = true, true
+		}
+	}
+	r.mu.Unlock()
+	s.wakeHousekeeping()
+	return nil
+}
+
+// shippedTo takes note that all is there which was to be shipped.
+func (s *Store) shippedTo(r *shipping) {
+	size := r.shipper.Status().Size
+	r.mu.Lock()
+	r.holds = size
+	if !r.toTell {
+		r.lost = nil // a later loss of the same files is another one
+	}
+	r.mu.Unlock()
+	s.wakeHousekeeping() // a snapshot may be due
+}
+
+// untold says whether a loss was found of which no entry tells yet.
+func (r *shipping) untold() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.toTell
+}
+
+// appendLosses writes a backup.lost entry for each target that was found to have lost files.
+func (s *Store) appendLosses(ctx context.Context) error {
+	for _, r := range s.shippings() {
+		r.mu.Lock()
+		tell, names, size := r.toTell, slices.Sorted(maps.Keys(r.lost)), r.holds
+		r.toTell = false
+		r.mu.Unlock()
+		if !tell {
+			continue
+		}
+		data := map[string]string{"files": strconv.Itoa(len(names)), "first": names[0]}
+		_, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+			return ledgerDraft{Type: entry.BackupLost, Private: entry.Private{Name: r.spec.Name, Target: size, Data: data}}, nil
+		})
+		if err != nil {
+			r.mu.Lock()
+			r.toTell = true
+			r.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+// appendHeld writes a backup.held entry for each target of which nothing is known yet, or that holds twice as many entries as is known: so there are few of them.
+func (s *Store) appendHeld(ctx context.Context) error {
+	for _, r := range s.shippings() {
+		r.mu.Lock()
+		size, tell := r.holds, r.toTell
+		r.mu.Unlock()
+		known, err := s.heldBy(ctx, r.spec.Name)
+		if err != nil {
+			return err
+		}
+		if size == 0 || tell || known > 0 && size < 2*known {
+			continue
+		}
+		_, err = s.commit(ctx, Actor{Key: actorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
+			if _, ok, err := targetIn(rd, r.spec.Name); err != nil || !ok {
+				return ledgerDraft{}, orErr(err, errNoChange) // removed meanwhile
+			}
+			return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil
+		})
+		if err != nil && !errors.Is(err, errNoChange) {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name.
+func (s *Store) giveUp(ctx context.Context, by Actor, name, why string) error {
+	_, err := s.commit(ctx, by, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.BackupLost, Private: entry.Private{Name: name, Reason: why}}, nil
+	})
+	return err
+}
+
+// shippings are the shippers that run.
+func (s *Store) shippings() (all []*shipping) {
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.targets.running)) {
+		all = append(all, s.targets.running[name])
+	}
+	return all
+}
+
+// stopTarget ends a shipper, and returns when it has ended; what it remembers of the target is gone.
+func (s *Store) stopTarget(name string) {
+	s.targets.mu.Lock()
+	r := s.targets.running[name]
+	delete(s.targets.running, name)
+	s.targets.mu.Unlock()
+	if r != nil {
+		r.cancel()
+		<-r.done
+	}
+}
+
+// held tells a shipper what is known of its target.
+func (s *Store) held(name string) func(context.Context) (uint64, error) {
+	return func(ctx context.Context) (uint64, error) { return s.heldBy(ctx, name) }
+}
