@@ -18,6 +18,7 @@ type targets struct {
 	mu      sync.Mutex
 	running map[string]*shipping
 	stopped bool
+	all     sync.WaitGroup // shippers, also those whose target was removed and that are about to end
 	// notDrilled is when a drill could not be tried, by the monotonic clock.
 	notDrilled map[string]time.Duration
 
@@ -100,10 +101,10 @@ func (s *Store) startTarget(spec TargetSpec) {
 		s.targets.running = map[string]*shipping{}
 	}
 	s.targets.running[spec.Name] = r
-	go func() {
+	s.targets.all.Go(func() {
 		defer close(r.done)
 		r.shipper.Run(ctx)
-	}()
+	})
 }
 
 // note keeps what opening has shown.
@@ -181,6 +182,7 @@ func (s *Store) stopTargets() {
 		})
 	}
 	wait.Wait()
+	s.targets.all.Wait()
 }
 
 // FlushTargets ships all that is committed now to every target, and returns when it can be restored from there, or why it can't.
