@@ -195,6 +195,11 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 	if a := e.Private.Access; a != nil && a.Secret != "" {
 		return nil, fmt.Errorf("%w: the receipt of entry %d would hand out the secret of access key %s", ErrBadState, at, a.ID)
 	}
+	if e.Type == entry.BackupTarget {
+		if _, had := withoutTargetSecret(e.Private.Value); had {
+			return nil, fmt.Errorf("%w: the receipt of entry %d would hand out the secret key of target %s", ErrBadState, at, e.Private.Name)
+		}
+	}
 	var parts []byte
 	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {
 		list, err := s.body.PartsOf(ctx, *b)
@@ -298,11 +303,33 @@ func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error
 	return translate(err)
 }
 
+// withoutTargetSecret leaves the secret key out of a target's settings, and says whether there was one. What can't be read is left out whole: nobody knows what it holds.
+func withoutTargetSecret(value string) (shown string, had bool) {
+	if value == "" {
+		return "", false
+	}
+	spec, err := parseTarget("", value)
+	if err != nil {
+		return "", true
+	}
+	if spec.SecretKey == "" {
+		return value, false
+	}
+	spec.SecretKey = ""
+	return targetDraft(spec).Private.Value, true
+}
+
+// WithoutSecret leaves out of an entry what opens another door: the secret of an access key, the secret key of a target.
+func WithoutSecret(e *entry.Entry) { withoutSecret(e) }
+
 func withoutSecret(e *entry.Entry) {
 	if a := e.Private.Access; a != nil {
 		shown := *a
 		shown.Secret = ""
 		e.Private.Access = &shown
+	}
+	if e.Type == entry.BackupTarget {
+		e.Private.Value, _ = withoutTargetSecret(e.Private.Value)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,6 +113,9 @@ func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew b
 	if known && was.URL != spec.URL {
 		return Committed{}, elsewhere(spec.Name)
 	}
+	if err := fromAfar(by, spec, known); err != nil {
+		return Committed{}, err
+	}
 	held := uint64(0)
 	if known && !anew {
 		if held, err = s.heldBy(ctx, spec.Name); err != nil {
@@ -137,6 +141,20 @@ func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew b
 		return Committed{}, err
 	}
 	return c, s.syncTargets()
+}
+
+// fromAfar refuses what somebody who is not on the machine itself may not name as a target: a folder, which would have the server write anywhere on its disks, and a place that would get the
+// keys of the server's own environment. The settings of a target that is there may be changed from anywhere.
+func fromAfar(by Actor, spec TargetSpec, known bool) error {
+	switch {
+	case by.local || known:
+		return nil
+	case !strings.HasPrefix(spec.URL, "s3://"):
+		return fmt.Errorf("%w: a target in a folder is added on the server's own machine, by `stele target add` there", ErrBadState)
+	case spec.AccessKey == "" || spec.SecretKey == "":
+		return fmt.Errorf("%w: give --target-key and --target-key-file: the server's own keys are not used for a place that is named from afar. Or add it on the server's machine", ErrBadState)
+	}
+	return nil
 }
 
 func elsewhere(name string) error {

@@ -324,10 +324,8 @@ func (c *dumpEntriesCmd) print(a *app, it *segment.Item) error {
 		if e.Private, err = entry.ParsePrivate(it.Private); err != nil {
 			return err
 		}
-		if e.Private.Access != nil && e.Private.Access.Secret != "" {
-			e.Private.Access.Secret = ""
-			it.Private = entry.AppendPrivate(nil, &e.Private) // a dump is for reading, and may be handed on
-		}
+		stele.WithoutSecret(&e)
+		it.Private = entry.AppendPrivate(nil, &e.Private) // a dump is for reading, and may be handed on
 		l.Salt, l.Private = hex.EncodeToString(it.Salt[:]), it.Private
 	}
 	if a.cli.JSON {

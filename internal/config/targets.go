@@ -83,7 +83,7 @@ func OpenTarget(ctx context.Context, rawURL string, opt TargetOptions) (engine.E
 	switch u.Scheme {
 	case "dir":
 		if u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" {
-			return nil, Facts{}, fmt.Errorf("target %q: a folder is dir:///PATH, from the root, with three slashes", rawURL)
+			return nil, Facts{}, errors.New("target: a folder is dir:///PATH, from the root, with three slashes") // the URL may hold a password
 		}
 		return openDirTarget(u.Path, opt)
 	case "s3":
@@ -157,7 +157,7 @@ func s3Options(u *url.URL, opt TargetOptions) (s3.Options, error) {
 		case key == "style" && value == "host":
 			o.HostStyle = true
 		default:
-			return s3.Options{}, fmt.Errorf("%s=%s is not understood: %s", key, value, rightURL)
+			return s3.Options{}, fmt.Errorf("%s=… is not understood: %s", key, rightURL) // the value may be a secret
 		}
 	}
 	if o.Write, err = opt.key("", s3.Credentials{AccessKey: opt.AccessKey, SecretKey: opt.SecretKey, SessionToken: opt.SessionToken}); err != nil {
@@ -183,6 +183,9 @@ func (opt *TargetOptions) key(kind string, given s3.Credentials) (s3.Credentials
 	prefixes := []string{"STELE_TARGET_" + kind}
 	if opt.Name != "" {
 		prefixes = []string{"STELE_TARGET_" + variable(opt.Name) + "_" + kind, prefixes[0]}
+	}
+	if kind != "" && opt.AccessKey != "" {
+		prefixes = prefixes[:len(prefixes)-1] // a target with a key of its own gets no key that is for any target: only what bears its name
 	}
 	for _, p := range prefixes {
 		id, err := opt.env(p + "ACCESS_KEY")

@@ -40,11 +40,14 @@ func TestTargetURL(t *testing.T) {
 		{"s3:///prefix", "s3://BUCKET/PREFIX"},
 		{"gs://bucket", "no kind of target"},
 		{"https://host/bucket", "s3://BUCKET/PREFIX"},
-		{"s3://b?endpoint=http://127.0.0.1:1&endpiont=x", "endpiont=x is not understood"},
-		{"s3://b?style=round", "style=round is not understood"},
+		{"s3://b?endpoint=http://127.0.0.1:1&endpiont=x", "endpiont=… is not understood"},
+		{"s3://b?style=round", "style=… is not understood"},
 		{"s3://b?endpoint=127.0.0.1:9000", "http://HOST:PORT"},
 		{"s3://b", "STELE_TARGET_ACCESS_KEY"},
 		{"s3://key:swordfish@b", "doesn't belong in a URL"},
+		{"s3://b?endpoint=http://key:swordfish@127.0.0.1:1", "doesn't belong in an endpoint"},
+		{"s3://b?secret_key=swordfish", "secret_key=… is not understood"},
+		{"dir://key:swordfish@host/path", "three slashes"},
 		{"s3://key:swordfish@b%zz", "no URL"},
 	} {
 		opt := TargetOptions{Getenv: environment()}
@@ -78,7 +81,7 @@ func TestTargetKeys(t *testing.T) {
 		{TargetOptions{Getenv: environment(aws...)}, s3.Credentials{AccessKey: "aws", SecretKey: "aws-secret", SessionToken: "token"}, s3.Credentials{}},
 		{TargetOptions{Getenv: environment(all...)}, s3.Credentials{AccessKey: "any", SecretKey: "from-file"}, s3.Credentials{}},
 		{TargetOptions{Getenv: environment(own...), Name: "off-site"}, s3.Credentials{AccessKey: "own", SecretKey: "own-secret"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
-		{TargetOptions{Getenv: environment(own...), AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
+		{TargetOptions{Getenv: environment(own...), AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{}},
 		{TargetOptions{Getenv: environment(own[len(own)-4:]...), ReadOnly: true}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
 	} {
 		got, err := s3Options(u, c.opt)

@@ -111,6 +111,9 @@ func New(opt Options) (*S3, error) {
 		opt.Endpoint = awsEndpoint
 	}
 	u, err := url.Parse(opt.Endpoint)
+	if err == nil && u.User != nil {
+		return nil, errors.New("engine/s3: a key doesn't belong in an endpoint, which is shown and logged")
+	}
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("engine/s3: endpoint %q: write http://HOST:PORT or https://HOST", opt.Endpoint)
 	}
