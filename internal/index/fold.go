@@ -157,7 +157,7 @@ func complete(e *entry.Entry) error {
 		ok = p.Upload != "" && p.Body != nil && slices.Contains(bodyKinds, p.Body.Kind)
 	case entry.KeyCreate, entry.KeyRevoke:
 		ok = p.Access != nil && p.Access.ID != ""
-	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet, entry.BackupTarget, entry.BackupIndex, entry.DrillRun, entry.VerifyScrub, entry.VerifyDamage, entry.Heal, entry.StandbyAdmit:
+	case entry.ViewPin, entry.ViewUnpin, entry.ConfigSet, entry.BackupTarget, entry.BackupIndex, entry.BackupHeld, entry.BackupLost, entry.DrillRun, entry.VerifyScrub, entry.VerifyDamage, entry.Heal, entry.StandbyAdmit:
 		ok = p.Name != ""
 	case entry.PackSeal:
 		ok = p.Pack != nil && p.Pack.Name != ""
