@@ -42,7 +42,16 @@ func (s *Store) recoverTails(ctx context.Context) error {
 	if err != nil || len(full) == 0 {
 		return err
 	}
-	// The others have given back what they held. One after the other needs the least room at once.
+	// The others have given back what they held, and so do these what was reserved for them: on a disk that is full because of that, it is the room for their copies. One after the other needs the least
+	// room at once.
+	for _, t := range full {
+		if t.Release == nil {
+			continue
+		}
+		if err := t.Release(); err != nil {
+			return fmt.Errorf("couldn't give back what was reserved for tail %s: %w", t.Private, err)
+		}
+	}
 	if full, err = s.clearTails(ctx, full, 1); err != nil {
 		return err
 	}

@@ -99,3 +99,38 @@ func TestTailsOnAFullMedium(t *testing.T) {
 	s = open(t, options(e, newPlaces()))
 	read("opened again")
 }
+
+// held is an engine whose medium is full as long as a tail holds what was reserved for it.
+type held struct {
+	tight
+	tails int
+}
+
+func (e *held) Tails(ctx context.Context) ([]engine.Tail, error) {
+	tails, err := e.Mem.Tails(ctx)
+	for i := range tails {
+		tails[i].Release = func() error {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.tails++
+			e.room = 10 << 20
+			return nil
+		}
+	}
+	return tails, err
+}
+
+// TestTailsGiveBackWhatWasReserved: a disk that is full because of what crashed packs have reserved is not full for their recovery.
+func TestTailsGiveBackWhatWasReserved(t *testing.T) {
+	left, bodies, datas := crashed(t, 4000, 300<<10)
+	e := &held{tight: tight{Mem: left}}
+	s := open(t, options(e, newPlaces()))
+	if s.LeftTails() != 0 || e.tails == 0 {
+		t.Errorf("%d tails are left, %d gave back", s.LeftTails(), e.tails)
+	}
+	for i, b := range bodies {
+		if !bytes.Equal(get(t, s, b, 0, b.Size), datas[i]) {
+			t.Errorf("body %d reads otherwise", i)
+		}
+	}
+}

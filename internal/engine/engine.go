@@ -131,6 +131,7 @@ type Tail struct {
 	Private   string // the engine's own name for it
 	SizeBytes int64  // may include preallocated zeros
 	Open      func() (File, error)
+	Release   func() error // gives back room that was preallocated and is not used, and changes no byte; nil if there is none
 }
 
 // Growing is a file being written. One goroutine writes at a time; ReadAt may run beside it for offsets below what a returned Sync covers.

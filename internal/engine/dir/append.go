@@ -64,6 +64,9 @@ func (d *Dir) Tails(ctx context.Context) ([]engine.Tail, error) {
 		}
 		t := engine.Tail{Name: name, Private: private, SizeBytes: info.Size()}
 		t.Open = func() (engine.File, error) { return d.open(private, d.private(private)) }
+		if !d.readOnly {
+			t.Release = func() error { return durable.ReleaseTail(d.fs, d.private(private)) }
+		}
 		published, err := d.published(ctx, t)
 		if errors.Is(err, engine.ErrNotExist) {
 			continue // a moment later than above
