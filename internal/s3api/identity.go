@@ -282,7 +282,7 @@ func (c *call) may(s *subject, action string) bool {
 
 // byRole is what the key may do by its role within its scope.
 func (c *call) byRole(action, name, key string) bool {
-	if c.q.Op == OpHeadBucket && action == "s3:ListBucket" {
+	if c.q.Op == OpHeadBucket && (action == "s3:ListBucket" || action == "s3:ListBucketVersions") { // the second: of a view
 		action = "s3:GetBucketLocation" // the reply names no key: whoever has a part of the bucket may know that it is there
 	}
 	return c.key.ID != "" && Allowed(Role(c.key.Role), c.key.Scope, action, name, key)

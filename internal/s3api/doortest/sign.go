@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
+	"mime/multipart"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -98,16 +99,59 @@ func signedHeaders(r *http.Request) (names, lines string) {
 
 // Presign returns target, a URL without query, signed in its query for a method and a time.
 func (k Key) Presign(method, target string, holds time.Duration) string {
-	k = k.filled()
-	u, err := url.Parse(target)
+	r, err := http.NewRequest(method, target, nil)
 	if err != nil {
 		panic("doortest: " + err.Error())
 	}
-	q := url.Values{"X-Amz-Algorithm": {"AWS4-HMAC-SHA256"}, "X-Amz-Credential": {k.ID + "/" + k.scope()}, "X-Amz-Date": {k.Now.Format(Stamp)},
-		"X-Amz-Expires": {fmt.Sprint(int(holds.Seconds()))}, "X-Amz-SignedHeaders": {"host"}}
-	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20")
-	canonical := strings.Join([]string{method, u.EscapedPath(), u.RawQuery, "host:" + u.Host + "\n", "host", Unsigned}, "\n")
-	return u.String() + "&X-Amz-Signature=" + k.sign("AWS4-HMAC-SHA256\n"+k.Now.Format(Stamp)+"\n"+k.scope()+"\n"+Sum([]byte(canonical)))
+	k.PresignRequest(r, holds)
+	return r.URL.String()
+}
+
+// PresignRequest signs a request in its query, for a time: what the query says already, host and every x-amz header.
+func (k Key) PresignRequest(r *http.Request, holds time.Duration) {
+	k = k.filled()
+	names, lines := signedHeaders(r)
+	q := r.URL.Query()
+	for name, v := range map[string]string{"Algorithm": "AWS4-HMAC-SHA256", "Credential": k.ID + "/" + k.scope(), "Date": k.Now.Format(Stamp), "Expires": fmt.Sprint(int(holds.Seconds())), "SignedHeaders": names} {
+		q.Set("X-Amz-"+name, v)
+	}
+	query := strings.ReplaceAll(q.Encode(), "+", "%20")
+	canonical := strings.Join([]string{r.Method, r.URL.EscapedPath(), query, lines, names, Unsigned}, "\n")
+	r.URL.RawQuery = query + "&X-Amz-Signature=" + k.sign("AWS4-HMAC-SHA256\n"+k.Now.Format(Stamp)+"\n"+k.scope()+"\n"+Sum([]byte(canonical)))
+}
+
+// Form is the body of a browser's upload to a bucket, signed by its fields, and its content type.
+func (k Key) Form(bucket, key string, file []byte) (body []byte, contentType string) {
+	k = k.filled()
+	fields := [][2]string{{"key", key}, {"x-amz-algorithm", "AWS4-HMAC-SHA256"}, {"x-amz-credential", k.ID + "/" + k.scope()}, {"x-amz-date", k.Now.Format(Stamp)}}
+	policy := fmt.Sprintf(`{"expiration":%q,"conditions":[{"bucket":%q}`, k.Now.Add(time.Hour).Format("2006-01-02T15:04:05.000Z"), bucket)
+	for _, f := range fields {
+		policy += fmt.Sprintf(`,{%q:%q}`, f[0], f[1])
+	}
+	policy = base64.StdEncoding.EncodeToString([]byte(policy + "]}"))
+	return form(file, append(fields, [2]string{"policy", policy}, [2]string{"x-amz-signature", k.sign(policy)}))
+}
+
+// UnsignedForm is Form of somebody without a key.
+func UnsignedForm(key string, file []byte) (body []byte, contentType string) {
+	return form(file, [][2]string{{"key", key}})
+}
+
+func form(file []byte, fields [][2]string) (body []byte, contentType string) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, f := range fields {
+		if err := w.WriteField(f[0], f[1]); err != nil {
+			panic("doortest: " + err.Error())
+		}
+	}
+	p, err := w.CreateFormFile("file", "file")
+	if err != nil {
+		panic("doortest: " + err.Error())
+	}
+	p.Write(file) //nolint:errcheck // a buffer
+	w.Close()     //nolint:errcheck // a buffer
+	return b.Bytes(), w.FormDataContentType()
 }
 
 // Chunks frames and signs parts as aws-chunked, beginning with the signature of the request (source: AWS, "Transferring Payload in Multiple Chunks").
