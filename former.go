@@ -138,8 +138,15 @@ func (s *Store) NoteFollower(u, proof string) error {
 // judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: ErrSuperseded then. One that does not answer within seenWait is
 // reported: where nobody is reached a split can't be excluded.
 func (s *Store) askFollowers(ctx context.Context) (judge func(context.Context) error) {
+	if s.state != primary {
+		return func(context.Context) error { return nil }
+	}
+	return s.followersSay(ctx)
+}
+
+func (s *Store) followersSay(ctx context.Context) (judge func(context.Context) error) {
 	urls := s.loadPeers(fileFollowers)
-	if s.opt.AskHandover == nil || s.state != primary || len(urls) == 0 {
+	if s.opt.AskHandover == nil || len(urls) == 0 {
 		return func(context.Context) error { return nil }
 	}
 	asking, cancel := context.WithTimeout(ctx, seenWait)
@@ -222,7 +229,13 @@ func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	if len(a.data) == 0 {
 		return nil
 	}
-	if err := s.Learn(ctx, a.at, a.data, a.url); err != nil { // of our own epoch, or of nobody's
+	learn := s.Learn
+	if s.state == reader {
+		learn = s.wouldLearn
+	}
+	if err := learn(ctx, a.at, a.data, a.url); errors.Is(err, ErrSuperseded) {
+		return err
+	} else if err != nil { // of our own epoch, or of nobody's
 		s.log.Debug("what a follower says ends nothing", "follower", a.url, "reason", err)
 		return nil
 	}

@@ -3,6 +3,7 @@ package stele
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -102,6 +103,50 @@ func TestFlippedSegmentsHeal(t *testing.T) {
 			x.healsTo(t, s, fs, path)
 		}
 	}
+}
+
+// TestOldSegmentHealsWhereItIsMet: a byte of a sealed segment that changed while nobody had the store open is healed by the read that meets it. One that no read comes to is found by a verification that is not
+// deep, is known until it is healed, and is healed by one that heals.
+func TestOldSegmentHealsWhereItIsMet(t *testing.T) {
+	x := newTampered(t, false)
+	good := copyOf(t, "nas", x.files)
+	byReads, byVerifying := 0, 0
+	for _, path := range x.inFolder("segments/") {
+		for at := 0; at < len(x.files[path]); at += 211 {
+			what := fmt.Sprintf("%s, byte %d", path, at)
+			files := maps.Clone(x.files)
+			files[path] = bytes.Clone(x.files[path])
+			files[path][at] ^= 0x41
+			s, fs, err := x.openWith(t, files, good)
+			if err != nil {
+				t.Fatal(what, err)
+			}
+			if err := s.Log(ctx, LogQuery{}, func(*entry.Entry) error { return nil }); err != nil {
+				t.Error(what, err)
+			}
+			whole := func() bool { return bytes.Equal(filesOf(t, fs, crashFolder)[path], x.files[path]) }
+			if whole() {
+				byReads++
+				knows(t, s, what+": healed by a read", "")
+				mustClose(t, s)
+				continue
+			}
+			byVerifying++
+			if r, err := s.Verify(ctx, VerifyOptions{By: Local()}); err != nil || r.OK() {
+				t.Errorf("%s: neither a read nor a verification finds it: %v", what, err)
+			}
+			knows(t, s, what+": verified", path)
+			if r, err := s.Verify(ctx, VerifyOptions{By: Local(), Heal: true}); err != nil || !r.OK() || len(r.Healed) != 1 || !whole() {
+				t.Errorf("%s: a verification that heals: %+v, %v", what, r, err)
+			}
+			knows(t, s, what+": healed", "")
+			mustClose(t, s)
+		}
+	}
+	if byReads == 0 || byVerifying == 0 {
+		t.Errorf("%d were healed by a read, %d by verifying: one of the ways is not tested", byReads, byVerifying)
+	}
+	t.Logf("%d were healed by a read, %d by verifying", byReads, byVerifying)
 }
 
 // TestRemovedPacksHeal removes each pack, with the index and without.

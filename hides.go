@@ -48,7 +48,8 @@ func (s *Store) HideBursts(ctx context.Context) (out []HideBurst, err error) {
 			}
 			there := s.index.Totals(h.Inc).Objects
 			tenth := b.Most >= index.HideFloor && b.Most*10 >= there+b.Objects
-			if b.Deleted || tenth || mostOf(all, h.Key, b.Last) >= burstOf {
+			gone := b.Deleted && (b.Most >= index.HideFloor || !isActor(h.Key, actorLocal)) // who is on the machine itself may remove the folder: a few objects are no theft
+			if gone || tenth || mostOf(all, h.Key, b.Last) >= burstOf {
 				out = append(out, HideBurst{h.Key, h.Bucket, b.Began, b.Last, b.Objects, b.Before, b.Deleted})
 			}
 		}

@@ -83,4 +83,28 @@ func TestHideBursts(t *testing.T) {
 	}
 	clock.pass(31 * 24 * time.Hour)
 	sees("a month later", 0)
+	// A bucket with a few objects: theft by a key that comes over the network, clearing up by who is on the machine.
+	for who, want := range map[Actor]int{Local(): 0, thief: 1} {
+		if _, err := s.CreateBucket(ctx, Local(), "toys", false); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			put(t, s, "toys", fmt.Sprint("key-", i), []byte("x"))
+			if _, err := s.Hide(ctx, HideRequest{By: who, Bucket: "toys", Key: fmt.Sprint("key-", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.DeleteBucket(ctx, who, "toys"); err != nil {
+			t.Fatal(err)
+		}
+		sees("a bucket of three objects, deleted by "+who.Key, want)
+		clock.pass(31 * 24 * time.Hour)
+	}
+	if _, err := s.CreateBucket(ctx, Local(), "empty", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DeleteBucket(ctx, thief, "empty"); err != nil {
+		t.Fatal(err)
+	}
+	sees("an empty bucket", 0)
 }

@@ -45,9 +45,13 @@ func (s *Store) opened(ctx context.Context, w way) (*Store, error) {
 	s.Close() // appends nothing: the store has not begun
 	var behind *ledger.BehindError
 	if errors.As(err, &behind) {
-		err = fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: the reading verbs show what is there; to go on, put the newer files back, or restore from a target into an empty folder", ErrBehind, behind.By, behind.Saw, behind.Have)
+		err = behindError(behind)
 	}
 	return nil, translate(err)
+}
+
+func behindError(b *ledger.BehindError) error {
+	return fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: the reading verbs show what is there; to go on, put the newer files back, or restore from a target into an empty folder", ErrBehind, b.By, b.Saw, b.Have)
 }
 
 // open is the opening: every way in, every guard, in this order. Until begin nothing is appended, shipped, cosigned or filled, so that a guard that refuses has let nothing out.

@@ -180,6 +180,9 @@ func (x *entrance) refused(t *testing.T, opt Options, want error) {
 		if now := files(t, filepath.Join(x.folder, "segments")); !slices.Equal(was, now) {
 			t.Errorf("a folder that was refused has other segments: %v, were %v", now, was)
 		}
+		if verifies(t, x.folder, opt) {
+			t.Errorf("verify says that all is well with a folder that opens with %v", want)
+		}
 		if now := files(t, x.nas); !slices.Equal(shipped, now) {
 			t.Errorf("a folder that was refused has shipped: %v, were %v", now, shipped)
 		}

@@ -137,30 +137,45 @@ func (s *Store) Handover(ctx context.Context) (at uint64, data map[string]string
 // Learn is told of the entry by which a later epoch began elsewhere. If the signer of this epoch has consented to just that, which proves it, this store takes no more writes: see
 // Supersede. Nobody's word is believed: tree.ErrHandover.
 func (s *Store) Learn(ctx context.Context, at uint64, data map[string]string, by string) error {
-	h, err := tree.ParseHandover(at, entry.EpochBegin, data)
+	epoch, err := s.provenHandover(ctx, at, data)
 	if err != nil {
 		return err
 	}
+	return s.Supersede(epoch, by)
+}
+
+// wouldLearn is Learn for who only reads: ErrSuperseded if the entry ends this store.
+func (s *Store) wouldLearn(ctx context.Context, at uint64, data map[string]string, _ string) error {
+	epoch, err := s.provenHandover(ctx, at, data)
+	if err != nil || epoch <= s.keys.Epoch {
+		return err
+	}
+	return supersededError(s.dir, epoch, s.keys.Epoch)
+}
+
+// provenHandover is the epoch that an entry begins, if the signer of this one has consented to it.
+func (s *Store) provenHandover(ctx context.Context, at uint64, data map[string]string) (epoch uint32, err error) {
+	h, err := tree.ParseHandover(at, entry.EpochBegin, data)
+	if err != nil {
+		return 0, err
+	}
 	vkeys, err := s.keys.VKeys(s.keys.Epoch)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var keys []*tree.Verifier
 	for _, k := range vkeys {
 		v, err := tree.NewVerifier(k)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		keys = append(keys, v)
 	}
 	root, err := s.rootForHandover(ctx, &h, keys)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := h.Check(root, keys...); err != nil {
-		return err
-	}
-	return s.Supersede(h.Epoch, by)
+	return h.Epoch, h.Check(root, keys...)
 }
 
 // rootForHandover is our own root where the later epoch goes on. A store that was rolled back behind that takes the root that its own signer signed.

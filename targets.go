@@ -31,6 +31,7 @@ type TargetSpec struct {
 	Offsite   bool          `json:"offsite,omitempty"`   // as declared
 	AccessKey string        `json:"access_key,omitempty"`
 	SecretKey string        `json:"secret_key,omitempty"`
+	Added     time.Time     `json:"added,omitzero"`    // by the store, also where the settings are changed later
 	Removing  time.Time     `json:"removing,omitzero"` // it goes then, unless somebody cancels that
 	ReadOnly  bool          `json:"-"`                 // it is opened to be read: nothing is made or written there
 	Make      bool          `json:"-"`                 // it is being added: a folder that is not there is made. Else it must be there: its disk may not be mounted
@@ -134,6 +135,9 @@ func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew b
 		was, ok, err := targetIn(r, spec.Name)
 		if err == nil && ok && was.URL != spec.URL {
 			err = elsewhere(spec.Name)
+		}
+		if spec.Added = at.Time; ok {
+			spec.Added = was.Added
 		}
 		return targetDraft(spec), err
 	})

@@ -228,6 +228,14 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 		}
 		return done
 	}
+	added := clock.Now().UTC()
+	clock.pass(time.Hour)
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas, Offsite: true}); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.Targets(ctx); err != nil || !st[0].Offsite || st[0].Added.IsZero() || st[0].Added.After(added) {
+		t.Errorf("a target whose settings were changed has another moment at which it was added: %+v, %v; it was before %v", st, err, added)
+	}
 	if done := drill(); len(done) != 1 || !done[0].OK {
 		t.Fatalf("the first drill: %+v", done)
 	}

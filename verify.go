@@ -52,6 +52,9 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 		return r, s.closedOr(translate(err))
 	}
 	s.noteOutcome(&found, r.Healed)
+	if err := s.noteRefusals(ctx, &r, opt); err != nil {
+		return r, s.closedOr(translate(err))
+	}
 	if s.opt.ReadOnly {
 		return r, nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ const staleAfter = 5 * time.Minute
 
 // drillStaleAfter is how old a drill may be to count as the 0 of 3-2-1-1-0.
 const drillStaleAfter = 35 * 24 * time.Hour
+
+// firstDrillWithin is within which time after it was added a target has to pass a drill. A server tries that within minutes: one that has not passed for days could not be tried.
+const firstDrillWithin = 48 * time.Hour
 
 type rule struct {
 	Digit string `json:"digit"`
@@ -104,10 +108,8 @@ func refusesWrites(ctx context.Context, s admin.Store) error {
 	case *admin.Client:
 		return s.Ready(ctx)
 	case *stele.Store:
-		if err := s.Superseded(); err != nil {
-			return err
-		}
-		return s.Room()
+		all, err := s.Refusals(ctx)
+		return cmp.Or(errors.Join(all...), err, s.Room())
 	}
 	return nil
 }
@@ -224,6 +226,8 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 		switch {
 		case !t.Drill.Since.IsZero():
 			stale = append(stale, fmt.Sprintf("target %s has not passed a drill since %s: %s. `stele drill %s` tries again", t.Name, moment(t.Drill.Since), shown(t.Drill.Problem), t.Name))
+		case t.LastDrill.IsZero() && !t.Added.IsZero() && now.Sub(t.Added) > firstDrillWithin:
+			stale = append(stale, fmt.Sprintf("target %s was added %s and never passed a drill: `stele drill %s` says why", t.Name, moment(t.Added), t.Name))
 		case !t.LastDrill.IsZero() && now.Sub(t.LastDrill) > drillStaleAfter:
 			stale = append(stale, fmt.Sprintf("target %s was last drilled %s", t.Name, moment(t.LastDrill)))
 		}

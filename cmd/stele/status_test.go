@@ -32,7 +32,8 @@ func TestStale(t *testing.T) {
 		"drilled two months ago":         {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(60 * 24 * time.Hour)}, true},
 		"its drill failed today":         {stele.TargetStatus{Size: 9, Connected: true, LastDrill: ago(time.Hour), Drill: stele.FailedDrill{Since: now, Last: now, Problem: "a pack is missing"}}, true},
 		"lacks what is damaged here":     {stele.TargetStatus{Size: 9, Connected: true, Lacking: []string{"packs/x"}}, true},
-		"never drilled: the 0 says that": {stele.TargetStatus{Size: 9, Connected: true}, false},
+		"never drilled, added yesterday": {stele.TargetStatus{TargetSpec: stele.TargetSpec{Added: ago(24 * time.Hour)}, Size: 9, Connected: true}, false},
+		"never drilled for three days":   {stele.TargetStatus{TargetSpec: stele.TargetSpec{Added: ago(72 * time.Hour)}, Size: 9, Connected: true}, true},
 	} {
 		if got := staleTargets([]stele.TargetStatus{c.TargetStatus}, now); len(got) > 0 != c.stale {
 			t.Errorf("%s: %v", name, got)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"stele"
@@ -73,7 +74,11 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 		}
 	}
 	if !r.OK() {
-		return withHint(fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem")), "keep the data folder as it is, and bring what is damaged back from a copy: stele verify --deep --heal --from COPY")
+		err := fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem"))
+		if !slices.ContainsFunc(r.Problems, func(p verify.Problem) bool { return p.Where != stele.TheFolder }) {
+			return err // no file is damaged, and what to do stands with the problem
+		}
+		return withHint(err, "keep the data folder as it is, and bring what is damaged back from a copy: stele verify --deep --heal --from COPY")
 	}
 	a.say("verified %s, %s: every leaf, root and signature", entries(r.Size), count(r.Segments, "sealed segment"))
 	if c.Deep {

@@ -43,6 +43,9 @@ func LockShared(dir string) (*Lock, error) {
 	if errors.Is(err, unix.EROFS) {
 		return &Lock{}, nil // nobody writes there
 	}
+	if err == nil {
+		err = notFolder(f) // which can be opened to read, and locked; a writer could not open it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the lock of %s: %w", dir, err)
 	}
@@ -50,6 +53,18 @@ func LockShared(dir string) (*Lock, error) {
 		return nil, err
 	}
 	return &Lock{f}, nil
+}
+
+// notFolder closes f if it is a folder.
+func notFolder(f *os.File) error {
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: f.Name(), Err: unix.EISDIR}
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return nil
 }
 
 // flock closes f if it fails. It is flock(2), not vfs.FS.Lock: that one is fcntl's, which the close of any other

@@ -19,24 +19,36 @@ func (l *Ledger) compare(ctx context.Context) error {
 			return fmt.Errorf("couldn't open the ledger: %w", err)
 		}
 	}
-	if l.opt.Published == nil {
-		return nil
-	}
-	note, err := l.opt.Published.Load()
+	note, s, err := l.comparePublished(ctx)
 	if err != nil {
-		return fmt.Errorf("couldn't read the published checkpoint: %w", err)
-	}
-	s, ok := l.seenIn(note)
-	if !ok {
-		return nil
-	}
-	if err := l.Compare(ctx, s); err != nil {
 		return fmt.Errorf("couldn't open the ledger: %w", err)
 	}
-	if s.Epoch == l.Epoch() && s.Size == l.head.size {
+	if note != nil && s.Epoch == l.Epoch() && s.Size == l.head.size {
 		l.publish.newest, l.publish.size = note, s.Size // nothing to publish again
 	}
 	return nil
+}
+
+// ComparePublished compares the ledger with the published checkpoint, as Open does: see Compare.
+func (l *Ledger) ComparePublished(ctx context.Context) error {
+	_, _, err := l.comparePublished(ctx)
+	return err
+}
+
+// comparePublished also returns the checkpoint and what it says; nil if there is none that proves anything.
+func (l *Ledger) comparePublished(ctx context.Context) (note []byte, s Seen, err error) {
+	if l.opt.Published == nil {
+		return nil, s, nil
+	}
+	note, err = l.opt.Published.Load()
+	if err != nil {
+		return nil, s, fmt.Errorf("couldn't read the published checkpoint: %w", err)
+	}
+	s, ok := l.seenIn(note)
+	if !ok {
+		return nil, s, nil
+	}
+	return note, s, l.Compare(ctx, s)
 }
 
 // seenIn reads a published checkpoint. None, and a damaged one, prove nothing. One of a later epoch can't be verified without that epoch's keyring, and says all the same that
