@@ -95,18 +95,26 @@ func inNetwork(want, got string) bool {
 		return false
 	}
 	a, err := netip.ParseAddr(got)
-	return err == nil && p.Contains(a.Unmap())
+	return err == nil && p.Contains(a.Unmap().WithZone("")) // a link-local peer has the zone that it came through, and no network holds an address with one
 }
 
+// parseNetwork reads an address or a network. An IPv4 one may be written as IPv6 has it, ::ffff:192.0.2.0/120: callers' addresses are compared as IPv4.
 func parseNetwork(s string) (netip.Prefix, error) {
+	var p netip.Prefix
+	var err error
 	if strings.Contains(s, "/") {
-		return netip.ParsePrefix(s)
+		p, err = netip.ParsePrefix(s)
+	} else {
+		var a netip.Addr
+		if a, err = netip.ParseAddr(s); err == nil {
+			p, err = a.WithZone("").Prefix(a.BitLen())
+		}
 	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
+	const mapped = 96 // bits before the IPv4 address
+	if err == nil && p.Addr().Is4In6() && p.Bits() >= mapped {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
 	}
-	return a.Prefix(a.BitLen())
+	return p, err
 }
 
 // conditionKey keeps the letters of a tag's key, which are case sensitive, behind a key in lower case.

@@ -125,7 +125,9 @@ func (ctx Context) addListing(q *Request) {
 		limit = "max-uploads"
 	}
 	for key, param := range map[string]string{"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": limit} {
-		if v, ok := q.Query.Lookup(param); ok { // also an empty one: "prefix=" is said, and is another thing than none
+		// An empty prefix is said, and is another thing than none. An empty limit or delimiter is none, since the listing takes it so: else "max-keys=" would list
+		// a thousand keys past a Deny of more than ten, written so that absence fires it.
+		if v, ok := q.Query.Lookup(param); ok && (v != "" || param == "prefix") {
 			ctx[key] = []string{v}
 		}
 	}

@@ -156,6 +156,10 @@ func TestConditions(t *testing.T) {
 		`{"IpAddress":{"aws:SourceIp":"192.0.2.17"}}`:                                    true,
 		`{"NotIpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.0/24"]}}`:                false,
 		`{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`:                                 true,
+		`{"IpAddress":{"aws:SourceIp":"::ffff:192.0.2.17"}}`:                             true,
+		`{"IpAddress":{"aws:SourceIp":"::ffff:192.0.2.0/120"}}`:                          true,
+		`{"NotIpAddress":{"aws:SourceIp":"::ffff:192.0.2.0/120"}}`:                       false,
+		`{"IpAddress":{"aws:SourceIp":"::ffff:10.0.0.0/104"}}`:                           false,
 		`{"Bool":{"aws:SecureTransport":true}}`:                                          true,
 		`{"Bool":{"aws:SecureTransport":"false"}}`:                                       false,
 		`{"NumericLessThanEquals":{"s3:max-keys":10}}`:                                   true,
@@ -205,6 +209,15 @@ func TestConditions(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %v", cond, got)
 		}
+	}
+}
+
+// TestSourceIPHasNoZone: the zone through which a link-local peer came takes it out of no network.
+func TestSourceIPHasNoZone(t *testing.T) {
+	p := policyOf(t, fmt.Sprintf(allowGet, `,"Condition":{"IpAddress":{"aws:SourceIp":"fe80::/10"}}`))
+	ctx := NewContext(httptest.NewRequest("GET", "/", nil), &Auth{}, Peer{Addr: "[fe80::1%eth0]:1234"})
+	if p.Evaluate(&Ask{Action: "s3:GetObject", Bucket: "photos", Key: "k", Context: ctx}) != PolicyAllows {
+		t.Error("a peer with a zone is not in fe80::/10")
 	}
 }
 

@@ -204,3 +204,25 @@ func TestDeleteObjectsIsJudgedByKey(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestEmptyListingArgumentsAreNone: a limit or a delimiter that is sent empty is none, for the listing as for the policy: it gets nobody past a Deny that absence fires.
+func TestEmptyListingArgumentsAreNone(t *testing.T) {
+	j := openJudge(t)
+	for _, c := range []struct{ cond, list string }{
+		{`"NumericGreaterThan":{"s3:max-keys":"1"},"Null":{"s3:max-keys":"false"}`, ""},
+		{`"Null":{"s3:max-keys":"true"}`, "max-keys="},
+		{`"Null":{"s3:max-keys":"true"}`, "list-type=2&max-keys="},
+		{`"NumericGreaterThanIfExists":{"s3:max-keys":"1"}`, "max-keys="},
+		{`"Null":{"s3:delimiter":"true"}`, "delimiter="},
+		{`"StringNotEquals":{"s3:delimiter":"/"}`, "delimiter="},
+	} {
+		j.put(box, deny(box, "s3:ListBucket", c.cond))
+		want := 403
+		if c.list == "" {
+			want = 200 // no limit is asked for, and this Deny is about one that is
+		}
+		if got := j.send("GET", "/"+box+"?"+c.list, "", nil); got.status != want {
+			t.Errorf("%s under a Deny if %s: %d, want %d", c.list, c.cond, got.status, want)
+		}
+	}
+}
