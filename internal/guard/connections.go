@@ -21,7 +21,7 @@ type Connections struct {
 
 	mu   sync.Mutex
 	open map[*conn]bool
-	by   map[string]int // open ones, by address
+	by   map[string]int // open ones, by address (Neighbours)
 	rest list.List      // of *conn that rest, the one that has rested longest first
 }
 
@@ -32,7 +32,7 @@ const perFree = 3
 type conn struct {
 	net.Conn
 	of      *Connections
-	address string
+	address string        // or the network that counts as one (Neighbours)
 	resting *list.Element // guarded by of.mu; nil: a request is under way
 	closing sync.Once
 	closed  error
@@ -71,7 +71,7 @@ func (c *Connections) admit(nc net.Conn) *conn {
 	if err != nil {
 		address = "" // a unix socket's
 	}
-	own := &conn{Conn: nc, of: c, address: address}
+	own := &conn{Conn: nc, of: c, address: Neighbours(address)}
 	if c.take(own) {
 		return own
 	}

@@ -83,6 +83,18 @@ func TestConnections(t *testing.T) {
 	if c.Open() != before-1 {
 		t.Errorf("%d are open, want %d", c.Open(), before-1)
 	}
+	c2 := &Connections{Name: "s3", Limit: 16, Log: c.Log}
+	c, l = c2, c2.Listen(come)
+	in := 0
+	for i := range 100 { // whoever has an IPv6 address has its whole /64
+		in += len(connect(1, fmt.Sprintf("[2001:db8::%x]", i+1)))
+	}
+	if in != 12 {
+		t.Errorf("one /64 holds %d of 16, want 12", in)
+	}
+	if len(connect(1, "[2001:db8:0:1::1]")) != 1 {
+		t.Error("another /64 is not let in")
+	}
 	for i := range 50 { // from so many addresses
 		connect(1, fmt.Sprint("192.0.2.", 100+i))
 	}

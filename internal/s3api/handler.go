@@ -234,7 +234,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // owner is whose places the request takes: its access key's, or else its address'.
 func (c *call) owner() string {
 	if c.auth == nil || c.auth.Kind == Anonymous {
-		return "from " + c.by.Address // no access key has a space in it
+		return "from " + guard.Neighbours(c.by.Address) // no access key has a space in it
 	}
 	return c.key.ID
 }
