@@ -30,7 +30,11 @@ func authenticator(store *stele.Store) func(r *http.Request) (entry.AccessKey, i
 		return k.Secret, err
 	}, time.Now)
 	return func(r *http.Request) (entry.AccessKey, io.Reader, error) {
-		q, _ := s3api.Parse(r, "") // its error is about buckets, which there are none of here
+		q, perr := s3api.Parse(r, "")
+		if q.Query == nil && r.URL.RawQuery != "" { // or the signature would cover no query, and whoever has seen the request could give it another one
+			return entry.AccessKey{}, nil, fmt.Errorf("%w: the query of the request cannot be read: %w", admin.ErrWho, perr)
+		}
+		// Any other error of Parse is about buckets, which there are none of here.
 		auth, err := v.Verify(r.Context(), r, &q)
 		switch {
 		case err != nil:

@@ -40,11 +40,11 @@ var methods = map[string]method{
 		return q.store.Consistency(ctx, a[0], a[1])
 	}),
 	"List": call(reads, func(ctx context.Context, q request, l stele.ListRequest) (wirePage, error) {
-		p, err := q.store.List(ctx, l)
+		p, err := q.store.List(ctx, paged(l))
 		return pageToWire(p), err
 	}),
 	"ListVersions": call(reads, func(ctx context.Context, q request, l stele.ListRequest) (wirePage, error) {
-		p, err := q.store.ListVersions(ctx, l)
+		p, err := q.store.ListVersions(ctx, paged(l))
 		return pageToWire(p), err
 	}),
 	"History": call(reads, func(ctx context.Context, q request, a nameArgs) ([]stele.Change, error) {
@@ -152,6 +152,15 @@ var methods = map[string]method{
 		return struct{}{}, q.store.Learn(ctx, a.Entry, a.Data, "one at "+q.by.Address)
 	}),
 	"KitConfirmed": call(reads, func(ctx context.Context, q request, _ any) (time.Time, error) { return q.store.KitConfirmed() }),
+}
+
+// maxListed is how much one page of a listing holds: a caller who asks for all at once would have the server hold it all in memory.
+const maxListed = 1000
+
+// paged bounds a listing to a page. Whoever wants more asks for the next one.
+func paged(l stele.ListRequest) stele.ListRequest {
+	l.Max = min(l.Max, maxListed)
+	return l
 }
 
 // servePut takes the arguments from the query, which the signature covers, and the body as it comes. A body that breaks off is an
