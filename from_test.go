@@ -156,6 +156,9 @@ func TestFrom(t *testing.T) {
 	if _, err := s.CreateBucket(ctx, Local(), "another", false); !errors.Is(err, ErrUnpromoted) {
 		t.Fatal("a bucket:", err)
 	}
+	if err := s.FlushTargets(ctx); !errors.Is(err, ErrUnpromoted) {
+		t.Fatal("a sync of targets, to which nothing is shipped:", err)
+	}
 	if h, ok := s.Hydration(); !ok || h.Full || h.BytesLeft == 0 {
 		t.Fatalf("%+v", h)
 	}

@@ -3,6 +3,7 @@ package stele
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,7 +186,8 @@ func (s *Store) stopTargets() {
 	s.targets.all.Wait()
 }
 
-// FlushTargets ships all that is committed now to every target, and returns when it can be restored from there, or why it can't.
+// FlushTargets lists every target, ships all that is committed now and all that the target has lost, and returns when it can be restored from there, or why it can't. A store that takes no writes ships
+// nothing: ErrReadOnly.
 func (s *Store) FlushTargets(ctx context.Context) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -193,9 +195,13 @@ func (s *Store) FlushTargets(ctx context.Context) error {
 	defer s.leave()
 	ctx, cancel := s.untilClosed(ctx)
 	defer cancel()
+	if !s.state.takesWrites() {
+		return fmt.Errorf("nothing is shipped from here: %w", s.refusal())
+	}
 	s.targets.mu.Lock()
 	var all []*shipping
 	for _, r := range s.targets.running {
+		r.shipper.Relist() // what was shipped once may be gone since, and who asks is told that it can be restored
 		all = append(all, r)
 	}
 	s.targets.mu.Unlock()

@@ -263,3 +263,41 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 		t.Errorf("status = %+v, %v", st, err)
 	}
 }
+
+// TestSyncListsTargets: who asks that everything can be restored from a target is told so of what lies there now, also where nothing was written since it was shipped.
+func TestSyncListsTargets(t *testing.T) {
+	base := t.TempDir()
+	nas := filepath.Join(base, "nas")
+	s, err := Create(ctx, filepath.Join(base, "data"), Options{OpenTarget: dirTargets, Kit: filepath.Join(base, "kit.txt"), ListTargets: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	makeBucket(t, s, "books", false, Unversioned)
+	put(t, s, "books", "k", []byte("text"))
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	packs, err := filepath.Glob(filepath.Join(nas, "packs", "*"))
+	if err != nil || len(packs) == 0 {
+		t.Fatal(packs, err)
+	}
+	if err := os.Remove(packs[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FlushTargets(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(packs[0]); err != nil {
+		t.Error("a pack that the target had lost is not there after a sync:", err)
+	}
+	if err := os.Rename(nas, nas+"-unmounted"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FlushTargets(ctx); err == nil {
+		t.Error("a sync to a target that is gone was well")
+	}
+}
