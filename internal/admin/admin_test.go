@@ -60,9 +60,8 @@ func serve(t *testing.T, s *stele.Store, h http.Handler) *admin.Client {
 	return c
 }
 
-// port serves the admin port with the verifier of the S3 door.
-func port(t *testing.T, s *stele.Store) *httptest.Server {
-	t.Helper()
+// authenticate asks the verifier of the S3 door.
+func authenticate(s *stele.Store) func(r *http.Request) (entry.AccessKey, io.Reader, error) {
 	v := s3api.NewVerifier(admin.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := s.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
@@ -70,7 +69,7 @@ func port(t *testing.T, s *stele.Store) *httptest.Server {
 		}
 		return k.Secret, err
 	}, time.Now)
-	auth := func(r *http.Request) (entry.AccessKey, io.Reader, error) {
+	return func(r *http.Request) (entry.AccessKey, io.Reader, error) {
 		q, _ := s3api.Parse(r, "")
 		a, err := v.Verify(r.Context(), r, &q)
 		if err != nil || a.Kind != s3api.ByHeader {
@@ -79,7 +78,12 @@ func port(t *testing.T, s *stele.Store) *httptest.Server {
 		k, err := s.AccessKey(r.Context(), a.AccessKeyID)
 		return k, r.Body, err
 	}
-	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: s, Authenticate: auth, Metrics: admin.NewMetrics(s)}).Port())
+}
+
+// port serves the admin port with the verifier of the S3 door.
+func port(t *testing.T, s *stele.Store) *httptest.Server {
+	t.Helper()
+	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: s, Authenticate: authenticate(s), Metrics: admin.NewMetrics(s)}).Port())
 	t.Cleanup(ts.Close)
 	return ts
 }

@@ -19,7 +19,7 @@ import (
 
 // ledgerRoutes are the ledger's face to verifiers: the checkpoint, and the handover by which the present epoch began, to anyone, the rest to auditors. Entries are hashed leaves in bundles, so that
 // even what an auditor's key gives away holds no names; /ledger/entries opens the private parts.
-func (s *Server) ledgerRoutes(mux *http.ServeMux, who admitted) {
+func (s *Server) ledgerRoutes(mux routeTable, who admitted) {
 	mux.HandleFunc("GET /ledger/checkpoint", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")

@@ -38,7 +38,7 @@ type replica struct {
 //	GET /replica/files?folder=packs/                its sealed files, JSON lines
 //	GET /replica/succession                         the epochs it went through, with the receipts that prove them
 //	GET /replica/file?name=…&off=N                  up to 4 MiB of one, sealed or growing; headers say what it is
-func (s *Server) replicaRoutes(mux *http.ServeMux, who admitted) {
+func (s *Server) replicaRoutes(mux routeTable, who admitted) {
 	p := &replica{s.opt.Store, make(chan struct{}, replicaReads), make(chan struct{}, replicaWaiting)}
 	for pattern, serve := range map[string]func(q request, w http.ResponseWriter) error{"state": p.state, "files": p.files, "file": p.file, "succession": p.succession} {
 		mux.HandleFunc("GET /replica/"+pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -333,7 +333,7 @@ type Follower interface {
 }
 
 // followerRoutes are a standby's own calls.
-func (s *Server) followerRoutes(mux *http.ServeMux, who admitted) {
+func (s *Server) followerRoutes(mux routeTable, who admitted) {
 	f := s.opt.Follower
 	for name, m := range map[string]method{
 		"Following": call(reads, func(ctx context.Context, q request, _ any) (Following, error) { return f.Following(), nil }),

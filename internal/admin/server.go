@@ -93,8 +93,19 @@ func (s *Server) admit(r *http.Request, need access) (stele.Actor, io.Reader, er
 	return by, nil, err
 }
 
+// routeTable takes the routes: a mux, or in tests a list of them.
+type routeTable interface {
+	Handle(pattern string, h http.Handler)
+	HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request))
+}
+
 func (s *Server) routes(who admitted) http.Handler {
 	mux := http.NewServeMux()
+	s.addRoutes(mux, who)
+	return s.patient(mux)
+}
+
+func (s *Server) addRoutes(mux routeTable, who admitted) {
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /healthz/ready", s.ready)
 	if s.opt.Metrics != nil {
@@ -120,7 +131,6 @@ func (s *Server) routes(who admitted) http.Handler {
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
 	})
-	return s.patient(mux)
 }
 
 // anyone lets everybody in: for what proves itself.
