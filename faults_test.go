@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -317,6 +318,9 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("a full disk is not for ever, but the store has failed: %v", err)
 	}
 	fs.fill(false)
+	for s.Room() != nil { // the disk is asked once a second
+		runtime.Gosched()
+	}
 	if err := w.all(s, change{do: "put", bucket: "bucket", key: "room again", content: b("room", 60<<10)}); err != nil {
 		t.Fatal(err)
 	}
