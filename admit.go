@@ -31,10 +31,10 @@ func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string
 	}
 	defer s.leave()
 	if !standbyName.MatchString(name) {
-		return Committed{}, fmt.Errorf("%w: %q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", ErrBadName, name)
+		return Committed{}, badValue("%q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", name)
 	}
 	if _, err := age.ParseX25519Recipient(recipient); err != nil {
-		return Committed{}, fmt.Errorf("%w: %q is no age recipient, `stele standby` prints its own when it starts: %v", ErrBadName, recipient, err)
+		return Committed{}, badValue("%q is not an age recipient; `stele standby` prints its own when it starts: %v", recipient, err)
 	}
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		was, ok, err := r.Config(index.NamedBy(entry.StandbyAdmit, name))
@@ -62,7 +62,7 @@ func (s *Store) RemoveStandby(ctx context.Context, by Actor, name string) (Commi
 	defer s.leave()
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		if _, ok, err := r.Config(index.NamedBy(entry.StandbyAdmit, name)); err != nil || !ok {
-			return ledgerDraft{}, errors.Join(err, fmt.Errorf("%w: there is no standby %s", ErrBadName, name))
+			return ledgerDraft{}, errors.Join(err, fmt.Errorf("%w: %s. `stele standby list` names those that are admitted", ErrNoStandby, name))
 		}
 		return ledgerDraft{Type: entry.StandbyAdmit, Private: entry.Private{Name: name}}, nil
 	})

@@ -15,7 +15,7 @@ import (
 
 // ValidBucketName refuses names that S3 does not allow (AWS: "General purpose bucket naming rules") and names that Stele uses for views.
 func ValidBucketName(name string) error {
-	bad := func(why string) error { return fmt.Errorf("%w: bucket %q %s", ErrBadName, name, why) }
+	bad := func(why string) error { return badValue("the bucket name %q %s", name, why) }
 	if len(name) < 3 || len(name) > 63 {
 		return bad("must have 3 to 63 characters")
 	}
@@ -184,7 +184,7 @@ func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Se
 	}
 	defer s.leave()
 	if !slices.Contains(settings, name) { // versioning and object lock have rules of their own
-		return Committed{}, fmt.Errorf("%w: a bucket has no setting %q", ErrBadName, name)
+		return Committed{}, badValue("a bucket has no setting %q", name)
 	}
 	return s.configure(ctx, by, bucket, string(name), doc, nil)
 }

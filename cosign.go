@@ -176,12 +176,12 @@ func (o *Options) checkWitnesses() error {
 	names := map[string]bool{}
 	for _, w := range o.Witnesses {
 		if names[w.Name] {
-			return fmt.Errorf("%w: witness %s is named twice", ErrBadName, w.Name)
+			return badValue("witness %s is named twice", w.Name)
 		}
 		names[w.Name] = true
 	}
 	if o.RequireWitnesses < 0 || o.RequireWitnesses > len(o.Witnesses) {
-		return fmt.Errorf("%w: %d witnesses are required, %d are named: %s", ErrBadName, o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
+		return badValue("%d witnesses are required, %d are named: %s", o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
 	}
 	return nil
 }

@@ -362,13 +362,10 @@ func (s *Store) oneTarget(name string) (TargetSpec, error) {
 			return spec, nil
 		}
 	}
-	switch {
-	case name != "":
-		return TargetSpec{}, fmt.Errorf("%w: %s", ErrNoTarget, name)
-	case len(specs) == 0:
-		return TargetSpec{}, fmt.Errorf("%w: nothing is backed up yet. `stele target add NAME URL` begins it", ErrNoTarget)
+	if name != "" || len(specs) == 0 {
+		return TargetSpec{}, s.noTarget(name)
 	}
-	return TargetSpec{}, fmt.Errorf("%w: there are %d targets, name one", ErrBadName, len(specs))
+	return TargetSpec{}, whichTarget(specs, "drill")
 }
 
 // After a drill that failed, and one that could not be tried, the next one comes soon: the target was listed anew, and may have got what it lacked. While it goes on failing, the wait is as long

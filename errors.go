@@ -24,12 +24,14 @@ var (
 	ErrKeyRevoked      = errors.New("the access key was revoked")
 	ErrRate            = errors.New("the access key causes more entries than its rate allows")
 	ErrNoAccessKey     = errors.New("no such access key")
+	ErrNoStandby       = errors.New("no such standby")
 	ErrIncomplete      = errors.New("the body ended before its declared length")
 	ErrTooLong         = errors.New("the body is longer than its declared length")
 	ErrInvalidPart     = errors.New("a part is missing or is not the one that was named")
 	ErrPartOrder       = errors.New("parts are not in ascending order")
 	ErrPartTooSmall    = errors.New("a part other than the last is smaller than 5 MiB")
 	ErrBadName         = errors.New("bad name")
+	ErrWhich           = errors.New("several answer to that, name one") // it is an ErrBadName as well
 	ErrBadRange        = errors.New("range cannot be satisfied")
 	ErrBadState        = errors.New("not possible in the bucket's present state") // versioning cannot be suspended under object lock, …
 	ErrTooLarge        = errors.New("too large")
@@ -73,6 +75,11 @@ type worded struct {
 }
 
 func (w worded) Unwrap() []error { return append([]error{w.error}, w.kinds...) }
+
+// badValue is an ErrBadName about what is no name: a role, a rate, a schedule.
+func badValue(format string, args ...any) error {
+	return ofKind(fmt.Errorf(format, args...), ErrBadName)
+}
 
 // ofKind makes err an error of further kinds.
 func ofKind(err error, kinds ...error) error { return worded{err, kinds} }

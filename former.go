@@ -113,7 +113,7 @@ func (s *Store) NoteFollower(u, proof string) error {
 		return nil
 	}
 	if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil || len(u) > 300 {
-		return fmt.Errorf("%w: %q is no address of a server", ErrBadName, u)
+		return badValue("%q is not the address of a server", u)
 	}
 	if !s.provesFollower(u, proof) {
 		return fmt.Errorf("%w: %s is not noted as a follower's address: only a standby that was admitted (stele standby add) can prove that it is one", ErrBadState, u)

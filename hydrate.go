@@ -20,6 +20,7 @@ import (
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/frame"
+	"stele/internal/heal"
 	"stele/internal/ledger"
 	"stele/internal/pack"
 	"stele/internal/replicate"
@@ -281,7 +282,7 @@ func (s *Store) bringPacks(ctx context.Context, missing []engine.Info) error {
 	}
 	_ = group.Wait() // its functions return nil
 	if len(failed) > 0 {
-		return fmt.Errorf("%d packs could not be brought, the first: %w", len(failed), failed[0])
+		return lacks(failed)
 	}
 	return ctx.Err()
 }
@@ -342,7 +343,7 @@ func (s *Store) bringPack(ctx context.Context, q queued) error {
 		err = s.bringElsewhere(ctx, q.Name, want, err)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't bring %s: %w", q.Name, err)
+		return fmt.Errorf("%s could not be brought: %w", q.Name, err)
 	}
 	if name, ok := pack.ParseName(q.Name); ok {
 		s.body.Moved([][16]byte{name})
@@ -360,7 +361,7 @@ func (s *Store) bringFrom(ctx context.Context, from engine.Engine, name string, 
 	}
 	defer f.Close()
 	if f.Size() != want.Size && !fillFaults.unproven {
-		return fmt.Errorf("it has %d bytes, its entry says %d: %w", f.Size(), want.Size, frame.ErrCorrupt)
+		return fmt.Errorf("it has %d bytes, its pack.seal entry says %d: %w", f.Size(), want.Size, frame.ErrCorrupt)
 	}
 	err = s.from.local.Create(ctx, name, f.Size(), s.proven(ctx, f, want.SHA256))
 	if errors.Is(err, engine.ErrExist) {
@@ -371,18 +372,33 @@ func (s *Store) bringFrom(ctx context.Context, from engine.Engine, name string, 
 
 // bringElsewhere brings a pack from another target than the one that is served, which has said why it doesn't.
 func (s *Store) bringElsewhere(ctx context.Context, name string, want entry.Pack, why error) error {
+	whys := []error{heal.OfCopy(s.from.Name, why)}
 	for _, c := range s.targetCopies() {
 		err := s.bringFrom(ctx, c.Engine, name, want)
 		if err == nil {
-			s.log.Warn("brought a pack from another target", "pack", name, "from", c.Name, "reason", why)
+			s.log.Warn("the backup that is served hasn't got this pack whole; another target had a good copy, which was brought", "pack", name, "good_copy", c.Name, "reason", heal.Joined(whys))
 			return nil
 		}
-		why = errors.Join(why, fmt.Errorf("%s: %w", c.Name, err))
+		whys = append(whys, heal.OfCopy(c.Name, err))
 		if errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrFailed) || ctx.Err() != nil {
 			break
 		}
 	}
-	return why
+	return heal.Joined(whys)
+}
+
+// lacks is the error of packs that could not be brought.
+func lacks(failed []error) error {
+	next := "The filling goes on by itself once a target has them: repair that copy, or add a target that holds one. To end it without what lay in them: `stele serve --from … --accept-lacking`"
+	for _, passing := range []error{engine.ErrFull, engine.ErrFailed} {
+		if errors.Is(failed[0], passing) {
+			return failed[0] // it is for the disk here, which says so
+		}
+	}
+	if len(failed) == 1 {
+		return fmt.Errorf("%w. %s", failed[0], strings.Replace(next, "has them", "has it", 1))
+	}
+	return fmt.Errorf("%d packs could not be brought; the first: %w. %s", len(failed), failed[0], next)
 }
 
 // bringLacking brings the packs that entries seal and that are neither here nor on the target: another target may have them.
@@ -396,13 +412,13 @@ func (s *Store) bringLacking(ctx context.Context) error {
 	for _, name := range lacking {
 		want, ok, err := s.sealOf(ctx, name)
 		if err == nil && ok {
-			err = s.bringElsewhere(ctx, name, want, fmt.Errorf("%s hasn't got it", s.from.Name))
+			err = s.bringElsewhere(ctx, name, want, engine.ErrNotExist)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			failed = append(failed, fmt.Errorf("couldn't bring %s: %w", name, err))
+			failed = append(failed, fmt.Errorf("%s could not be brought: %w", name, err))
 		}
 	}
 	if len(failed) < len(lacking) {
@@ -411,7 +427,7 @@ func (s *Store) bringLacking(ctx context.Context) error {
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%d packs are on no target, the first: %w", len(failed), failed[0])
+		return lacks(failed)
 	}
 	return nil
 }

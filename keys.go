@@ -40,10 +40,10 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 	}
 	defer s.leave()
 	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
-		return entry.AccessKey{}, fmt.Errorf("%w: role %q is not one of admin, readwrite, append, readonly, auditor", ErrBadName, role)
+		return entry.AccessKey{}, badValue("%q is not a role. Take admin, readwrite, append, readonly or auditor", role)
 	}
 	if rate < 0 {
-		return entry.AccessKey{}, fmt.Errorf("%w: a rate of %d entries a second: give 0 for no limit, or more", ErrBadName, rate)
+		return entry.AccessKey{}, badValue("a rate of %d entries a second: take 1 or more, or 0 for no limit", rate)
 	}
 	for _, sc := range scope {
 		if err := validScope(sc); err != nil {

@@ -29,7 +29,7 @@ func valid(p *entry.Private) error {
 	case errors.Is(err, entry.ErrTooLarge):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
-	return fmt.Errorf("%w: %w", ErrBadName, err)
+	return ofKind(err, ErrBadName)
 }
 
 // room is as long as anything gets that the commit of an object adds to what its request says.

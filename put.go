@@ -20,11 +20,11 @@ import (
 func ValidKey(key string) error {
 	switch {
 	case key == "":
-		return fmt.Errorf("%w: an object key must not be empty", ErrBadName)
+		return badValue("an object key must not be empty")
 	case len(key) > entry.MaxKey:
-		return fmt.Errorf("%w: the object key has %d bytes, at most %d are allowed", ErrBadName, len(key), entry.MaxKey)
+		return badValue("the object key has %d bytes, at most %d are allowed", len(key), entry.MaxKey)
 	case !utf8.ValidString(key):
-		return fmt.Errorf("%w: the object key %q is not UTF-8", ErrBadName, key)
+		return badValue("the object key %q is not UTF-8", key)
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (s *Store) ReplicaFiles(ctx context.Context, folder string, fn func(Replica
 		return fn(ReplicaFile{Name: i.Name, Size: i.SizeBytes, Sealed: true})
 	})
 	if errors.Is(err, engine.ErrName) {
-		return fmt.Errorf("%w: %w", ErrBadName, err)
+		return ofKind(err, ErrBadName)
 	}
 	return translate(err)
 }
@@ -135,7 +135,7 @@ func (s *Store) ReplicaRead(ctx context.Context, name string, off int64, n int) 
 	}
 	defer s.leave()
 	if err := engine.CheckName(name); err != nil || off < 0 || n < 0 {
-		return ReplicaFile{}, nil, fmt.Errorf("%w: %q from %d", ErrBadName, name, off)
+		return ReplicaFile{}, nil, badValue("there is no file %q from byte %d on for a standby", name, off)
 	}
 	f, r, release, err := s.replicaOpen(ctx, name)
 	if err != nil {

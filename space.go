@@ -62,7 +62,7 @@ func (s *Store) tryRoom() error {
 		s.space.refused.Store(false)
 		return nil
 	}
-	return fmt.Errorf("%w: the disk takes no new file of %d MiB (%v). Make room, or raise the quota or the number of files (inodes), on the disk that holds %s; reads go on", ErrFull, s.packBytes()>>20, s.space.probe, s.dir)
+	return &FullError{What: fmt.Sprintf("it takes no new file of %d MiB (%v)", s.packBytes()>>20, s.space.probe), Helps: "Make room, or raise the quota or the number of files (inodes)", Dir: s.dir}
 }
 
 // probeRoom makes a file as a write would begin one, and removes it.
@@ -123,15 +123,32 @@ func (s *Store) roomFor(size int64) error {
 	}
 	free, total, ok := s.Space()
 	if n := s.freeInodes(); n.total > 0 && n.free < reserveInodes {
-		return fmt.Errorf("%w: the disk can hold %d more files (inodes), of which %d are kept for the ledger. Remove files that are not the store's from the disk that holds %s, or move the folder to another one; reads and deletes go on",
-			ErrFull, n.free, reserveInodes, s.dir)
+		return &FullError{What: fmt.Sprintf("it has room for %d more files (inodes), and the last %d are reserved for the ledger", n.free, reserveInodes), Helps: "Remove files that are not the store's", Dir: s.dir}
 	}
 	if !ok || free >= reserve(total)+uint64(max(size, 0)) {
 		return nil
 	}
-	return fmt.Errorf("%w: %d MiB are free, of which %d MiB are kept for the ledger. Make room on the disk that holds %s, or move the folder to a larger one; reads and deletes go on",
-		ErrFull, free>>20, reserve(total)>>20, s.dir)
+	what := fmt.Sprintf("%d MiB are free, and the last %d MiB are reserved for the ledger", free>>20, reserve(total)>>20)
+	if size > 0 && free >= reserve(total) {
+		what = fmt.Sprintf("%d MiB are free beside the %d MiB that are reserved for the ledger, and this write needs %d MiB", (free-reserve(total))>>20, reserve(total)>>20, (size+1<<20-1)>>20)
+	}
+	return &FullError{What: what, Helps: "Make room", Dir: s.dir}
 }
+
+// FullError is an ErrFull that knows the figures.
+type FullError struct {
+	What  string // is free, and what is reserved
+	Helps string // a sentence without its end
+	Dir   string // of the store: for who runs it, not for its clients
+}
+
+// Error implements error. Its second sentence is the next step.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the disk is full: %s. %s on the disk that holds %s, or move the folder to a larger one; meanwhile reads and deletes work", e.What, e.Helps, e.Dir)
+}
+
+// Unwrap makes it an ErrFull.
+func (e *FullError) Unwrap() error { return ErrFull }
 
 // noRoom says whether an error is for want of room, which passes, and not for damage.
 func noRoom(err error) bool {

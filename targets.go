@@ -200,9 +200,9 @@ func (s *Store) holdsKit(by Actor, kit []byte) error {
 func (s *Store) checkTarget(ctx context.Context, spec TargetSpec, held uint64) error {
 	switch {
 	case !targetName.MatchString(spec.Name):
-		return fmt.Errorf("%w: %q is no name for a target: up to 63 letters, digits, dots, dashes and underscores", ErrBadName, spec.Name)
+		return badValue("%q is no name for a target: up to 63 letters, digits, dots, dashes and underscores", spec.Name)
 	case spec.Every < 0 || spec.RateBytes < 0 || spec.LockDays < 0:
-		return fmt.Errorf("%w: a schedule, a rate and a number of days are not negative", ErrBadName)
+		return badValue("a schedule, a rate and a number of days can't be below 0")
 	case s.opt.OpenTarget == nil:
 		return fmt.Errorf("%w: this store was opened without a way to targets", ErrBadState)
 	case s.opt.ReadOnly:
@@ -265,6 +265,39 @@ func (s *Store) specs() (specs []TargetSpec, err error) {
 	return specs, nil
 }
 
+// noTarget says that there is no target of that name, and which there are.
+func (s *Store) noTarget(name string) error {
+	specs, err := s.specs()
+	switch {
+	case err != nil:
+		return err
+	case len(specs) == 0 && name == "":
+		return fmt.Errorf("%w: nothing is backed up yet. `stele target add NAME URL` begins it", ErrNoTarget)
+	case len(specs) == 0:
+		return fmt.Errorf("%w: %s; nothing is backed up yet. `stele target add NAME URL` begins it", ErrNoTarget, name)
+	case len(specs) == 1:
+		return fmt.Errorf("%w: %s. The only target is %s", ErrNoTarget, name, specs[0].Name)
+	}
+	return fmt.Errorf("%w: %s. The targets are %s", ErrNoTarget, name, named(specs, "and"))
+}
+
+// whichTarget asks for the name of one of several targets.
+func whichTarget(specs []TargetSpec, verb string) error {
+	return ofKind(fmt.Errorf("which target? %s. `stele %s %s`", named(specs, "or"), verb, specs[0].Name), ErrWhich, ErrBadName)
+}
+
+// named lists the names of targets.
+func named(specs []TargetSpec, last string) string {
+	names := make([]string, len(specs))
+	for i, spec := range specs {
+		names[i] = spec.Name
+	}
+	if n := len(names) - 1; n > 0 {
+		return strings.Join(names[:n], ", ") + " " + last + " " + names[n]
+	}
+	return names[0]
+}
+
 // RemoveTarget ends the shipping to a target; what lies there stays. It takes the recovery kit's text, given on the machine itself; or, with kit empty, a keep period of waiting, which Targets shows and
 // anyone may cancel (DESIGN section 7). It returns when the target goes: zero: now.
 func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []byte) (time.Time, error) {
@@ -283,7 +316,7 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 		spec, ok, err := targetIn(r, name)
 		switch {
 		case err != nil || !ok:
-			return ledgerDraft{}, orErr(err, fmt.Errorf("%w: %s", ErrNoTarget, name))
+			return ledgerDraft{}, orErr(err, s.noTarget(name))
 		case now:
 			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name}}, nil
 		case !spec.Removing.IsZero():
@@ -309,7 +342,7 @@ func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Commi
 	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		spec, ok, err := targetIn(r, name)
 		if err != nil || !ok {
-			return ledgerDraft{}, orErr(err, fmt.Errorf("%w: %s", ErrNoTarget, name))
+			return ledgerDraft{}, orErr(err, s.noTarget(name))
 		}
 		if spec.Removing.IsZero() {
 			return ledgerDraft{}, fmt.Errorf("%w: nobody has asked to remove target %s", ErrBadState, name)

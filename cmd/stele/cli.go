@@ -23,7 +23,7 @@ type cli struct {
 	Promote promoteCmd `cmd:"" group:"Serve" help:"Make the store in a folder the primary of a new epoch, from now or from a past moment."`
 	Standby standbyCmd `cmd:"" group:"Serve" help:"Follow a primary, verify it, and be ready to take over; or admit those who do."`
 	Target  targetCmd  `cmd:"" group:"Backup" help:"Targets: where copies of the store go, all the time or on a schedule."`
-	Restore restoreCmd `cmd:"" group:"Backup" help:"Put a part of the store back as it was; or make a data folder of what a target holds."`
+	Restore restoreCmd `cmd:"" group:"Backup" help:"Put a bucket, a folder or a key back as it was; or, with --from, make a data folder of a backup."`
 	Status  statusCmd  `cmd:"" group:"Backup" help:"How the store and its copies stand: 3-2-1-1-0, line by line."`
 	Put     putCmd     `cmd:"" group:"Objects" help:"Put files, trees or standard input."`
 	Get     getCmd     `cmd:"" group:"Objects" help:"Get an object, or a tree with -r."`

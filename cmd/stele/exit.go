@@ -70,7 +70,7 @@ func exitCode(err error) int {
 	var u usage
 	var re *stele.RetentionError
 	switch {
-	case errors.As(err, &u), is(stele.ErrBadMoment, stele.ErrFuture):
+	case errors.As(err, &u), is(stele.ErrBadMoment, stele.ErrFuture, stele.ErrWhich):
 		return exitUsage
 	case is(context.Canceled):
 		return exitInterrupted
@@ -86,8 +86,10 @@ func exitCode(err error) int {
 		return exitLocked
 	case is(stele.ErrWrongKey, admin.ErrWho):
 		return exitWrongKey
-	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, stele.ErrNoTarget, stele.ErrBeforeStore, errNoSource):
+	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, stele.ErrNoTarget, stele.ErrNoStandby, stele.ErrBeforeStore, errNoSource):
 		return exitNotFound
+	case is(stele.ErrBadName): // a name or a value that was given: behind the others, since some of them are of this kind too
+		return exitUsage
 	}
 	return exitError
 }
@@ -109,7 +111,7 @@ func (a *app) hintFor(err error) string {
 	case errors.Is(err, stele.ErrVersion):
 		return "install the newest stele: this one reads older formats only"
 	case errors.Is(err, stele.ErrFull):
-		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads go on"
+		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads work meanwhile"
 	case says(err, syscall.ENOSPC):
 		return "make room on that disk"
 	case errors.Is(err, stele.ErrFailed), says(err, syscall.EIO):

@@ -12,33 +12,42 @@ import (
 )
 
 type restoreCmd struct {
-	Part      string `arg:"" optional:"" name:"bucket/key" help:"Put this part of the store back as it was --at a moment: a bucket, or a key and all below it."`
-	At        string `placeholder:"WHEN" help:"The moment: ${when}, @123456 (ledger size), for a part also a pinned view's name. With --from: go on from there (all of it)."`
-	To        string `placeholder:"BUCKET" help:"Put the part into this bucket; made if it is missing."`
-	ToDir     string `placeholder:"DIR" help:"Write the part as files into this folder."`
-	HideNewer bool   `help:"Hide what is there now and was not then (it is left alone)."`
-	Overwrite bool   `help:"With --to-dir, replace files that differ."`
-	DryRun    bool   `short:"n" help:"Compare and report; change nothing."`
+	Part      string `arg:"" optional:"" name:"bucket/key" help:"What to put back in the store as it was --at a moment: a bucket, or a key and all below it. Left out with --from."`
+	At        string `placeholder:"WHEN" help:"The moment to go back to: ${when} or @123456 (ledger size); for BUCKET/KEY also a pinned view's name. With --from it may be left out: the newest."`
+	Reason    string `placeholder:"TEXT" help:"Why, for the record."`
+	To        string `group:"Put BUCKET/KEY back as it was" placeholder:"BUCKET" help:"Put it into this bucket instead; made if it is missing."`
+	ToDir     string `group:"Put BUCKET/KEY back as it was" placeholder:"DIR" help:"Write it as files into this folder instead."`
+	HideNewer bool   `group:"Put BUCKET/KEY back as it was" help:"Hide what is there now and was not then (it is left alone)."`
+	Overwrite bool   `group:"Put BUCKET/KEY back as it was" help:"With --to-dir, replace files that differ."`
+	DryRun    bool   `group:"Put BUCKET/KEY back as it was" short:"n" help:"Say what would be done; change nothing."`
 
-	From          string `placeholder:"URL" help:"Make the folder --data of this target: dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
-	SameEpoch     bool   `help:"With --from, go on in the epoch of the old primary, which is gone for good."`
-	AcceptLacking bool   `help:"With --from, finish although packs are missing or damaged on the target."`
-	Without       string `placeholder:"PATTERN,…" help:"With --from, leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
-	Reason        string `placeholder:"TEXT" help:"Why, for the record."`
+	From          string `group:"Or make a data folder of a backup" placeholder:"URL" help:"The target. The folder --data, missing or empty, becomes the store that lies there: dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
+	SameEpoch     bool   `group:"Or make a data folder of a backup" help:"Go on in the epoch of the old primary, which is gone for good."`
+	AcceptLacking bool   `group:"Or make a data folder of a backup" help:"Finish although packs are missing or damaged on the target."`
+	Without       string `group:"Or make a data folder of a backup" placeholder:"PATTERN,…" help:"Leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
+}
+
+// Help says which of two things restore does.
+func (restoreCmd) Help() string {
+	return `Two things, which have nothing to do with each other:
+
+Put a part back as it was, in this store: stele restore BUCKET[/KEY] --at WHEN. The store keeps its past, so no backup is needed. Nothing is erased: what lies there now stays in the history.
+
+Make a data folder of a backup, when the store itself is gone: stele restore --from URL --data DIR.`
 }
 
 func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	switch {
 	case c.Part == "" && c.From == "":
-		return usage{errors.New("restore what? A part of this store, stele restore BUCKET[/KEY] --at WHEN; or a whole folder from a target, stele restore --from URL --data DIR")}
+		return usage{errors.New("restore what? To put a part of this store back as it was: stele restore BUCKET[/KEY] --at WHEN. To make a data folder of a backup: stele restore --from URL --data DIR")}
 	case c.Part != "" && c.From != "":
-		return usage{errors.New("a part is put back in the store that is there, --from makes a whole folder: use one of them. `stele serve --from` serves a target at once, and its parts with it")}
+		return usage{errors.New("BUCKET/KEY puts a part of this store back, from its own past; --from makes a new data folder of a backup: use one of them. To take a part out of a backup: `stele serve --from URL` elsewhere, and restore from that with --to-dir")}
 	case c.Part != "" && c.Without != "":
-		return usage{errors.New("--without leaves files of a target out, and goes with --from")}
+		return usage{errors.New("--without leaves files of a backup out, and goes with --from")}
 	case c.Part != "":
 		return c.part(ctx, a)
 	case c.To != "" || c.ToDir != "" || c.HideNewer || c.Overwrite || c.DryRun:
-		return usage{errors.New("--to, --to-dir, --hide-newer, --overwrite and --dry-run are for a part, BUCKET[/KEY]: --from makes a whole folder")}
+		return usage{errors.New("--to, --to-dir, --hide-newer, --overwrite and --dry-run are for putting BUCKET[/KEY] back: --from makes a whole data folder, and has none of them")}
 	}
 	return c.folder(ctx, a)
 }
@@ -46,7 +55,7 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 // folder makes a folder of what a target holds.
 func (c *restoreCmd) folder(ctx context.Context, a *app) error {
 	if a.cli.Server != "" {
-		return usage{errors.New("restore makes a folder, and does not work through --server")}
+		return usage{errors.New("restore --from makes a data folder on this machine: leave --server out")}
 	}
 	if c.SameEpoch && c.At != "" {
 		return usage{errors.New("a past moment begins a new epoch: --at and --same-epoch exclude each other")}
@@ -76,7 +85,7 @@ func (c *restoreCmd) folder(ctx context.Context, a *app) error {
 			"bytes": r.Bytes, "copied_bytes": r.CopiedBytes, "lacking": append([]string{}, r.Lacking...), "seconds": took.Seconds()})
 	}
 	if r.Size > 0 {
-		a.say("restored store %s to %s: %s in %d packs and %d segments, %s, verified, in %s", r.Store, a.data(), entries(r.Size), r.Packs, r.Segments, size(r.Bytes), took.Round(time.Millisecond))
+		a.say("made the data folder %[2]s of the backup of store %[1]s: %[3]s in %d packs and %d segments, %s, verified, in %s", r.Store, a.data(), entries(r.Size), r.Packs, r.Segments, size(r.Bytes), took.Round(time.Millisecond))
 	}
 	a.say("it goes on in epoch %d with %s", epoch, entries(cut))
 	a.note("`stele serve --data %s` takes writes now; the root access key is a new one", a.data())

@@ -91,6 +91,7 @@ func (j *partJob) objects(ctx context.Context, s admin.Store, at stele.View) err
 type partDoc struct {
 	V       int              `json:"v"`
 	Action  stele.PartAction `json:"action"`
+	DryRun  bool             `json:"dry_run,omitempty"` // the action is what would be done
 	Key     string           `json:"key"`
 	Size    int64            `json:"size"`
 	From    string           `json:"from,omitempty"`
@@ -106,10 +107,10 @@ func (j *partJob) tell(c stele.PartChange) error {
 		j.restored++
 	}
 	if j.app.cli.JSON {
-		return j.app.document(partDoc{1, c.Action, c.Key, c.Size, c.From, c.Now, c.Version, c.Entry, c.Why})
+		return j.app.document(partDoc{1, c.Action, j.cmd.DryRun, c.Key, c.Size, c.From, c.Now, c.Version, c.Entry, c.Why})
 	}
 	if c.Action == stele.PartRefused {
-		j.app.warn("left out %s: %s", shown(c.Key), c.Why)
+		j.app.warn("%s %s: %s", j.word(stele.PartRefused), shown(c.Key), c.Why)
 	}
 	if j.shown++; j.app.cli.Quiet || j.shown > partRows {
 		return nil
@@ -117,8 +118,27 @@ func (j *partJob) tell(c stele.PartChange) error {
 	if j.table == nil {
 		j.table = j.app.table("ACTION", "SIZE", "VERSION THEN", "VERSION NOW", "KEY")
 	}
-	j.table.row(string(c.Action), size(c.Size), orDash(c.From), orDash(c.Now), shown(c.Key))
+	j.table.row(j.word(c.Action), size(c.Size), orDash(c.From), orDash(c.Now), shown(c.Key))
 	return nil
+}
+
+// word says what was done to a key, or would be.
+func (j *partJob) word(action stele.PartAction) string {
+	done, would := string(action), ""
+	switch action {
+	case stele.PartRestored:
+		would = "would restore"
+	case stele.PartHidden:
+		would = "would hide"
+	case stele.PartRefused:
+		done, would = "left out", "would leave out"
+	case stele.PartNewer:
+		return "newer, stays"
+	}
+	if j.cmd.DryRun && would != "" {
+		return would
+	}
+	return done
 }
 
 // stopped says how far a restore came that ended early. What is restored is seen to be so by the next one.
@@ -177,7 +197,7 @@ func (j *partJob) print(took time.Duration) error {
 	}
 	restored, hidden := "restored", "hid"
 	if j.cmd.DryRun {
-		restored, hidden = "would restore", "would hide"
+		restored, hidden = "dry run, nothing was changed: would restore", "would hide"
 	}
 	place := "in " + r.To
 	if j.cmd.ToDir != "" {

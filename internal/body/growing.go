@@ -143,7 +143,7 @@ func (s *Store) growingChunk(ctx context.Context, p *openPack, c *pack.Chunk, b 
 	s.retire(p)
 	got, why := s.fromCopies(ctx, &c.ID, Place{p.name, c.Offset, c.Length}, -1)
 	if why != nil {
-		return nil, 0, &DamagedError{pack.Name(p.name), fmt.Errorf("%w; copies: %w", err, why)}
+		return nil, 0, &DamagedError{pack.Name(p.name), fmt.Errorf("%w; no copy helps: %w", err, why)}
 	}
 	return got.stored, got.flags, nil
 }

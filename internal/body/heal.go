@@ -86,7 +86,7 @@ func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length in
 		s.healBehind(name, cause)
 	}
 	if err != nil {
-		damaged.Err = fmt.Errorf("%w; copies: %w", cause, err)
+		damaged.Err = fmt.Errorf("%w; no copy helps: %w", cause, err)
 		if s.opt.ReadOnly {
 			s.tellDamage(place.Pack, damaged.Err)
 		}
@@ -131,7 +131,7 @@ func (s *Store) fromCopies(ctx context.Context, id *entry.ID, place Place, lengt
 				s.stats.rescued.Add(1)
 				return got, nil
 			}
-			why = append(why, fmt.Errorf("%s: %w", c.Name, err))
+			why = append(why, heal.OfCopy(c.Name, err))
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -245,7 +245,7 @@ func (s *Store) Heal(ctx context.Context, name string, why error) error {
 			return err
 		}
 		if err := s.healFrom(ctx, short, seal, why); err != nil {
-			return fmt.Errorf("couldn't heal %s: %w", name, err)
+			return fmt.Errorf("%s is damaged here, %w", name, err)
 		}
 		s.turns.Replaced(name)
 		return s.healed(ctx, short)
@@ -289,7 +289,7 @@ func (s *Store) healFrom(ctx context.Context, name [16]byte, seal *entry.Pack, w
 	for look := 1; ; look++ {
 		copies := s.copies()
 		if len(copies) == 0 {
-			return fmt.Errorf("%w, and there is no copy to heal it from", why)
+			return fmt.Errorf("and there is no copy to heal it from; what is wrong with it: %w", why)
 		}
 		var h heal.Healed
 		h, errs = s.replaceFrom(ctx, name, seal, copies)
@@ -301,7 +301,7 @@ func (s *Store) healFrom(ctx context.Context, name [16]byte, seal *entry.Pack, w
 			return nil
 		}
 		if look == 2 || ctx.Err() != nil || !errors.Is(heal.Joined(errs), errMoved) {
-			return fmt.Errorf("%w; copies: %w", why, heal.Joined(errs))
+			return fmt.Errorf("and no copy is good: %w; what is wrong here: %w", heal.Joined(errs), why)
 		}
 	}
 }
@@ -313,7 +313,7 @@ func (s *Store) replaceFrom(ctx context.Context, name [16]byte, seal *entry.Pack
 		if err == nil {
 			return h, nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+		errs = append(errs, heal.OfCopy(c.Name, err))
 		if errors.Is(err, engine.ErrFailed) || errors.Is(err, engine.ErrFull) || ctx.Err() != nil {
 			return h, errs // another copy does not help
 		}
@@ -322,7 +322,7 @@ func (s *Store) replaceFrom(ctx context.Context, name [16]byte, seal *entry.Pack
 	if err == nil {
 		return h, nil
 	}
-	return h, append(errs, fmt.Errorf("made again of all: %w", err))
+	return h, append(errs, fmt.Errorf("nor can it be put together from what is left of all of them: %w", err))
 }
 
 func (s *Store) replace(ctx context.Context, name [16]byte, seal *entry.Pack, c engine.Copy) (heal.Healed, error) {

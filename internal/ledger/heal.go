@@ -230,12 +230,12 @@ func (l *Ledger) healFile(ctx context.Context, f *file, why error) error {
 			if err == nil {
 				return nil
 			}
-			errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+			errs = append(errs, heal.OfCopy(c.Name, err))
 		}
 		if err := l.healFromPieces(ctx, f, why); err != nil && len(errs) == 0 {
-			return fmt.Errorf("%w, and there is no copy to heal %s from: %w", why, f.name, err)
+			return fmt.Errorf("%s is damaged here, and there is no copy to heal it from: %w; what is wrong here: %w", f.name, err, why)
 		} else if err != nil {
-			return fmt.Errorf("couldn't heal %s; copies: %w", f.name, heal.Joined(append(errs, err)))
+			return fmt.Errorf("%s is damaged here, and no copy is good: %w; what is wrong here: %w", f.name, heal.Joined(append(errs, err)), why)
 		}
 		return nil
 	})
@@ -412,10 +412,10 @@ func (l *Ledger) healAtOpen(ctx context.Context, d *damagedSegment) error {
 		if err == nil {
 			return nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+		errs = append(errs, heal.OfCopy(c.Name, err))
 	}
 	if err := l.remakeAtOpen(ctx, d, next, least, exact); err != nil {
-		return fmt.Errorf("copies: %w", heal.Joined(append(errs, err)))
+		return fmt.Errorf("no copy is good: %w", heal.Joined(append(errs, err)))
 	}
 	return nil
 }

@@ -197,7 +197,7 @@ func (r *remade) fromAll(ctx context.Context, locals []local, copies []engine.Co
 // reached says whether a remade segment goes as far as it must, and is of this ledger.
 func (r *remade) reached(ctx context.Context, least uint64) error {
 	if size := r.w.Next(); size < least {
-		return heal.Joined(append(r.why, fmt.Errorf("made again of all, it holds the entries up to %d, there were %d: %w", size, least, heal.ErrUnproven)))
+		return heal.Joined(append(r.why, fmt.Errorf("put together from what is left of all copies it holds the entries up to %d of %d: %w", size, least, heal.ErrUnproven)))
 	}
 	return r.l.sameGroups(ctx, r.w.First(), r.c)
 }

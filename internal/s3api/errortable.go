@@ -143,7 +143,7 @@ var (
 	ErrInternalError      = def("InternalError", 500, "We encountered an internal error. Please try again.")
 	ErrSlowDown           = def("SlowDown", 503, "Please reduce your request rate.")
 	ErrServiceUnavailable = def("ServiceUnavailable", 503, "Service is unable to handle request.")
-	ErrStorageFull        = def("InsufficientStorage", 507, "There is no space left for new data. Reads go on.")
+	ErrStorageFull        = def("InsufficientStorage", 507, "The disk of the server has no space left for new data. Whoever runs it has to make room there; meanwhile reads and deletes work.")
 	ErrErased             = def("Erased", 410, "The bytes of this version were erased after their keep period. The ledger still holds its entry.")
 	ErrQuotaExceeded      = def("QuotaExceeded", 403, "Your request was denied due to quota exceeded.")
 )

@@ -86,7 +86,13 @@ var storeErrors = []struct {
 	{stele.ErrErased, exactly(ErrErased)},
 	{stele.ErrFuture, said(ErrInvalidArgument)},
 	{stele.ErrReadOnly, said(ErrAccessDenied)},
-	{stele.ErrFull, exactly(ErrStorageFull)},
+	{stele.ErrFull, func(_ *call, err error) *Error {
+		var full *stele.FullError
+		if errors.As(err, &full) { // the figures, and not where on the server the folder is
+			return ErrStorageFull.Msg("The disk of the server is full: %s. Whoever runs it has to make room there; meanwhile reads and deletes work.", full.What)
+		}
+		return ErrStorageFull
+	}},
 	{stele.ErrFailed, exactly(ErrServiceUnavailable)},
 	{stele.ErrClosed, exactly(ErrServiceUnavailable)},
 	{stele.ErrSuperseded, exactly(ErrServiceUnavailable)},
