@@ -68,7 +68,7 @@ func validScope(scope string) error {
 		case j == len(bucket) && i == j+1:
 			hint = fmt.Sprintf("write %q for the whole bucket", bucket)
 		}
-		return fmt.Errorf("%w: scope %q: a scope is a prefix and takes no *: %s", ErrBadName, scope, hint)
+		return badValue("scope %q: a scope is a prefix and takes no *: %s", scope, hint)
 	}
 	if err := ValidBucketName(bucket); err != nil {
 		return fmt.Errorf("scope %q is not BUCKET or BUCKET/PREFIX: %w", scope, err)
