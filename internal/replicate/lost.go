@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"stele/internal/engine"
+	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/segment"
 )
@@ -23,11 +24,20 @@ func (s *session) findLost(ctx context.Context, former *session, held uint64) er
 		return err
 	}
 	if former != nil {
-		former.remembered(func(name string) {
-			if _, ok := s.have[name]; !ok && !s.listed[name] {
+		var changed error
+		former.remembered(func(name string, size int64) {
+			_, sealed := s.have[name]
+			now, tail := s.listed[name]
+			switch {
+			case !sealed && !tail:
 				s.lost[name] = true
+			case tail && size > 0 && now != size:
+				changed = altered(fmt.Errorf("%s has %d bytes, and was shipped with %d: %w", name, now, size, frame.ErrCorrupt))
 			}
 		})
+		if changed != nil {
+			return changed
+		}
 	}
 	s.lostSegments()
 	if s.at < held && len(s.lost) == 0 {
@@ -59,17 +69,17 @@ func (s *session) wanted(former *session) func(name string) {
 	}
 }
 
-// remembered calls fn for each file that the session shipped, or found, and that nothing superseded.
-func (s *session) remembered(fn func(name string)) {
-	for name := range s.have {
-		fn(name)
+// remembered calls fn for each file that the session shipped, or found, and that nothing superseded, with its length in bytes; 0: not known.
+func (s *session) remembered(fn func(name string, size int64)) {
+	for name, size := range s.have {
+		fn(name, size)
 	}
 	for _, t := range s.tails {
-		fn(tailSegment(s.o.Keys.Epoch, t.first, t.end))
+		fn(tailSegment(s.o.Keys.Epoch, t.first, t.end), t.bytes)
 	}
 	for _, q := range s.packs {
 		for _, p := range q.tails {
-			fn(p.name)
+			fn(p.name, p.bytes)
 		}
 	}
 }

@@ -155,6 +155,39 @@ func TestLostWhileIdle(t *testing.T) {
 	}
 }
 
+// TestCutTails: a tail that lost its end since it was shipped is seen at the next listing, whichever of the tails it is.
+func TestCutTails(t *testing.T) {
+	p := mustPrimary(t, mustDir(t, vfs.NewMem(), "store"), testKeys(t))
+	defer p.mustClose(t)
+	target := mem.New()
+	s := mustConnect(t, p, target)
+	for i := range 3 {
+		p.mustPut(t, fmt.Sprint(i), random(100, uint64(i)))
+		if err := s.shipNow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tails := names(t, target, engine.Tails)
+	if len(tails) < 6 {
+		t.Fatalf("%d tails, want three of the ledger and three of a pack", len(tails))
+	}
+	for _, cut := range tails {
+		s.target = clone(t, target, func(name string, b []byte) []byte {
+			if name == cut {
+				return b[:len(b)-9]
+			}
+			return b
+		})
+		if _, err := s.again(ctx, 0); !errors.Is(err, ErrAltered) {
+			t.Errorf("%s was cut: %v, want ErrAltered", cut, err)
+		}
+	}
+	s.target = target
+	if _, err := s.again(ctx, 0); err != nil {
+		t.Errorf("nothing was cut: %v", err)
+	}
+}
+
 // TestLostSinceLastTime: another process looks at the target, which remembers nothing: the ledger tells that a pack was shipped.
 func TestLostSinceLastTime(t *testing.T) {
 	p, target, _, _, _ := lossRig(t)

@@ -88,7 +88,7 @@ type session struct {
 	packs   map[pack.Name16]*packSeq // tails of packs that grow
 	lacking map[string]error         // packs that are damaged here and so could not be shipped
 	lost    map[string]bool          // files that were on the target and are gone; shipping brings them again
-	listed  map[string]bool          // tails that the listing showed
+	listed  map[string]int64         // tails that the listing showed, and their length in bytes
 	old     []string                 // tail packs of an earlier session: superseded once this one has shipped once
 	junk    []string                 // superseded
 	rest    int                      // rounds until removing is tried again
@@ -129,7 +129,7 @@ func connect(ctx context.Context, o *Origin, target engine.Engine, held uint64, 
 
 // look reads what the target holds and compares it with the ledger.
 func look(ctx context.Context, o *Origin, target engine.Engine, held uint64) (*session, error) {
-	s := &session{o: o, target: target, have: map[string]int64{}, rings: map[string]bool{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, lost: map[string]bool{}, listed: map[string]bool{}, fanIn: fanIn, sealFrom: sealFrom}
+	s := &session{o: o, target: target, have: map[string]int64{}, rings: map[string]bool{}, packs: map[pack.Name16]*packSeq{}, lacking: map[string]error{}, lost: map[string]bool{}, listed: map[string]int64{}, fanIn: fanIn, sealFrom: sealFrom}
 	owned, err := s.owner(ctx)
 	if err != nil {
 		return nil, err
@@ -154,11 +154,11 @@ func look(ctx context.Context, o *Origin, target engine.Engine, held uint64) (*s
 		if k.sealed {
 			s.have[k.name] = k.size
 		} else {
-			s.listed[k.name] = true
+			s.listed[k.name] = k.size
 		}
 	}
 	for _, p := range l.packs {
-		s.listed[p.name] = true
+		s.listed[p.name] = p.size
 	}
 	if err := s.compare(ctx, l.links); err != nil {
 		return nil, err
@@ -413,7 +413,7 @@ func (s *session) adoptTails(ctx context.Context, l listing) error {
 	inChain := map[string]bool{}
 	for _, k := range links {
 		if inChain[k.name] = true; !k.sealed && k.epoch == own {
-			s.tails = append(s.tails, tailSeg{k.first, k.end, tierOf(k.end - k.first)})
+			s.tails = append(s.tails, tailSeg{k.first, k.end, tierOf(k.end - k.first), k.size})
 		}
 	}
 	for _, k := range l.links {

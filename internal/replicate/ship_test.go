@@ -221,6 +221,12 @@ func TestRefused(t *testing.T) {
 		for i := range n {
 			p.mustPut(t, fmt.Sprint(seed, i), random(2000, seed+uint64(i)))
 		}
+		for i := 0; ; i++ { // the last entries must lie in no sealed segment, so that a tail is shipped
+			if segments := p.led.Segments(); !segments[len(segments)-1].Sealed {
+				break
+			}
+			p.mustPut(t, fmt.Sprint(seed, "more", i), random(2000, seed+uint64(n+i)))
+		}
 		target := mem.New()
 		if err := mustConnect(t, p, target).shipNow(); err != nil {
 			t.Fatal(err)
@@ -255,6 +261,9 @@ func TestRefused(t *testing.T) {
 		if _, _, _, ok := parseTailSegment(name); ok {
 			lastTail = name
 		}
+	}
+	if lastTail == "" {
+		t.Fatal("no tail was shipped")
 	}
 	for _, c := range []struct {
 		name   string

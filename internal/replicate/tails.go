@@ -28,6 +28,7 @@ const (
 type tailSeg struct {
 	first, end uint64
 	tier       int
+	bytes      int64 // 0: not known
 }
 
 // tierOf guesses the tier of a tail that an earlier session made.
@@ -183,29 +184,32 @@ func (s *session) removeEarly(names []string) {
 
 // shipTailSegment ships entries from s.at to to-1, which lie in one segment, and merges.
 func (s *session) shipTailSegment(ctx context.Context, to uint64) error {
-	if err := s.makeTailSegment(ctx, s.at, to); err != nil {
+	t, err := s.makeTailSegment(ctx, s.at, to, 0)
+	if err != nil {
 		return err
 	}
-	s.tails, s.at = append(s.tails, tailSeg{s.at, to, 0}), to
+	s.tails, s.at = append(s.tails, t), to
 	return nil
 }
 
-func (s *session) makeTailSegment(ctx context.Context, from, to uint64) error {
+func (s *session) makeTailSegment(ctx context.Context, from, to uint64, tier int) (tailSeg, error) {
+	t := tailSeg{from, to, tier, 0}
 	b, err := s.o.Ledger.SegmentBytes(ctx, from, to)
 	if err != nil {
-		return err
+		return t, err
 	}
 	name := tailSegment(s.o.Keys.Epoch, from, to)
 	err = s.create(ctx, name, b)
 	if !errors.Is(err, engine.ErrExist) {
-		return err
+		t.bytes = int64(len(b))
+		return t, err
 	}
 	// Its own lost reply, or another session's: it may stand if it is of this history.
 	c, err := s.headOf(ctx, &link{name: name, epoch: s.o.Keys.Epoch, first: from, end: to})
 	if err != nil {
-		return err
+		return t, err
 	}
-	return s.sameRoot(ctx, c)
+	return t, s.sameRoot(ctx, c)
 }
 
 // mergeSegments merges the newest tail segments if they lie in the segment of entries first to end-1.
@@ -225,8 +229,8 @@ func (s *session) mergeSegments(ctx context.Context, first, end uint64) error {
 		rest, last := s.tails[:len(s.tails)-n], s.tails[len(s.tails)-n:]
 		old := mapNames(last, func(t tailSeg) string { return tailSegment(s.o.Keys.Epoch, t.first, t.end) })
 		s.removeEarly(old)
-		merged := tailSeg{last[0].first, last[n-1].end, last[0].tier + 1}
-		if err := s.makeTailSegment(ctx, merged.first, merged.end); err != nil {
+		merged, err := s.makeTailSegment(ctx, last[0].first, last[n-1].end, last[0].tier+1)
+		if err != nil {
 			return err
 		}
 		s.junk = append(s.junk, old...)
