@@ -39,9 +39,10 @@ type TargetSpec struct {
 
 // OpenedTarget is a target that Options.OpenTarget has opened. An Engine that is an io.Closer is closed after use.
 type OpenedTarget struct {
-	Engine     engine.Engine
-	SameDevice bool // it lies on the store's own disk: no copy in the sense of 3-2-1-1-0
-	Server     bool // it is no folder of this machine: another medium
+	Engine engine.Engine
+	NoCopy string   // why it is no copy in the sense of 3-2-1-1-0; empty: it is one
+	Disks  []string // what it lies on: targets that share one are lost together
+	Server bool     // it is no folder of this machine: another medium
 }
 
 // TargetStatus is how a target stands.
@@ -53,7 +54,8 @@ type TargetStatus struct {
 	Shipped    time.Time // when the last shipment ended, in this process
 	Bytes      int64     // shipped in this process
 	Connected  bool
-	SameDevice bool
+	NoCopy     string   // why it is no copy in the sense of 3-2-1-1-0; empty: it is one
+	Disks      []string // what it lies on: targets that share one are lost together
 	Server     bool
 	LockFor    time.Duration // for how long the target locks what it gets; 0: it doesn't
 	Error      string        // empty: all is well
@@ -444,7 +446,7 @@ func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
 	var seen ledger.Seen
 	if err == nil {
 		defer closeEngine(opened.Engine)
-		st.SameDevice, st.Server = opened.SameDevice, opened.Server
+		st.NoCopy, st.Disks, st.Server = opened.NoCopy, opened.Disks, opened.Server
 		st.LockFor, err = locksFor(ctx, opened.Engine)
 	}
 	if err == nil {
@@ -481,7 +483,7 @@ func (r *shipping) status(st *TargetStatus, size uint64) {
 	slices.Sort(st.Lacking)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	st.SameDevice, st.Server, st.LockFor = r.opened.SameDevice, r.opened.Server, r.lock
+	st.NoCopy, st.Disks, st.Server, st.LockFor = r.opened.NoCopy, r.opened.Disks, r.opened.Server, r.lock
 }
 
 // drills says when the newest drill of a target passed (zero: none has), and whether one failed since.

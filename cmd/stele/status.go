@@ -30,13 +30,6 @@ const drillStaleAfter = 35 * 24 * time.Hour
 // firstDrillWithin is within which time after it was added a target has to pass a drill. A server tries that within minutes: one that has not passed for days could not be tried.
 const firstDrillWithin = 48 * time.Hour
 
-type rule struct {
-	Digit string `json:"digit"`
-	Means string `json:"means"`
-	OK    bool   `json:"ok"`
-	Why   string `json:"why"`
-}
-
 func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	if c.Seen {
 		return seeHides(ctx, a)
@@ -146,77 +139,6 @@ func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets 
 		a.say("%s  %s  %s: %s", r.Digit, mark, r.Means, r.Why)
 	}
 	return nil
-}
-
-// rulesOf computes 3-2-1-1-0 from what is proven: a target counts if it was compared with the ledger and holds all but what came last.
-func rulesOf(targets []stele.TargetStatus, kit bool) []rule {
-	var copies, media, offsite, locked, drilled []string
-	var not []string
-	for i := range targets {
-		t := &targets[i]
-		switch {
-		case !t.Drill.Since.IsZero():
-			not = append(not, t.Name+" did not pass its drill of "+moment(t.Drill.Last))
-			continue
-		case t.SameDevice:
-			not = append(not, t.Name+" lies on the store's own disk")
-			continue
-		case t.Refused:
-			not = append(not, t.Name+" is not shipped to")
-			continue
-		case len(t.Lost) > 0:
-			not = append(not, t.Name+" lost files, which are being shipped again")
-			continue
-		case !t.Connected:
-			not = append(not, t.Name+" is not reached")
-			continue
-		case t.Size == 0:
-			not = append(not, t.Name+" holds nothing yet")
-			continue
-		}
-		copies = append(copies, t.Name)
-		if t.Server {
-			media = append(media, t.Name)
-		}
-		if t.Offsite {
-			offsite = append(offsite, t.Name)
-		}
-		if t.LockFor > 0 {
-			locked = append(locked, t.Name)
-		}
-		if t.LastDrill.After(t.LastLoss) && time.Since(t.LastDrill) < drillStaleAfter {
-			drilled = append(drilled, t.Name)
-		}
-	}
-	if !kit {
-		not = append(not, "the recovery kit was never read back")
-	}
-	why := func(have []string, none string) string {
-		if len(have) == 0 {
-			return strings.Join(append([]string{none}, not...), "; ")
-		}
-		return strings.Join(append([]string{strings.Join(have, ", ")}, not...), "; ")
-	}
-	return []rule{
-		{"3", "copies of the data", len(copies) >= 2 && kit, why(copies, "this store is the only one")},
-		{"2", "kinds of medium", len(copies) >= 1, why(append(append([]string{}, media...), without(copies, media)...), "this disk is the only one")},
-		{"1", "copy offsite", len(offsite) > 0, why(offsite, "none is declared to be (--offsite)")},
-		{"1", "copy that nobody can remove", len(locked) > 0, why(locked, "no target locks what it gets (--lock-days on a bucket with Object Lock)")},
-		{"0", "errors in a drill", len(drilled) > 0, why(drilled, "no restore was proven lately: `stele drill`")},
-	}
-}
-
-func without(all, some []string) (rest []string) {
-	for _, a := range all {
-		found := false
-		for _, b := range some {
-			found = found || a == b
-		}
-		if !found {
-			rest = append(rest, a)
-		}
-	}
-	return rest
 }
 
 // staleTargets names what should be fresher than it is.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -38,25 +37,6 @@ func TestStale(t *testing.T) {
 		if got := staleTargets([]stele.TargetStatus{c.TargetStatus}, now); len(got) > 0 != c.stale {
 			t.Errorf("%s: %v", name, got)
 		}
-	}
-}
-
-// TestRulesAndDrills: a target that did not pass its newest drill is no copy and proves nothing, whenever an older drill passed.
-func TestRulesAndDrills(t *testing.T) {
-	now := time.Now()
-	well := stele.TargetStatus{Size: 9, Connected: true, Server: true, LastDrill: now}
-	bad := well
-	bad.Name, bad.Drill = "bad", stele.FailedDrill{Since: now, Last: now}
-	for _, r := range rulesOf([]stele.TargetStatus{bad}, true) {
-		if r.OK || !strings.Contains(r.Why, "bad did not pass its drill") {
-			t.Errorf("%+v", r)
-		}
-	}
-	if got := targetState(&bad); !strings.HasPrefix(got, "FAILED") {
-		t.Errorf("target list says %q", got)
-	}
-	if r := rulesOf([]stele.TargetStatus{well}, true); !r[4].OK {
-		t.Errorf("%+v", r[4])
 	}
 }
 

@@ -25,11 +25,11 @@ type targetCmd struct {
 func targetsOf(folder string) func(context.Context, stele.TargetSpec) (stele.OpenedTarget, error) {
 	return func(ctx context.Context, spec stele.TargetSpec) (stele.OpenedTarget, error) {
 		e, f, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey,
-			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, ReadOnly: spec.ReadOnly, Make: spec.Make})
+			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, Offsite: spec.Offsite, ReadOnly: spec.ReadOnly, Make: spec.Make})
 		if err == nil && spec.LockDays > 0 && !spec.ReadOnly {
 			e, err = shortTails(ctx, e, folder, spec)
 		}
-		return stele.OpenedTarget{Engine: e, SameDevice: f.SameDevice, Server: f.Kind == "s3"}, err
+		return stele.OpenedTarget{Engine: e, NoCopy: f.NoCopy, Disks: f.Disks, Server: f.Kind == "s3"}, err
 	}
 }
 
@@ -113,7 +113,7 @@ type targetDoc struct {
 	Rate       int64    `json:"rate,omitempty"`
 	LockDays   int      `json:"lock_days,omitempty"`
 	Offsite    bool     `json:"offsite"`
-	SameDevice bool     `json:"same_device"`
+	NoCopy     string   `json:"no_copy,omitempty"` // why it does not count
 	Size       uint64   `json:"size"`
 	Behind     uint64   `json:"behind"`
 	Restorable string   `json:"restorable,omitempty"`
@@ -140,7 +140,7 @@ func momentOr(t time.Time) string {
 }
 
 func targetDocOf(t *stele.TargetStatus) targetDoc {
-	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, SameDevice: t.SameDevice, Size: t.Size, Behind: t.Behind,
+	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, NoCopy: t.NoCopy, Size: t.Size, Behind: t.Behind,
 		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking, Lost: t.Lost,
 		Listed: momentOr(t.Listed), LastLoss: momentOr(t.LastLoss),
 		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill), DrillFailed: momentOr(t.Drill.Since), DrillProblem: t.Drill.Problem}
@@ -200,6 +200,8 @@ func targetState(t *stele.TargetStatus) string {
 		return "FAILED its drill of " + moment(t.Drill.Last)
 	case len(t.Lacking) > 0:
 		return fmt.Sprintf("lacks %s that %s damaged here", count(int64(len(t.Lacking)), "file"), isAre(len(t.Lacking)))
+	case t.Connected && t.NoCopy != "":
+		return t.NoCopy
 	case t.Connected:
 		return "well"
 	}

@@ -35,8 +35,10 @@ type TargetOptions struct {
 	Make bool
 	// Without are patterns of files that are taken for not there, commas between them (engine.Without); with ReadOnly only.
 	Without string
-	// Store is the store's folder, to see whether a target in a folder lies on the same device; "" doesn't look.
+	// Store is the store's folder, to see whether a target in a folder lies on the same disk; "" doesn't look.
 	Store string
+	// Offsite: somebody declared that the target stands at another site. It is believed where nothing proves otherwise.
+	Offsite bool
 	// Timeout is how long nothing may move in a request to a server; 0: the engine's default.
 	Timeout time.Duration
 	// Getenv is os.Getenv if nil.
@@ -47,10 +49,10 @@ type TargetOptions struct {
 type Facts struct {
 	Kind  string // "dir" or "s3"
 	Place string // where it lies, without secrets
-	// Device is the disk that a folder lies on, as far as the system says; "" for a server.
-	Device string
-	// SameDevice: the folder lies on the store's own disk, and so is no copy in the sense of 3-2-1-1-0.
-	SameDevice bool
+	// Disks are what it lies on, whole disks or a server; two targets that share one are lost together. None: it can't be told.
+	Disks []string
+	// NoCopy says why it is no copy in the sense of 3-2-1-1-0; "" if it is one, or nobody asked.
+	NoCopy string
 	// S3 is what a server's bucket can do.
 	S3 s3.Facts
 }
@@ -107,11 +109,11 @@ func openDirTarget(path string, opt TargetOptions) (engine.Engine, Facts, error)
 	if err != nil {
 		return nil, Facts{}, fmt.Errorf("target %s: %w", path, err)
 	}
-	f := Facts{Kind: "dir", Place: path, Device: device(path)}
+	m := thisMachine()
+	on := m.mediumOf(path, 0)
+	f := Facts{Kind: "dir", Place: path, Disks: on.disks}
 	if opt.Store != "" {
-		store := device(opt.Store)
-		// What isn't known is taken for the same, so that nobody counts a copy that may be none.
-		f.SameDevice = store == f.Device || store == "" || f.Device == ""
+		f.NoCopy = noCopy(m.mediumOf(opt.Store, 0), on, opt.Offsite)
 	}
 	return e, f, nil
 }
@@ -128,6 +130,9 @@ func openS3Target(ctx context.Context, u *url.URL, opt TargetOptions) (engine.En
 	f := Facts{Kind: "s3", Place: e.String()}
 	if f.S3, err = e.Probe(ctx); err != nil {
 		return nil, f, err
+	}
+	if opt.Store != "" {
+		f.Disks, f.NoCopy = thisMachine().serverMedium(o.Endpoint, o.Bucket, opt.Offsite)
 	}
 	return e, f, nil
 }

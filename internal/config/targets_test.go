@@ -118,15 +118,15 @@ func TestTargetFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Kind != "dir" || f.Place != path || f.Device == "" || !f.SameDevice {
+		if f.Kind != "dir" || f.Place != path || f.NoCopy == "" {
 			t.Errorf("OpenTarget(%q): %+v", raw, f)
 		}
 		if _, ok := e.(*dir.Dir); !ok {
 			t.Errorf("OpenTarget(%q) is a %T", raw, e)
 		}
 	}
-	if _, f, err := OpenTarget(t.Context(), path, TargetOptions{Store: "/not/there"}); err != nil || !f.SameDevice {
-		t.Errorf("a store whose device isn't known: %+v, %v, want it taken for the same", f, err)
+	if _, f, err := OpenTarget(t.Context(), path, TargetOptions{Store: "/not/there"}); err != nil || f.NoCopy == "" {
+		t.Errorf("a store whose disk isn't known: %+v, %v, want it taken for the same", f, err)
 	}
 	e, _, err := OpenTarget(t.Context(), path, TargetOptions{ReadOnly: true})
 	if err != nil {
@@ -167,7 +167,7 @@ func TestTargetBucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Kind != "s3" || f.Place != "s3://copies/of/this at "+srv.URL || f.SameDevice || !f.S3.ObjectLock || !f.S3.CanRemove {
+	if f.Kind != "s3" || f.Place != "s3://copies/of/this at "+srv.URL || !f.S3.ObjectLock || !f.S3.CanRemove {
 		t.Errorf("facts: %+v", f)
 	}
 	if err := e.Create(t.Context(), engine.Packs+"p", 1, strings.NewReader("x")); err != nil {
