@@ -86,8 +86,10 @@ func rulesOf(targets []stele.TargetStatus, kit bool) []rule {
 			switch {
 			case good && bad == "":
 				l.have = append(l.have, t.Name)
-			case against != "":
+			case against != "" && against == t.NoCopy: // that is no sentence of which the target is the subject
 				l.not = append(l.not, t.Name+": "+against)
+			case against != "":
+				l.not = append(l.not, t.Name+" "+against)
 			}
 		}
 		bad := noCopyBecause(t, counted)
