@@ -28,8 +28,8 @@ const (
 // replica is what those who follow the store ask of it.
 type replica struct {
 	store   *stele.Store
-	reads   chan struct{}
-	waiting chan struct{}
+	reads   *guard.Pool // shared by keys, so that no key's slow reader keeps a standby waiting
+	waiting *guard.Pool
 }
 
 // replicaRoutes are for standbys, with the key of an admin or an auditor. What they yield is as sealed as it lies on disk: names and bytes open to who is admitted.
@@ -39,7 +39,7 @@ type replica struct {
 //	GET /replica/succession                         the epochs it went through, with the receipts that prove them
 //	GET /replica/file?name=…&off=N                  up to 4 MiB of one, sealed or growing; headers say what it is
 func (s *Server) replicaRoutes(mux routeTable, who admitted) {
-	p := &replica{s.opt.Store, make(chan struct{}, replicaReads), make(chan struct{}, replicaWaiting)}
+	p := &replica{s.opt.Store, guard.NewPool(replicaReads), guard.NewPool(replicaWaiting)}
 	for pattern, serve := range map[string]func(q request, w http.ResponseWriter) error{"state": p.state, "files": p.files, "file": p.file, "succession": p.succession} {
 		mux.HandleFunc("GET /replica/"+pattern, func(w http.ResponseWriter, r *http.Request) {
 			s.serve(r.URL.Path, reads, true, who, w, r, serve)
@@ -47,14 +47,13 @@ func (s *Server) replicaRoutes(mux routeTable, who admitted) {
 	}
 }
 
-// enter takes a place among those that a channel has room for.
-func enter(ctx context.Context, room chan struct{}) (leave func(), err error) {
-	select {
-	case room <- struct{}{}:
-		return func() { <-room }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// enter takes a place of a pool for the key that asks.
+func (q request) enter(pool *guard.Pool) (guard.Seat, error) {
+	seat, ok := pool.Wait(q.Context(), q.by.Key, nil)
+	if !ok {
+		return seat, q.Context().Err()
 	}
+	return seat, nil
 }
 
 // wireState is a ReplicaState with its hashes in hex.
@@ -81,14 +80,17 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 			return err
 		}
 	}
-	leave, err := enter(q.Context(), p.waiting)
-	if err != nil {
-		return err
+	wait := q.URL.Query().Get("wait") != ""
+	if wait {
+		seat, err := q.enter(p.waiting)
+		if err != nil {
+			return err
+		}
+		defer seat.Leave()
 	}
-	defer leave()
 	ctx, cancel := context.WithTimeout(q.Context(), replicaWait)
 	defer cancel()
-	st, err := p.store.ReplicaState(ctx, from, keyrings, q.URL.Query().Get("wait") != "")
+	st, err := p.store.ReplicaState(ctx, from, keyrings, wait)
 	if err != nil {
 		return err
 	}
@@ -132,11 +134,11 @@ func (p *replica) file(q request, w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
-	leave, err := enter(q.Context(), p.reads)
+	seat, err := q.enter(p.reads)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer seat.Leave()
 	f, b, err := p.store.ReplicaRead(q.Context(), q.URL.Query().Get("name"), int64(off), replicaPiece)
 	if err != nil {
 		return err

@@ -51,11 +51,11 @@ type server struct {
 	repeats   guard.Repeats // lines of log that one request after the other may cause
 	now       func() time.Time
 	verifier  *Verifier
-	requests  *pool
-	strangers *pool // requests of those who have not signed
-	bodies    *pool
-	reads     *pool
-	documents *pool
+	requests  *guard.Pool
+	strangers *guard.Pool // requests of those who have not signed
+	bodies    *guard.Pool
+	reads     *guard.Pool
+	documents *guard.Pool
 	policies  textCache[*Policy]
 	corsets   textCache[[]CORSRule]
 	rules     textCache[*Lifecycle]
@@ -95,8 +95,8 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 	if opt.RateWindow == 0 {
 		opt.RateWindow = guard.RateWindow
 	}
-	s := &server{store: store, opt: opt, hostID: []string{store.ID()}, log: opt.Log, now: opt.Clock, requests: newPool(opt.MaxRequests), strangers: newPool(opt.MaxAnonymous),
-		bodies: newPool(opt.MaxBodies), reads: newPool(opt.MaxReads), documents: newPool(maxDocuments)}
+	s := &server{store: store, opt: opt, hostID: []string{store.ID()}, log: opt.Log, now: opt.Clock, requests: guard.NewPool(opt.MaxRequests), strangers: guard.NewPool(opt.MaxAnonymous),
+		bodies: guard.NewPool(opt.MaxBodies), reads: guard.NewPool(opt.MaxReads), documents: guard.NewPool(maxDocuments)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -203,10 +203,10 @@ type call struct {
 	claimed string // id of the access key of which the secret was asked for
 	failed  *Error // what the reply says, if it is an error
 
-	status int   // of the reply, once it has begun
-	sent   int64 // bytes of the reply's body
-	seat   seat  // among requests or strangers
-	taken  seat  // among bodies, reads or documents, if it has one
+	status int        // of the reply, once it has begun
+	sent   int64      // bytes of the reply's body
+	seat   guard.Seat // among requests or strangers
+	taken  guard.Seat // among bodies, reads or documents, if it has one
 
 	formTags []Tag    // of a form's field "tagging"
 	learned  *learned // nil: nothing yet
@@ -220,8 +220,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["X-Amz-Request-Id"], h["X-Amz-Id-2"] = []string{c.id}, s.hostID
 	defer func() { // also of a reply that was cut off, which is a panic
-		c.taken.leave()
-		c.seat.leave()
+		c.taken.Leave()
+		c.seat.Leave()
 	}()
 	if err := c.serve(); err != nil {
 		c.fail(err)
@@ -245,10 +245,10 @@ func (c *call) enter() error {
 	if c.auth.Kind == Anonymous {
 		among, whose = c.strangers, "requests without a signature from this address"
 	}
-	c.seat.leave()
+	c.seat.Leave()
 	var ok bool
-	if c.seat, ok = among.enter(c.owner()); !ok {
-		return ErrSlowDown.Msg("Please reduce your request rate: %s has its share of the %d that are worked on at once, or all of them are taken.", whose, among.size)
+	if c.seat, ok = among.Enter(c.owner()); !ok {
+		return ErrSlowDown.Msg("Please reduce your request rate: %s has its share of the %d that are worked on at once, or all of them are taken.", whose, among.Size())
 	}
 	return nil
 }

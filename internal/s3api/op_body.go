@@ -9,6 +9,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/guard"
 )
 
 const (
@@ -124,11 +125,11 @@ func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 }
 
 // takePlace waits until there is room for one more large body, large reply or large document of this caller. A request takes one such place at most.
-func (c *call) takePlace(among *pool) error {
+func (c *call) takePlace(among *guard.Pool) error {
 	t := time.NewTimer(c.opt.StallTimeout)
 	defer t.Stop()
 	var ok bool
-	if c.taken, ok = among.wait(c.ctx, c.owner(), t.C); ok {
+	if c.taken, ok = among.Wait(c.ctx, c.owner(), t.C); ok {
 		return nil
 	}
 	if err := c.ctx.Err(); err != nil {

@@ -52,7 +52,7 @@ func (c *call) hide(o *ObjectToDelete) (stele.HideResult, error) {
 }
 
 // hideOwnLock hides a restic lock file in the name of role append, as restic's own append-only server does: if it is one, by its name and bytes, and if this key
-// wrote it. It hides that version and no other (docs/adr/007-append-and-restic.md).
+// wrote it. It hides that version and no other (docs/adr/010-append-and-restic.md).
 func (c *call) hideOwnLock(q stele.HideRequest) (stele.HideResult, error) {
 	v, err := c.store.Head(c.ctx, stele.Place{Bucket: q.Bucket, Key: q.Key})
 	if errors.Is(err, stele.ErrNoKey) {

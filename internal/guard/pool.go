@@ -1,4 +1,4 @@
-package s3api
+package guard
 
 import (
 	"context"
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// pool is a number of places that owners share: access keys, or, of those who have not signed, addresses. Whoever holds places already may take one more only while at
+// Pool is a number of places that owners share: access keys, or, of those who have not signed, addresses. Whoever holds places already may take one more only while at
 // least a third as many are free: one owner alone gets three quarters of them, and there is always one left for an owner who has none. So nobody's requests, however slow, keep out another's.
-type pool struct {
+type Pool struct {
 	size int
 
 	mu      sync.Mutex
@@ -24,37 +24,38 @@ type waiter struct {
 	in    chan struct{}
 }
 
-// perFree is how many places an owner may hold for each that is free.
-const perFree = 3
+// NewPool makes a pool of size places.
+func NewPool(size int) *Pool { return &Pool{size: size, by: map[string]int{}} }
 
-func newPool(size int) *pool { return &pool{size: size, by: map[string]int{}} }
+// Size is the number of places.
+func (p *Pool) Size() int { return p.size }
 
-// seat is a place taken.
-type seat struct {
-	in    *pool
+// Seat is a place taken. The zero Seat is none.
+type Seat struct {
+	in    *Pool
 	owner string
 }
 
-// leave gives the place back. The zero seat is none.
-func (h *seat) leave() {
+// Leave gives the place back, once.
+func (h *Seat) Leave() {
 	if h.in != nil {
 		h.in.leave(h.owner)
 		h.in = nil
 	}
 }
 
-// enter takes a place at once, or none.
-func (p *pool) enter(owner string) (seat, bool) {
+// Enter takes a place at once, or none.
+func (p *Pool) Enter(owner string) (Seat, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.take(owner) {
-		return seat{}, false
+		return Seat{}, false
 	}
-	return seat{p, owner}, true
+	return Seat{p, owner}, true
 }
 
 // take takes a place for an owner who may have one. p.mu is held.
-func (p *pool) take(owner string) bool {
+func (p *Pool) take(owner string) bool {
 	if free := p.size - p.used; p.by[owner] >= perFree*free {
 		return false
 	}
@@ -63,19 +64,19 @@ func (p *pool) take(owner string) bool {
 	return true
 }
 
-// wait takes a place, when there is one within the time that patience sends after. ok is false when it does, or when ctx ends.
-func (p *pool) wait(ctx context.Context, owner string, patience <-chan time.Time) (_ seat, ok bool) {
+// Wait takes a place, when there is one within the time that patience sends after. ok is false when it does, or when ctx ends.
+func (p *Pool) Wait(ctx context.Context, owner string, patience <-chan time.Time) (_ Seat, ok bool) {
 	p.mu.Lock()
 	if p.take(owner) {
 		p.mu.Unlock()
-		return seat{p, owner}, true
+		return Seat{p, owner}, true
 	}
 	w := &waiter{owner, make(chan struct{})}
 	p.waiting = append(p.waiting, w)
 	p.mu.Unlock()
 	select {
 	case <-w.in:
-		return seat{p, owner}, true
+		return Seat{p, owner}, true
 	case <-patience:
 	case <-ctx.Done():
 	}
@@ -83,13 +84,13 @@ func (p *pool) wait(ctx context.Context, owner string, patience <-chan time.Time
 	defer p.mu.Unlock()
 	if i := slices.Index(p.waiting, w); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
-		return seat{}, false
+		return Seat{}, false
 	}
-	return seat{p, owner}, true // it came at the same moment
+	return Seat{p, owner}, true // it came at the same moment
 }
 
 // leave gives a place back, and lets in whoever waits and may have one, the first comer first.
-func (p *pool) leave(owner string) {
+func (p *Pool) leave(owner string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.used--

@@ -1,33 +1,17 @@
-package s3api
+package guard
 
 import (
 	"context"
 	"testing"
 	"time"
-
-	"stele"
 )
-
-// TestStrangersShareByNetwork: whoever comes from one address of an IPv6 network could come from another the next time, and shares with himself.
-func TestStrangersShareByNetwork(t *testing.T) {
-	owner := func(address string) string { return (&call{auth: &Auth{}, by: stele.Actor{Address: address}}).owner() }
-	if a, b := owner("2001:db8:1:2::1"), owner("2001:db8:1:2:ffff::2"); a != b {
-		t.Errorf("two addresses of one network have shares of their own: %s, %s", a, b)
-	}
-	if a, b := owner("2001:db8:1:2::1"), owner("2001:db8:1:3::1"); a == b {
-		t.Errorf("two networks share: %s", a)
-	}
-	if a, b := owner("192.0.2.1"), owner("192.0.2.2"); a == b {
-		t.Errorf("two IPv4 addresses share: %s", a)
-	}
-}
 
 // TestPoolShares: one owner gets three quarters, and whoever has nothing always finds a place.
 func TestPoolShares(t *testing.T) {
-	p := newPool(64)
+	p := NewPool(64)
 	count := func(owner string) (n int) {
 		for {
-			if _, ok := p.enter(owner); !ok {
+			if _, ok := p.Enter(owner); !ok {
 				return n
 			}
 			n++
@@ -39,17 +23,17 @@ func TestPoolShares(t *testing.T) {
 	if n := count("second"); n != 12 {
 		t.Errorf("the second got %d, want 12", n)
 	}
-	if _, ok := p.enter("third"); !ok {
+	if _, ok := p.Enter("third"); !ok {
 		t.Error("a third owner finds no place")
 	}
 }
 
 // TestPoolWaits: a place that comes free goes to the first who may have it, and whoever gives up waiting is forgotten.
 func TestPoolWaits(t *testing.T) {
-	p := newPool(2)
-	var held []seat
+	p := NewPool(2)
+	var held []Seat
 	for range 2 {
-		h, ok := p.enter("a")
+		h, ok := p.Enter("a")
 		if !ok {
 			t.Fatal("no place in an empty pool")
 		}
@@ -57,29 +41,29 @@ func TestPoolWaits(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, ok := p.wait(gone, "b", nil); ok {
+	if _, ok := p.Wait(gone, "b", nil); ok {
 		t.Error("a place where there is none")
 	}
 	over := make(chan time.Time, 1)
 	over <- time.Time{}
-	if _, ok := p.wait(t.Context(), "b", over); ok {
+	if _, ok := p.Wait(t.Context(), "b", over); ok {
 		t.Error("a place where there is none")
 	}
 	if len(p.waiting) != 0 {
 		t.Fatalf("%d who gave up still wait", len(p.waiting))
 	}
 	got := make(chan bool)
-	go func() { _, ok := p.wait(t.Context(), "b", nil); got <- ok }()
+	go func() { _, ok := p.Wait(t.Context(), "b", nil); got <- ok }()
 	for waits := 0; waits == 0; { // until it waits
 		p.mu.Lock()
 		waits = len(p.waiting)
 		p.mu.Unlock()
 	}
-	held[0].leave()
+	held[0].Leave()
 	if !<-got {
 		t.Error("whoever waited got no place")
 	}
-	held[0].leave() // a second time changes nothing
+	held[0].Leave() // a second time changes nothing
 	if p.used != 2 {
 		t.Errorf("%d places are taken, want 2", p.used)
 	}
