@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/durable"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
@@ -18,7 +19,7 @@ import (
 // openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
 func (s *Store) openIndex() (err error) {
 	at := s.path(dirIndex)
-	opt := index.Options{FS: s.fs, ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.state == serving}
+	opt := index.Options{FS: durable.Private(s.fs), ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.state == serving}
 	if s.index, err = index.Open(at, opt); err == nil {
 		return nil
 	}

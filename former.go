@@ -53,7 +53,7 @@ func (s *Store) savePeers(name string, urls []string) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(s.fs, s.path(name), append(b, '\n'), 0o644); err != nil {
+	if err := durable.Replace(s.fs, s.path(name), append(b, '\n'), durable.PrivateFile); err != nil {
 		return fmt.Errorf("couldn't write %s: %w", s.path(name), err)
 	}
 	return nil
@@ -277,7 +277,7 @@ func Rejoin(ctx context.Context, folder string, opt Options, from string, u Succ
 	}
 	pin, note, err := s.ownPin(ctx, from) // with the epochs before, which only a folder in order tells
 	if err == nil {
-		err = durable.Replace(s.fs, s.path(fileAccepted), note, 0o644)
+		err = durable.Replace(s.fs, s.path(fileAccepted), note, durable.PrivateFile)
 	}
 	if err != nil {
 		return err

@@ -154,7 +154,7 @@ func (s *Store) writeMark(m fromMark) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(s.fs, s.path(fileFrom), append(text, '\n'), 0o644); err != nil {
+	if err := durable.Replace(s.fs, s.path(fileFrom), append(text, '\n'), durable.PrivateFile); err != nil {
 		return fmt.Errorf("couldn't write %s: %w", s.path(fileFrom), err)
 	}
 	return nil

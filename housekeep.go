@@ -212,7 +212,7 @@ func (p publishedFile) Load() ([]byte, error) {
 }
 
 func (p publishedFile) Store(note []byte) error {
-	return durable.Replace(p.s.fs, p.s.path(filePublished), note, 0o644)
+	return durable.Replace(p.s.fs, p.s.path(filePublished), note, durable.PrivateFile)
 }
 
 // unpublished says in the log when the published checkpoint begins to lag behind the ledger because it can't be kept, and when it no longer does. The ledger calls it from one goroutine at a time.

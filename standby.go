@@ -126,7 +126,7 @@ func SetPin(folder string, opt Options, pin StandbyPin) error {
 	if err := durable.MkdirAll(s.fs, s.dir); err != nil { // without keys nothing made it before
 		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
 	}
-	return durable.Replace(s.fs, s.path(fileStandby), append(b, '\n'), 0o644)
+	return durable.Replace(s.fs, s.path(fileStandby), append(b, '\n'), durable.PrivateFile)
 }
 
 // CopyKeyring stores a keyring file of the primary's; what is there already is left.
@@ -448,7 +448,7 @@ func (b *Standby) keep(p *ledger.Piece) error {
 		return nil
 	}
 	if !b.bugs.NoteNotKept {
-		if err := durable.Replace(b.folder.fs, b.folder.path(fileAccepted), p.Note, 0o644); err != nil {
+		if err := durable.Replace(b.folder.fs, b.folder.path(fileAccepted), p.Note, durable.PrivateFile); err != nil {
 			return fmt.Errorf("couldn't keep the accepted checkpoint: %w", err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ import (
 	"stele/internal/body"
 	"stele/internal/durable"
 	"stele/internal/engine"
+	"stele/internal/engine/dir"
 	"stele/internal/index"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
@@ -209,11 +211,25 @@ func (s *Store) lockFolder() (err error) {
 		s.lock, err = durable.LockShared(s.dir)
 	} else {
 		s.lock, err = durable.LockExclusive(s.dir)
+		if err == nil {
+			s.keepPrivate()
+		}
 	}
 	if errors.Is(err, durable.ErrLocked) {
 		return fmt.Errorf("%w: %s", ErrLocked, s.dir)
 	}
 	return err
+}
+
+// keepPrivate takes from other users what they may do in the folder: it may have been made by hand, or copied without its modes, and keys and the names of objects are in it. The engine sees to its own folders.
+func (s *Store) keepPrivate() {
+	ours := []string{dirIndex, dirCheckpoint, dirFreshIndex, "evidence"} // of a standby
+	err := durable.Shut(s.fs, s.dir, func(name string) bool {
+		return slices.Contains(ours, name) || strings.HasPrefix(name, drillPrefix) || slices.Contains(dir.Folders(), name)
+	})
+	if err != nil {
+		s.log.Warn("other users of this machine can read the folder: put it on a file system that keeps modes, or mount it with umask=077", "reason", err)
+	}
 }
 
 // sweep removes what a crash left of writing the files beside the engine's folders: nobody has their names.
@@ -272,7 +288,7 @@ func (s *Store) ReadOnly() bool { return s.opt.ReadOnly }
 // It must not be called from a function that a call of the store has called. A second Close waits for the first and returns nil.
 func (s *Store) Close() (err error) {
 	s.closed.Do(func() {
-		s.shut()
+		s.keepPrivate()
 		s.endReaders()
 		close(s.stop)
 		s.done.Wait() // what it still writes comes before the files are closed

@@ -63,7 +63,7 @@ func (s *Store) Supersede(epoch uint32, by string) error {
 		return nil
 	}
 	text := fmt.Sprintf("epoch %d\nknown from %q\n", epoch, by)
-	if err := durable.Replace(s.fs, s.path(fileSuperseded), []byte(text), 0o644); err != nil {
+	if err := durable.Replace(s.fs, s.path(fileSuperseded), []byte(text), durable.PrivateFile); err != nil {
 		return fmt.Errorf("couldn't write %s: writing has ended in this process only: %w", s.path(fileSuperseded), err)
 	}
 	return nil

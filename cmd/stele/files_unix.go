@@ -12,3 +12,6 @@ func openFilesLimit() uint64 {
 	}
 	return uint64(l.Cur)
 }
+
+// keepPrivate makes what this process makes from here on readable by its user alone.
+func keepPrivate() { syscall.Umask(0o077) }

@@ -41,8 +41,18 @@ func (a *app) run(args []string) (code int) {
 	if err != nil {
 		return a.fail(ctx, usage{err})
 	}
+	if v, ok := k.Selected().Target.Addr().Interface().(interface{ forUser() bool }); !ok || !v.forUser() {
+		keepPrivate()
+	}
 	if err := k.Run(); err != nil {
 		return a.fail(ctx, err)
 	}
 	return 0
 }
+
+// forUser says of a verb that it makes files for the user, where he says, with the modes that he is used to. In all other verbs what is made without a mode is made for this user alone. What Stele
+// makes for itself is private in any case (internal/durable); this also holds for what a library makes without being asked.
+func (*getCmd) forUser() bool       { return true }
+func (c *restoreCmd) forUser() bool { return c.ToDir != "" }
+func (*proveCmd) forUser() bool     { return true }
+func (*drillRunCmd) forUser() bool  { return true }

@@ -59,7 +59,11 @@ func (r *restore) write(ctx context.Context, name string, v *stele.Version, off,
 		return err
 	}
 	tmp := filepath.Join(filepath.Dir(name), ".stele-"+randomName()+".tmp")
-	f, err := r.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	first := fs.FileMode(0o666)
+	if _, _, ok := modeOf(v.Meta); ok {
+		first = 0o600 // until it is whole: nobody reads a private file while it comes
+	}
+	f, err := r.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, first)
 	if err != nil {
 		return err
 	}

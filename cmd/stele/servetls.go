@@ -128,7 +128,7 @@ func makeCertificate(certFile, keyFile string, listens net.Addr) error {
 	if err := durable.Replace(vfs.Default, keyFile, key, 0o600); err != nil {
 		return fmt.Errorf("couldn't write %s: %w", keyFile, err)
 	}
-	if err := durable.Replace(vfs.Default, certFile, cert, 0o644); err != nil {
+	if err := durable.Replace(vfs.Default, certFile, cert, durable.PrivateFile); err != nil {
 		return fmt.Errorf("couldn't write %s: %w", certFile, err)
 	}
 	return nil

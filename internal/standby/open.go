@@ -201,7 +201,7 @@ func (s *Standby) freeze(kind string, offered []byte, why error) error {
 	at, err := s.evidence(kind, offered, map[string][]byte{"reason.txt": []byte(why.Error() + "\n")})
 	if err == nil {
 		text := fmt.Sprintf("%s\n%s\n%s\n", kind, at, why)
-		err = durable.Replace(fsys, fsys.PathJoin(s.opt.Folder, evidenceFolder, frozenFile), []byte(text), 0o644)
+		err = durable.Replace(fsys, fsys.PathJoin(s.opt.Folder, evidenceFolder, frozenFile), []byte(text), durable.PrivateFile)
 	}
 	if err != nil {
 		why = fmt.Errorf("%w (and the evidence could not be kept whole: %w)", why, err)
@@ -220,7 +220,7 @@ func (s *Standby) evidence(kind string, offered []byte, files map[string][]byte)
 	files["offered.note"] = offered
 	for name, b := range files {
 		if err == nil && len(b) > 0 {
-			err = durable.WriteFile(fsys, fsys.PathJoin(at, name), b, 0o644)
+			err = durable.WriteFile(fsys, fsys.PathJoin(at, name), b, durable.PrivateFile)
 		}
 	}
 	return at, err

@@ -29,7 +29,7 @@ import (
 const (
 	openFolder = "open"
 	tmpFolder  = "tmp"
-	filePerm   = 0o600
+	filePerm   = durable.PrivateFile
 )
 
 // ErrReadOnly: the folder was opened for reading.
@@ -92,13 +92,14 @@ func Open(fsys vfs.FS, root string, opt Options) (*Dir, error) {
 // makeFolders makes the folders of a store where they are missing, and all names in them durable.
 func (d *Dir) makeFolders() error {
 	fsys, root := d.fs, d.root
-	folders := append(engine.Folders(), openFolder, tmpFolder)
+	folders := Folders()
 	for i, folder := range folders {
 		folders[i] = fsys.PathJoin(root, folder)
 	}
 	if err := durable.MkdirEach(fsys, root, folders); err != nil {
 		return fmt.Errorf("couldn't open store folder: %w", translate(err))
 	}
+	keepPrivate(fsys, root, folders)
 	// A process may have died between the link of a file and the fsync of its folder. We are going to build on that file, so
 	// its name must not vanish under us.
 	if err := durable.SyncDirs(fsys, folders); err != nil {
@@ -117,6 +118,27 @@ func (d *Dir) dress() error {
 	err := d.makeFolders()
 	d.bare = err != nil
 	return err
+}
+
+// keepPrivate shuts other users out of the folders of a store, and out of its root if nothing else lies there: a target's root may be a disk that holds other things too. What can't be shut is used all
+// the same: each file was made for this user alone, what lies on a target is sealed, and a disk whose file system has no modes is no reason to go without a copy.
+func keepPrivate(fsys vfs.FS, root string, folders []string) {
+	names, err := fsys.List(root)
+	if err == nil && !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(Folders(), n) }) {
+		_ = durable.Shut(fsys, root, nil)
+	}
+	for _, folder := range folders {
+		_ = durable.Shut(fsys, folder, nil)
+	}
+}
+
+// Folders names the folders of a store in its root.
+func Folders() []string {
+	folders := append(engine.Folders(), openFolder, tmpFolder)
+	for i, folder := range folders {
+		folders[i] = strings.TrimSuffix(folder, "/")
+	}
+	return folders
 }
 
 // Root returns the folder that was opened.
