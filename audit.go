@@ -181,8 +181,8 @@ func describe(a index.Attrs) string {
 	return a.Lock.Mode + " until " + a.Lock.Until.Format(time.RFC3339)
 }
 
-// Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey. It holds the entry's private part, so that there is none for an entry with a secret: ErrBadState for
-// key.create. ErrFuture: no such entry. ErrNoWitness: it must be cosigned, and is not (Options.RequireWitnesses).
+// Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey. It holds the entry's private part, in which secrets are sealed.
+// ErrBadState: the entry is from before they were, and has one in clear. ErrFuture: no such entry. ErrNoWitness: it must be cosigned, and is not (Options.RequireWitnesses).
 func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -192,13 +192,8 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	if a := e.Private.Access; a != nil && a.Secret != "" {
-		return nil, fmt.Errorf("%w: the receipt of entry %d would hand out the secret of access key %s", ErrBadState, at, a.ID)
-	}
-	if e.Type == entry.BackupTarget {
-		if _, had := withoutTargetSecret(e.Private.Value); had {
-			return nil, fmt.Errorf("%w: the receipt of entry %d would hand out the secret key of target %s", ErrBadState, at, e.Private.Name)
-		}
+	if shown := e; WithoutSecret(&shown) {
+		return nil, fmt.Errorf("%w: entry %d is from before secrets were sealed, and its receipt would hand out the one that it has in clear. Make that key anew, and ask for the receipt of the new entry", ErrBadState, at)
 	}
 	var parts []byte
 	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {
@@ -243,14 +238,14 @@ func (s *Store) VKey() string { return s.led().VKey() }
 // Origin returns the ledger's name in its checkpoints.
 func (s *Store) Origin() string { return s.led().Origin() }
 
-// Entry returns one entry; ErrFuture: there is none yet. Secrets of access keys are left out.
+// Entry returns one entry; ErrFuture: there is none yet. Secrets are sealed in it.
 func (s *Store) Entry(ctx context.Context, at uint64) (*entry.Entry, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.leave()
 	e, _, _, err := s.led().Entry(ctx, at)
-	withoutSecret(&e)
+	WithoutSecret(&e)
 	return &e, translate(err)
 }
 
@@ -263,7 +258,7 @@ type LogQuery struct {
 	From, To       uint64    // entry indexes, To not included; 0: to the end
 }
 
-// Log calls fn for each selected entry, in order. Secrets of access keys are left out.
+// Log calls fn for each selected entry, in order. Secrets are sealed in it.
 func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -297,40 +292,10 @@ func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error
 		if !q.selects(e) {
 			return nil
 		}
-		withoutSecret(e)
+		WithoutSecret(e)
 		return fn(e)
 	})
 	return translate(err)
-}
-
-// withoutTargetSecret leaves the secret key out of a target's settings, and says whether there was one. What can't be read is left out whole: nobody knows what it holds.
-func withoutTargetSecret(value string) (shown string, had bool) {
-	if value == "" {
-		return "", false
-	}
-	spec, err := parseTarget("", value)
-	if err != nil {
-		return "", true
-	}
-	if spec.SecretKey == "" {
-		return value, false
-	}
-	spec.SecretKey = ""
-	return targetDraft(spec).Private.Value, true
-}
-
-// WithoutSecret leaves out of an entry what opens another door: the secret of an access key, the secret key of a target.
-func WithoutSecret(e *entry.Entry) { withoutSecret(e) }
-
-func withoutSecret(e *entry.Entry) {
-	if a := e.Private.Access; a != nil {
-		shown := *a
-		shown.Secret = ""
-		e.Private.Access = &shown
-	}
-	if e.Type == entry.BackupTarget {
-		e.Private.Value, _ = withoutTargetSecret(e.Private.Value)
-	}
 }
 
 func (q *LogQuery) selects(e *entry.Entry) bool {

@@ -132,7 +132,7 @@ func (s *Store) appendHeld(ctx context.Context) error {
 			continue
 		}
 		_, err = s.commit(ctx, Actor{Key: actorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
-			if _, ok, err := targetIn(rd, r.spec.Name); err != nil || !ok {
+			if _, ok, err := s.targetIn(rd, r.spec.Name); err != nil || !ok {
 				return ledgerDraft{}, orErr(err, errNoChange) // removed meanwhile
 			}
 			return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil

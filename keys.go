@@ -33,7 +33,7 @@ type KeyInfo struct {
 	Revoked   bool
 }
 
-// CreateKey makes an access key; rate is the most entries a second that it may cause in the long run (a minute's worth at once), 0: not limited. The secret is in the result and nowhere else in clear; the entry's private part is sealed.
+// CreateKey makes an access key; rate is the most entries a second that it may cause in the long run (a minute's worth at once), 0: not limited. The secret is in the result and nowhere else in clear; the entry has it sealed.
 func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
 	if err := s.enter(); err != nil {
 		return entry.AccessKey{}, err
@@ -51,8 +51,14 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 		}
 	}
 	k := entry.AccessKey{ID: "STELE" + randomID(15), Role: role, Rate: rate, Scope: scope, Secret: randomSecret()}
-	_, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.KeyCreate, Private: entry.Private{Access: &k}}, nil
+	sealed, err := s.seal(k.Secret, entry.KeyCreate, k.ID)
+	if err != nil {
+		return entry.AccessKey{}, err
+	}
+	written := k
+	written.Secret = ""
+	_, err = s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.KeyCreate, Private: entry.Private{Access: &written, Secret: sealed}}, nil
 	})
 	return k, err
 }
@@ -131,7 +137,10 @@ func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, erro
 	if !ok || a.Revoked {
 		return entry.AccessKey{}, fmt.Errorf("%w: %s", ErrNoAccessKey, id)
 	}
-	return a.AccessKey, nil
+	if a.Sealed != "" {
+		a.Secret, err = s.secrets.get(a.ID+" "+a.Sealed, func() (string, error) { return s.unseal(a.Sealed, entry.KeyCreate, a.ID) })
+	}
+	return a.AccessKey, err
 }
 
 // Used takes note that a key was used. One that is not there is passed over.

@@ -28,7 +28,7 @@ func TestSecretsStayIn(t *testing.T) {
 	if err != nil || e.Private.Access == nil || e.Private.Access.ID != k.ID || e.Private.Access.Secret != "" {
 		t.Errorf("%+v %v", e.Private.Access, err)
 	}
-	if r, err := s.Receipt(ctx, at); err == nil || bytes.Contains(r, []byte(k.Secret)) {
+	if r, err := s.Receipt(ctx, at); err != nil || bytes.Contains(r, []byte(k.Secret)) {
 		t.Errorf("%q %v", r, err)
 	}
 	if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret {

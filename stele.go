@@ -106,6 +106,7 @@ type Store struct {
 	snapshots snapshots
 	targets   targets
 	rates     rates // the sequencer's
+	secrets   secrets
 	space     space
 
 	// Of a folder that is, or was, filled from a backup. Set before any method can be called.

@@ -30,11 +30,11 @@ type TargetSpec struct {
 	LockDays  int           `json:"lock_days,omitempty"` // for how long files are locked, where the target can
 	Offsite   bool          `json:"offsite,omitempty"`   // as declared
 	AccessKey string        `json:"access_key,omitempty"`
-	SecretKey string        `json:"secret_key,omitempty"`
-	Added     time.Time     `json:"added,omitzero"`    // by the store, also where the settings are changed later
-	Removing  time.Time     `json:"removing,omitzero"` // it goes then, unless somebody cancels that
-	ReadOnly  bool          `json:"-"`                 // it is opened to be read: nothing is made or written there
-	Make      bool          `json:"-"`                 // it is being added: a folder that is not there is made. Else it must be there: its disk may not be mounted
+	SecretKey string        `json:"secret_key,omitempty"` // in the entry it is beside, sealed; entries from before that have it here
+	Added     time.Time     `json:"added,omitzero"`       // by the store, also where the settings are changed later
+	Removing  time.Time     `json:"removing,omitzero"`    // it goes then, unless somebody cancels that
+	ReadOnly  bool          `json:"-"`                    // it is opened to be read: nothing is made or written there
+	Make      bool          `json:"-"`                    // it is being added: a folder that is not there is made. Else it must be there: its disk may not be mounted
 }
 
 // OpenedTarget is a target that Options.OpenTarget has opened. An Engine that is an io.Closer is closed after use.
@@ -109,7 +109,7 @@ func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew b
 		return Committed{}, err
 	}
 	defer s.leave()
-	was, known, err := targetIn(s.index.Reader(), spec.Name)
+	was, known, err := s.targetIn(s.index.Reader(), spec.Name)
 	if err != nil {
 		return Committed{}, err
 	}
@@ -134,14 +134,17 @@ func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew b
 	}
 	spec.Removing = time.Time{}
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		was, ok, err := targetIn(r, spec.Name)
+		was, ok, err := s.targetIn(r, spec.Name)
 		if err == nil && ok && was.URL != spec.URL {
 			err = elsewhere(spec.Name)
+		}
+		if err != nil {
+			return ledgerDraft{}, err
 		}
 		if spec.Added = at.Time; ok {
 			spec.Added = was.Added
 		}
-		return targetDraft(spec), err
+		return s.targetDraft(spec)
 	})
 	if err != nil {
 		return Committed{}, err
@@ -224,23 +227,46 @@ func closeEngine(e engine.Engine) {
 	}
 }
 
-func targetDraft(spec TargetSpec) ledgerDraft {
+// targetDraft is the entry that makes a target's settings these. The secret key is sealed anew.
+func (s *Store) targetDraft(spec TargetSpec) (ledgerDraft, error) {
 	name := spec.Name
+	sealed, err := s.seal(spec.SecretKey, entry.BackupTarget, name)
+	if err != nil {
+		return ledgerDraft{}, err
+	}
+	spec.SecretKey = ""
+	return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name, Value: settingsOf(spec), Secret: sealed}}, nil
+}
+
+// settingsOf is a target's settings as its entry has them, beside its name.
+func settingsOf(spec TargetSpec) string {
 	spec.Name = ""
 	value, err := json.Marshal(spec)
 	if err != nil {
 		panic("stele: a target's settings are JSON: " + err.Error())
 	}
-	return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name, Value: string(value)}}
+	return string(value)
 }
 
-func targetIn(r index.Reader, name string) (spec TargetSpec, ok bool, err error) {
+func (s *Store) targetIn(r index.Reader, name string) (spec TargetSpec, ok bool, err error) {
 	row, ok, err := r.Config(index.NamedBy(entry.BackupTarget, name))
 	if err != nil || !ok {
 		return spec, false, err
 	}
-	spec, err = parseTarget(name, row.Value)
+	spec, err = s.openTarget(name, row)
 	return spec, err == nil, err
+}
+
+// openTarget reads a target's settings, with its secret key.
+func (s *Store) openTarget(name string, row index.Setting) (TargetSpec, error) {
+	spec, err := parseTarget(name, row.Value)
+	if err != nil {
+		return spec, err
+	}
+	if row.Sealed != "" {
+		spec.SecretKey, err = s.unseal(row.Sealed, entry.BackupTarget, name)
+	}
+	return spec, err
 }
 
 func parseTarget(name, value string) (spec TargetSpec, err error) {
@@ -258,7 +284,7 @@ func (s *Store) specs() (specs []TargetSpec, err error) {
 		return nil, translate(err)
 	}
 	for _, n := range named {
-		spec, err := parseTarget(n.Name, n.Value)
+		spec, err := s.openTarget(n.Name, n.Setting)
 		if err != nil {
 			return nil, err
 		}
@@ -315,7 +341,7 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 	}
 	var when time.Time
 	_, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		spec, ok, err := targetIn(r, name)
+		spec, ok, err := s.targetIn(r, name)
 		switch {
 		case err != nil || !ok:
 			return ledgerDraft{}, orErr(err, s.noTarget(name))
@@ -327,7 +353,7 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 		}
 		when = at.Time.Add(keepPeriod).Truncate(time.Second)
 		spec.Removing = when
-		return targetDraft(spec), nil
+		return s.targetDraft(spec)
 	})
 	if err != nil && !errors.Is(err, errNoChange) {
 		return time.Time{}, err
@@ -342,7 +368,7 @@ func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Commi
 	}
 	defer s.leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		spec, ok, err := targetIn(r, name)
+		spec, ok, err := s.targetIn(r, name)
 		if err != nil || !ok {
 			return ledgerDraft{}, orErr(err, s.noTarget(name))
 		}
@@ -350,7 +376,7 @@ func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Commi
 			return ledgerDraft{}, fmt.Errorf("%w: nobody has asked to remove target %s", ErrBadState, name)
 		}
 		spec.Removing = time.Time{}
-		return targetDraft(spec), nil
+		return s.targetDraft(spec)
 	})
 }
 
@@ -365,7 +391,7 @@ func (s *Store) removeDue(ctx context.Context) error {
 			continue
 		}
 		_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-			now, ok, err := targetIn(r, spec.Name)
+			now, ok, err := s.targetIn(r, spec.Name)
 			if err != nil || !ok || now.Removing.IsZero() || now.Removing.After(at.Time) {
 				return ledgerDraft{}, orErr(err, errNoChange)
 			}
@@ -438,7 +464,7 @@ func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
 func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
 	spec := st.TargetSpec
 	spec.ReadOnly = true
-	if full, ok, err := targetIn(s.index.Reader(), spec.Name); err == nil && ok {
+	if full, ok, err := s.targetIn(s.index.Reader(), spec.Name); err == nil && ok {
 		spec.SecretKey = full.SecretKey
 	}
 	st.Asked = true

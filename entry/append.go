@@ -34,6 +34,7 @@ func AppendPrivate(dst []byte, p *Private) []byte {
 	d = appendInt(d, `"part":`, uint64(p.Part))
 	d = appendText(d, `"reason":`, p.Reason)
 	d = appendText(d, `"request":`, p.Request)
+	d = appendText(d, `"secret":`, p.Secret)
 	d = appendMap(d, `"tags":`, p.Tags)
 	d = appendInt(d, `"target":`, p.Target)
 	d = appendText(d, `"upload":`, p.Upload)

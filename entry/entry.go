@@ -100,6 +100,7 @@ type Private struct {
 	Part     int               // "part": part number, 1 to 10,000
 	Reason   string            // "reason"
 	Request  string            // "request": request id, also in the S3 reply
+	Secret   string            // "secret": key.create, backup.target: what opens another door, sealed for the store alone (keyring.SealSecret), in base64
 	Tags     map[string]string // "tags"
 	Target   uint64            // "target": entry index of the version (or view size) that this is about
 	Upload   string            // "upload": upload id
@@ -158,11 +159,11 @@ type Pack struct {
 	Size   int64  // "size": bytes
 }
 
-// AccessKey is an access key as the ledger knows it. The secret is here, in the private part, because the private part is sealed.
+// AccessKey is an access key as the ledger knows it. Its secret is in Private.Secret.
 type AccessKey struct {
 	ID     string   // "id"
 	Rate   int      // "rate": most entries per second that it may cause, in the long run; 0: not limited
 	Role   string   // "role": admin, readwrite, append, readonly, auditor
 	Scope  []string // "scope": BUCKET or BUCKET/PREFIX; empty: everything
-	Secret string   // "secret"
+	Secret string   // "secret": only in entries that were written before Private.Secret was; Validate refuses it
 }

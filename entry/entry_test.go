@@ -47,14 +47,14 @@ func put() Private {
 // full has every field set.
 func full() Private {
 	return Private{
-		Access: &AccessKey{ID: "K1", Rate: 20, Role: "append", Scope: []string{"b/p", "a"}, Secret: "s3cr\"et"},
+		Access: &AccessKey{ID: "K1", Rate: 20, Role: "append", Scope: []string{"b/p", "a"}},
 		Actor:  "a", Address: "::1", Body: body(BodyManifest), Bucket: "bucket", Bypass: true,
 		Checksum: &Checksum{Algorithm: "SHA1", Kind: "COMPOSITE", Value: "x-2"},
 		Clock:    &Clock{Boot: "b00t", Jumped: epoch, Mono: 1, Run: epoch.Add(time.Second), Spent: 2, Until: MaxInt}, Data: map[string]string{"z": "", "a": "b"},
 		Doc: body(BodyChunk), ETag: "e-1", Headers: map[string]string{"content-type": "text/plain"}, Inc: MaxInt,
 		Key: "k/\x00\x1f\"\\\b\t\n\f\r\x7f<&>é\u2028\U0001F600", Lock: &Lock{Hold: true, Mode: "COMPLIANCE", Until: epoch},
 		Marker: true, Meta: map[string]string{"\ue000": "1", "\U0001F600": "2", "a": "3"}, Name: "n", Null: true,
-		Pack: &Pack{Name: "p-1", SHA256: sum(1), Size: 7}, Part: MaxParts, Reason: "why", Request: "r",
+		Pack: &Pack{Name: "p-1", SHA256: sum(1), Size: 7}, Part: MaxParts, Reason: "why", Request: "r", Secret: "c2VhbGVk",
 		Tags: map[string]string{"t": "u"}, Target: 12, Upload: "up", Value: "v", Wall: epoch.Add(time.Hour),
 	}
 }
@@ -86,7 +86,8 @@ func examples() map[Type]Private {
 		BucketDelete:    with(func(p *Private) { p.Key = "" }),
 		BucketConfig:    with(func(p *Private) { p.Key, p.Name, p.Doc = "", "policy", body(BodyChunk); p.Doc.MD5 = [16]byte{} }),
 		KeyCreate: local(func(p *Private) {
-			p.Access = &AccessKey{ID: "K2", Role: "readonly", Scope: []string{"b/x"}, Secret: "abc"}
+			p.Access = &AccessKey{ID: "K2", Role: "readonly", Scope: []string{"b/x"}}
+			p.Secret = "c2VhbGVk"
 		}),
 		KeyRevoke:    local(func(p *Private) { p.Access = &AccessKey{ID: "K2"} }),
 		UploadCreate: with(func(p *Private) { p.Upload, p.Meta = "u1", map[string]string{"m": "1"} }),
@@ -98,12 +99,14 @@ func examples() map[Type]Private {
 		ConfigSet:    local(func(p *Private) { p.Name, p.Value = "keep", "720h" }),
 		VerifyRun:    {Actor: "stele", Data: map[string]string{"entries": "100", "bad": "0"}},
 		TimeDrift:    {Actor: "stele", Data: map[string]string{"state": "parted"}, Wall: epoch.Add(48 * time.Hour)},
-		BackupTarget: local(func(p *Private) { p.Name, p.Value = "nas", `{"url":"dir:///mnt/nas"}` }),
+		BackupTarget: local(func(p *Private) { p.Name, p.Value, p.Secret = "nas", `{"url":"dir:///mnt/nas"}`, "c2VhbGVk" }),
 		BackupIndex:  {Actor: "stele", Name: "index", Target: 99, Doc: func() *Body { b := body(BodyChunk); b.MD5 = [16]byte{}; return b }()},
 		DrillRun:     {Actor: "stele", Name: "nas", Data: map[string]string{"ok": "true", "rto": "1.2s"}, Doc: func() *Body { b := body(BodyChunk); b.MD5 = [16]byte{}; return b }()},
 		VerifyScrub:  {Actor: "stele", Name: "scrub", Data: map[string]string{"bytes": "100", "bad": "0"}},
 		Heal:         {Actor: "stele", Name: "packs/00.pack", Data: map[string]string{"from": "nas"}, Reason: "chunk 00: authentication failed"},
 		VerifyDamage: {Actor: "stele", Name: "packs/00.pack", Value: "damaged", Data: map[string]string{"by": "a read"}, Reason: "chunk 00: authentication failed"},
+		BackupHeld:   {Actor: "stele", Name: "nas", Target: 120},
+		BackupLost:   {Actor: "stele", Name: "nas", Target: 99, Data: map[string]string{"files": "1", "first": "packs/00.pack"}},
 		StandbyAdmit: local(func(p *Private) { p.Name, p.Value = "b", "age1x" }),
 		DeniedLock:   with(func(p *Private) { p.Target, p.Reason = 7, "COMPLIANCE until 2027" }),
 		DeniedSum:    {Actor: "stele", Data: map[string]string{"AccessDenied": "12", "SignatureDoesNotMatch": "3"}},
@@ -336,6 +339,10 @@ func TestValidate(t *testing.T) {
 		"empty with bytes": func(p *Private) { p.Body = &Body{Kind: BodyEmpty, Size: 1} },
 		"empty other sum":  func(p *Private) { p.Body = &Body{Kind: BodyEmpty, SHA256: sum(1)} },
 		"pack size":        func(p *Private) { p.Pack = &Pack{Size: -1} },
+		"secret too long":  func(p *Private) { p.Secret = strings.Repeat("c2Vh", MaxSecret/4+1) },
+		"secret in clear":  func(p *Private) { p.Secret = "swordfish!" },
+		"secret, newline":  func(p *Private) { p.Secret = "c2Vh\nbGVk" },
+		"access secret":    func(p *Private) { p.Access = &AccessKey{ID: "K", Secret: "clear"} },
 		"clock run":        func(p *Private) { p.Clock = &Clock{Run: epoch.Add(1)} },
 		"clock too far":    func(p *Private) { p.Clock = &Clock{Mono: MaxInt + 1} },
 		"nanoseconds":      func(p *Private) { p.Wall = epoch.Add(1) },
@@ -433,5 +440,14 @@ func TestParts(t *testing.T) {
 	}
 	if _, err := ParseParts(append(b[:len(b)-1], append([]byte{','}, AppendParts(nil, Parts{one(1)})[1:]...)...)); !errors.Is(err, ErrCanonical) {
 		t.Errorf("10,001 parts: %v", err)
+	}
+}
+
+// TestSecretWithinAccess: entries from before secrets had a field of their own are read, and encode to the same bytes: their commitments go on to hold.
+func TestSecretWithinAccess(t *testing.T) {
+	old := `{"access":{"id":"K2","role":"readonly","scope":["b/x"],"secret":"abc"},"actor":"local"}`
+	p, err := ParsePrivate([]byte(old))
+	if err != nil || p.Access.Secret != "abc" || string(AppendPrivate(nil, &p)) != old {
+		t.Errorf("%+v %v", p.Access, err)
 	}
 }

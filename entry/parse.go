@@ -46,6 +46,7 @@ func (p *scanner) private(v *Private) {
 	v.Part = int(p.number(`"part":`))
 	v.Reason = p.text(`"reason":`)
 	v.Request = p.text(`"request":`)
+	v.Secret = p.text(`"secret":`)
 	v.Tags = p.pairs(`"tags":`)
 	v.Target = p.number(`"target":`)
 	v.Upload = p.text(`"upload":`)

@@ -70,6 +70,7 @@ func (p *Private) Validate() error {
 	c.time("wall", p.Wall)
 	c.body("body", p.Body)
 	c.body("doc", p.Doc)
+	c.secret(p)
 	c.groups(p)
 	if len(p.Key) > MaxKey {
 		c.fail("key of %d bytes, the limit is %d", len(p.Key), MaxKey)
@@ -208,7 +209,6 @@ func (c *check) groups(p *Private) {
 			c.fail("access key rate %d is not within 0 to %d", a.Rate, int64(MaxInt))
 		}
 		c.text("access key role", a.Role)
-		c.text("access key secret", a.Secret)
 		for _, s := range a.Scope {
 			c.fields++
 			c.text("access key scope", s)

@@ -84,7 +84,7 @@ func OpenTarget(ctx context.Context, rawURL string, opt TargetOptions) (engine.E
 	}
 	switch u.Scheme {
 	case "dir":
-		if u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" {
+		if u.Host != "" || u.User != nil || u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" {
 			return nil, Facts{}, errors.New("target: a folder is dir:///PATH, from the root, with three slashes") // the URL may hold a password
 		}
 		return openDirTarget(u.Path, opt)

@@ -110,7 +110,7 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 	case entry.UploadAbort:
 		err = c.endUpload(p, r)
 	case entry.KeyCreate:
-		c.set(named(famAccess, p.Access.ID), appendJSON(Access{AccessKey: *p.Access, Created: e.Time.UTC(), CreatedBy: p.Actor}))
+		c.set(named(famAccess, p.Access.ID), appendJSON(Access{AccessKey: *p.Access, Created: e.Time.UTC(), CreatedBy: p.Actor, Sealed: p.Secret}))
 	case entry.KeyRevoke:
 		err = c.revoke(p, r)
 	case entry.ViewPin:
@@ -480,7 +480,7 @@ func (c *change) named(t entry.Type, p *entry.Private) {
 		c.del(key)
 		return
 	}
-	c.set(key, appendJSON(Setting{Value: p.Value, Doc: p.Doc}))
+	c.set(key, appendJSON(Setting{Value: p.Value, Doc: p.Doc, Sealed: p.Secret}))
 }
 
 func (c *change) revoke(p *entry.Private, r Reader) error {

@@ -123,7 +123,8 @@ func (w *writer) plain(e *entry.Entry) {
 	p.Actor, p.Name = "local", w.pick("name", []string{"x", "y"})
 	switch rapid.IntRange(0, 6).Draw(w.t, "plain") {
 	case 0:
-		e.Type, p.Access = entry.KeyCreate, &entry.AccessKey{ID: w.pick("id", []string{"K1", "K2"}), Role: "admin", Scope: []string{"b/p"}, Secret: "s"}
+		e.Type, p.Access = entry.KeyCreate, &entry.AccessKey{ID: w.pick("id", []string{"K1", "K2"}), Role: "admin", Scope: []string{"b/p"}}
+		p.Secret = "c2VhbGVk"
 	case 1:
 		e.Type, p.Access = entry.KeyRevoke, &entry.AccessKey{ID: w.pick("id", []string{"K1", "K2", "K3"})}
 	case 2:

@@ -107,7 +107,7 @@ func (m *model) step(e *entry.Entry) {
 		case p.Name == "object-lock":
 			b.ObjectLock, b.Versioning = true, "Enabled"
 		}
-		if b.Settings[p.Name] = (Setting{p.Value, p.Doc}); p.Value == "" && p.Doc == nil {
+		if b.Settings[p.Name] = (Setting{Value: p.Value, Doc: p.Doc}); p.Value == "" && p.Doc == nil {
 			delete(b.Settings, p.Name)
 		}
 		m.setBucket(b)
@@ -126,7 +126,7 @@ func (m *model) step(e *entry.Entry) {
 	case entry.UploadAbort:
 		m.endUpload(p.Upload)
 	case entry.KeyCreate:
-		m.access[p.Access.ID] = Access{AccessKey: *p.Access, Created: e.Time, CreatedBy: p.Actor}
+		m.access[p.Access.ID] = Access{AccessKey: *p.Access, Created: e.Time, CreatedBy: p.Actor, Sealed: p.Secret}
 	case entry.KeyRevoke:
 		if a, ok := m.access[p.Access.ID]; ok {
 			a.Revoked = true
@@ -137,7 +137,7 @@ func (m *model) step(e *entry.Entry) {
 	case entry.ViewUnpin:
 		delete(m.pins, p.Name)
 	case entry.ConfigSet:
-		m.config[p.Name] = Setting{p.Value, p.Doc}
+		m.config[p.Name] = Setting{Value: p.Value, Doc: p.Doc}
 	case entry.PackSeal:
 		m.sealed[p.Pack.Name] = true
 	}

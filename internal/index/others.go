@@ -154,14 +154,17 @@ func (db *DB) Pins() (out []Pin, err error) {
 }
 
 // NamedValue is what a name of a type is now.
-type NamedValue struct{ Name, Value string }
+type NamedValue struct {
+	Name string
+	Setting
+}
 
 // Named returns the present values of all names of a type, in order of name: the targets, the standbys.
 func (db *DB) Named(t entry.Type) (out []NamedValue, err error) {
 	prefix := named(famConfig, NamedBy(t, ""))
 	err = db.each(prefix, func(k, v []byte) error {
 		s, err := parseJSON[Setting](v)
-		out = append(out, NamedValue{string(k[len(prefix):]), s.Value})
+		out = append(out, NamedValue{string(k[len(prefix):]), s})
 		return err
 	})
 	return out, err

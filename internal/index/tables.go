@@ -12,8 +12,9 @@ import (
 
 // Setting is a bucket's or the store's setting: its text, or the document that holds it.
 type Setting struct {
-	Value string      `json:"value,omitempty"`
-	Doc   *entry.Body `json:"doc,omitempty"`
+	Value  string      `json:"value,omitempty"`
+	Doc    *entry.Body `json:"doc,omitempty"`
+	Sealed string      `json:"sealed,omitempty"` // a target's secret key, as its entry has it
 }
 
 // Bucket is the state of one incarnation.
@@ -69,12 +70,13 @@ type Part struct {
 	Checksum *entry.Checksum
 }
 
-// Access is an access key.
+// Access is an access key. Its Secret is set only where the entry is from before secrets were sealed.
 type Access struct {
 	entry.AccessKey
 	Created   time.Time `json:"created"`
 	CreatedBy string    `json:"by,omitempty"`
 	Revoked   bool      `json:"revoked,omitempty"`
+	Sealed    string    `json:"sealed,omitempty"` // its secret, as its entry has it
 }
 
 // Pin is a pinned view.

@@ -271,10 +271,19 @@ func TestPromote(t *testing.T) {
 	for i := range 20 {
 		r.put(string(rune('a'+i)), 3000, uint64(i))
 	}
+	key, err := r.primary().CreateKey(t.Context(), stele.Local(), stele.RoleReadOnly, nil, 0)
+	must(t, err)
 	r.admit()
 	s := r.open()
 	catchUp(t, r, s)
 	accepted, _ := s.store.Accepted()
+	knows := func(what string, s *stele.Store) {
+		t.Helper()
+		if a, err := s.AccessKey(t.Context(), key.ID); err != nil || a.Secret != key.Secret {
+			t.Fatalf("%s has the access key as %+v, %v", what, a, err)
+		}
+	}
+	knows("the standby", s.store.Store)
 	if _, err := s.store.Put(t.Context(), stele.PutRequest{By: stele.Local(), Bucket: "bkt", Key: "x", Body: strings.NewReader("x"), Size: 1}); !errors.Is(err, stele.ErrReadOnly) {
 		t.Fatalf("a put on a standby: %v", err)
 	}
@@ -291,6 +300,7 @@ func TestPromote(t *testing.T) {
 	must(t, err)
 	defer next.Close()
 	r.same("the new primary", next)
+	knows("the new primary", next)
 	if _, err := next.Put(t.Context(), stele.PutRequest{By: stele.Local(), Bucket: "bkt", Key: "new", Body: strings.NewReader("x"), Size: 1}); err != nil {
 		t.Fatal(err)
 	}

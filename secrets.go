@@ -1,0 +1,88 @@
+package stele
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"stele/entry"
+	"stele/internal/keyring"
+)
+
+// A secret that opens another door, that of an access key or the secret key of a target, is in an entry only as keyring.SealSecret wrote it. So readers of the ledger, receipts, dumps and the index
+// have no more than that, and the commitment can be checked by everyone. Two functions open it: AccessKey, for signatures, and openTarget, to reach a target.
+
+// secrets are those of access keys that were opened: each request asks for one.
+type secrets struct {
+	mu   sync.Mutex
+	open map[string]string // by id and sealed text: a key that was made again never gets the one before
+}
+
+// maxOpenSecrets bounds secrets.open. The keys of a store are fewer; beyond, some are opened again.
+const maxOpenSecrets = 4096
+
+func (c *secrets) get(id string, open func() (string, error)) (string, error) {
+	c.mu.Lock()
+	clear, ok := c.open[id]
+	c.mu.Unlock()
+	if ok {
+		return clear, nil
+	}
+	clear, err := open()
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[string]string{}
+	}
+	for old := range c.open {
+		if len(c.open) < maxOpenSecrets {
+			break
+		}
+		delete(c.open, old)
+	}
+	c.open[id] = clear
+	return clear, nil
+}
+
+// seal seals a secret that belongs to a name in entries of a type. None stays none.
+func (s *Store) seal(secret string, t entry.Type, name string) (string, error) {
+	if secret == "" {
+		return "", nil
+	}
+	sealed, err := s.keys.SealSecret(secret, string(t), name)
+	if errors.Is(err, keyring.ErrLongSecret) {
+		return "", fmt.Errorf("%w: %w", ErrBadName, err)
+	}
+	return sealed, err
+}
+
+func (s *Store) unseal(sealed string, t entry.Type, name string) (string, error) {
+	clear, err := s.keys.OpenSecret(sealed, string(t), name)
+	return clear, translate(err)
+}
+
+// WithoutSecret leaves out of an entry what opens another door and stands there in clear, and says whether there was such a thing: only entries from before secrets were sealed have it. Private.Access is not shared then.
+func WithoutSecret(e *entry.Entry) (had bool) {
+	if a := e.Private.Access; a != nil && a.Secret != "" {
+		shown := *a
+		shown.Secret = ""
+		e.Private.Access, had = &shown, true
+	}
+	if e.Type != entry.BackupTarget || e.Private.Value == "" {
+		return had
+	}
+	spec, err := parseTarget("", e.Private.Value)
+	if err != nil {
+		e.Private.Value = "" // nobody knows what it holds
+		return true
+	}
+	if spec.SecretKey == "" {
+		return had
+	}
+	spec.SecretKey = ""
+	e.Private.Value = settingsOf(spec)
+	return true
+}

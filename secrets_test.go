@@ -1,0 +1,201 @@
+package stele
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/engine/mem"
+	"stele/internal/keyring"
+	"stele/tree"
+)
+
+// TestSecretsAreSealed: neither the ledger nor a receipt, a listing, the log or the bytes of the index have the secret of an access key or of a target; the store itself has it, also after a restart.
+func TestSecretsAreSealed(t *testing.T) {
+	const swordfish = "swordfish-of-some-length"
+	folder := filepath.Join(t.TempDir(), "data")
+	var log bytes.Buffer
+	opt := Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		OpenTarget: dirTargets}
+	s, err := Create(ctx, folder, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.CreateKey(ctx, Local(), RoleReadWrite, []string{"docs"}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: swordfish}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RemoveTarget(ctx, Local(), "nas", nil); err != nil { // writes the settings anew
+		t.Fatal(err)
+	}
+	if _, err := s.CancelRemoval(ctx, Local(), "nas"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RevokeKey(ctx, Local(), mustKey(t, s).ID); err != nil {
+		t.Fatal(err)
+	}
+	clean := func(what string, b []byte) {
+		t.Helper()
+		for _, secret := range []string{k.Secret, swordfish} {
+			if bytes.Contains(b, []byte(secret)) {
+				t.Errorf("%s has %s in clear: %.300s", what, secret, b)
+			}
+		}
+	}
+	sealed := 0
+	for at := range s.Size() {
+		e, _, private, err := s.led().Entry(ctx, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clean(string(e.Type), private)
+		shown, err := s.Entry(ctx, at)
+		if err != nil || !bytes.Equal(entry.AppendPrivate(nil, &shown.Private), private) {
+			t.Errorf("entry %d is shown as another than it is: its commitment can't be checked: %v", at, err)
+		}
+		r, err := s.Receipt(ctx, at)
+		if err != nil {
+			t.Errorf("the receipt of entry %d (%s): %v", at, e.Type, err)
+		}
+		clean("a receipt", r)
+		if e.Private.Secret != "" {
+			sealed++
+			proof, err := tree.ParseReceipt(r)
+			if err == nil {
+				_, err = proof.Verify(s.VKey())
+			}
+			if err != nil {
+				t.Errorf("the receipt of entry %d (%s): %v", at, e.Type, err)
+			}
+		}
+	}
+	if sealed != 5 {
+		t.Errorf("%d entries have a secret, not those of two keys and of a target, set and written anew twice", sealed)
+	}
+	rows, err := s.index.AccessKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := s.index.Named(entry.BackupTarget)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := json.Marshal([]any{rows, named})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clean("the rows of the index", all)
+	opens := func(s *Store) {
+		t.Helper()
+		for range 2 { // opened, and remembered
+			if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret || a.Rate != 7 {
+				t.Errorf("the key is %+v, %v", a, err)
+			}
+		}
+		spec, ok, err := s.targetIn(s.index.Reader(), "nas")
+		if err != nil || !ok || spec.SecretKey != swordfish {
+			t.Errorf("the target is %+v, %v", spec, err)
+		}
+	}
+	opens(s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	clean("the log", log.Bytes())
+	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var b []byte
+			if b, err = os.ReadFile(path); err == nil {
+				clean(path, b)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, folder, opt); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { s.Close() }()
+	opens(s)
+}
+
+func mustKey(t *testing.T, s *Store) entry.AccessKey {
+	t.Helper()
+	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestSecretsElsewhere: a store that serves from a backup, and one in a later epoch, know the access keys with their secrets.
+func TestSecretsElsewhere(t *testing.T) {
+	fsys := vfs.NewMem()
+	opt := newWitness().options(fsys)
+	s, err := Create(ctx, crashFolder, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := readFile(fsys, "kit.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit, err := keyring.ParseKit(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := mustKey(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	knows := func(what string, s *Store, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret {
+			t.Errorf("%s: %+v %v", what, a, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	x := &backup{target: mem.New(), identity: kit.RecoveryIdentity, gate: opened}
+	x.copyFrom(t, fsys)
+	s, err = x.open(vfs.NewMem(), x.target)
+	knows("from a backup", s, err)
+	if _, err := Promote(ctx, crashFolder, PromoteOptions{Options: opt}); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(ctx, crashFolder, opt)
+	knows("in epoch 2", s, err)
+}
+
+// TestSecretsFromBefore: an entry that has its secret in clear, as before secrets were sealed, is shown without it.
+func TestSecretsFromBefore(t *testing.T) {
+	key := entry.Entry{Type: entry.KeyCreate, Private: entry.Private{Access: &entry.AccessKey{ID: "K", Secret: "swordfish"}}}
+	kept := key.Private.Access
+	target := entry.Entry{Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `{"url":"dir:///nas","secret_key":"swordfish"}`}}
+	odd := entry.Entry{Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `swordfish`}}
+	for _, e := range []*entry.Entry{&key, &target, &odd} {
+		if had := WithoutSecret(e); !had || strings.Contains(string(entry.AppendPrivate(nil, &e.Private)), "swordfish") || WithoutSecret(e) {
+			t.Errorf("%s, %v: %s", e.Type, had, entry.AppendPrivate(nil, &e.Private))
+		}
+	}
+	if kept.Secret == "" {
+		t.Error("the entry that others share was changed")
+	}
+}
