@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"internal/keyring":           {"internal/engine", "internal/frame"},
 	"internal/segment":           {"internal/engine", "internal/frame"},
 	"internal/pack":              {"entry", "internal/engine", "internal/frame"},
-	"internal/heal":              {"entry", "internal/engine"},
+	"internal/heal":              {"entry", "internal/engine", "internal/frame"},
 	"internal/ledger":            {"entry", "tree", "internal/engine", "internal/frame", "internal/heal", "internal/keyring", "internal/segment"},
 	"internal/body":              {"entry", "internal/digest", "internal/engine", "internal/frame", "internal/heal", "internal/pack"},
 	"internal/index":             {"entry"},
