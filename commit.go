@@ -1,6 +1,7 @@
 package stele
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -183,6 +184,17 @@ func (s *Store) Failed() error {
 		err = fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return err
+}
+
+// Writable returns why the store takes no writes now, as a load balancer asks; nil: it takes them.
+func (s *Store) Writable() error {
+	switch {
+	case s.state == following:
+		return ErrStandby
+	case s.opt.ReadOnly:
+		return s.refusal()
+	}
+	return cmp.Or(s.Failed(), s.Room())
 }
 
 // now is the wall clock. What is compared with entry times at a commit uses the slot's time instead.

@@ -300,8 +300,6 @@ func (x *battered) spoil(v victim, what int, r *rand.Rand) (string, error) {
 
 // scrubNow reads every sealed file, once, and heals.
 func (x *battered) scrubNow() error {
-	x.scrub.mu.Lock()
-	x.scrub.mu.Unlock()
 	x.scrub.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	if err := x.scrubRound(ctx, time.Hour); err != nil {
 		return err

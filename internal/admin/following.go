@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"stele"
 	"stele/internal/guard"
 )
 
@@ -64,6 +65,7 @@ func Keyless(f Follower, local bool, witness http.Handler) http.Handler {
 		}
 		io.WriteString(w, "ok\n")
 	})
+	mux.HandleFunc("GET /healthz/write", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, stele.ErrStandby) })
 	mux.Handle("GET /metrics", m.handler())
 	if witness != nil {
 		mux.Handle("POST /add-checkpoint", witness)

@@ -48,7 +48,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = client.Ready(t.Context())
-		if resp.StatusCode != c.code || (err == nil) != (c.code == http.StatusOK) || err != nil && !strings.Contains(err.Error(), "no space left") {
+		if resp.StatusCode != c.code || (err == nil) != (c.code == http.StatusOK) || err != nil && !strings.Contains(err.Error(), "the disk is full") {
 			t.Errorf("%d bytes free: %d, %v; want %d", c.free, resp.StatusCode, err, c.code)
 		}
 		if err := s.Close(); err != nil {

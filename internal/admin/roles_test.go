@@ -18,7 +18,7 @@ import (
 // Who may call what on the admin port. A route without a line fails TestRightsOfEachRoute.
 var portRights = map[string]string{
 	// What everybody may: it tells nothing of what is stored, or proves itself.
-	"everybody": `GET /healthz/live GET /healthz/ready GET /metrics GET /ledger/checkpoint GET /ledger/handover POST /add-checkpoint POST /v1/Learn /v1/`,
+	"everybody": `GET /healthz/live GET /healthz/ready GET /healthz/write GET /metrics GET /ledger/checkpoint GET /ledger/handover POST /add-checkpoint POST /v1/Learn /v1/`,
 	// What only reads.
 	"admin auditor": `GET /ledger/tile/ GET /ledger/proof GET /ledger/consistency GET /ledger/entries
 		GET /replica/state GET /replica/files GET /replica/file GET /replica/succession

@@ -108,6 +108,7 @@ func (s *Server) routes(who admitted) http.Handler {
 func (s *Server) addRoutes(mux routeTable, who admitted) {
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /healthz/ready", s.ready)
+	mux.HandleFunc("GET /healthz/write", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, s.opt.Store.Writable()) })
 	if s.opt.Metrics != nil {
 		mux.Handle("GET /metrics", s.opt.Metrics.handler())
 	}
@@ -261,7 +262,8 @@ func (w *patientWriter) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-// ready is false while the store, if it is open for writing, takes no writes: it has failed, another primary has taken over, or the disk is full.
+// ready is false while the server does not do what it is there for: a primary that takes no writes, since it has failed, another primary has taken over, or the disk is full; a standby that is frozen.
+// What only reads by its nature, a backup that is served or a standby, is ready when it reads; writable tells it from a primary.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	err := s.opt.Store.Failed()
 	if err == nil && !s.opt.Store.ReadOnly() {
@@ -270,6 +272,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if f := s.opt.Follower; err == nil && f != nil && f.Following().Frozen {
 		err = errors.New(f.Following().Err)
 	}
+	writeHealth(w, err)
+}
+
+func writeHealth(w http.ResponseWriter, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

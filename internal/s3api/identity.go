@@ -264,11 +264,7 @@ func viewActions(action string) (current, version string) {
 	return action, action
 }
 
-// allowed is the whole decision: an explicit deny of the policy beats its allow, which adds to what the key's role allows.
-func (c *call) allowed(b *stele.Bucket, name, action, key string) bool {
-	return c.may(&subject{b: b, name: name, at: c.at, key: key, version: c.q.VersionID}, action)
-}
-
+// may is the whole decision: an explicit deny of the policy beats its allow, which adds to what the key's role allows.
 func (c *call) may(s *subject, action string) bool {
 	byRole := c.byRole(action, s.name, s.key)
 	switch c.says(s, action) {
