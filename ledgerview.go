@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"stele/internal/ledger"
 	"stele/tree"
@@ -94,10 +95,16 @@ type Stats struct {
 	Packs       int
 	Segments    int
 	Clock       ClockState
+	Foreign     []string // files that lie among the store's segments and keyrings and are not the store's; they are left alone
 }
 
 // ClockState is how the ledger's clock, by which entries and locks count, stands to the wall clock.
 type ClockState = ledger.ClockState
+
+// foreign names what lay among the store's files when it was opened, and is not the store's.
+func (s *Store) foreign() []string {
+	return slices.Concat(s.keys.Passed, s.led().Foreign())
+}
 
 // Stats adds the store up.
 func (s *Store) Stats(ctx context.Context) (Stats, error) {
@@ -105,7 +112,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer s.leave()
-	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState()}
+	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState(), Foreign: s.foreign()}
 	rows, err := s.index.Buckets(0)
 	if err != nil {
 		return out, err

@@ -188,6 +188,9 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft, seen []ledge
 		return err
 	}
 	s.ledger.Store(l)
+	if foreign := s.foreign(); len(foreign) > 0 {
+		s.log.Warn("files lie among the store's that are not the store's: they are left alone and not read. Find out who put them there, and move them away", "folder", s.dir, "files", foreign)
+	}
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"stele/entry"
-	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
@@ -86,9 +85,9 @@ func (c *chain) signature(epoch uint32, k *segment.Commit) error {
 
 // ledger reads every segment in the order of the entries, and at the end the one that is growing, and builds the tree anew; then it looks through what is evidence only.
 func (j *job) ledger(ctx context.Context) error {
-	var names []string
-	if err := j.Engine.List(ctx, engine.Segments, func(i engine.Info) error { names = append(names, i.Name); return nil }); err != nil {
-		return fmt.Errorf("couldn't list the segments: %w", err)
+	names, _, err := ledger.SegmentNames(ctx, j.Engine)
+	if err != nil {
+		return err
 	}
 	links, evidence, err := ledger.Chain(names)
 	if err != nil {

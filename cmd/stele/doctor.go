@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"stele"
@@ -249,6 +250,9 @@ func (c *checkup) ledger(ctx context.Context, s admin.Store) {
 	if err != nil {
 		c.fault("ledger", err)
 		return
+	}
+	if len(st.Foreign) > 0 {
+		c.tell("foreign", "warning", "find out who put them there, and move them away", "not of this store, and left alone: %s", shown(strings.Join(st.Foreign, ", ")))
 	}
 	var last *entry.Entry
 	err = s.Log(ctx, stele.LogQuery{From: max(st.Entries, 1) - 1}, func(e *entry.Entry) error { last = e; return nil })

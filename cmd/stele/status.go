@@ -80,9 +80,12 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "foreign": append([]string{}, st.Foreign...), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
 		a.say("store    %s, %s", s.ID(), entries(st.Entries))
+		if len(st.Foreign) > 0 {
+			a.say("foreign  %s: not of this store, and left alone. Find out who put it there, and move it away", shown(strings.Join(st.Foreign, ", ")))
+		}
 		if refused != "" {
 			a.say("writes   refused: %s", refused)
 		}

@@ -20,6 +20,9 @@ import (
 
 const maxFile = 1 << 20
 
+// maxNumber is far more than there will ever be keyrings: behind a file of the highest number there must be another one.
+const maxNumber = math.MaxInt32
+
 // Save wraps k to the recipients and stores it as the newest keyring. It notes them in k.Recipients. When it returns nil the file is
 // durable; engine.ErrExist says that another process saved one at the same time.
 func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Recipient) error {
@@ -76,12 +79,19 @@ func Load(ctx context.Context, e engine.Engine, identities ...age.Identity) (*Ke
 // leaves it unused. Errors as Load's.
 func LoadEpoch(ctx context.Context, e engine.Engine, epoch uint32, identities ...age.Identity) (*Keyring, error) {
 	unused := 0
-	k, last, err := load(ctx, e, math.MaxInt, func(k *Keyring) bool {
+	fits := func(k *Keyring) bool {
 		if k.Epoch > epoch {
 			unused++
 		}
 		return k.Epoch <= epoch
-	}, identities)
+	}
+	k, last, err := load(ctx, e, math.MaxInt, fits, identities)
+	if notOurs(err) && epoch < math.MaxUint32 {
+		if k, passed := beneath(ctx, e, last, epoch, identities); k != nil {
+			k.Passed = passed
+			return k, nil
+		}
+	}
 	if err == nil && k == nil {
 		err = fmt.Errorf("%w of epoch %d or before: copy it back from a backup", ErrNone, epoch)
 	} else if err != nil && unused > 0 {
@@ -90,14 +100,35 @@ func LoadEpoch(ctx context.Context, e engine.Engine, epoch uint32, identities ..
 	return k, err
 }
 
-// LoadSigner opens the newest keyring whose signer has that verifier key. One that is wrapped to others is passed over: it may be of another epoch. ErrWrongKey: there is none that opens.
+// notOurs says that a keyring file was read and does not open: it is damaged, wrapped to others, or was never a keyring.
+func notOurs(err error) bool { return errors.Is(err, ErrWrongKey) || errors.Is(err, frame.ErrCorrupt) }
+
+// beneath looks, behind a file that does not open, for the keyring of exactly that epoch, and returns the names of the files that it passed over. Anyone who can write into the folder can put a file
+// there that is named as the newest keyring, and it must not stop the store. Nothing is lost by passing over one, if it should be real: all keyrings of one epoch have the same signer and the same
+// data keys, and differ in whom they are wrapped to. That of a later epoch is not passed over once its ledger is there, since none of that epoch is found then.
+func beneath(ctx context.Context, e engine.Engine, below int, epoch uint32, identities []age.Identity) (*Keyring, []string) {
+	passed := []string{FileName(below)}
+	for {
+		k, last, err := load(ctx, e, below, func(k *Keyring) bool { return k.Epoch <= epoch }, identities)
+		switch {
+		case notOurs(err):
+			passed, below = append(passed, FileName(last)), last
+		case err != nil || k == nil || k.Epoch != epoch:
+			return nil, nil
+		default:
+			return k, passed
+		}
+	}
+}
+
+// LoadSigner opens the newest keyring whose signer has that verifier key. One that does not open is passed over: it may be of another epoch, or nobody's. ErrWrongKey: there is none that opens.
 func LoadSigner(ctx context.Context, e engine.Engine, vkey string, identities ...age.Identity) (*Keyring, error) {
 	var wrapped error
 	for below := math.MaxInt; ; {
 		k, name, err := load(ctx, e, below, func(k *Keyring) bool { own, err := k.VKey(); return err == nil && own == vkey }, identities)
 		switch {
-		case errors.Is(err, ErrWrongKey):
-			below, wrapped = name, err
+		case notOurs(err):
+			below, wrapped = name, cmp.Or(wrapped, err)
 			continue
 		case err == nil && k == nil:
 			err = cmp.Or(wrapped, fmt.Errorf("%w: no keyring here is that of %s", ErrWrongKey, vkey))
@@ -140,7 +171,7 @@ func FileName(n int) string { return fmt.Sprintf("%s%06d", engine.Keyrings, n) }
 // Number is the number in a keyring's name; false if it isn't one.
 func Number(name string) (int, bool) {
 	v, err := strconv.Atoi(strings.TrimPrefix(name, engine.Keyrings))
-	return v, err == nil && v > 0 && name == FileName(v)
+	return v, err == nil && v > 0 && v <= maxNumber && name == FileName(v)
 }
 
 func open(file []byte, identities []age.Identity) (*Keyring, error) {

@@ -53,6 +53,7 @@ type Keyring struct {
 	Former     []string  // verifier keys of earlier signers of this epoch
 	Reigns     []Reign   // the epochs before this one, ascending
 	Recipients []string  // to whom it was wrapped, as Save noted them: the server first, then the recovery key and whoever else was let in
+	Passed     []string  // names of newer files that LoadEpoch passed over, since they do not open; not stored
 }
 
 // New makes a keyring with fresh keys for epoch 1 of a store.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -279,6 +280,41 @@ func TestLoadEpoch(t *testing.T) {
 	if _, err := LoadEpoch(ctx, e, 1, elsewhere); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "run the promotion again") {
 		t.Errorf("by who opens the later one only: %v", err)
 	}
+	for i, junk := range [][]byte{[]byte("junk"), wrappedTo(t, fresh(t).Recipient()), wrappedTo(t, server.Recipient())} { // the last one has the recipient, and not the keys
+		name := FileName(500 + i)
+		if err := e.Create(ctx, name, int64(len(junk)), bytes.NewReader(junk)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := LoadEpoch(ctx, e, 2, server); err != nil || got.Signer != next.Signer || got.Passed[0] != name || len(got.Passed) != i+1 {
+			t.Errorf("beneath a file that anyone may have put there: %+v, %v", got, err)
+		}
+		if got, err := LoadEpoch(ctx, e, 3, server); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a newer epoch, whose keyring that file may be: %+v, %v", got, err)
+		}
+		vkey, err := next.VKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := LoadSigner(ctx, e, vkey, server); err != nil || got.Signer != next.Signer {
+			t.Errorf("by its signer: %v", err)
+		}
+	}
+	if _, ok := Number(engine.Keyrings + "9223372036854775807"); ok {
+		t.Error("a number behind which there is none")
+	}
+}
+
+func wrappedTo(t *testing.T, r age.Recipient) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := age.Encrypt(&b, r)
+	if err == nil {
+		_, err = io.WriteString(w, "{}")
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func TestParse(t *testing.T) {

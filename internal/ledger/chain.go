@@ -32,7 +32,7 @@ func Chain(names []string) (chain, evidence []Link, err error) {
 	for _, name := range names {
 		epoch, first, ok := segment.ParseName(name)
 		if !ok {
-			return nil, nil, fmt.Errorf("%s is not the name of a segment: move the file away", name)
+			return nil, nil, fmt.Errorf("%s is not the name of a segment", name) // SegmentNames lists none
 		}
 		chain = append(chain, Link{name, epoch, first, math.MaxUint64})
 	}
@@ -58,16 +58,12 @@ func Chain(names []string) (chain, evidence []Link, err error) {
 
 // NewestEpoch is the newest epoch of which the engine has a segment, 0 if it has none: the epoch whose keyring opens the ledger.
 func NewestEpoch(ctx context.Context, e engine.Engine) (epoch uint32, err error) {
-	err = e.List(ctx, engine.Segments, func(i engine.Info) error {
-		if of, _, ok := segment.ParseName(i.Name); ok {
-			epoch = max(epoch, of)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("couldn't list the segments: %w", err)
+	names, _, err := SegmentNames(ctx, e)
+	for _, name := range names {
+		of, _, _ := segment.ParseName(name)
+		epoch = max(epoch, of)
 	}
-	return epoch, nil
+	return epoch, err
 }
 
 // verifiers reads the verifier keys of all epochs.

@@ -466,8 +466,8 @@ func (l *Ledger) lastPublished() (c tree.Checkpoint, ok bool) {
 
 // expected finds where a damaged segment must end: next is the sealed segment behind it ("": none), least the end that is proven, exact whether it is that one and no other.
 func (l *Ledger) expected(ctx context.Context, d *damagedSegment) (next string, least uint64, exact bool, err error) {
-	var names []string
-	if err := l.opt.Engine.List(ctx, engine.Segments, func(i engine.Info) error { names = append(names, i.Name); return nil }); err != nil {
+	names, _, err := SegmentNames(ctx, l.opt.Engine)
+	if err != nil {
 		return "", 0, false, err
 	}
 	chain, _, err := Chain(names)

@@ -188,7 +188,7 @@ func TestHealFromTheRightCopy(t *testing.T) {
 			continue
 		}
 		for c := range 4 {
-			if !strings.Contains(err.Error(), fmt.Sprintf("copy%d: ", c)) {
+			if !strings.Contains(err.Error(), fmt.Sprintf("copy%d ", c)) {
 				t.Errorf("%v does not name copy %d", err, c)
 			}
 		}

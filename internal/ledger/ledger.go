@@ -162,6 +162,7 @@ type Ledger struct {
 	spoilt  atomic.Uint64 // first entry + 1 of a segment that grows and is damaged: it is to be sealed
 	closing sync.Once
 	closed  error
+	foreign []string // found when it was opened; not changed after
 
 	mu       sync.RWMutex // guards the rest: what readers see
 	head     head

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"stele/entry"
-	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/segment"
 	"stele/tree"
@@ -205,10 +204,11 @@ func (l *Ledger) loadSealed(ctx context.Context) error {
 }
 
 func (l *Ledger) loadChain(ctx context.Context) error {
-	var names []string
-	if err := l.opt.Engine.List(ctx, engine.Segments, func(i engine.Info) error { names = append(names, i.Name); return nil }); err != nil {
+	names, foreign, err := SegmentNames(ctx, l.opt.Engine)
+	if err != nil {
 		return err
 	}
+	l.foreign = foreign
 	chain, _, err := Chain(names)
 	if chain = l.opt.upToEnds(chain); err == nil && l.opt.Ends == nil {
 		err = l.checkEpoch(chain)

@@ -151,10 +151,9 @@ func list(ctx context.Context, target engine.Engine) (listing, error) {
 	if err == nil {
 		err = target.List(ctx, engine.Segments, func(i engine.Info) error {
 			epoch, first, ok := segment.ParseName(i.Name)
-			if !ok {
-				return fmt.Errorf("%s is not the name of a segment: move the file away", i.Name)
+			if ok { // else not a backup's, whoever put it there
+				l.links = append(l.links, link{name: i.Name, epoch: epoch, first: first, size: i.SizeBytes, sealed: true})
 			}
-			l.links = append(l.links, link{name: i.Name, epoch: epoch, first: first, size: i.SizeBytes, sealed: true})
 			return nil
 		})
 	}
@@ -316,6 +315,9 @@ func (s *Source) packs(ctx context.Context) ([]engine.Info, error) {
 	var infos []engine.Info
 	sealed := map[string]bool{}
 	err := s.target.List(ctx, engine.Packs, func(i engine.Info) error {
+		if _, ok := pack.ParseName(i.Name); !ok {
+			return nil // not a backup's, whoever put it there
+		}
 		infos = append(infos, i)
 		sealed[i.Name] = true
 		delete(tails, i.Name)
