@@ -289,7 +289,7 @@ func (s *Store) ReadOnly() bool { return s.opt.ReadOnly }
 // It must not be called from a function that a call of the store has called. A second Close waits for the first and returns nil.
 func (s *Store) Close() (err error) {
 	s.closed.Do(func() {
-		s.keepPrivate()
+		s.shut()
 		s.endReaders()
 		close(s.stop)
 		s.done.Wait() // what it still writes comes before the files are closed

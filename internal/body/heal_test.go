@@ -295,14 +295,14 @@ func TestHealFromTheGoodCopy(t *testing.T) {
 	}
 	w.wait(func() bool { return len(w.failures()) > 0 })
 	for _, c := range bad {
-		if err != nil && !strings.Contains(err.Error(), c.Name+": ") {
+		if err != nil && !strings.Contains(err.Error(), c.Name+" ") {
 			t.Errorf("%v does not name %s", err, c.Name)
 		}
 	}
 	if got := w.file(t); !bytes.Equal(got, flipped(w.good, 200)) {
 		t.Error("a bad copy took the place of the file")
 	}
-	if got := w.failures(); !strings.Contains(got[0].Error(), bad[0].Name+": ") {
+	if got := w.failures(); !strings.Contains(got[0].Error(), "on "+bad[0].Name+" ") {
 		t.Errorf("unhealed: %v", got)
 	}
 }

@@ -235,7 +235,7 @@ func TestHealFromSeveralDamagedCopies(t *testing.T) {
 	w.now.Add(int64(heal.RetryAfter))
 	w.damage(t, flipped(w.good, in(0)+1))
 	s := w.open(t)
-	if err := sameBytes(s, w.objs[0]); !errors.Is(err, frame.ErrCorrupt) || !strings.Contains(err.Error(), "a: ") || !strings.Contains(err.Error(), "b: ") {
+	if err := sameBytes(s, w.objs[0]); !errors.Is(err, frame.ErrCorrupt) || !strings.Contains(err.Error(), "on a ") || !strings.Contains(err.Error(), "on b ") {
 		t.Errorf("with no good copy a read says %v", err)
 	}
 	if err := s.Heal(ctx, w.name, errors.New("flipped")); err == nil || !bytes.Equal(w.file(t), flipped(w.good, in(0)+1)) {
