@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/body"
 	"stele/internal/engine"
 	"stele/internal/index"
+	"stele/internal/ledger"
 	"stele/verify"
 )
 
@@ -66,6 +68,9 @@ type findings struct {
 
 // damaged takes note of a damaged file. It may be called from anywhere and doesn't wait for the ledger.
 func (s *Store) damaged(file, by string, why error) {
+	if brokeOff(why) || notAsked(why) {
+		return // nobody has looked at the file: nothing is known of it
+	}
 	q := &s.findings
 	q.mu.Lock()
 	was, queued := q.queue[file]
@@ -80,6 +85,16 @@ func (s *Store) damaged(file, by string, why error) {
 		s.log.Error("a damaged file could not be healed", "file", file, "met by", by, "err", why)
 	}
 	s.wakeHousekeeping()
+}
+
+// brokeOff says whether looking was ended before it was done, by who asked or by Close.
+func brokeOff(err error) bool {
+	for _, end := range []error{context.Canceled, context.DeadlineExceeded, ErrClosed, body.ErrClosed, ledger.ErrClosed} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // foundSound takes note of a file that is as it was written. It costs nothing while none is known to be damaged.

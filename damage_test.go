@@ -2,6 +2,7 @@ package stele
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -214,5 +215,18 @@ func TestNoHealStorm(t *testing.T) {
 			t.Errorf("failing: %+v, %v", f, err)
 		}
 		mustClose(t, s)
+	}
+}
+
+// TestBrokenOffIsNoDamage: a look at a file that was ended, by Close or by whoever asked, has found nothing out about it.
+func TestBrokenOffIsNoDamage(t *testing.T) {
+	s := newTestStore(t, Options{})
+	for _, why := range []error{context.Canceled, ErrClosed, fmt.Errorf("couldn't read it: %w", context.DeadlineExceeded)} {
+		s.damaged("packs/x.pack", byStart, fmt.Errorf("pack packs/x.pack: %w", why))
+	}
+	s.findings.mu.Lock()
+	defer s.findings.mu.Unlock()
+	if len(s.findings.queue) > 0 {
+		t.Errorf("noted as damaged: %v", s.findings.queue)
 	}
 }
