@@ -59,9 +59,9 @@ func (s *Store) listed(ctx context.Context, r *shipping, size uint64, lost []str
 	r.mu.Lock()
 	target := r.opened.Engine
 	r.mu.Unlock()
-	snapshotAt := s.snapshotOn(ctx, target)
+	s.lookForSnapshot(ctx, r, target)
 	r.mu.Lock()
-	r.snapshotAt, r.holds = snapshotAt, size
+	r.holds = size
 	for _, name := range lost {
 		if r.lost == nil {
 			r.lost = map[string]bool{}

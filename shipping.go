@@ -38,6 +38,7 @@ type shipping struct {
 	opened     OpenedTarget
 	lock       time.Duration
 	snapshotAt uint64          // ledger size of the newest snapshot of the index there; 0: none
+	snapshots  int             // how many were brought there
 	holds      uint64          // entries, when it was last listed or shipped to
 	lost       map[string]bool // files that it lost and that are not shipped again yet
 	toTell     bool            // there is no entry yet of some of them
@@ -90,7 +91,10 @@ func (s *Store) startTarget(spec TargetSpec) {
 			if err != nil {
 				return nil, err
 			}
-			return opened.Engine, r.note(ctx, opened, s.snapshotOn(ctx, opened.Engine))
+			if err = r.note(ctx, opened); err == nil {
+				s.lookForSnapshot(ctx, r, opened.Engine)
+			}
+			return opened.Engine, err
 		},
 		Shipped:   func() { s.shippedTo(r) },
 		Fail:      func(err error) { s.targetFailed(spec.Name, err) },
@@ -109,14 +113,14 @@ func (s *Store) startTarget(spec TargetSpec) {
 }
 
 // note keeps what opening has shown.
-func (r *shipping) note(ctx context.Context, opened OpenedTarget, snapshotAt uint64) error {
+func (r *shipping) note(ctx context.Context, opened OpenedTarget) error {
 	lock, err := locksFor(ctx, opened.Engine)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.opened, r.lock, r.snapshotAt = opened, lock, snapshotAt
+	r.opened, r.lock = opened, lock
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -190,4 +191,45 @@ func enginesFiles(t *testing.T, e *mem.Mem) (all [][]byte) {
 		}
 	}
 	return all
+}
+
+// TestSnapshotOnTarget: a target is known by the newest snapshot that is whole there, whichever the newest of all is; one that lost a pack of it needs another.
+func TestSnapshotOnTarget(t *testing.T) {
+	s := newTestStore(t, Options{Clock: newTestClock()})
+	if _, err := s.CreateBucket(ctx, Local(), "bbb", false); err != nil {
+		t.Fatal(err)
+	}
+	first, second := mem.New(), mem.New()
+	if _, err := s.SnapshotIndex(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	size := s.snapshotOn(ctx, first)
+	if size == 0 || s.snapshotOn(ctx, second) != 0 {
+		t.Fatalf("the first target has %d, the second %d", size, s.snapshotOn(ctx, second))
+	}
+	put(t, s, "bbb", "key", nil)
+	if _, err := s.SnapshotIndex(ctx, second); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.snapshotOn(ctx, first); got != size {
+		t.Errorf("the first target has %d, want %d: the newest snapshot is on the second", got, size)
+	}
+	if s.snapshotOn(ctx, second) <= size {
+		t.Error("the second target has the older snapshot")
+	}
+	var packs []string
+	if err := first.List(ctx, engine.Snapshots, func(i engine.Info) error {
+		if strings.HasSuffix(i.Name, ".pack") {
+			packs = append(packs, i.Name)
+		}
+		return nil
+	}); err != nil || len(packs) == 0 {
+		t.Fatal(packs, err)
+	}
+	if err := first.Remove(ctx, packs[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.snapshotOn(ctx, first); got != 0 {
+		t.Errorf("%s is gone, and the snapshot of %d entries counts", packs[0], got)
+	}
 }

@@ -66,17 +66,16 @@ func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
 	return err == nil && s.outgrown(last.size), err
 }
 
-// snapshotOn is the ledger size of the newest snapshot that a target can serve; 0: none. A target that was added, or was away, when the last one was taken has none.
+// snapshotOn is the ledger size of the newest snapshot that is whole on a target; 0: none. A target that was added, or was away, when the last one was taken has an older one or none, and one that lost a
+// pack of it can't serve it.
 func (s *Store) snapshotOn(ctx context.Context, target engine.Engine) uint64 {
-	last, err := s.lastSnapshot(ctx)
-	if err != nil || last.size == 0 {
-		return 0
+	opt := s.snapshotOptions()
+	opt.Passed = nil // a target without one gets one: nothing is wrong
+	found, err := snapshot.Find(ctx, target, opt)
+	if err != nil || found == nil {
+		return 0 // or it can't be listed: then nobody can serve from it either
 	}
-	there, err := snapshot.Listed(ctx, target, last.size, last.entry)
-	if err == nil && !there {
-		return 0
-	}
-	return last.size // or it can't be listed: then nobody can serve from it either
+	return found.Size
 }
 
 // snapshotTargets brings a snapshot of the index to the targets that are well and for which one is due. One at a time goes on beside the housekeeping, and seldom enough to take no more than a
@@ -85,8 +84,12 @@ func (s *Store) snapshotTargets(ctx context.Context) error {
 	if s.opt.ReadOnly || len(s.index.Missing()) > 0 || int64(s.monotonic()) < s.snapshots.rest.Load() {
 		return nil
 	}
-	due := s.dueTargets()
-	if len(due) == 0 || !s.targets.snapshotting.CompareAndSwap(false, true) {
+	if !s.targets.snapshotting.CompareAndSwap(false, true) {
+		return nil
+	}
+	due := s.dueTargets() // asked only now: one that just ended has told its targets
+	if len(due) == 0 {
+		s.targets.snapshotting.Store(false)
 		return nil
 	}
 	s.done.Go(func() {
@@ -145,4 +148,18 @@ func (r *shipping) tookSnapshot(size uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.snapshotAt = size
+	r.snapshots++
+}
+
+// lookForSnapshot asks a target which snapshot it holds. If one was brought there meanwhile, the answer may be older than that and is dropped.
+func (s *Store) lookForSnapshot(ctx context.Context, r *shipping, target engine.Engine) {
+	r.mu.Lock()
+	before := r.snapshots
+	r.mu.Unlock()
+	size := s.snapshotOn(ctx, target)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.snapshots == before {
+		r.snapshotAt = size
+	}
 }

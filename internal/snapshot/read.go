@@ -66,16 +66,6 @@ func Find(ctx context.Context, target engine.Engine, opt Options) (*Snapshot, er
 	return nil, nil
 }
 
-// Listed reports whether a target has the list of the snapshot at a ledger size that the entry at names.
-func Listed(ctx context.Context, target engine.Engine, size, at uint64) (there bool, err error) {
-	name := listName(size, at)
-	err = target.List(ctx, name, func(i engine.Info) error {
-		there = there || i.Name == name
-		return nil
-	})
-	return there, err
-}
-
 // Reopen returns the snapshot that an index was begun from, by the name that Snapshot.Name gave, if it still proves itself and is whole.
 func Reopen(ctx context.Context, target engine.Engine, name string, opt Options) (*Snapshot, error) {
 	there, err := sizes(ctx, target)
