@@ -36,14 +36,19 @@ const (
 	toldPlaces      = 8         // how many of them are named
 	maxToldPlaces   = 8 << 10   // bytes of all that are named
 	maxDenialBucket = 63        // bytes of a bucket's name
+	maxDenialClaim  = 64        // bytes of an access key id that was named and not proven
 	otherPlaces     = "others " // what the places that are not named are called
 )
 
 // refusalSum is the count of one kind, and where they were.
 type refusalSum struct {
-	n      int
-	places map[string]int // "GetObject photos"; what is not in here is in n only
+	n       int
+	places  tally // "GetObject photos"
+	claimed tally // the access keys that were named by requests which proved none. They are no kinds of their own, or whoever makes up names would use up the kinds
 }
+
+// tally counts the names that are met most; those that made room for others are counted nowhere.
+type tally map[string]int
 
 func (d *denials) alone(now time.Time) bool {
 	d.mu.Lock()
@@ -61,7 +66,9 @@ func (d *denials) alone(now time.Time) bool {
 	return true
 }
 
-func (d *denials) count(kind, place string) { d.add(kind, &refusalSum{1, map[string]int{place: 1}}) }
+func (d *denials) count(kind, place, claimed string) {
+	d.add(kind, &refusalSum{1, tally{place: 1}, tally{claimed: 1}})
+}
 
 func (d *denials) add(kind string, more *refusalSum) {
 	d.mu.Lock()
@@ -75,55 +82,70 @@ func (d *denials) add(kind string, more *refusalSum) {
 	}
 	r := d.sums[kind]
 	if r == nil {
-		r = &refusalSum{places: map[string]int{}}
+		r = &refusalSum{places: tally{}, claimed: tally{}}
 		d.sums[kind] = r
 	}
 	r.n += more.n
-	for place, n := range more.places {
-		r.at(place, n)
+	r.places.add(more.places)
+	r.claimed.add(more.claimed)
+}
+
+func (t tally) add(more tally) {
+	for name, n := range more {
+		t.at(name, n)
 	}
 }
 
-// at counts a place. Where there are too many the rarest makes room, so that whoever asks for a thousand names hides no place where much was refused.
-func (r *refusalSum) at(place string, n int) {
-	if place == "" {
+// at counts a name. Where there are too many the rarest makes room, so that whoever asks for a thousand names hides no place where much was refused.
+func (t tally) at(name string, n int) {
+	if name == "" {
 		return
 	}
-	if _, known := r.places[place]; !known && len(r.places) >= maxDenialPlaces {
+	if _, known := t[name]; !known && len(t) >= maxDenialPlaces {
 		rarest, least := "", 0
-		for p, k := range r.places {
+		for p, k := range t {
 			if rarest == "" || k < least || k == least && p < rarest {
 				rarest, least = p, k
 			}
 		}
-		delete(r.places, rarest)
+		delete(t, rarest)
 	}
-	r.places[place] += n
+	t[name] += n
 }
 
-// text is the count, and the places with most of it: "12: GetObject photos 9, PutObject docs 2, others 1". left is how many bytes may be spent on places.
+// text is the count, the places with most of it, and the keys that were claimed: "12: GetObject photos 9, PutObject docs 2, others 1; claimed STELEK 12". left is how many bytes may be
+// spent on names.
 func (r *refusalSum) text(left *int) string {
-	places := make([]string, 0, len(r.places))
-	for p := range r.places {
-		places = append(places, p)
+	out := fmt.Sprint(r.n)
+	if told := r.places.told(r.n, left); told != "" {
+		out += ": " + told
 	}
-	slices.SortFunc(places, func(a, b string) int { return cmp.Or(cmp.Compare(r.places[b], r.places[a]), cmp.Compare(a, b)) })
+	if told := r.claimed.told(r.n, left); told != "" {
+		out += "; claimed " + told
+	}
+	return out
+}
+
+// told names the most frequent, of n in all.
+func (t tally) told(n int, left *int) string {
+	names := make([]string, 0, len(t))
+	for p := range t {
+		names = append(names, p)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(t[b], t[a]), cmp.Compare(a, b)) })
 	var told []string
-	rest := r.n
-	for _, p := range places[:min(len(places), toldPlaces)] {
-		one := fmt.Sprintf("%s %d", p, r.places[p])
+	rest := n
+	for _, p := range names[:min(len(names), toldPlaces)] {
+		one := fmt.Sprintf("%s %d", p, t[p])
 		if *left -= len(one) + 2; *left < 0 {
 			break
 		}
-		told, rest = append(told, one), rest-r.places[p]
+		told, rest = append(told, one), rest-t[p]
 	}
-	if len(told) == 0 {
-		return fmt.Sprint(r.n)
-	}
-	if rest > 0 {
+	if rest > 0 && len(told) > 0 {
 		told = append(told, fmt.Sprint(otherPlaces, rest))
 	}
-	return fmt.Sprintf("%d: %s", r.n, strings.Join(told, ", "))
+	return strings.Join(told, ", ")
 }
 
 func (d *denials) take() map[string]*refusalSum {
@@ -156,8 +178,22 @@ func (s *Store) refused(ctx context.Context, by Actor, bucket, key, version, wha
 func (s *Store) Denied(by Actor, kind string) { s.DeniedAt(by, kind, "", "") }
 
 // DeniedAt is Denied of an action on a bucket; either may be empty. The entry names the eight with the most refusals of each kind and who; the bucket's name is what a client sent.
+// Of requests that proved no key it also names the keys that they claimed, as claimed.
 func (s *Store) DeniedAt(by Actor, kind, action, bucket string) {
-	s.denials.count(kind+" "+by.Key, placeOf(action, bucket))
+	if by.Key != "" {
+		by.Claimed = "" // what is proven is not claimed
+	}
+	s.denials.count(strings.TrimSpace(kind+" "+by.Key), placeOf(action, bucket), claimOf(by.Claimed))
+}
+
+// claimOf is an access key id as a sum names it: text from outside, bounded, with only what ids usually consist of.
+func claimOf(id string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._+@=", r) {
+			return r
+		}
+		return '_'
+	}, id[:min(len(id), maxDenialClaim)])
 }
 
 func placeOf(action, bucket string) string {

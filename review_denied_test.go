@@ -84,6 +84,37 @@ func TestDeniedNamesBuckets(t *testing.T) {
 	}
 }
 
+// TestDeniedClaims: refusals of requests that proved no key name the keys which they claimed, as claimed and not as theirs; whoever makes up names hides nobody's refusals by it.
+func TestDeniedClaims(t *testing.T) {
+	s := newMemStore(t, Options{})
+	s.DeniedAt(Actor{Key: "PROVEN", Claimed: "OTHER"}, "AccessDenied", "GetObject", "photos")
+	for i := range 1000 {
+		by := Actor{Claimed: fmt.Sprint("MADE-UP-", i)}
+		if i%2 == 0 {
+			by.Claimed = "STOLEN"
+		}
+		if i == 1 {
+			by.Claimed = "a, b 9\n\x1b" + strings.Repeat("x", 500)
+		}
+		s.DeniedAt(by, "SignatureDoesNotMatch", "GetObject", "photos")
+	}
+	s.DeniedAt(Actor{Claimed: "a b;\xff\n" + strings.Repeat("x", 500)}, "InvalidAccessKeyId", "", "")
+	s.DeniedAt(Actor{}, "AccessDenied", "GetObject", "photos")
+	if err := s.appendDenials(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got := sums(t, s)
+	if sum := got["SignatureDoesNotMatch"]; !strings.HasPrefix(sum, "1000: GetObject photos 1000; claimed STOLEN 500, MADE-UP-") || !strings.HasSuffix(sum, ", others 493") {
+		t.Errorf("the sum of what nobody proved is %q", sum)
+	}
+	if sum := got["InvalidAccessKeyId"]; sum != "1; claimed a_b___"+strings.Repeat("x", maxDenialClaim-6)+" 1" {
+		t.Errorf("a name from outside: %q", sum)
+	}
+	if got["AccessDenied PROVEN"] != "1: GetObject photos 1" || got["AccessDenied"] != "1: GetObject photos 1" || len(got) != 4 {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestDeniedIsKept: what could not be written in this minute is written in the next one.
 func TestDeniedIsKept(t *testing.T) {
 	s := newMemStore(t, Options{})

@@ -9,7 +9,8 @@ import (
 
 // Actor is who asks for a change; it goes into the entry's private part.
 type Actor struct {
-	Key         string // access key id; "root", "local:USER" (the command line), "stele" (the store itself)
+	Key         string // access key id, proven; "root", "local:USER" (the command line), "stele" (the store itself)
+	Claimed     string // access key id that a request named and did not prove. It acts for nobody: only the sum of refusals names it, as claimed
 	Address     string // client IP, without port; of the command line "uid N"
 	Request     string // request id
 	NoOverwrite bool   // role append: a put onto a live key, or one that would hide a version, or a change of another key's upload, is refused at the commit

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"stele"
-	"stele/entry"
 	"stele/internal/admin"
 	"stele/internal/s3api"
 )
@@ -20,60 +20,66 @@ import (
 // maxSigned bounds the body of a request to the admin port that is checked against its signature, in bytes.
 const maxSigned = 2 << 20
 
-// authenticator lets the admin port ask the S3 door's verifier who signed a request. A body with a signed digest is compared when it is read.
-func authenticator(store *stele.Store) func(r *http.Request) (entry.AccessKey, io.Reader, error) {
-	v := s3api.NewVerifier(admin.Region, func(ctx context.Context, id string) (string, error) {
+// authenticator lets the admin port ask the S3 door's verifier who signed a request.
+func authenticator(store *stele.Store) func(r *http.Request) (admin.Signed, error) {
+	v := s3api.NewVerifier(admin.Service, admin.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := store.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
 			err = s3api.ErrUnknownKey
 		}
 		return k.Secret, err
 	}, time.Now)
-	return func(r *http.Request) (entry.AccessKey, io.Reader, error) {
+	return func(r *http.Request) (admin.Signed, error) {
 		q, perr := s3api.Parse(r, "")
 		if q.Query == nil && r.URL.RawQuery != "" { // or the signature would cover no query, and whoever has seen the request could give it another one
-			return entry.AccessKey{}, nil, fmt.Errorf("%w: the query of the request cannot be read: %w", admin.ErrWho, perr)
+			return admin.Signed{}, fmt.Errorf("%w: the query of the request cannot be read: %w", admin.ErrWho, perr)
 		}
 		// Any other error of Parse is about buckets, which there are none of here.
-		auth, err := v.Verify(r.Context(), r, &q)
+		auth, err := v.Verify(r.Context(), withSum(r), &q)
 		switch {
 		case err != nil:
-			return entry.AccessKey{}, nil, fmt.Errorf("%w: %v", admin.ErrWho, err)
+			return admin.Signed{}, fmt.Errorf("%w: %w%s", admin.ErrWho, err, otherAudience(r))
 		case auth.Kind != s3api.ByHeader:
-			return entry.AccessKey{}, nil, fmt.Errorf("%w: the request is not signed", admin.ErrWho)
+			return admin.Signed{}, fmt.Errorf("%w: the request is not signed in its header", admin.ErrWho)
 		}
 		key, err := store.AccessKey(r.Context(), auth.AccessKeyID)
 		if err != nil {
-			return key, nil, fmt.Errorf("%w: %v", admin.ErrWho, err)
+			return admin.Signed{}, fmt.Errorf("%w: %w", admin.ErrWho, err)
 		}
-		if auth.Payload != s3api.PayloadHash {
-			if auth.Payload.Chunked() {
-				return key, nil, fmt.Errorf("%w: aws-chunked bodies are for the S3 address", admin.ErrProtocol)
-			}
-			return key, r.Body, nil
+		switch {
+		case auth.Payload == s3api.PayloadHash:
+			return admin.Signed{Key: key, Body: func() (io.Reader, error) { return readSigned(r.Body, auth.SHA256) }}, nil
+		case auth.Payload.Chunked():
+			return admin.Signed{}, fmt.Errorf("%w: aws-chunked bodies are for the S3 address", admin.ErrProtocol)
+		case r.URL.Path != admin.PutPath: // whoever sees the request could have another argument carried out
+			return admin.Signed{}, fmt.Errorf("%w: x-amz-content-sha256 must be the SHA-256 of the body. Only an object's bytes may be unsigned", admin.ErrWho)
 		}
-		return key, &signedBody{body: r.Body, want: auth.SHA256}, nil
+		return admin.Signed{Key: key, Body: func() (io.Reader, error) { return r.Body, nil }}, nil
 	}
 }
 
-// signedBody is a body with a signed digest. It is read whole and compared at the first read: that is, once it is known that the key may do what the request says.
-type signedBody struct {
-	body io.Reader
-	want string
-	read *bytes.Reader // nil: not yet
-	err  error
+// withSum adds the digest of no body to a request that has neither. Signers for other services than S3 leave it out of the header, and sign it.
+func withSum(r *http.Request) *http.Request {
+	if r.ContentLength != 0 || r.Header["X-Amz-Content-Sha256"] != nil {
+		return r
+	}
+	q := *r
+	q.Header = r.Header.Clone()
+	q.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(noBytes[:]))
+	return &q
 }
 
-func (b *signedBody) Read(p []byte) (int, error) {
-	if b.read == nil && b.err == nil {
-		b.read, b.err = readSigned(b.body, b.want)
+var noBytes = sha256.Sum256(nil)
+
+// otherAudience is what helps who signed for the S3 address.
+func otherAudience(r *http.Request) string {
+	if !strings.Contains(r.Header.Get("Authorization"), "/"+s3api.Service+"/aws4_request") {
+		return ""
 	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	return b.read.Read(p)
+	return fmt.Sprintf(" This is the admin address, where requests are signed for the service %q, so that none which was made for the S3 address is good here. Use the same version of stele on both sides; in other tools set the service's name", admin.Service)
 }
 
+// readSigned reads a body with a signed digest whole and compares it.
 func readSigned(r io.Reader, want string) (*bytes.Reader, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxSigned+1))
 	if err != nil {

@@ -61,22 +61,22 @@ func serve(t *testing.T, s *stele.Store, h http.Handler) *admin.Client {
 }
 
 // authenticate asks the verifier of the S3 door.
-func authenticate(s *stele.Store) func(r *http.Request) (entry.AccessKey, io.Reader, error) {
-	v := s3api.NewVerifier(admin.Region, func(ctx context.Context, id string) (string, error) {
+func authenticate(s *stele.Store) func(r *http.Request) (admin.Signed, error) {
+	v := s3api.NewVerifier(admin.Service, admin.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := s.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
 			err = s3api.ErrUnknownKey
 		}
 		return k.Secret, err
 	}, time.Now)
-	return func(r *http.Request) (entry.AccessKey, io.Reader, error) {
+	return func(r *http.Request) (admin.Signed, error) {
 		q, _ := s3api.Parse(r, "")
 		a, err := v.Verify(r.Context(), r, &q)
 		if err != nil || a.Kind != s3api.ByHeader {
-			return entry.AccessKey{}, nil, fmt.Errorf("%w: %v", admin.ErrWho, err)
+			return admin.Signed{}, fmt.Errorf("%w: %v", admin.ErrWho, err)
 		}
 		k, err := s.AccessKey(r.Context(), a.AccessKeyID)
-		return k, r.Body, err
+		return admin.Signed{Key: k, Body: func() (io.Reader, error) { return r.Body, nil }}, err
 	}
 }
 

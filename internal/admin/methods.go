@@ -163,6 +163,9 @@ func paged(l stele.ListRequest) stele.ListRequest {
 	return l
 }
 
+// PutPath is the path of the call whose body is an object's bytes. It may come unsigned, since nobody would read a large one twice.
+const PutPath = "/v1/Put"
+
 // servePut takes the arguments from the query, which the signature covers, and the body as it comes. A body that breaks off is an
 // error of its reader and nothing is committed.
 func servePut(q request, w http.ResponseWriter) {

@@ -53,13 +53,14 @@ func TestRightsOfEachRoute(t *testing.T) {
 		key        *doortest.Key
 	}
 	root := s.Root()
-	callers := []caller{{"root", stele.RoleAdmin, &doortest.Key{ID: root.ID, Secret: root.Secret}}, {"wrong secret", "", &doortest.Key{ID: root.ID, Secret: "wrong"}}, {"anonymous", "", nil}}
+	callers := []caller{{"root", stele.RoleAdmin, &doortest.Key{ID: root.ID, Secret: root.Secret, Service: admin.Service}}, {"wrong secret", "", &doortest.Key{ID: root.ID, Secret: "wrong", Service: admin.Service}},
+		{"root at the S3 address", "", &doortest.Key{ID: root.ID, Secret: root.Secret}}, {"anonymous", "", nil}}
 	newKey := func(role string, scope ...string) *doortest.Key {
 		k, err := s.CreateKey(t.Context(), by, role, scope, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &doortest.Key{ID: k.ID, Secret: k.Secret}
+		return &doortest.Key{ID: k.ID, Secret: k.Secret, Service: admin.Service}
 	}
 	for _, role := range []string{stele.RoleAdmin, stele.RoleReadWrite, stele.RoleAppend, stele.RoleReadOnly, stele.RoleAuditor} {
 		callers = append(callers, caller{role, role, newKey(role)}, caller{role + " of a bucket", "", newKey(role, "box")}, caller{role + " of a prefix", "", newKey(role, "box/k")})

@@ -22,9 +22,8 @@ import (
 // Options tell a Server what it serves.
 type Options struct {
 	Store *stele.Store
-	// Authenticate says who signed a request and gives its body, checked against the signature where that covers it. An error is
-	// ErrWho or says what is malformed. It is not asked on the socket.
-	Authenticate func(r *http.Request) (entry.AccessKey, io.Reader, error)
+	// Authenticate says whose signature is on the head of a request. An error is ErrWho or says what is malformed. It is not asked on the socket.
+	Authenticate func(r *http.Request) (Signed, error)
 	Metrics      *Metrics
 	// Promote makes the primary of a store that is served from a backup; nil: it is none.
 	Promote  func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
@@ -33,6 +32,13 @@ type Options struct {
 	Log      *slog.Logger // nil: nothing is logged
 	// LeastRate is how slowly a body may come, in bytes a second. 0: 16 KiB; below 0: any rate will do.
 	LeastRate int64
+}
+
+// Signed is a request whose head bears the right signature of a key. The key is proven only once its body is known to be the one that was signed.
+type Signed struct {
+	Key entry.AccessKey
+	// Body returns the request's body, once it was compared with the signature where that covers it; ErrWho: it is another one.
+	Body func() (io.Reader, error)
 }
 
 // Server answers on the socket and on the admin port.
@@ -72,25 +78,43 @@ const (
 // admitted says who asks, and gives the request's body.
 type admitted func(r *http.Request, need access) (stele.Actor, io.Reader, error)
 
+// admit lets in who has signed the request, its body included, and may do what it says. Role and scope come before the body, so that nobody has one read for nothing; and the body before the key
+// counts as used, since whoever has seen a request can send its head again with another body.
 func (s *Server) admit(r *http.Request, need access) (stele.Actor, io.Reader, error) {
-	key, body, err := s.opt.Authenticate(r)
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	by := stele.Actor{Key: key.ID, Address: host}
-	if err != nil {
+	by := stele.Actor{Address: host}
+	unproven := func(err error) (stele.Actor, io.Reader, error) {
+		by.Claimed = s3api.ClaimedKey(r)
 		s.opt.Store.Denied(by, "admin.signature")
 		return by, nil, err
 	}
+	signed, err := s.opt.Authenticate(r)
+	if err != nil {
+		return unproven(err)
+	}
+	if err := mayCall(&signed.Key, need); err != nil {
+		by.Key = signed.Key.ID
+		s.opt.Store.Denied(by, "admin")
+		return by, nil, err
+	}
+	body, err := signed.Body()
+	if err != nil {
+		return unproven(err)
+	}
+	by.Key = signed.Key.ID
+	s.opt.Store.Used(by.Key)
+	return by, body, nil
+}
+
+// mayCall tells whether a key may call what needs access.
+func mayCall(key *entry.AccessKey, need access) error {
 	switch {
 	case len(key.Scope) > 0:
-		err = fmt.Errorf("%w: it is limited to %v and works at the S3 port only", ErrDenied, key.Scope)
+		return fmt.Errorf("%w: it is limited to %v and works at the S3 port only", ErrDenied, key.Scope)
 	case key.Role == stele.RoleAdmin, key.Role == stele.RoleAuditor && need == reads:
-		s.opt.Store.Used(key.ID)
-		return by, body, nil
-	default:
-		err = fmt.Errorf("%w: its role is %s", ErrDenied, key.Role)
+		return nil
 	}
-	s.opt.Store.Denied(by, "admin")
-	return by, nil, err
+	return fmt.Errorf("%w: its role is %s", ErrDenied, key.Role)
 }
 
 // routeTable takes the routes: a mux, or in tests a list of them.
@@ -173,8 +197,8 @@ func (s *Server) serve(name string, need access, quiet bool, who admitted, w htt
 	if err := cmp.Or(err, counted.err); err != nil {
 		attrs = append(attrs, "reason", err)
 	}
-	if claimed := s3api.ClaimedKey(r); !letIn && by.Key == "" && claimed != "" {
-		attrs = append(attrs, "claimed_key", claimed)
+	if by.Claimed != "" {
+		attrs = append(attrs, "claimed_key", by.Claimed)
 	}
 	s.opt.Log.Log(r.Context(), level, "admin", attrs...)
 }

@@ -12,6 +12,10 @@ import (
 // Region is the region that the admin port's signatures name, whatever the S3 door's is.
 const Region = "us-east-1"
 
+// Service is the service that the admin port's signatures name, one of its own (frozen): a request that was signed for the S3 port, seen on its way, would else be good here too wherever a path of
+// the one is one of the other: the object "entries" of a bucket "ledger" is the ledger's private parts.
+const Service = "stele-admin"
+
 const unsigned = "UNSIGNED-PAYLOAD"
 
 // sign signs a request with AWS Signature Version 4 (source: "Signature Calculations for the Authorization Header"). sum is the
@@ -25,10 +29,10 @@ func sign(req *http.Request, id, secret, sum string, now time.Time) {
 	canonical := strings.Join([]string{req.Method, req.URL.EscapedPath(), req.URL.RawQuery,
 		"host:" + req.URL.Host, "x-amz-content-sha256:" + sum, "x-amz-date:" + stamp, "", signed, sum}, "\n")
 	hash := sha256.Sum256([]byte(canonical))
-	scope := date + "/" + Region + "/s3/aws4_request"
+	scope := date + "/" + Region + "/" + Service + "/aws4_request"
 	toSign := "AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + hex.EncodeToString(hash[:])
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{date, Region, "s3", "aws4_request"} {
+	for _, part := range []string{date, Region, Service, "aws4_request"} {
 		key = mac(key, part)
 	}
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+id+"/"+scope+",SignedHeaders="+signed+",Signature="+hex.EncodeToString(mac(key, toSign)))

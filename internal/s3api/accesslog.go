@@ -17,10 +17,8 @@ const maxReason = 200
 func (c *call) logLine(took time.Duration) {
 	attrs := []slog.Attr{slog.String("id", c.id), slog.String("op", c.q.Op.String()), slog.Int("status", c.status), slog.Duration("took", took.Round(time.Microsecond)),
 		slog.String("key", c.by.Key), slog.String("from", clientAddress(c.r)), slog.Int64("sent", c.sent)}
-	if c.by.Key == "" {
-		if claimed := claimedKey(c.r, &c.q, c.claimed); claimed != "" {
-			attrs = append(attrs, slog.String("claimed_key", claimed))
-		}
+	if claimed := c.claimed(); claimed != "" {
+		attrs = append(attrs, slog.String("claimed_key", claimed))
 	}
 	if c.q.Bucket != "" {
 		attrs = append(attrs, slog.String("bucket", c.q.Bucket))
@@ -35,6 +33,14 @@ func (c *call) logLine(took time.Duration) {
 		}
 	}
 	c.log.LogAttrs(c.ctx, slog.LevelInfo, AccessLine, attrs...)
+}
+
+// claimed is the id of the access key that the request names, if it has proven none.
+func (c *call) claimed() string {
+	if c.by.Key != "" {
+		return ""
+	}
+	return claimedKey(c.r, &c.q, c.claim.id)
 }
 
 // maxClaimed bounds a claimed key id, in bytes.

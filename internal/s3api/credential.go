@@ -54,13 +54,13 @@ func parseCredential(s string, style errorStyle) (*credential, error) {
 }
 
 // checkScope holds the credential to this endpoint.
-func (c *credential) checkScope(region string, style errorStyle) error {
+func (c *credential) checkScope(service, region string, style errorStyle) error {
 	value := c.accessKeyID + "/" + c.scope
 	switch {
 	case c.terminal != "aws4_request":
 		return style.fault(value, "incorrect terminal %q. This endpoint uses \"aws4_request\".", c.terminal)
-	case c.service != "s3":
-		return style.fault(value, "incorrect service %q. This endpoint belongs to \"s3\".", c.service)
+	case c.service != service:
+		return style.fault(value, "incorrect service %q. This endpoint belongs to %q.", c.service, service)
 	case c.region != region:
 		e := style.fault(value, "the region %q is wrong; expecting %q", c.region, region)
 		if style == headerErrors {

@@ -50,7 +50,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%q: %+v", target, q)
 		}
 		// A secret that nobody knows: whatever is believed was not signed.
-		v := NewVerifier("us-east-1", func(context.Context, string) (string, error) { return "nobody knows", nil }, exampleVerifier().now)
+		v := NewVerifier(Service, "us-east-1", func(context.Context, string) (string, error) { return "nobody knows", nil }, exampleVerifier().now)
 		a, err := v.Verify(t.Context(), r, &q)
 		isS3(t, err)
 		if err == nil && a.Kind != Anonymous {
@@ -94,7 +94,7 @@ func FuzzChunked(f *testing.F) {
 		r.Header.Set("X-Amz-Trailer", trailer)
 		a := &Auth{Payload: PayloadUnsignedTrailer}
 		if signed {
-			a = &Auth{Payload: PayloadSignedTrailer, key: deriveKey("nobody knows", "20130524", "us-east-1"), SignedAt: exampleTime}
+			a = &Auth{Payload: PayloadSignedTrailer, key: deriveKey("nobody knows", "20130524", "us-east-1", Service), SignedAt: exampleTime}
 		}
 		src, n, err := a.Body(r)
 		isS3(t, err)

@@ -101,7 +101,7 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.repeats.Log = s.log
-	s.verifier = NewVerifier(opt.Region, s.secret, opt.Clock)
+	s.verifier = NewVerifier(Service, opt.Region, s.secret, opt.Clock)
 	rand.Read(s.idPrefix[:]) //nolint:errcheck // never fails (crypto/rand)
 	return s
 }
@@ -193,15 +193,15 @@ type call struct {
 
 	q    Request
 	auth *Auth
-	key  entry.AccessKey // who asks; zero: nobody signed
+	key  entry.AccessKey // who asks, proven; zero: nobody, or nobody yet
 	by   stele.Actor
 
 	name string     // the bucket's name without --at-…
 	at   stele.View // as of when
 	b    stele.Bucket
 
-	claimed string // id of the access key of which the secret was asked for
-	failed  *Error // what the reply says, if it is an error
+	claim  claim  // the access key of which the secret was asked for
+	failed *Error // what the reply says, if it is an error
 
 	status int        // of the reply, once it has begun
 	sent   int64      // bytes of the reply's body

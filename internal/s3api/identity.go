@@ -7,16 +7,23 @@ import (
 	"strings"
 
 	"stele"
+	"stele/entry"
 )
 
 // callKey finds the call in its context, so that looking up the secret and looking up the key's role is one look.
 type callKey struct{}
 
+// claim is the access key that a request names. Until its signature was found right it acts for nobody; setActor makes it the call's key.
+type claim struct {
+	id  string // also of a key that does not exist
+	key entry.AccessKey
+}
+
 // secret is the verifier's way to a key's secret.
 func (s *server) secret(ctx context.Context, id string) (string, error) {
 	c, _ := ctx.Value(callKey{}).(*call)
 	if c != nil {
-		c.claimed = id
+		c.claim = claim{id: id}
 	}
 	k, err := s.store.AccessKey(ctx, id)
 	if errors.Is(err, stele.ErrNoAccessKey) {
@@ -26,7 +33,7 @@ func (s *server) secret(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	if c != nil {
-		c.key = k
+		c.claim.key = k
 	}
 	return k.Secret, nil
 }
@@ -58,6 +65,7 @@ func (c *call) setActor() {
 		c.by.Key = anonymousActor
 		return
 	}
+	c.key = c.claim.key
 	c.store.Used(c.key.ID)
 	c.by.Key = c.key.ID
 	c.by.NoOverwrite = Role(c.key.Role).MustNotOverwrite()

@@ -91,6 +91,7 @@ func (c *call) fail(err error) {
 		}
 	}
 	if e.Status == http.StatusForbidden && !isRetention(err) { // those of a lock are entries by themselves
+		c.by.Claimed = c.claimed()
 		c.store.DeniedAt(c.by, e.Code, c.q.Op.String(), cmp.Or(c.name, c.q.Bucket))
 	}
 	if d, ok := c.w.(deadliner); ok {

@@ -194,7 +194,7 @@ func (v *Verifier) postCredential(f *PostForm) (*Auth, *credential, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.checkScope(v.region, formErrors); err != nil {
+	if err := c.checkScope(v.service, v.region, formErrors); err != nil {
 		return nil, nil, err
 	}
 	if f.Fields["x-amz-date"][:8] != c.date {

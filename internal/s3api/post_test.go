@@ -44,7 +44,7 @@ const goodConditions = `{"bucket":"examplebucket"},["starts-with","$key",""],{"x
 // signedForm signs a policy document given as plain JSON.
 func signedForm(t testing.TB, policy string, more ...string) *http.Request {
 	encoded := base64.StdEncoding.EncodeToString([]byte(policy))
-	sig := deriveKey(exampleSecret, "20130524", "us-east-1").sign(nil, []byte(encoded))
+	sig := deriveKey(exampleSecret, "20130524", "us-east-1", Service).sign(nil, []byte(encoded))
 	fields := append([]string{"x-amz-algorithm=AWS4-HMAC-SHA256", "x-amz-credential=" + exampleScope, "x-amz-date=20130524T000000Z",
 		"Policy=" + encoded, "X-Amz-Signature=" + string(sig)}, more...)
 	return form(t, fields, "cat.jpg", "meow")

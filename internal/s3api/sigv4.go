@@ -56,6 +56,7 @@ type Auth struct {
 
 // Verifier checks AWS Signature Version 4. It is safe for concurrent use.
 type Verifier struct {
+	service string
 	region  string
 	secrets Secrets
 	now     func() time.Time
@@ -64,12 +65,16 @@ type Verifier struct {
 	keys map[keyName]*signingKey
 }
 
-// NewVerifier returns a verifier for one region. now is the wall clock.
-func NewVerifier(region string, secrets Secrets, now func() time.Time) *Verifier {
-	return &Verifier{region: region, secrets: secrets, now: now, keys: map[keyName]*signingKey{}}
+// Service is the service that signatures for the S3 door name (frozen).
+const Service = "s3"
+
+// NewVerifier returns a verifier for one service and region. What was signed for another service is no signature here, even with the same key and path: the service is
+// signed too. now is the wall clock.
+func NewVerifier(service, region string, secrets Secrets, now func() time.Time) *Verifier {
+	return &Verifier{service: service, region: region, secrets: secrets, now: now, keys: map[keyName]*signingKey{}}
 }
 
-// Verify checks the signature of a parsed request. A request without one is Anonymous, which is no error. All errors are *Error.
+// Verify checks the signature of a parsed request. A request without one is Anonymous, which is no error. All errors are *Error, and leave no Auth.
 func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Auth, error) {
 	if err := checkRepeated(r.Header); err != nil {
 		return nil, err
@@ -118,7 +123,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	if firstOf(r.Header, "X-Amz-Security-Token") != "" {
 		return nil, ErrSecurityToken // keys are permanent
 	}
-	if err := c.checkScope(v.region, headerErrors); err != nil {
+	if err := c.checkScope(v.service, v.region, headerErrors); err != nil {
 		return nil, err
 	}
 	at, stamp, err := requestTime(r.Header)
@@ -144,7 +149,10 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	if err := c.checkSigned(r.Header); err != nil {
 		return nil, err
 	}
-	return a, v.check(ctx, r, q, c, a, stamp, sum)
+	if err := v.check(ctx, r, q, c, a, stamp, sum); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // verifyQuery checks a presigned URL.
@@ -153,7 +161,7 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkScope(v.region, queryErrors); err != nil {
+	if err := c.checkScope(v.service, v.region, queryErrors); err != nil {
 		return nil, err
 	}
 	stamp := q.Query.Get("X-Amz-Date")
@@ -184,7 +192,10 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 	if err := c.checkSigned(r.Header); err != nil {
 		return nil, err
 	}
-	return a, v.check(ctx, r, q, c, a, stamp, sum)
+	if err := v.check(ctx, r, q, c, a, stamp, sum); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // presignedPayload returns what a link's signature covers of the body, and what the request declares for it. The signature covers a digest only if that is
@@ -304,7 +315,7 @@ func (v *Verifier) signingKey(ctx context.Context, c *credential) (*signingKey, 
 	if k != nil && k.secret == secret {
 		return k, nil
 	}
-	k = deriveKey(secret, c.date, v.region)
+	k = deriveKey(secret, c.date, v.region, v.service)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.keys) >= maxCachedKeys {
@@ -316,9 +327,9 @@ func (v *Verifier) signingKey(ctx context.Context, c *credential) (*signingKey, 
 }
 
 // deriveKey is SigV4's key derivation.
-func deriveKey(secret, date, region string) *signingKey {
+func deriveKey(secret, date, region, service string) *signingKey {
 	k := []byte("AWS4" + secret)
-	for _, part := range [...]string{date, region, "s3", "aws4_request"} {
+	for _, part := range [...]string{date, region, service, "aws4_request"} {
 		m := hmac.New(sha256.New, k)
 		m.Write([]byte(part))
 		k = m.Sum(nil)

@@ -28,7 +28,7 @@ var exampleTime = time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC)
 func exampleVerifier() *Verifier { return verifierAt(exampleTime) }
 
 func verifierAt(now time.Time) *Verifier {
-	return NewVerifier("us-east-1", func(_ context.Context, id string) (string, error) {
+	return NewVerifier(Service, "us-east-1", func(_ context.Context, id string) (string, error) {
 		if id != exampleID {
 			return "", fmt.Errorf("couldn't find %s: %w", id, ErrUnknownKey)
 		}
@@ -274,7 +274,7 @@ func sign(r *http.Request, path, query string, at time.Time) {
 	canonical := r.Method + "\n" + path + "\n" + query + "\nhost:" + r.Host + "\nx-amz-content-sha256:" + r.Header.Get("X-Amz-Content-Sha256") +
 		"\nx-amz-date:" + stamp + "\n\n" + names + "\n" + r.Header.Get("X-Amz-Content-Sha256")
 	scope := stamp[:8] + "/us-east-1/s3/aws4_request"
-	key := deriveKey(exampleSecret, stamp[:8], "us-east-1")
+	key := deriveKey(exampleSecret, stamp[:8], "us-east-1", Service)
 	sig := key.sign(nil, appendToSign(nil, stamp, scope, []byte(canonical)))
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+exampleID+"/"+scope+", SignedHeaders="+names+", Signature="+string(sig))
 }
@@ -301,7 +301,7 @@ func TestQueryEncoding(t *testing.T) {
 
 func TestKeyCache(t *testing.T) {
 	secret := exampleSecret
-	v := NewVerifier("us-east-1", func(context.Context, string) (string, error) { return secret, nil }, func() time.Time { return exampleTime })
+	v := NewVerifier(Service, "us-east-1", func(context.Context, string) (string, error) { return secret, nil }, func() time.Time { return exampleTime })
 	r := awsExamples()["get object"]
 	if _, err := verify(t, v, r); err != nil {
 		t.Fatal(err)
@@ -323,7 +323,7 @@ func TestKeyCache(t *testing.T) {
 // One verifier serves all requests at once, while a key is changed under it.
 func TestVerifierIsConcurrent(t *testing.T) {
 	var turn atomic.Int64
-	v := NewVerifier("us-east-1", func(context.Context, string) (string, error) {
+	v := NewVerifier(Service, "us-east-1", func(context.Context, string) (string, error) {
 		if turn.Add(1)%5 == 0 {
 			return "changed", nil
 		}

@@ -200,8 +200,8 @@ func TestCut(t *testing.T) {
 		r.put(fmt.Sprintf("k%d", i), 3000, uint64(i))
 	}
 	r.put("large", 400<<10, 1)
-	server := httptest.NewServer(admin.NewServer(admin.Options{Store: r.primary(), Authenticate: func(q *http.Request) (entry.AccessKey, io.Reader, error) {
-		return entry.AccessKey{ID: "eye", Role: stele.RoleAuditor}, q.Body, nil
+	server := httptest.NewServer(admin.NewServer(admin.Options{Store: r.primary(), Authenticate: func(q *http.Request) (admin.Signed, error) {
+		return admin.Signed{Key: entry.AccessKey{ID: "eye", Role: stele.RoleAuditor}, Body: func() (io.Reader, error) { return q.Body, nil }}, nil
 	}}).Port())
 	defer server.Close()
 	way := newProxy(t, server.Listener.Addr().String())

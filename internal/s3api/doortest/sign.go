@@ -23,9 +23,10 @@ const Stamp = "20060102T150405Z"
 // Unsigned stands for a body that the signature does not cover.
 const Unsigned = "UNSIGNED-PAYLOAD"
 
-// Key is who signs, of what region and when. The zero Key is the root key, now.
+// Key is who signs, for what region and service and when. The zero Key is the root key, for S3, now.
 type Key struct {
 	ID, Secret, Region string
+	Service            string // "stele-admin": for the admin port
 	Now                time.Time
 }
 
@@ -36,6 +37,9 @@ func (k Key) filled() Key {
 	if k.Region == "" {
 		k.Region = "us-east-1"
 	}
+	if k.Service == "" {
+		k.Service = "s3"
+	}
 	if k.Now.IsZero() {
 		k.Now = time.Now()
 	}
@@ -43,7 +47,9 @@ func (k Key) filled() Key {
 	return k
 }
 
-func (k Key) scope() string { return k.Now.Format("20060102") + "/" + k.Region + "/s3/aws4_request" }
+func (k Key) scope() string {
+	return k.Now.Format("20060102") + "/" + k.Region + "/" + k.Service + "/aws4_request"
+}
 
 func (k Key) sign(text string) string {
 	key := []byte("AWS4" + k.Secret)
