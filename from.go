@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ import (
 	"stele/internal/engine/dir"
 	"stele/internal/index"
 	"stele/internal/keyring"
+	"stele/internal/ledger"
 	"stele/internal/replicate"
 	"stele/internal/segment"
 	"stele/internal/snapshot"
@@ -211,7 +213,7 @@ func (s *Store) openBeneath(ctx context.Context, b *backing) (err error) {
 	if b.promoted {
 		err = s.openOwnKeys(ctx, b)
 	} else {
-		err = s.openKeys(ctx)
+		err = s.openKeysOver(ctx, source)
 	}
 	if err != nil {
 		return err
@@ -241,6 +243,18 @@ func (s *Store) checkMark(b *backing) error {
 	return nil
 }
 
+// openKeysOver opens the keyring of the epoch that folder and target are in.
+func (s *Store) openKeysOver(ctx context.Context, source *replicate.Source) error {
+	id, err := s.identity()
+	if err == nil {
+		err = s.sift(ctx, source, id)
+	}
+	if err == nil {
+		err = s.loadKeys(ctx, id)
+	}
+	return err
+}
+
 // openOwnKeys opens the keyring of the epoch that began in this folder, from the folder alone: the target may hold that of a later epoch, which another primary has begun.
 func (s *Store) openOwnKeys(ctx context.Context, b *backing) error {
 	id, err := s.identity()
@@ -268,7 +282,14 @@ func (b *backing) localPacks(ctx context.Context) (map[string]bool, error) {
 func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
 	epoch, size := b.beneath.source.Head()
 	var stale []string
-	err := b.local.List(ctx, engine.Segments, func(i engine.Info) error {
+	_, foreign, err := ledger.SegmentNames(ctx, b.local, s.keys)
+	if err != nil {
+		return err
+	}
+	err = b.local.List(ctx, engine.Segments, func(i engine.Info) error {
+		if slices.Contains(foreign, i.Name) {
+			return nil
+		}
 		if n, ok := b.beneath.size(i.Name); ok && n == i.SizeBytes {
 			return nil
 		}

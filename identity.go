@@ -2,12 +2,15 @@ package stele
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"filippo.io/age"
 
 	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 )
@@ -53,7 +56,7 @@ func (s *Store) identity() (age.Identity, error) {
 
 // loadKeys loads the keyring of the epoch that the ledger is in.
 func (s *Store) loadKeys(ctx context.Context, id age.Identity) error {
-	epoch, err := ledger.NewestEpoch(ctx, s.eng)
+	epoch, err := newestEpoch(ctx, s.eng, id)
 	if epoch == 0 { // nothing is sealed yet
 		epoch = math.MaxUint32
 	}
@@ -61,6 +64,24 @@ func (s *Store) loadKeys(ctx context.Context, id age.Identity) error {
 		s.keys, err = keyring.LoadEpoch(ctx, s.eng, epoch, id)
 	}
 	return err
+}
+
+// newestKeyring is the newest keyring that opens; nil: none does, which whoever loads that of an epoch says better.
+func newestKeyring(ctx context.Context, e engine.Engine, id age.Identity) (*keyring.Keyring, error) {
+	newest, err := keyring.Newest(ctx, e, id)
+	if errors.Is(err, keyring.ErrNone) || errors.Is(err, keyring.ErrWrongKey) || errors.Is(err, frame.ErrCorrupt) {
+		return nil, nil
+	}
+	return newest, err
+}
+
+// newestEpoch is the newest epoch that the segments and the keyrings in e prove to have begun; 0: nothing is sealed yet.
+func newestEpoch(ctx context.Context, e engine.Engine, id age.Identity) (uint32, error) {
+	newest, err := newestKeyring(ctx, e, id)
+	if err != nil {
+		return 0, err
+	}
+	return ledger.NewestEpoch(ctx, e, newest)
 }
 
 // serverIdentity reads this machine's identity, or makes it.

@@ -11,7 +11,6 @@ import (
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/keyring"
-	"stele/internal/ledger"
 	"stele/internal/replicate"
 )
 
@@ -106,11 +105,30 @@ func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyr
 	if err != nil {
 		return nil, err
 	}
-	epoch, err := ledger.NewestEpoch(ctx, source)
+	if err := s.sift(ctx, source, id); err != nil {
+		return nil, err
+	}
+	epoch, err := newestEpoch(ctx, source, id)
 	if err != nil {
 		return nil, err
 	}
 	return keyring.LoadEpoch(ctx, source, max(epoch, 1), id)
+}
+
+// sift names the files that a source leaves out since nothing shows them to be segments of this store. An error if a keyring knows of their epoch: then they are what is left of its segments.
+func (s *Store) sift(ctx context.Context, source *replicate.Source, id age.Identity) error {
+	foreign := source.Foreign()
+	if len(foreign) == 0 {
+		return nil
+	}
+	newest, err := newestKeyring(ctx, source, id)
+	if err == nil && newest != nil {
+		err = source.Miss(newest)
+	}
+	if err == nil {
+		s.log.Warn("files on the target bear names of segments and are not of this store: they are left alone and not read. Find out who put them there", "files", foreign)
+	}
+	return err
 }
 
 // ContinueEpoch makes a full copy of a backup the primary of the same epoch: for who knows that the old primary is gone for good. If it is not, two primaries write two histories under one name, and each

@@ -2,6 +2,7 @@ package stele
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -78,7 +79,11 @@ func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyP
 	if err != nil {
 		return err
 	}
-	newest, err := ledger.NewestEpoch(ctx, d)
+	known := &keyring.Keyring{Epoch: pin.Epoch()}
+	if _, err := hex.Decode(known.StoreID[:], []byte(pin.Store)); err != nil {
+		return fmt.Errorf("%w: %s names no store", ErrCorrupt, s.path(fileStandby))
+	}
+	newest, err := ledger.NewestEpoch(ctx, d, known)
 	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
 		return err
 	}
@@ -109,7 +114,7 @@ func warnOfMore(ctx context.Context, folder string, opt Options) {
 
 // standbyKeys loads the keyring of the epoch that a standby follows, or of the one that a promotion, which a crash cut short, has begun in its folder.
 func (s *Store) standbyKeys(ctx context.Context, pin StandbyPin, id age.Identity) error {
-	newest, err := ledger.NewestEpoch(ctx, s.eng)
+	newest, err := newestEpoch(ctx, s.eng, id)
 	if err != nil {
 		return err
 	}

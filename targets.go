@@ -64,6 +64,7 @@ type TargetStatus struct {
 	Lacking    []string  // packs that are damaged here and so could not be shipped
 	LastDrill  time.Time // of the newest that passed; zero: none has
 	Drill      FailedDrill
+	Foreign    []string  // files on it that bear a segment's name and are not of this store: left alone
 	Lost       []string  // files that the target lost and that are not shipped again yet
 	Listed     time.Time // when it was last listed and compared with what was shipped, in this process
 	LastLoss   time.Time // when it last was found to have lost files, or was given up; zero: never. A drill before it proves nothing
@@ -501,7 +502,7 @@ func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
 func (r *shipping) status(st *TargetStatus, size uint64) {
 	now := r.shipper.Status()
 	st.Size, st.Restorable, st.Shipped, st.Bytes, st.Connected, st.Refused, st.Lacking = now.Size, now.Restorable, now.Shipped, now.ShippedBytes, now.Connected, now.Refused, now.Lacking
-	st.Lost, st.Listed = now.Lost, now.Listed
+	st.Lost, st.Foreign, st.Listed = now.Lost, now.Foreign, now.Listed
 	st.Behind = size - min(size, now.Size)
 	if now.Err != nil {
 		st.Error, st.ErrorSince = now.Err.Error(), now.ErrSince

@@ -85,7 +85,7 @@ func (c *chain) signature(epoch uint32, k *segment.Commit) error {
 
 // ledger reads every segment in the order of the entries, and at the end the one that is growing, and builds the tree anew; then it looks through what is evidence only.
 func (j *job) ledger(ctx context.Context) error {
-	names, _, err := ledger.SegmentNames(ctx, j.Engine)
+	names, _, err := ledger.SegmentNames(ctx, j.Engine, j.Keys)
 	if err != nil {
 		return err
 	}

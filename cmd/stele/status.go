@@ -126,6 +126,9 @@ func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets 
 		for _, name := range t.Lacking {
 			a.say("         lacks %s, which is damaged here: `stele verify --deep --heal`", name)
 		}
+		if len(t.Foreign) > 0 {
+			a.say("         holds %s: not of this store, and left alone. Find out who put it there", shown(strings.Join(t.Foreign, ", ")))
+		}
 	}
 	a.say("scrub    %s", scrubState(scrub, time.Now()))
 	for _, name := range slices.Sorted(maps.Keys(scrub.Bad)) {

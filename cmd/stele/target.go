@@ -123,6 +123,7 @@ type targetDoc struct {
 	Refused    bool     `json:"refused,omitempty"`
 	Lacking    []string `json:"lacking,omitempty"`
 	Lost       []string `json:"lost,omitempty"`
+	Foreign    []string `json:"foreign,omitempty"` // files on it that bear a segment's name and are not of this store
 	Listed     string   `json:"listed,omitempty"`
 	LastLoss   string   `json:"last_loss,omitempty"`
 	Removing   string   `json:"removing,omitempty"`
@@ -141,7 +142,7 @@ func momentOr(t time.Time) string {
 
 func targetDocOf(t *stele.TargetStatus) targetDoc {
 	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, NoCopy: t.NoCopy, Size: t.Size, Behind: t.Behind,
-		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking, Lost: t.Lost,
+		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking, Lost: t.Lost, Foreign: t.Foreign,
 		Listed: momentOr(t.Listed), LastLoss: momentOr(t.LastLoss),
 		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill), DrillFailed: momentOr(t.Drill.Since), DrillProblem: t.Drill.Problem}
 	if t.Every > 0 {

@@ -75,6 +75,22 @@ func Load(ctx context.Context, e engine.Engine, identities ...age.Identity) (*Ke
 	return LoadEpoch(ctx, e, math.MaxUint32, identities...)
 }
 
+// Newest opens the newest keyring that opens, and passes over those that don't: it tells which epochs may have begun. ErrNone: there is no keyring; ErrWrongKey or frame.ErrCorrupt: none opens.
+func Newest(ctx context.Context, e engine.Engine, identities ...age.Identity) (*Keyring, error) {
+	var first error
+	for below := math.MaxInt; ; {
+		k, last, err := load(ctx, e, below, func(*Keyring) bool { return true }, identities)
+		switch {
+		case notOurs(err):
+			below, first = last, cmp.Or(first, err)
+		case err == nil && k == nil:
+			return nil, cmp.Or(first, ErrNone)
+		default:
+			return k, err
+		}
+	}
+}
+
 // LoadEpoch opens the newest keyring that is not of a later epoch than the one asked for: the keyring of a new epoch is there before its ledger is, and a crash in between
 // leaves it unused. Errors as Load's.
 func LoadEpoch(ctx context.Context, e engine.Engine, epoch uint32, identities ...age.Identity) (*Keyring, error) {

@@ -56,9 +56,9 @@ func Chain(names []string) (chain, evidence []Link, err error) {
 	return chain, evidence, nil
 }
 
-// NewestEpoch is the newest epoch of which the engine has a segment, 0 if it has none: the epoch whose keyring opens the ledger.
-func NewestEpoch(ctx context.Context, e engine.Engine) (epoch uint32, err error) {
-	names, _, err := SegmentNames(ctx, e)
+// NewestEpoch is the newest epoch of which the engine has a segment, 0 if it has none: the epoch whose keyring opens the ledger. newest is the newest keyring that opens, nil: none does. See SegmentNames.
+func NewestEpoch(ctx context.Context, e engine.Engine, newest *keyring.Keyring) (epoch uint32, err error) {
+	names, _, err := SegmentNames(ctx, e, newest)
 	for _, name := range names {
 		of, _, _ := segment.ParseName(name)
 		epoch = max(epoch, of)

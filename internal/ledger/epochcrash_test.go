@@ -70,7 +70,7 @@ func checkReigned(fs vfs.FS, r *reigned) error {
 	if err != nil {
 		return err
 	}
-	epoch, err := NewestEpoch(ctx, opt.Engine)
+	epoch, err := NewestEpoch(ctx, opt.Engine, opt.Keys)
 	if err != nil {
 		return err
 	}

@@ -466,7 +466,7 @@ func (l *Ledger) lastPublished() (c tree.Checkpoint, ok bool) {
 
 // expected finds where a damaged segment must end: next is the sealed segment behind it ("": none), least the end that is proven, exact whether it is that one and no other.
 func (l *Ledger) expected(ctx context.Context, d *damagedSegment) (next string, least uint64, exact bool, err error) {
-	names, _, err := SegmentNames(ctx, l.opt.Engine)
+	names, _, err := l.segmentNames(ctx)
 	if err != nil {
 		return "", 0, false, err
 	}

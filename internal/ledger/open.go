@@ -204,7 +204,7 @@ func (l *Ledger) loadSealed(ctx context.Context) error {
 }
 
 func (l *Ledger) loadChain(ctx context.Context) error {
-	names, foreign, err := SegmentNames(ctx, l.opt.Engine)
+	names, foreign, err := l.segmentNames(ctx)
 	if err != nil {
 		return err
 	}

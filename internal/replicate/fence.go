@@ -3,6 +3,8 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"stele/internal/engine"
@@ -13,7 +15,7 @@ import (
 const fenceEvery = 5 * time.Second
 
 // othersCame reports whether another primary has shipped a later epoch since the target was listed: who is still shipping so learns it within seconds, and not at its next start. What that proves is for
-// the comparison of a new session to say. A primary ships its keyring before anything else. So where all keyrings are ours, which one listing tells, nothing else has to be listed.
+// the comparison of a new session to say; a file of which an earlier one said that it proves nothing is not looked at again. A primary ships its keyring before anything else. So where all keyrings are ours, which one listing tells, nothing else has to be listed.
 func (s *session) othersCame(ctx context.Context, now time.Time) (came bool, err error) {
 	if now.Sub(s.fenced) < fenceEvery {
 		return false, nil
@@ -27,14 +29,14 @@ func (s *session) othersCame(ctx context.Context, now time.Time) (came bool, err
 	if err == nil && strange {
 		err = s.target.List(ctx, engine.Tails, func(i engine.Info) error {
 			epoch, _, _, ok := parseTailSegment(i.Name)
-			came = came || ok && epoch > s.o.Keys.Epoch
+			came = came || ok && epoch > s.o.Keys.Epoch && !s.isAlien(i.Name)
 			return nil
 		})
 	}
 	if err == nil && strange && !came {
 		err = s.target.List(ctx, engine.Segments, func(i engine.Info) error {
 			epoch, _, ok := segment.ParseName(i.Name)
-			came = came || ok && epoch > s.o.Keys.Epoch
+			came = came || ok && epoch > s.o.Keys.Epoch && !s.isAlien(i.Name)
 			return nil
 		})
 	}
@@ -43,3 +45,11 @@ func (s *session) othersCame(ctx context.Context, now time.Time) (came bool, err
 	}
 	return came, nil
 }
+
+// isAlien says whether a file was seen when the target was listed, and proved nothing.
+func (s *session) isAlien(name string) bool {
+	_, ok := s.alien[name]
+	return ok
+}
+
+func (s *session) alienNames() []string { return slices.Sorted(maps.Keys(s.alien)) }

@@ -16,7 +16,7 @@ import (
 // Head reads how much of a ledger a target has seen: its newest tree head. The signature is checked where keys know the epoch's signer; the claim of a later epoch is returned without a root.
 // Size 0: nothing. It reads two listings and one footer.
 func Head(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (ledger.Seen, error) {
-	src := &Source{target: target}
+	src := &Source{target: target, keys: keys}
 	if err := src.Refresh(ctx); err != nil || len(src.links) == 0 {
 		return ledger.Seen{}, err
 	}

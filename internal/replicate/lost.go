@@ -110,6 +110,7 @@ func (s *session) again(ctx context.Context, held uint64) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.alien = now.alien // what was looked at, else the same file would have the target listed again and again
 	if len(now.lost) == 0 && now.at == s.at {
 		if len(s.lacking) > 0 { // what was damaged here may be healed by now
 			s.next, s.retry = 0, true

@@ -88,6 +88,7 @@ type session struct {
 	packs   map[pack.Name16]*packSeq // tails of packs that grow
 	lacking map[string]error         // packs that are damaged here and so could not be shipped
 	lost    map[string]bool          // files that were on the target and are gone; shipping brings them again
+	alien   map[string]uint32        // files that bear a segment's name of an epoch of which nothing is proven, and the epoch: left alone
 	listed  map[string]int64         // tails that the listing showed, and their length in bytes
 	old     []string                 // tail packs of an earlier session: superseded once this one has shipped once
 	junk    []string                 // superseded
@@ -134,7 +135,7 @@ func look(ctx context.Context, o *Origin, target engine.Engine, held uint64) (*s
 	if err != nil {
 		return nil, err
 	}
-	l, err := list(ctx, target)
+	l, err := list(ctx, target, o.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't list the target: %w", err)
 	}
@@ -147,7 +148,8 @@ func look(ctx context.Context, o *Origin, target engine.Engine, held uint64) (*s
 	if files == 0 && held > 0 {
 		return nil, &EmptiedError{held}
 	}
-	if !owned && files > 0 {
+	s.alien = l.alien
+	if !owned && files+len(l.alien) > 0 {
 		return nil, fmt.Errorf("%w: it holds files, and none that says whose. Name an empty place", ErrForeign)
 	}
 	for _, k := range l.links {

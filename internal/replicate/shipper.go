@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +67,7 @@ type Status struct {
 	Refused      bool      // Err is not a matter of trying again
 	Lacking      []string  // packs that could not be shipped because they are damaged here
 	Lost         []string  // files that the target lost and that are not shipped again yet
+	Foreign      []string  // files on the target that bear a segment's name and are not of this store: left alone
 	Listed       time.Time // when it was last listed and compared
 }
 
@@ -282,6 +284,9 @@ func (s *Shipper) listed(ctx context.Context, ses *session) error {
 	if lost := ses.lostNames(); len(lost) > 0 {
 		s.opt.Log.Error("a target lost files that were shipped to it; they are shipped again", "target", s.opt.Name, "files", len(lost), "first", lost[0])
 	}
+	if alien := ses.alienNames(); len(alien) > 0 && (s.former == nil || !slices.Equal(alien, s.former.alienNames())) {
+		s.opt.Log.Warn("files on a target bear names of segments and are not of this store: they are left alone and not read. Find out who put them there", "target", s.opt.Name, "files", alien)
+	}
 	if s.opt.Listed != nil {
 		if err := s.opt.Listed(ctx, ses.at, ses.lostNames()); err != nil {
 			return err
@@ -340,6 +345,7 @@ func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	st := &s.status
 	recovered := st.Err != nil
 	st.Size, st.Restorable, st.Connected, st.Err, st.Refused, st.Lacking, st.Lost = ses.at, at, true, nil, false, lacking, ses.lostNames()
+	st.Foreign = ses.alienNames()
 	if !shipped {
 		st.Listed = s.opt.Clock.Now()
 	} else {

@@ -13,6 +13,8 @@ import (
 
 	"stele/internal/engine"
 	"stele/internal/frame"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
 	"stele/internal/pack"
 	"stele/internal/segment"
 )
@@ -23,10 +25,12 @@ import (
 // Create and Remove are ErrReadOnly. Safe for concurrent use.
 type Source struct {
 	target engine.Engine
-	below  uint32 // epochs from this one on are not shown; 0: all are
+	keys   *keyring.Keyring // which epochs are known; nil: what the files prove counts
+	below  uint32           // epochs from this one on are not shown; 0: all are
 
 	mu    sync.RWMutex
 	links []link                   // the chain, ascending
+	alien map[string]uint32        // by name, their epoch: files that bear the name of a segment and are none of this store
 	names map[string]string        // segments and tail packs: name here → name on the target
 	tails map[string][]engine.Info // by the pack that grew: its tail packs, as they are named here
 }
@@ -57,7 +61,7 @@ const refreshes = 8
 func (s *Source) Refresh(ctx context.Context) error {
 	changed := errors.New("it changed faster than it could be listed, try again")
 	for range refreshes {
-		l, err := list(ctx, s.target)
+		l, err := list(ctx, s.target, s.keys)
 		if err != nil {
 			return fmt.Errorf("couldn't read the backup: %w", err)
 		}
@@ -76,7 +80,7 @@ func (s *Source) Refresh(ctx context.Context) error {
 			changed = fmt.Errorf("entries %d to %d are missing on the target, later ones are there: use another target, or move the later tails away: %w", g.from, g.to-1, frame.ErrCorrupt)
 			continue
 		}
-		s.show(links, l.packs)
+		s.show(links, l)
 		return nil
 	}
 	return fmt.Errorf("couldn't read the backup: %w", changed)
@@ -93,19 +97,38 @@ func (s *Source) Head() (epoch uint32, size uint64) {
 	return last.epoch, last.end
 }
 
-func (s *Source) show(links []link, packs []packTail) {
+// Foreign names the files that bear the name of a segment and that nothing shows to be one of this store: they are left out.
+func (s *Source) Foreign() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.alien))
+}
+
+// Miss returns an error if a file that was left out is of an epoch that a keyring knows: then it is no stranger's, but what is left of a segment. newest is the newest keyring that opens.
+func (s *Source) Miss(newest *keyring.Keyring) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(s.alien)) {
+		if epoch := s.alien[name]; epoch <= newest.Epoch && (s.below == 0 || epoch < s.below) {
+			return fmt.Errorf("couldn't read the backup: %s is damaged: no header of a segment is in it, and a keyring knows of its epoch: use another target: %w", name, frame.ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+func (s *Source) show(links []link, l listing) {
 	names, tails := map[string]string{}, map[string][]engine.Info{}
 	for i := range links {
 		names[links[i].as()] = links[i].name
 	}
-	for _, p := range packs {
+	for _, p := range l.packs {
 		names[pack.Name(p.own)] = p.name
 		of := pack.Name(p.of)
 		tails[of] = append(tails[of], engine.Info{Name: pack.Name(p.own), SizeBytes: p.size})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links, s.names, s.tails = links, names, tails
+	s.links, s.names, s.tails, s.alien = links, names, tails, l.alien
 }
 
 // endOf reads where a sealed segment ends.
@@ -135,12 +158,13 @@ type packTail struct {
 type listing struct {
 	links []link
 	packs []packTail
-	there map[string]bool // names of tail segments that were there at the end
+	there map[string]bool   // names of tail segments that were there at the end
+	alien map[string]uint32 // files that bear a segment's name and are none of this store, and the epoch that they claim
 }
 
 // list lists segments and tails. Tails come first and last: a shipper removes a tail after it made what supersedes it, so that a tail which is there at the end hid nothing; and it makes
-// packs before segments, so that the packs listed last have the chunks of every entry.
-func list(ctx context.Context, target engine.Engine) (listing, error) {
+// packs before segments, so that the packs listed last have the chunks of every entry. keys, if known, tell which epochs have begun.
+func list(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (listing, error) {
 	l := listing{there: map[string]bool{}}
 	err := target.List(ctx, engine.Tails, func(i engine.Info) error {
 		if epoch, first, end, ok := parseTailSegment(i.Name); ok {
@@ -167,7 +191,46 @@ func list(ctx context.Context, target engine.Engine) (listing, error) {
 			return nil
 		})
 	}
+	if err == nil {
+		err = l.sift(ctx, target, keys)
+	}
 	return l, err
+}
+
+// sift leaves out what bears the name of a segment of an epoch that nothing proves: whoever can add a file to a target could otherwise end shipping and restoring. See ledger.Sieve.
+func (l *listing) sift(ctx context.Context, target engine.Engine, keys *keyring.Keyring) error {
+	sieve := ledger.Sieve{Keys: keys, Target: target}
+	if keys == nil {
+		owners, err := ownersOf(ctx, target)
+		if err != nil {
+			return err
+		}
+		sieve.Ours = func(store [16]byte) bool { return len(owners) == 0 || owners[ownerFile(store)] }
+	}
+	for i := range l.links {
+		sieve.Add(l.links[i].name, l.links[i].as(), l.links[i].epoch)
+	}
+	unproven, err := sieve.Unproven(ctx)
+	l.alien = map[string]uint32{}
+	l.links = slices.DeleteFunc(l.links, func(k link) bool {
+		if unproven[k.name] {
+			l.alien[k.name] = k.epoch
+		}
+		return unproven[k.name]
+	})
+	return err
+}
+
+// ownersOf are the files by which a target says whose copy it is.
+func ownersOf(ctx context.Context, target engine.Engine) (map[string]bool, error) {
+	owners := map[string]bool{}
+	err := target.List(ctx, engine.Meta, func(i engine.Info) error {
+		if strings.HasPrefix(i.Name, engine.Meta+"store-") {
+			owners[i.Name] = true
+		}
+		return nil
+	})
+	return owners, err
 }
 
 // Create implements engine.Engine.
@@ -229,7 +292,7 @@ func (s *Source) openSegment(ctx context.Context, name string) (engine.File, err
 
 // holder looks for a file that holds entries first to end-1: a merged tail, else the sealed segment that begins nearest before them.
 func (s *Source) holder(ctx context.Context, epoch uint32, first, end uint64) (string, error) {
-	l, err := list(ctx, s.target)
+	l, err := list(ctx, s.target, s.keys)
 	if err != nil {
 		return "", err
 	}

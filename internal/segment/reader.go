@@ -30,43 +30,71 @@ func ReadFooter(r io.ReaderAt, sizeBytes int64) (frame.Header, *Footer, error) {
 	if err != nil {
 		return frame.Header{}, nil, err
 	}
-	if sizeBytes < frame.HeaderSize+frame.FrameHeaderSize+trailerSize {
-		return h, nil, fmt.Errorf("a file of %d bytes holds no footer: %w", sizeBytes, frame.ErrCorrupt)
-	}
-	tail := make([]byte, min(sizeBytes, 16<<10)) // most footers are shorter
-	if err := readAt(r, tail, sizeBytes-int64(len(tail))); err != nil {
-		return h, nil, fmt.Errorf("couldn't read a footer: %w", err)
-	}
-	off, err := parseTrailer(tail[len(tail)-trailerSize:], sizeBytes)
-	if err != nil {
-		return h, nil, err
-	}
-	if need := sizeBytes - off; need > frame.MaxBody+frame.FrameHeaderSize+trailerSize {
-		return h, nil, fmt.Errorf("footer of %d bytes: %w", need, frame.ErrCorrupt)
-	} else if need > int64(len(tail)) {
-		tail = make([]byte, need)
-		if err := readAt(r, tail, off); err != nil {
-			return h, nil, fmt.Errorf("couldn't read a footer: %w", err)
-		}
-	} else {
-		tail = tail[int64(len(tail))-need:]
-	}
-	fr, n, err := frame.Parse(tail)
-	if err != nil {
-		return h, nil, fmt.Errorf("footer: %w", notTorn(err))
-	}
-	if n != len(tail)-trailerSize {
-		return h, nil, fmt.Errorf("footer of %d bytes where %d are: %w", n, len(tail)-trailerSize, frame.ErrCorrupt)
-	}
-	f, err := parseFooter(fr)
+	f, err := readFooter(r, sizeBytes)
 	if err == nil && f.Commit.First < h.First {
 		err = fmt.Errorf("footer of another segment: %w", frame.ErrCorrupt)
 	}
 	if err != nil {
 		return h, nil, err
 	}
-	f.off = off
 	return h, f, nil
+}
+
+func readFooter(r io.ReaderAt, sizeBytes int64) (*Footer, error) {
+	if sizeBytes < frame.HeaderSize+frame.FrameHeaderSize+trailerSize {
+		return nil, fmt.Errorf("a file of %d bytes holds no footer: %w", sizeBytes, frame.ErrCorrupt)
+	}
+	tail := make([]byte, min(sizeBytes, 16<<10)) // most footers are shorter
+	if err := readAt(r, tail, sizeBytes-int64(len(tail))); err != nil {
+		return nil, fmt.Errorf("couldn't read a footer: %w", err)
+	}
+	off, err := parseTrailer(tail[len(tail)-trailerSize:], sizeBytes)
+	if err != nil {
+		return nil, err
+	}
+	if need := sizeBytes - off; need > frame.MaxBody+frame.FrameHeaderSize+trailerSize {
+		return nil, fmt.Errorf("footer of %d bytes: %w", need, frame.ErrCorrupt)
+	} else if need > int64(len(tail)) {
+		tail = make([]byte, need)
+		if err := readAt(r, tail, off); err != nil {
+			return nil, fmt.Errorf("couldn't read a footer: %w", err)
+		}
+	} else {
+		tail = tail[int64(len(tail))-need:]
+	}
+	fr, n, err := frame.Parse(tail)
+	if err != nil {
+		return nil, fmt.Errorf("footer: %w", notTorn(err))
+	}
+	if n != len(tail)-trailerSize {
+		return nil, fmt.Errorf("footer of %d bytes where %d are: %w", n, len(tail)-trailerSize, frame.ErrCorrupt)
+	}
+	f, err := parseFooter(fr)
+	if err != nil {
+		return nil, err
+	}
+	f.off = off
+	return f, nil
+}
+
+// Is says whether a file may be the segment of that name in one of these stores: it has that header, or a header of a newer format, or its header is damaged and the footer is a segment's. A footer names
+// neither store nor epoch. What is damaged at both ends, or has the header of another file, is not told from what was never a segment: false. An error: the file couldn't be read.
+func Is(r io.ReaderAt, sizeBytes int64, name string, ours func(store [16]byte) bool) (bool, error) {
+	h, err := readHeader(r, sizeBytes)
+	switch {
+	case err == nil:
+		return Name(h.Epoch, h.First) == name && ours(h.StoreID), nil
+	case errors.Is(err, frame.ErrVersion):
+		return true, nil
+	case !errors.Is(err, frame.ErrCorrupt):
+		return false, err
+	}
+	if _, err = readFooter(r, sizeBytes); err == nil {
+		return true, nil
+	} else if errors.Is(err, frame.ErrCorrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	}
+	return false, err
 }
 
 func readHeader(r io.ReaderAt, sizeBytes int64) (frame.Header, error) {
