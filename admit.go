@@ -42,7 +42,7 @@ func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string
 		case err != nil:
 			return ledgerDraft{}, err
 		case ok && was.Value != recipient:
-			return ledgerDraft{}, fmt.Errorf("%w: there is a standby %s with another recipient. Remove it first: stele standby rm %s", ErrBadState, name, name)
+			return ledgerDraft{}, badState("there is a standby %s with another recipient. Remove it first: stele standby rm %s", name, name)
 		case ok:
 			return ledgerDraft{}, errNoChange
 		}

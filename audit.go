@@ -193,7 +193,7 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 		return nil, translate(err)
 	}
 	if shown := e; WithoutSecret(&shown) {
-		return nil, fmt.Errorf("%w: entry %d is from before secrets were sealed, and its receipt would hand out the one that it has in clear. Make that key anew, and ask for the receipt of the new entry", ErrBadState, at)
+		return nil, badState("entry %d is from before secrets were sealed, and its receipt would hand out the one that it has in clear. Make that key anew, and ask for the receipt of the new entry", at)
 	}
 	var parts []byte
 	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {

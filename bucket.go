@@ -127,11 +127,11 @@ func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to V
 	}
 	defer s.leave()
 	if to != Enabled && to != Suspended {
-		return Committed{}, fmt.Errorf("%w: versioning is Enabled or Suspended", ErrBadState)
+		return Committed{}, badState("versioning is Enabled or Suspended")
 	}
 	return s.configure(ctx, by, bucket, settingVersioning, string(to), func(b *index.Bucket) error {
 		if b.ObjectLock && to != Enabled {
-			return fmt.Errorf("%w: versioning stays enabled where object lock is", ErrBadState)
+			return badState("versioning stays enabled where object lock is")
 		}
 		return nil
 	})
@@ -152,7 +152,7 @@ func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def 
 	}
 	return s.configure(ctx, by, bucket, settingObjectLock, string(doc), func(b *index.Bucket) error {
 		if b.Versioning != string(Enabled) {
-			return fmt.Errorf("%w: object lock needs versioning to be enabled", ErrBadState)
+			return badState("object lock needs versioning to be enabled")
 		}
 		return nil
 	})
@@ -170,9 +170,9 @@ func (r Retention) valid() error {
 	case r == (Retention{}):
 		return nil
 	case r.Mode != governance && r.Mode != compliance:
-		return fmt.Errorf("%w: the retention mode %q is neither GOVERNANCE nor COMPLIANCE", ErrBadState, r.Mode)
+		return badState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", r.Mode)
 	case (r.Days > 0) == (r.Years > 0) || r.Days < 0 || r.Years < 0 || r.Days > maxRetentionDays || r.Years > maxRetentionYears:
-		return fmt.Errorf("%w: a default retention has 1 to %d days or 1 to %d years", ErrBadState, maxRetentionDays, maxRetentionYears)
+		return badState("a default retention has 1 to %d days or 1 to %d years", maxRetentionDays, maxRetentionYears)
 	}
 	return nil
 }

@@ -331,14 +331,14 @@ func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Dril
 	}
 	defer s.leave()
 	if q.Recovery != "" && !by.local {
-		return Drilled{}, fmt.Errorf("%w: the recovery key counts on the machine itself only, through the folder or its socket", ErrBadState)
+		return Drilled{}, badState("the recovery key counts on the machine itself only, through the folder or its socket")
 	}
 	spec, err := s.oneTarget(q.Target)
 	if err != nil {
 		return Drilled{}, err
 	}
 	if s.opt.OpenTarget == nil {
-		return Drilled{}, fmt.Errorf("%w: this store was opened without a way to targets", ErrBadState)
+		return Drilled{}, badState("this store was opened without a way to targets")
 	}
 	e, err := s.openSource(ctx, spec)
 	if err != nil {

@@ -33,7 +33,7 @@ var (
 	ErrBadName         = errors.New("bad name")
 	ErrWhich           = errors.New("several answer to that, name one") // it is an ErrBadName as well
 	ErrBadRange        = errors.New("range cannot be satisfied")
-	ErrBadState        = errors.New("not possible in the bucket's present state") // versioning cannot be suspended under object lock, …
+	ErrBadState        = errors.New("not possible as things are") // versioning cannot be suspended under object lock, …
 	ErrTooLarge        = errors.New("too large")
 	ErrErased          = errors.New("the bytes were erased")
 	ErrFuture          = errors.New("that moment is in the future")
@@ -79,6 +79,11 @@ func (w worded) Unwrap() []error { return append([]error{w.error}, w.kinds...) }
 // badValue is an ErrBadName about what is no name: a role, a rate, a schedule.
 func badValue(format string, args ...any) error {
 	return ofKind(fmt.Errorf(format, args...), ErrBadName)
+}
+
+// badState is an ErrBadState that says what stands in the way: of a bucket, a target, a standby, the store.
+func badState(format string, args ...any) error {
+	return ofKind(fmt.Errorf(format, args...), ErrBadState)
 }
 
 // ofKind makes err an error of further kinds.

@@ -116,7 +116,7 @@ func (s *Store) NoteFollower(u, proof string) error {
 		return badValue("%q is not the address of a server", u)
 	}
 	if !s.provesFollower(u, proof) {
-		return fmt.Errorf("%w: %s is not noted as a follower's address: only a standby that was admitted (stele standby add) can prove that it is one", ErrBadState, u)
+		return badState("%s is not noted as a follower's address: only a standby that was admitted (stele standby add) can prove that it is one", u)
 	}
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()

@@ -27,7 +27,7 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 		}
 	}()
 	if whole, err := s.isWhole(); err != nil || whole {
-		return Promotion{}, errors.Join(err, fmt.Errorf("%w: %s needs no target, it is a store of its own", ErrBadState, s.dir))
+		return Promotion{}, errors.Join(err, badState("%s needs no target, it is a store of its own", s.dir))
 	}
 	if opt.Asked == nil {
 		if opt.Asked, err = askBeforeFrom(ctx, folder, from, opt.Options); err != nil {
@@ -39,7 +39,7 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 		return Promotion{}, err
 	}
 	if b.promoted {
-		return Promotion{}, fmt.Errorf("%w: %s is the primary of epoch %d already", ErrBadState, s.dir, s.keys.Epoch)
+		return Promotion{}, badState("%s is the primary of epoch %d already", s.dir, s.keys.Epoch)
 	}
 	s.from = b
 	if err := s.bringTails(ctx); err != nil {

@@ -177,7 +177,7 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 			return "", err
 		}
 		if mode != "" && !until.After(now) {
-			return "", fmt.Errorf("%w: the retain-until date %s is in the past", ErrBadState, until.UTC().Format(time.RFC3339))
+			return "", badState("the retain-until date %s is in the past", until.UTC().Format(time.RFC3339))
 		}
 		old := a.Lock
 		if old.Mode != "" && old.Until.After(now) {
@@ -216,7 +216,7 @@ func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Versi
 
 func lockable(b *index.Bucket) error {
 	if !b.ObjectLock {
-		return fmt.Errorf("%w: bucket %s has no object lock", ErrBadState, b.Name)
+		return badState("bucket %s has no object lock", b.Name)
 	}
 	return nil
 }

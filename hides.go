@@ -2,7 +2,6 @@ package stele
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -81,12 +80,12 @@ func (s *Store) SeeHides(ctx context.Context, by Actor) (Committed, error) {
 	}
 	defer s.leave()
 	if len(bursts) == 0 {
-		return Committed{}, fmt.Errorf("%w: there is no burst of hides to look at", ErrBadState)
+		return Committed{}, badState("there is no burst of hides to look at")
 	}
 	seen := uint64(0)
 	for _, b := range bursts {
 		if b.Key == by.Key && !by.local {
-			return Committed{}, fmt.Errorf("%w: key %s made one of these bursts. Another admin says that they are in order, or somebody on the machine itself", ErrBadState, by.Key)
+			return Committed{}, badState("key %s made one of these bursts. Another admin says that they are in order, or somebody on the machine itself", by.Key)
 		}
 	}
 	return s.commit(ctx, by, func(_ index.Reader, at ledgerSlot) (ledgerDraft, error) {

@@ -94,7 +94,7 @@ func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, 
 	}
 	defer s.leave()
 	if id == s.root.ID {
-		return Committed{}, fmt.Errorf("%w: the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", ErrBadState, fileRootKey)
+		return Committed{}, badState("the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", fileRootKey)
 	}
 	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		a, ok, err := r.Access(id)

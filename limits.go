@@ -72,9 +72,9 @@ func askedLock(b *index.Bucket, asked *entry.Lock) (entry.Lock, error) {
 func lockUntil(mode string, until time.Time) (time.Time, error) {
 	switch {
 	case mode != "" && mode != governance && mode != compliance:
-		return until, fmt.Errorf("%w: the retention mode %q is neither GOVERNANCE nor COMPLIANCE", ErrBadState, mode)
+		return until, badState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", mode)
 	case (mode == "") != until.IsZero():
-		return until, fmt.Errorf("%w: a retention has a mode and a retain-until date", ErrBadState)
+		return until, badState("a retention has a mode and a retain-until date")
 	case until.IsZero():
 		return until, nil
 	}
@@ -83,7 +83,7 @@ func lockUntil(mode string, until time.Time) (time.Time, error) {
 		up = up.Add(time.Microsecond)
 	}
 	if up.Year() > 9999 {
-		return up, fmt.Errorf("%w: the retain-until date is after the year 9999", ErrBadState)
+		return up, badState("the retain-until date is after the year 9999")
 	}
 	return up, nil
 }

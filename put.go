@@ -282,7 +282,7 @@ func lockFor(b *index.Bucket, asked *entry.Lock, now time.Time, begun bool) (*en
 		return nil, err
 	}
 	if l.Mode != "" && !begun && !l.Until.After(now) {
-		return nil, fmt.Errorf("%w: the retain-until date %s is in the past", ErrBadState, l.Until.Format(time.RFC3339))
+		return nil, badState("the retain-until date %s is in the past", l.Until.Format(time.RFC3339))
 	}
 	if l.Mode == "" {
 		def, err := parseRetention(b.Settings[settingObjectLock].Value)

@@ -153,7 +153,7 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 		return err
 	}
 	if !b.mark.Full || b.mark.Epoch > 0 {
-		return fmt.Errorf("%w: %s is not a full copy of a backup that waits for its promotion", ErrBadState, s.dir)
+		return badState("%s is not a full copy of a backup that waits for its promotion", s.dir)
 	}
 	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
 		return err

@@ -2,7 +2,6 @@ package stele
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
 	"stele/entry"
@@ -54,7 +53,7 @@ func (s *Store) seal(secret string, t entry.Type, name string) (string, error) {
 	}
 	sealed, err := s.keys.SealSecret(secret, string(t), name)
 	if errors.Is(err, keyring.ErrLongSecret) {
-		return "", fmt.Errorf("%w: %w", ErrBadName, err)
+		return "", ofKind(err, ErrBadName)
 	}
 	return sealed, err
 }

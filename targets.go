@@ -160,15 +160,15 @@ func fromAfar(by Actor, spec TargetSpec, known bool) error {
 	case by.local || known:
 		return nil
 	case !strings.HasPrefix(spec.URL, "s3://"):
-		return fmt.Errorf("%w: a target in a folder is added on the server's own machine, by `stele target add` there", ErrBadState)
+		return badState("a target in a folder is added on the server's own machine, by `stele target add` there")
 	case spec.AccessKey == "" || spec.SecretKey == "":
-		return fmt.Errorf("%w: give --target-key and --target-key-file: the server's own keys are not used for a place that is named from afar. Or add it on the server's machine", ErrBadState)
+		return badState("give --target-key and --target-key-file: the server's own keys are not used for a place that is named from afar. Or add it on the server's machine")
 	}
 	return nil
 }
 
 func elsewhere(name string) error {
-	return fmt.Errorf("%w: there is a target %s at another place. Remove it first, or take another name", ErrBadState, name)
+	return badState("there is a target %s at another place. Remove it first, or take another name", name)
 }
 
 // forgetHeld has nothing known of what a target held, where that is agreed: it begins anew, or the name was that of a target which was removed.
@@ -193,7 +193,7 @@ func (s *Store) forgetHeld(ctx context.Context, by Actor, name string, known, an
 // holdsKit says whether somebody on the machine itself has given the text of the store's recovery kit.
 func (s *Store) holdsKit(by Actor, kit []byte) error {
 	if !by.local {
-		return fmt.Errorf("%w: the recovery kit counts on the machine itself only, through the folder or its socket", ErrBadState)
+		return badState("the recovery kit counts on the machine itself only, through the folder or its socket")
 	}
 	k, err := keyring.ParseKit(kit)
 	if err == nil {
@@ -210,7 +210,7 @@ func (s *Store) checkTarget(ctx context.Context, spec TargetSpec, held uint64) e
 	case spec.Every < 0 || spec.RateBytes < 0 || spec.LockDays < 0:
 		return badValue("a schedule, a rate and a number of days can't be below 0")
 	case s.opt.OpenTarget == nil:
-		return fmt.Errorf("%w: this store was opened without a way to targets", ErrBadState)
+		return badState("this store was opened without a way to targets")
 	case s.opt.ReadOnly:
 		return ErrReadOnly
 	}
@@ -374,7 +374,7 @@ func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Commi
 			return ledgerDraft{}, orErr(err, s.noTarget(name))
 		}
 		if spec.Removing.IsZero() {
-			return ledgerDraft{}, fmt.Errorf("%w: nobody has asked to remove target %s", ErrBadState, name)
+			return ledgerDraft{}, badState("nobody has asked to remove target %s", name)
 		}
 		spec.Removing = time.Time{}
 		return s.targetDraft(spec)

@@ -156,7 +156,7 @@ func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned
 	p := entry.Private{Name: name}
 	c, err := s.commit(ctx, by, func(r index.Reader, slot ledger.Slot) (ledger.Draft, error) {
 		if _, ok, err := r.Pin(name); err != nil || ok {
-			return ledger.Draft{}, orErr(err, fmt.Errorf("%w: view %s is pinned already", ErrBadState, name))
+			return ledger.Draft{}, orErr(err, badState("view %s is pinned already", name))
 		}
 		if p.Target = at.Size; p.Target == 0 {
 			p.Target = slot.Index

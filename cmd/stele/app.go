@@ -23,6 +23,7 @@ import (
 // app is what a verb works with.
 type app struct {
 	cli            *Globals
+	verb           string // as it is written: target add; empty until it is known
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	recovered      bool   // the store was brought in order after a crash before it was read

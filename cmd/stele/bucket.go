@@ -105,7 +105,7 @@ func (c *bucketInfoCmd) Run(ctx context.Context, a *app) error {
 
 type bucketVersioningCmd struct {
 	Name string `arg:"" help:"The bucket."`
-	To   string `arg:"" enum:"on,suspend" help:"on or suspend."`
+	To   string `arg:"" name:"on|suspend" enum:"on,suspend" help:"on or suspend."`
 }
 
 func (c *bucketVersioningCmd) Run(ctx context.Context, a *app) error {

@@ -2,6 +2,10 @@ package main
 
 const description = `An immutable S3 store that can prove it kept everything.
 
+    stele serve                   # make a store, or go on with it: it prints what to do next
+    stele status                  # how the store and its copies stand
+    stele VERB --help             # what a verb does, with examples
+
 A verb works on the folder --data by itself, through the server that holds that folder, or on a server's admin address (--server).
 Every flag can be set by the environment: --data by STELE_DATA, --tls-cert by STELE_TLS_CERT, and so on.`
 
@@ -50,7 +54,7 @@ type Globals struct {
 	AccessKey     string `group:"Every verb" placeholder:"ID" help:"Access key for --server."`
 	SecretKey     string `group:"Every verb" placeholder:"SECRET" help:"Its secret. Better in STELE_SECRET_KEY or a file."`
 	SecretKeyFile string `group:"Every verb" placeholder:"FILE" help:"File that holds the secret."`
-	CA            string `group:"Every verb" name:"ca" placeholder:"FILE" help:"Certificate in PEM to trust for --server, as made by serve --tls self."`
+	CA            string `group:"Every verb" name:"ca" placeholder:"FILE" help:"Certificate in PEM to trust for --server, as made by stele serve --tls self."`
 	RecoveryKey   string `group:"Every verb" placeholder:"FILE" help:"Recovery kit that opens the store in place of the folder's own identity."`
 	JSON          bool   `group:"Every verb" help:"Print one JSON document, or JSON lines where there are many."`
 	Quiet         bool   `group:"Every verb" short:"q" help:"No progress, no remarks."`

@@ -45,6 +45,13 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
+// badState is a stele.ErrBadState that says by itself what stands in the way.
+func badState(text string) error { return ofState{errors.New(text)} }
+
+type ofState struct{ error }
+
+func (o ofState) Unwrap() []error { return []error{o.error, stele.ErrBadState} }
+
 // soFar is an error that ended work of which a part is done.
 type soFar struct {
 	error
@@ -103,7 +110,7 @@ func (a *app) hintFor(err error) string {
 	case errors.As(err, &h):
 		return h.hint
 	case errors.As(err, &u):
-		return "`stele --help`, or `stele VERB --help`, shows how"
+		return "`" + strings.TrimSpace("stele "+a.verb) + " --help` shows how"
 	case errors.Is(err, stele.ErrLocked):
 		return "wait until that process is done, or run `stele serve`: verbs then work through the server, many at once"
 	case errors.Is(err, stele.ErrWrongKey):
@@ -167,7 +174,11 @@ func (a *app) fail(ctx context.Context, err error) int {
 		fmt.Fprintf(a.stderr, "%s\n", b)
 		return code
 	}
-	fmt.Fprintf(a.stderr, "stele: %s\n", message)
+	name := "stele"
+	if code == exitUsage && a.verb != "" {
+		name += " " + a.verb // which of the words was wrong is to be seen at once
+	}
+	fmt.Fprintf(a.stderr, "%s: %s\n", name, message)
 	if hint != "" {
 		fmt.Fprintf(a.stderr, "  next: %s\n", hint)
 	}

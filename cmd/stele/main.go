@@ -23,14 +23,7 @@ func (a *app) run(args []string) (code int) {
 	var cli cli
 	a.cli = &cli.Globals
 	helped := -1
-	parser, err := kong.New(&cli, kong.Name("stele"), kong.Description(description), kong.DefaultEnvars("STELE"), kong.Writers(a.stdout, a.stderr),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Vars(helpVars), kong.WithHyphenPrefixedParameters(true),
-		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }), // without the name of the variable at each flag: the rule is told once
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-		kong.Exit(func(c int) { helped = c }))
-	if err != nil {
-		panic("stele: " + err.Error()) // the grammar itself is wrong
-	}
+	parser := grammar(&cli, kong.Writers(a.stdout, a.stderr), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a), kong.Exit(func(c int) { helped = c }))
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -39,8 +32,10 @@ func (a *app) run(args []string) (code int) {
 		return helped
 	}
 	if err != nil {
-		return a.fail(ctx, usage{err})
+		a.verb, err = misuse(err)
+		return a.fail(ctx, err)
 	}
+	a.verb = verbOf(k.Selected())
 	if v, ok := k.Selected().Target.Addr().Interface().(interface{ forUser() bool }); !ok || !v.forUser() {
 		keepPrivate()
 	}

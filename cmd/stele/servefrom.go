@@ -78,7 +78,7 @@ func (s *server) promoteRunning(ctx context.Context, by stele.Actor, reason stri
 	s.promoting.Lock()
 	defer s.promoting.Unlock()
 	if _, ok := s.store.Hydration(); !ok || !s.store.ReadOnly() {
-		return p, fmt.Errorf("%w: this server holds a primary already", stele.ErrBadState)
+		return p, badState("this server holds a primary already")
 	}
 	f, err := s.from(ctx)
 	if err != nil {

@@ -315,7 +315,7 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.promoted.Load() != nil {
-		return stele.Promotion{}, fmt.Errorf("%w: it was promoted already", stele.ErrBadState)
+		return stele.Promotion{}, badState("this standby was promoted already")
 	}
 	if s.cmd.Keyless {
 		return stele.Promotion{}, fmt.Errorf("%w: it follows without keys and can't serve what it can't read", stele.ErrWrongKey)

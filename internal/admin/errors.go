@@ -2,6 +2,7 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -34,6 +35,19 @@ var codes = []struct {
 	{"Which", stele.ErrWhich, 400}, {"BadMoment", stele.ErrBadMoment, 400}, {"BeforeStore", stele.ErrBeforeStore, 400},
 	{"Superseded", stele.ErrSuperseded, 503}, {"NoTarget", stele.ErrNoTarget, 404}, {"NoStandby", stele.ErrNoStandby, 404}, {"NoWitness", stele.ErrNoWitness, 503},
 	{"Slow", guard.ErrSlow, 408}, {"Denied", ErrDenied, 403}, {"Who", ErrWho, 401}, {"Protocol", ErrProtocol, 400},
+}
+
+// worded is an error of a kind whose message is its own: it doesn't repeat the kind's words.
+type worded struct {
+	error
+	kind error
+}
+
+func (w worded) Unwrap() []error { return []error{w.error, w.kind} }
+
+// badValue is an ErrBadName about what is no name: a number, a path, a size.
+func badValue(format string, args ...any) error {
+	return worded{fmt.Errorf(format, args...), stele.ErrBadName}
 }
 
 // Codes returns the names of the sentinels that an error carries, separated by commas; empty: none.

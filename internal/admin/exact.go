@@ -2,9 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"fmt"
-
-	"stele"
 )
 
 // marshal is json.Marshal for what travels to a server, and refuses text that is not UTF-8: encoding/json writes U+FFFD in its place, and the server would act
@@ -21,7 +18,7 @@ func marshal(v any) ([]byte, error) {
 			continue
 		}
 		if string(b[i:i+len(replaced)]) == replaced {
-			return nil, fmt.Errorf("%w: a name or a text in the arguments is not UTF-8", stele.ErrBadName)
+			return nil, badValue("a name or a text in the arguments is not UTF-8")
 		}
 		i++ // the escaped character, which may be a backslash
 	}

@@ -45,7 +45,7 @@ func (s *Server) ledgerRoutes(mux routeTable, who admitted) {
 func serveTile(q request, w http.ResponseWriter) error {
 	t, err := tree.ParseTilePath(strings.TrimPrefix(q.URL.Path, "/ledger/"))
 	if err != nil {
-		return fmt.Errorf("%w: %v", stele.ErrBadName, err)
+		return badValue("the path names no tile: %w", err)
 	}
 	var b []byte
 	if t.Level == tree.Entries {
@@ -54,7 +54,7 @@ func serveTile(q request, w http.ResponseWriter) error {
 		b, err = q.store.Tile(q.Context(), t.Level, t.N, t.Width)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %v", stele.ErrNoKey, err)
+		return worded{fmt.Errorf("the ledger has no such tile: %w", err), stele.ErrNoKey}
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
@@ -70,7 +70,7 @@ func (q *request) sizeParam(name string, otherwise uint64) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 53)
 	if err != nil {
-		return 0, fmt.Errorf("%w: ?%s= wants a number", stele.ErrBadName, name)
+		return 0, badValue("%s=%.64q is no number: write ?%s=N", name, text, name)
 	}
 	return n, nil
 }
@@ -104,11 +104,11 @@ func serveInclusion(q request, w http.ResponseWriter) error {
 		return err
 	}
 	if index >= size {
-		return fmt.Errorf("%w: a ledger of size %d has no entry %d", stele.ErrBadName, size, index)
+		return badValue("a ledger of size %d has no entry %d: the last one is %d", size, index, int64(size)-1)
 	}
 	hashes, err := q.store.Inclusion(q.Context(), index, size)
 	if err != nil {
-		return fmt.Errorf("%w: %w", stele.ErrBadName, err)
+		return worded{err, stele.ErrBadName}
 	}
 	return writeProof(w, proofReply{Index: &index, Size: size}, hashes)
 }
@@ -125,11 +125,11 @@ func serveConsistency(q request, w http.ResponseWriter) error {
 		return err
 	}
 	if from > to {
-		return fmt.Errorf("%w: from %d is beyond to %d", stele.ErrBadName, from, to)
+		return badValue("from=%d is larger than to=%d: from is the older size", from, to)
 	}
 	hashes, err := q.store.Consistency(q.Context(), from, to)
 	if err != nil {
-		return fmt.Errorf("%w: %w", stele.ErrBadName, err)
+		return worded{err, stele.ErrBadName}
 	}
 	return writeProof(w, proofReply{From: &from, Size: to}, hashes)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -101,7 +102,7 @@ var methods = map[string]method{
 	"ComparePart": stream(reads, servePart(true)),
 	"PromoteFrom": call(changes, func(ctx context.Context, q request, reason string) (stele.Promotion, error) {
 		if q.promote == nil {
-			return stele.Promotion{}, fmt.Errorf("%w: this server holds a primary already", stele.ErrBadState)
+			return stele.Promotion{}, worded{errors.New("this server holds a primary already"), stele.ErrBadState}
 		}
 		guard.Spare(ctx)
 		return q.promote(context.WithoutCancel(ctx), q.by, reason)

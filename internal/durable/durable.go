@@ -43,11 +43,11 @@ import (
 
 var (
 	// ErrSync marks a failed fsync: what it was to make durable may be lost although reads still show it.
-	ErrSync = errors.New("durable: fsync failed")
+	ErrSync = errors.New("fsync failed")
 	// ErrExist: the name is taken; what is there was not touched, and its name is durable.
-	ErrExist = errors.New("durable: file exists")
+	ErrExist = errors.New("file exists")
 	// ErrLength: a reader yielded more or fewer bytes than were announced.
-	ErrLength = errors.New("durable: length differs from what was announced")
+	ErrLength = errors.New("length differs from what was announced")
 )
 
 // BlockBytes is what direct I/O is aligned to: in memory, in offset and in length.

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrFailed: an earlier call on this file failed; it takes no more.
-var ErrFailed = errors.New("durable: file failed earlier")
+var ErrFailed = errors.New("file failed earlier")
 
 // GrowOptions tell how a growing file will be used.
 type GrowOptions struct {

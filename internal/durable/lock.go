@@ -6,7 +6,7 @@ import (
 )
 
 // ErrLocked: another process holds the folder in a way that excludes this one.
-var ErrLocked = errors.New("durable: folder is locked by another process")
+var ErrLocked = errors.New("folder is locked by another process")
 
 // LockFile is the name of the lock in a data folder. It is never removed.
 const LockFile = "LOCK"

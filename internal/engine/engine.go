@@ -25,24 +25,24 @@ const (
 
 var (
 	// ErrExist: Create or Publish found the name taken; what is there was not touched, and it is durable.
-	ErrExist = errors.New("engine: file exists")
+	ErrExist = errors.New("file exists")
 	// ErrNotExist: no such file.
-	ErrNotExist = errors.New("engine: no such file")
+	ErrNotExist = errors.New("no such file")
 	// ErrGone: the place itself is not there: a folder whose disk is not mounted, a bucket that was deleted. Nothing is made in its stead.
 	ErrGone = errors.New("its folder or its bucket is not there")
 	// ErrFull: the medium has no room. Nothing was created; reads go on.
-	ErrFull = errors.New("engine: no space left")
+	ErrFull = errors.New("no space left")
 	// ErrLocked: Remove found the file locked on the medium (Object Lock). It stays, and may be removed later.
-	ErrLocked = errors.New("engine: locked")
+	ErrLocked = errors.New("locked")
 	// ErrNoLocks: the medium locks nothing.
-	ErrNoLocks = errors.New("engine: nothing is locked here")
+	ErrNoLocks = errors.New("nothing is locked here")
 	// ErrDenied: the medium's owner doesn't allow this to us. Who may create need not be allowed to read or to remove.
-	ErrDenied = errors.New("engine: access denied")
+	ErrDenied = errors.New("access denied")
 	// ErrName: the name is not one that an engine stores.
-	ErrName = errors.New("engine: bad file name")
+	ErrName = errors.New("not a name for a file of a store")
 	// ErrFailed: an earlier write or fsync failed; this engine or file takes no more writes until the process is started anew
 	// (DESIGN invariant 6: failed stays failed).
-	ErrFailed = errors.New("engine: failed earlier, no more writes")
+	ErrFailed = errors.New("an earlier write failed, no more are taken")
 )
 
 // Engine stores sealed files. All methods may be called concurrently. What lasts is for the caller to retry; an engine over a network repeats a few times,

@@ -21,7 +21,7 @@ func TestWordsOfACopy(t *testing.T) {
 			"the one on nas is damaged (its SHA-256 is not the one in its pack.seal entry)"},
 		{fmt.Errorf("couldn't replace packs/x: %w", fmt.Errorf("%w: %w", ErrUnproven, errors.New("SHA-256 ab, should be cd"))), "the one on nas is damaged (SHA-256 ab, should be cd)"},
 		{fmt.Errorf("couldn't open packs/x: %w", io.ErrUnexpectedEOF), "the one on nas can't be read: unexpected EOF"},
-		{fmt.Errorf("couldn't create packs/x: %w", engine.ErrFull), "the one on nas could not be written here: engine: no space left"},
+		{fmt.Errorf("couldn't create packs/x: %w", engine.ErrFull), "the one on nas could not be written here: no space left"},
 		{errors.New("couldn't say why"), "the one on nas can't be read: couldn't say why"},
 	} {
 		err := OfCopy("nas", c.err)

@@ -68,7 +68,7 @@ func (db *DB) List(s Scan, yield func(Listed) error) (more bool, err error) {
 }
 
 // errFull ends a walk that has yielded Max and found one more.
-var errFull = errors.New("index: page is full")
+var errFull = errors.New("page is full")
 
 // walk is a listing under way.
 type walk struct {
