@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"stele/entry"
@@ -255,6 +256,9 @@ func (s *Store) setAttr(ctx context.Context, by Actor, at Place, what string, dr
 		a, err := attrsOf(r, b, at.Key, cur.Entry)
 		if err != nil {
 			return ledger.Draft{}, err
+		}
+		if as := at.As; as != nil && (as.Inc != b.Inc || as.Entry != cur.Entry || !maps.Equal(as.Tags, a.Tags)) {
+			return ledger.Draft{}, ErrBusy
 		}
 		p := entry.Private{Bucket: at.Bucket, Key: at.Key, Inc: b.Inc, Target: cur.Entry}
 		typ, err := draft(b, a, slot.Time, &p)

@@ -85,6 +85,10 @@ type Place struct {
 	Bucket, Key string
 	VersionID   string // empty: the current version
 	At          View
+
+	// As has a change of tags or of a lock carried out only while the place names this version, with these tags: who may change it was judged by them. ErrBusy: it names
+	// another one by now. nil: whatever it names.
+	As *Version `json:"-"`
 }
 
 // ListRequest asks for a page of a listing.

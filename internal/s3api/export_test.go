@@ -1,6 +1,12 @@
 package s3api
 
-import "slices"
+import (
+	"net/http"
+	"slices"
+)
+
+// AfterJudging has fn called whenever the tags of a version have judged a request.
+func AfterJudging(h http.Handler, fn func()) { h.(*server).afterJudging = fn }
 
 // ConditionKeys are all keys that a policy may use, in order; the two of tags as they end without the tag's key.
 func ConditionKeys() []string {

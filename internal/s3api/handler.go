@@ -61,6 +61,8 @@ type server struct {
 	rules     textCache[*Lifecycle]
 	heads     headCache
 
+	afterJudging func() // nil, but in tests: when the tags of a version have judged a request
+
 	hostID   []string // x-amz-id-2: the store's id; nobody writes to it
 	idPrefix [4]byte  // random, of this process
 	idCount  atomic.Uint32
@@ -209,6 +211,7 @@ type call struct {
 	taken  guard.Seat // among bodies, reads or documents, if it has one
 
 	formTags []Tag    // of a form's field "tagging"
+	judged   []looked // the versions by which the request was judged
 	learned  *learned // nil: nothing yet
 }
 

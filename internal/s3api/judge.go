@@ -166,7 +166,7 @@ func (c *call) addExisting(ctx Context, s *subject, action string, p *Policy) er
 	if s.key == "" || !p.asks(wanted) {
 		return nil
 	}
-	v, err := c.store.Head(c.ctx, stele.Place{Bucket: s.name, Key: s.key, VersionID: s.version, At: s.at})
+	v, err := c.lookToJudge(stele.Place{Bucket: s.name, Key: s.key, VersionID: s.version, At: s.at})
 	if errors.Is(err, stele.ErrNoBucket) || errors.Is(err, stele.ErrNoKey) || errors.Is(err, stele.ErrNoVersion) || errors.Is(err, stele.ErrMarker) {
 		return nil // no object, no tags
 	}

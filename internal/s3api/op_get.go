@@ -53,7 +53,7 @@ func (c *call) getObject() error {
 
 // head finds the object that the request names; a marker is told apart as S3 does.
 func (c *call) head() (stele.Version, error) {
-	v, err := c.store.Head(c.ctx, stele.Place{Bucket: c.name, Key: c.q.Key, VersionID: c.q.VersionID, At: c.at})
+	v, err := c.read(&c.b, c.place())
 	if err != nil && v.Marker {
 		h := c.w.Header()
 		h["X-Amz-Delete-Marker"] = isTrue

@@ -75,7 +75,9 @@ func (c *call) putObjectRetention() error {
 	if !c.b.ObjectLock {
 		return ErrBucketMissingObjectLock
 	}
-	v, err := c.store.SetRetention(c.ctx, c.actor(c.subject(c.q.Key)), c.place(), r.Mode, r.Until)
+	v, err := c.change(func(at stele.Place) (stele.Version, error) {
+		return c.store.SetRetention(c.ctx, c.actor(c.subject(c.q.Key)), at, r.Mode, r.Until)
+	})
 	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
 }
 
@@ -105,9 +107,11 @@ func (c *call) putObjectLegalHold() error {
 	if !c.b.ObjectLock {
 		return ErrBucketMissingObjectLock
 	}
-	by := c.by
-	by.EndHold = c.mayEndHold()
-	v, err := c.store.SetHold(c.ctx, by, c.place(), on)
+	v, err := c.change(func(at stele.Place) (stele.Version, error) {
+		by := c.by
+		by.EndHold = c.mayEndHold()
+		return c.store.SetHold(c.ctx, by, at, on)
+	})
 	if isRetention(err) {
 		err = fmt.Errorf("%w: %w", ErrLocked.Msg("A legal hold is ended by an access key of role admin, or by one to which the bucket's policy allows s3:PutObjectLegalHold."), err)
 	}

@@ -53,11 +53,11 @@ func (c *call) putObjectTagging() error {
 	if err := c.learn(learned{tags: tags}); err != nil {
 		return err
 	}
-	v, err := c.store.SetTags(c.ctx, c.by, c.place(), tagMap(tags))
+	v, err := c.change(func(at stele.Place) (stele.Version, error) { return c.store.SetTags(c.ctx, c.by, at, tagMap(tags)) })
 	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
 }
 
 func (c *call) deleteObjectTagging() error {
-	v, err := c.store.SetTags(c.ctx, c.by, c.place(), nil)
+	v, err := c.change(func(at stele.Place) (stele.Version, error) { return c.store.SetTags(c.ctx, c.by, at, nil) })
 	return c.changed(&v, c.ofMarker(&v, err), http.StatusNoContent)
 }
