@@ -25,6 +25,7 @@ var ErrNoWitness = errors.New("no receipt without its witness")
 const (
 	witnessWait  = 10 * time.Second // for their answers
 	witnessPause = time.Second      // between two checkpoints that nobody asked for
+	witnessEvery = time.Hour        // the same, where nothing is written
 )
 
 // cosigning has checkpoints cosigned: one at a time, and all who wait for a receipt share it.
@@ -46,7 +47,9 @@ type cosignRound struct {
 	left  int           // witnesses that have not answered
 	errs  []error       // of those that did not cosign
 	done  chan struct{} // closed when enough have, or all have answered
-	ended bool          // done is closed
+	// answered is closed when all have answered; errs may be read then.
+	answered chan struct{}
+	ended    bool // done is closed
 }
 
 // required is how many witnesses a receipt must bear, and how many make a checkpoint that is worth keeping.
@@ -100,7 +103,7 @@ func (s *Store) beginRound() *cosignRound {
 		return c.round
 	}
 	note := s.led().Checkpoint()
-	r := &cosignRound{cosignedHead: cosignedHead{note: note}, left: len(s.opt.Witnesses), done: make(chan struct{})}
+	r := &cosignRound{cosignedHead: cosignedHead{note: note}, left: len(s.opt.Witnesses), done: make(chan struct{}), answered: make(chan struct{})}
 	if head, err := tree.ReadCheckpoint(note); err == nil {
 		r.size = head.Size
 	}
@@ -122,6 +125,7 @@ func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.left--
+	s.noteWitness(w.Name, err)
 	if err != nil {
 		s.log.Warn("a witness did not cosign", "witness", w.Name, "size", r.size, "err", err)
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", w.Name, err))
@@ -136,32 +140,62 @@ func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
 		r.ended, c.round = true, nil
 		close(r.done)
 	}
+	if r.left == 0 {
+		close(r.answered)
+	}
 }
 
-// keepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand.
+// keepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand: as it grows, and else every hour, since a witness
+// that is gone is to be known also where nothing is written. What a witness did not cosign it is asked for again.
 func (s *Store) keepCosigned() {
 	defer s.done.Done()
-	for {
+	wait := s.opt.cosignWait
+	if wait == nil {
+		wait = time.After
+	}
+	for failures := 0; ; {
 		next := s.changed.wait()
 		s.cosign.mu.Lock()
 		r := s.beginRound()
 		s.cosign.mu.Unlock()
-		pause := time.NewTimer(witnessPause)
-		for _, wait := range []<-chan struct{}{r.done, next} {
+		select {
+		case <-r.done:
+		case <-s.stop:
+			return
+		}
+		pause, answered := wait(witnessPause), r.answered
+		var again <-chan time.Time
+		for waiting := true; waiting; {
 			select {
-			case <-wait:
+			case <-answered: // the last of them, who may be late
+				if answered = nil; len(r.errs) == 0 {
+					failures = 0
+				} else {
+					failures++
+				}
+				again = wait(cosignAgain(failures))
+			case <-next:
+				waiting = false
+			case <-again:
+				waiting = false
 			case <-s.stop:
-				pause.Stop()
 				return
 			}
 		}
 		select {
-		case <-pause.C:
+		case <-pause:
 		case <-s.stop:
-			pause.Stop()
 			return
 		}
 	}
+}
+
+// cosignAgain is how long after a round that nobody asked for the next one begins, if nothing is written meanwhile.
+func cosignAgain(failures int) time.Duration {
+	if failures == 0 {
+		return witnessEvery
+	}
+	return min(time.Minute<<min(failures-1, 10), witnessEvery)
 }
 
 // Cosigned is the newest checkpoint that bears the cosignatures of as many witnesses as are required (one at least), and its size; nil: there is none yet.

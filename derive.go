@@ -16,18 +16,23 @@ import (
 	"stele/internal/ledger"
 )
 
+const indexOnDisk = "keeping it on the disk"
+
 // openIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
 func (s *Store) openIndex() (err error) {
 	at := s.path(dirIndex)
 	opt := index.Options{FS: durable.Private(s.fs), ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.state == serving}
 	if s.index, err = index.Open(at, opt); err == nil {
+		if !s.onlyReads() {
+			s.outcome(workIndex, indexOnDisk, nil)
+		}
 		return nil
 	}
 	if s.onlyReads() {
 		return s.memoryIndex()
 	}
 	if noRoom(err) { // it is whole, and would not be made anew either: what can be read is served from memory, and the next start with room brings it up
-		s.log.Error("no room for the index: it is kept in memory until a start with room on the disk", "err", err)
+		s.outcome(workIndex, indexOnDisk, fmt.Errorf("no room: it is kept in memory until a start with room on the disk: %w", err))
 		return s.memoryIndex()
 	}
 	if notAsked(err) {
@@ -144,7 +149,5 @@ func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
 }
 
 func (s *Store) flushIndex() {
-	if err := s.index.Flush(); err != nil {
-		s.log.Error("couldn't flush the index", "err", err)
-	}
+	s.outcome(workIndex, "flushing it", s.index.Flush())
 }

@@ -124,40 +124,43 @@ func (s *Store) housekeep() {
 		<-s.stop
 		cancel()
 	}()
-	if err := s.wrapKeys(ctx); err != nil && ctx.Err() == nil {
-		s.log.Error("couldn't wrap the keyring to the admitted standbys", "err", err)
-	}
 	if s.opt.ScrubDays > 0 {
 		s.done.Go(func() { s.runScrub(ctx) })
 	}
-	if err := errors.Join(s.unsealed(ctx), s.healMissing(ctx)); err != nil && ctx.Err() == nil {
-		s.log.Error("couldn't compare the packs with their seal entries", "err", err)
-	}
+	left := s.round(ctx, []chore{{"wrapping the keyring for the admitted standbys", s.wrapKeys}, {"comparing the packs with their seal entries", s.comparePacks}})
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	for {
-		var err error
 		select {
 		case <-s.stop:
-			last := context.Background()
-			s.report(errors.Join(s.appendDenials(last), s.appendLosses(last), s.appendHeld(last)))
+			s.round(context.Background(), []chore{s.denialsChore(), s.lossesChore(), s.heldChore()})
 			return
 		case <-s.seals.wake:
-			err = errors.Join(s.appendSeals(ctx), s.appendHeals(ctx), s.appendFindings(ctx), s.appendLosses(ctx), s.snapshotTargets(ctx))
+			s.round(ctx, s.wokenChores())
 		case <-minute.C:
-			s.recoverLeft(ctx)
-			err = errors.Join(s.appendDenials(ctx), s.appendFindings(ctx), s.removeDue(ctx), s.appendLosses(ctx), s.appendHeld(ctx), s.snapshotTargets(ctx))
-		}
-		if ctx.Err() == nil {
-			s.report(err)
+			left = s.round(ctx, left) // of the start, until they have succeeded
+			s.round(ctx, s.minuteChores())
 		}
 	}
 }
 
-func (s *Store) report(err error) {
-	if err != nil && !errors.Is(err, ErrFailed) && !errors.Is(err, ErrSuperseded) {
-		s.log.Error("couldn't append a housekeeping entry", "err", err)
-	}
+func (s *Store) denialsChore() chore { return chore{"recording refusals", s.appendDenials} }
+func (s *Store) lossesChore() chore  { return chore{"recording what targets lost", s.appendLosses} }
+func (s *Store) heldChore() chore    { return chore{"recording what targets hold", s.appendHeld} }
+
+// wokenChores are done as soon as there is something to do.
+func (s *Store) wokenChores() []chore {
+	return []chore{{"sealing packs", s.appendSeals}, {"recording heals", s.appendHeals}, {"recording damage", s.appendFindings}, s.lossesChore(), {"snapshots of the index", s.snapshotTargets}}
+}
+
+// minuteChores are done each minute: those that woke it too, since what failed then is tried again.
+func (s *Store) minuteChores() []chore {
+	return append(s.wokenChores(), chore{"recovering what a crash left on a full disk", s.recoverLeft}, s.denialsChore(), chore{"removing targets that are due", s.removeDue}, s.heldChore())
+}
+
+// comparePacks finds the packs that lack their seal entry, and the entries that lack their pack.
+func (s *Store) comparePacks(ctx context.Context) error {
+	return errors.Join(s.unsealed(ctx), s.healMissing(ctx))
 }
 
 // bodyKeys gives the body the keys it needs.
@@ -215,16 +218,13 @@ func (p publishedFile) Store(note []byte) error {
 	return durable.Replace(p.s.fs, p.s.path(filePublished), note, durable.PrivateFile)
 }
 
-// unpublished says in the log when the published checkpoint begins to lag behind the ledger because it can't be kept, and when it no longer does. The ledger calls it from one goroutine at a time.
+// unpublished takes note when the published checkpoint begins to lag behind the ledger because it can't be kept, and when it no longer does. Writes go on, and it is tried again every second. The ledger calls it from one goroutine at a time.
 func (s *Store) unpublished() func(error) {
-	lags := false
+	said := false // an earlier process may have left word that it lags
 	return func(err error) {
-		switch {
-		case err != nil && !lags:
-			s.log.Warn("couldn't keep the published checkpoint. Writes go on, and it is tried again every second", "file", s.path(filePublished), "err", err)
-		case err == nil && lags:
-			s.log.Info("the published checkpoint is kept again", "file", s.path(filePublished))
+		if err != nil || !said {
+			s.outcome(workPublished, "", err)
 		}
-		lags = err != nil
+		said = err == nil
 	}
 }

@@ -95,7 +95,10 @@ type Stats struct {
 	Packs       int
 	Segments    int
 	Clock       ClockState
-	Foreign     []string // files that lie among the store's segments and keyrings and are not the store's; they are left alone
+	Foreign     []string        // files that lie among the store's segments and keyrings and are not the store's; they are left alone
+	Failing     []FailingWork   // work beside requests that failed when it was last tried
+	Witnesses   []WitnessStatus // where no server runs: those of the last one
+	Disk        Disk
 }
 
 // ClockState is how the ledger's clock, by which entries and locks count, stands to the wall clock.
@@ -112,7 +115,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer s.leave()
-	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState(), Foreign: s.foreign()}
+	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState(), Foreign: s.foreign(), Failing: s.FailingWork(), Witnesses: s.Witnesses(), Disk: s.Disk()}
 	rows, err := s.index.Buckets(0)
 	if err != nil {
 		return out, err

@@ -63,6 +63,9 @@ func (s *Store) open(ctx context.Context, w way) error {
 		return err
 	}
 	fence := s.setState(w)
+	if err := s.takeFailing(); err != nil {
+		s.log.Warn("what failed before the start is not known; it is known again when it fails again", "err", err)
+	}
 	followers := s.askFollowers(ctx)
 	if err := s.openParts(ctx, w); err != nil {
 		return err
@@ -262,6 +265,7 @@ func (s *Store) begin() error {
 	if !s.state.takesWrites() {
 		return nil
 	}
+	s.knowWitnesses()
 	s.done.Add(1)
 	go s.housekeep()
 	if len(s.opt.Witnesses) > 0 {

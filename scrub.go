@@ -21,7 +21,8 @@ const (
 	scrubLeast    = 1 << 20  // bytes per second, so that a small store is done soon
 	scrubMost     = 64 << 20 // and so that a large one is left alone
 	scrubProgress = 24 * time.Hour
-	framesEvery   = 4 // rounds
+	framesEvery   = 4         // rounds
+	scrubRetry    = time.Hour // after what ended it
 )
 
 // ScrubStatus says how far the rolling scrub is.
@@ -105,17 +106,32 @@ func (s *Store) runScrub(ctx context.Context) {
 		}
 	}
 	period := time.Duration(s.opt.ScrubDays) * 24 * time.Hour
+	for {
+		err := s.scrubOn(ctx, period)
+		if ctx.Err() != nil || errors.Is(err, ErrFailed) {
+			return
+		}
+		s.outcome(workScrub, "", err)
+		if s.scrub.sleep(ctx, scrubRetry) != nil {
+			return
+		}
+	}
+}
+
+// scrubOn scrubs round after round until something goes wrong.
+func (s *Store) scrubOn(ctx context.Context, period time.Duration) error {
 	err := s.resumeScrub(ctx)
 	for err == nil {
 		if wait := s.untilRound(period); wait > 0 {
+			s.outcome(workScrub, "", nil)
 			err = s.scrub.sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
 			continue
 		}
-		err = s.scrubRound(ctx, period)
+		if err = s.scrubRound(ctx, period); err == nil {
+			s.outcome(workScrub, "", nil)
+		}
 	}
-	if ctx.Err() == nil && !errors.Is(err, ErrFailed) {
-		s.log.Error("the scrub has stopped", "err", err)
-	}
+	return err
 }
 
 // resumeScrub goes on where the newest entry says that an earlier life was.

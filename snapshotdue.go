@@ -90,6 +90,7 @@ func (s *Store) snapshotTargets(ctx context.Context) error {
 	due := s.dueTargets() // asked only now: one that just ended has told its targets
 	if len(due) == 0 {
 		s.targets.snapshotting.Store(false)
+		s.outcome(workSnapshot, "", nil) // all who are reached have one; who is not says so itself
 		return nil
 	}
 	s.done.Go(func() {
@@ -109,9 +110,12 @@ func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
 	for i, r := range due {
 		engines[i] = r.engine()
 	}
-	if _, err := s.SnapshotIndex(ctx, engines...); err != nil && ctx.Err() == nil {
+	_, err := s.SnapshotIndex(ctx, engines...)
+	if ctx.Err() == nil {
+		s.outcome(workSnapshot, "", err)
+	}
+	if err != nil {
 		rest = snapshotRetry
-		s.log.Warn("couldn't bring a snapshot of the index to every target", "err", err)
 	}
 	for i, r := range due {
 		r.tookSnapshot(s.snapshotOn(ctx, engines[i]))

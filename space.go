@@ -107,6 +107,27 @@ func reserve(total uint64) uint64 {
 	return min(max(reserveMin, total/reserveShare), reserveMax)
 }
 
+// Disk is how the disk that holds the store stands.
+type Disk struct {
+	Free, Total, Reserved uint64 // bytes; the last Reserved ones are for the ledger
+	Inodes                uint64 // files that it can still hold; 0: not known, or none
+	Known                 bool
+}
+
+// Low is less than a twentieth of the disk, or than 10 GiB where that is less, beside what is reserved; or few inodes.
+func (d *Disk) Low() bool {
+	return d.Known && (d.Free < d.Reserved+min(d.Total/20, 10<<30) || d.Inodes > 0 && d.Inodes < lowInodes)
+}
+
+const lowInodes = 1024
+
+// Disk returns how the disk stands.
+func (s *Store) Disk() (d Disk) {
+	d.Free, d.Total, d.Known = s.Space()
+	d.Reserved, d.Inodes = reserve(d.Total), s.freeInodes().free
+	return d
+}
+
 // Room returns ErrFull while writes of bodies are refused for want of space, else nil.
 func (s *Store) Room() error { return s.roomFor(0) }
 
@@ -165,15 +186,15 @@ func notAsked(err error) bool {
 	return false
 }
 
-// recoverLeft recovers what a crash left, and what a full disk had no room for at the start, once there is.
-func (s *Store) recoverLeft(ctx context.Context) {
+// recoverLeft recovers what a crash left, and what a full disk had no room for at the start, once there is. What is in it stays readable until then.
+func (s *Store) recoverLeft(ctx context.Context) error {
 	n := s.body.LeftTails()
 	if n == 0 || s.Room() != nil {
-		return
+		return nil
 	}
 	if err := s.body.RecoverLeft(ctx); err != nil {
-		s.log.Error("couldn't recover what a crash left on the full disk; what is in it stays readable", "err", err)
-		return
+		return err
 	}
 	s.log.Info("recovered what a crash left on the full disk", "tails", n)
+	return nil
 }

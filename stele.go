@@ -65,7 +65,7 @@ type Options struct {
 	// AskHandover asks one who follows the store, at its start, whether it has taken over; nil: nobody is asked.
 	AskHandover AskHandover
 	// Witnesses cosign the checkpoints of receipts (c2sp.org/tlog-witness) of a store that is open for writing: as many as RequireWitnesses must, or no receipt is given (ErrNoWitness); with 0 a
-	// receipt bears the cosignatures that are at hand.
+	// receipt bears the cosignatures that are at hand. nil: nobody is asked, and the status still tells of those whom the last server asked; empty: they are forgotten.
 	Witnesses        []Witness
 	RequireWitnesses int
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
@@ -74,8 +74,9 @@ type Options struct {
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 
-	still     bool                                          // nothing runs beside requests: the store is opened to be asked and closed again
-	retryFill func(ctx context.Context, failures int) error // tests: what is waited for before the folder is filled, and after each failure
+	still      bool                                          // nothing runs beside requests: the store is opened to be asked and closed again
+	cosignWait func(time.Duration) <-chan time.Time          // tests: in place of time.After, between two checkpoints
+	retryFill  func(ctx context.Context, failures int) error // tests: what is waited for before the folder is filled, and after each failure
 }
 
 // Store is an open store. Its methods may be called concurrently.
@@ -108,6 +109,7 @@ type Store struct {
 	rates     rates // the sequencer's
 	secrets   secrets
 	space     space
+	failures  failures
 
 	// Of a folder that is, or was, filled from a backup. Set before any method can be called.
 	from       *backing // nil: the folder is all there is
@@ -254,7 +256,7 @@ func (s *Store) sweep() error {
 			}
 			continue
 		}
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers, fileFindings} {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers, fileFindings, fileFailing} {
 			if isTemporary(n, ours) {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)

@@ -60,6 +60,9 @@ func (s *server) newMetrics(store *stele.Store) *admin.Metrics {
 	for _, c := range s.bounds {
 		m.Connections(c)
 	}
+	if s.certs != nil {
+		m.Certificate(s.certs.expires)
+	}
 	return m
 }
 

@@ -191,8 +191,8 @@ func (s *server) drills(ctx context.Context, store *stele.Store) {
 				s.log.Error("a target did not pass its drill; it is tried again within the hour", "target", c.Target, "problems", len(c.Problems), "first", c.Problems[0])
 			}
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, stele.ErrClosed) {
-			s.log.Error("couldn't drill", "err", err)
+		if ctx.Err() == nil {
+			store.Outcome(stele.WorkDrills, err)
 		}
 	}
 }

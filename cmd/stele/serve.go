@@ -149,6 +149,9 @@ func (s *server) storeOptions() (stele.Options, error) {
 	if opt.Witnesses, err = s.app.witnesses(s.cfg.Witness); err != nil {
 		return opt, usage{err}
 	}
+	if opt.Witnesses == nil {
+		opt.Witnesses = []stele.Witness{} // those of an earlier start are not asked any more
+	}
 	opt.RequireWitnesses = s.cfg.RequireWitness
 	id, secret, err := s.cfg.Root()
 	if err != nil {
@@ -214,6 +217,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.start(failed, s.socket, false, h.socket)
 	go s.tellFilling(background, s.store)
+	go s.watchCertificate(background, s.store)
 	if !s.store.ReadOnly() {
 		go s.lifecycle(background, s.store)
 		go s.drills(background, s.store)
@@ -277,10 +281,10 @@ func (s *server) stop() {
 	}
 }
 
-// door is the S3 handler. Its line for each request is also what the metrics count.
+// door is the S3 handler.
 func (s *server) door() http.Handler {
 	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests, MaxAnonymous: s.cfg.MaxAnonymous, LeastRate: s.leastRate(),
-		Log: slog.New(s.metrics.Count(s.log.Handler())), Capacity: func() (total, free int64) { return diskSpace(s.cfg.Data) }})
+		Log: s.log, Answered: s.metrics.Answered, Capacity: func() (total, free int64) { return diskSpace(s.cfg.Data) }})
 	return h
 }
 
@@ -291,9 +295,11 @@ func (s *server) lifecycle(ctx context.Context, store *stele.Store) {
 	tick := time.NewTicker(lifecycleEvery)
 	defer tick.Stop()
 	for {
-		if done, err := s3api.EnforceLifecycle(ctx, store, time.Now(), s.log); err != nil && ctx.Err() == nil {
-			s.log.Error("couldn't apply the lifecycle rules", "err", err)
-		} else if done != (s3api.Enforced{}) {
+		done, failed := s3api.EnforceLifecycle(ctx, store, time.Now())
+		if ctx.Err() == nil {
+			store.Outcomes(stele.WorkLifecycle, failed)
+		}
+		if done != (s3api.Enforced{}) {
 			s.log.Info("lifecycle rules applied", "expired", done.Expired, "versions", done.Versions, "uploads", done.Aborted, "locked", done.Locked)
 		}
 		select {

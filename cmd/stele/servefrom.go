@@ -108,6 +108,7 @@ func (s *server) promoteRunning(ctx context.Context, by stele.Actor, reason stri
 		if perr == nil {
 			go s.lifecycle(s.background, store)
 			go s.drills(s.background, store)
+			go s.watchCertificate(s.background, store)
 		}
 		return s.handlers(), perr
 	})

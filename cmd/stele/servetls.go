@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele"
 	"stele/internal/durable"
 )
 
@@ -32,6 +34,7 @@ type certificates struct {
 	self              bool // made here
 
 	mu      sync.RWMutex
+	failed  error // why the files could not be read again; nil: they were
 	current *tls.Certificate
 	stamp   [2]time.Time // of the files that current was read from
 	looked  time.Time
@@ -57,19 +60,76 @@ func (s *server) secure() error {
 		return err
 	}
 	s.certs = c
+	if s.metrics != nil {
+		s.metrics.Certificate(c.expires)
+	}
 	return nil
 }
 
 func (c *certificates) load() error {
+	stamp := c.stamps() // before reading, so that what changes meanwhile is read again
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("couldn't read the certificate: %w", err)
-	}
-	stamp := c.stamps()
 	c.mu.Lock()
-	c.current, c.stamp = &pair, stamp
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.failed = fmt.Errorf("couldn't read the certificate: %w", err)
+		return c.failed
+	}
+	c.current, c.stamp, c.failed = &pair, stamp, nil
 	return nil
+}
+
+// expires is when the certificate in use is not valid any more.
+func (c *certificates) expires() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.current.Leaf.NotAfter
+}
+
+// expiresSoon is how long before its end a certificate that nobody has renewed is bad news. Those that are made for 90 days or less are renewed earlier.
+const expiresSoon = 10 * 24 * time.Hour
+
+// problem is what somebody has to see to; nil: nothing.
+func (c *certificates) problem(now time.Time) error {
+	c.again()
+	c.mu.RLock()
+	failed, leaf := c.failed, c.current.Leaf
+	c.mu.RUnlock()
+	renew := "put a new one in its place, it is read again by itself"
+	if c.self {
+		renew = "start the server anew: it makes a new one then"
+	}
+	soon := min(expiresSoon, leaf.NotAfter.Sub(leaf.NotBefore)/10)
+	switch {
+	case failed != nil:
+		return fmt.Errorf("%w. The one before stays in use, up to %s", failed, moment(leaf.NotAfter))
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("it expired %s: %s", moment(leaf.NotAfter), renew)
+	case leaf.NotAfter.Sub(now) < soon:
+		return fmt.Errorf("it expires %s: %s", moment(leaf.NotAfter), renew)
+	}
+	return nil
+}
+
+// watchCertificate takes note of what is wrong with the certificate, until ctx ends.
+func (s *server) watchCertificate(ctx context.Context, store *stele.Store) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		var problem error
+		if s.certs != nil {
+			problem = s.certs.problem(time.Now())
+		}
+		store.Outcome(stele.WorkTLS, problem)
+		if s.certs == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (c *certificates) stamps() (t [2]time.Time) {
@@ -79,6 +139,16 @@ func (c *certificates) stamps() (t [2]time.Time) {
 		}
 	}
 	return t
+}
+
+// again reads the files again if they are not those that are in use, or could not be read the last time.
+func (c *certificates) again() {
+	c.mu.RLock()
+	stamp, failed := c.stamp, c.failed
+	c.mu.RUnlock()
+	if failed != nil || c.stamps() != stamp {
+		_ = c.load() // kept for problem
+	}
 }
 
 // lookEvery is how often the files are looked at, at most, when a client connects.
@@ -94,7 +164,7 @@ func (c *certificates) config() *tls.Config {
 		stamp := c.stamp
 		c.mu.Unlock()
 		if due && c.stamps() != stamp {
-			// A pair that is half replaced can't be loaded: the old one goes on until the other half is there.
+			// A pair that is half replaced can't be loaded: the old one goes on until the other half is there. If that is not soon, problem says so.
 			_ = c.load()
 		}
 		c.mu.RLock()

@@ -146,3 +146,32 @@ func TestSelfCertificateStays(t *testing.T) {
 		t.Error("one that runs out in an hour stays")
 	}
 }
+
+// TestCertificateProblem: a pair that can't be read, and one that is at its end, are bad news until a good one is there; the half of a pair and a missing file are not left to the next client.
+func TestCertificateProblem(t *testing.T) {
+	dir := t.TempDir()
+	c := &certificates{certFile: filepath.Join(dir, "crt"), keyFile: filepath.Join(dir, "key")}
+	start := time.Now().Add(-time.Hour)
+	pair(t, c.certFile, c.keyFile, start)
+	if err := c.load(); err != nil {
+		t.Fatal(err)
+	}
+	is := func(when time.Duration, want string) {
+		t.Helper()
+		err := c.problem(time.Now().Add(when))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+	}
+	is(0, "")
+	is(selfValid-48*time.Hour, "it expires")
+	is(selfValid+time.Hour, "it expired")
+	write(t, c.certFile, []byte("no certificate"), start.Add(time.Minute))
+	is(0, "couldn't read the certificate")
+	pair(t, c.certFile, c.keyFile, start) // as old as the one in use
+	is(0, "")
+	if err := os.Remove(c.keyFile); err != nil {
+		t.Fatal(err)
+	}
+	is(0, "couldn't read the certificate")
+}

@@ -359,6 +359,7 @@ func (s *standbyServer) afterPromotion(ctx context.Context) {
 	store := s.promoted.Load()
 	go s.lifecycle(ctx, store)
 	go s.drills(ctx, store)
+	go s.watchCertificate(ctx, store)
 	s.tellFormer(ctx, store)
 }
 

@@ -69,6 +69,10 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	rules := rulesOf(targets, !confirmed.IsZero())
 	stale := append(staleTargets(targets, time.Now()), staleScrub(&scrub, time.Now())...)
 	stale = append(stale, staleBursts(bursts)...)
+	stale = append(stale, staleBeside(&st, time.Now())...)
+	if fill != nil && fill.Err != "" {
+		stale = append(stale, "the folder can't be filled from the backup: "+shown(fill.Err))
+	}
 	refused := ""
 	if writes != nil {
 		refused = writes.Error()
@@ -80,7 +84,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "foreign": append([]string{}, st.Foreign...), "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "failing": append([]stele.FailingWork{}, st.Failing...), "witnesses": append([]stele.WitnessStatus{}, st.Witnesses...), "disk": diskDocOf(&st.Disk), "foreign": append([]string{}, st.Foreign...), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
 		a.say("store    %s, %s", s.ID(), entries(st.Entries))
 		if len(st.Foreign) > 0 {
@@ -90,6 +94,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			a.say("writes   refused: %s", refused)
 		}
 		printBursts(a, bursts)
+		printBeside(a, &st)
 		err = c.print(a, &st, confirmed, targets, rules, &scrub, fill)
 	}
 	if err == nil && len(stale) > 0 {

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"stele"
 	"stele/internal/guard"
+	"stele/internal/s3api"
 )
 
 // Metrics are what /metrics shows: counters, sizes and timestamps, never booleans. An alert compares a timestamp with now.
@@ -50,57 +50,21 @@ func (m *Metrics) Connections(c *guard.Connections) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "stele_connections_refused_total", Help: "Connections closed at once because there were too many.", ConstLabels: label}, func() float64 { return float64(c.Refused()) }))
 }
 
-func (m *Metrics) request(op string, code int, took time.Duration, sent int64) {
-	m.requests.WithLabelValues(op, strconv.Itoa(code)).Inc()
-	m.seconds.WithLabelValues(op).Observe(took.Seconds())
-	m.sent.Add(float64(max(sent, 0)))
+// Certificate adds when the certificate in use expires.
+func (m *Metrics) Certificate(expires func() time.Time) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stele_certificate_expires_timestamp_seconds", Help: "When the TLS certificate in use expires."},
+		func() float64 { return timestamp(expires()) }))
+}
+
+// Answered counts an answer of the S3 door.
+func (m *Metrics) Answered(a s3api.Answer) {
+	m.requests.WithLabelValues(a.Op, strconv.Itoa(a.Status)).Inc()
+	m.seconds.WithLabelValues(a.Op).Observe(a.Took.Seconds())
+	m.sent.Add(float64(max(a.Sent, 0)))
 }
 
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
-}
-
-// Count wraps the handler of the S3 door's log: its line for each request ("s3", with op, status, took, sent) is counted, and passed on if next wants it.
-func (m *Metrics) Count(next slog.Handler) slog.Handler { return &countedLog{m, next} }
-
-type countedLog struct {
-	m    *Metrics
-	next slog.Handler
-}
-
-func (c *countedLog) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelInfo
-}
-
-func (c *countedLog) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "s3" {
-		op, code, took, sent := "unknown", 0, time.Duration(0), int64(0)
-		r.Attrs(func(a slog.Attr) bool {
-			switch a.Key {
-			case "op":
-				op = a.Value.String()
-			case "status":
-				code = int(a.Value.Int64())
-			case "took":
-				took = a.Value.Duration()
-			case "sent":
-				sent = a.Value.Int64()
-			}
-			return true
-		})
-		c.m.request(op, code, took, sent)
-	}
-	if !c.next.Enabled(ctx, r.Level) {
-		return nil
-	}
-	return c.next.Handle(ctx, r)
-}
-
-func (c *countedLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &countedLog{c.m, c.next.WithAttrs(attrs)}
-}
-func (c *countedLog) WithGroup(name string) slog.Handler {
-	return &countedLog{c.m, c.next.WithGroup(name)}
 }
 
 // Moved lets the metrics be those of another store, which took the place of the first.
@@ -143,6 +107,11 @@ var (
 	descHidesAt  = desc("hide_burst_began_timestamp_seconds", "When the oldest of these bursts began; 0: there is none.")
 	descFill     = desc("hydration_left_bytes", "Bytes of the backup that is served that its folder has not got yet.")
 	descLedgerAt = desc("ledger_clock_timestamp_seconds", "The ledger's clock, by which entries are dated and locks end. It is held while it and this machine's clock are more than 10 minutes apart.")
+	descDiskFree = desc("disk_free_bytes", "What is free on the disk that holds the store; the last disk_reserved_bytes of it are for the ledger.")
+	descReserved = desc("disk_reserved_bytes", "With less than this free, writes of objects are refused.")
+	descFails    = prometheus.NewDesc("stele_failing_since_timestamp_seconds", "Since when work beside requests fails, by its kind and what it works on. What is well is not there.", []string{"work", "of"}, nil)
+	descCosigned = prometheus.NewDesc("stele_witness_cosigned_timestamp_seconds", "When the witness last cosigned a checkpoint; 0: never.", []string{"witness"}, nil)
+	descAsked    = prometheus.NewDesc("stele_witness_asked_timestamp_seconds", "When the witness was first asked to cosign.", []string{"witness"}, nil)
 	descClock    = desc("clock_timestamp_seconds", "This machine's clock, to be compared with the scraper's.")
 )
 
@@ -165,7 +134,7 @@ func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLoss, descListed, descLost, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLoss, descListed, descLost, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt, descDiskFree, descReserved, descFails, descCosigned, descAsked}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -204,6 +173,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descFailing, float64(len(scrub.Failing)))
 	c.hides(ch)
 	c.targets(ch)
+	c.beside(ch)
 	st, err := c.current()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descStored, err)
@@ -257,6 +227,22 @@ func (c *storeMetrics) hides(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(descHides, prometheus.GaugeValue, float64(objects))
 	ch <- prometheus.MustNewConstMetric(descHidesAt, prometheus.GaugeValue, timestamp(began))
+}
+
+// beside are what goes on beside requests, and the disk.
+func (c *storeMetrics) beside(ch chan<- prometheus.Metric) {
+	s := c.store.Load()
+	for _, w := range s.FailingWork() {
+		ch <- prometheus.MustNewConstMetric(descFails, prometheus.GaugeValue, timestamp(w.Since), w.Work, w.Of)
+	}
+	for _, w := range s.Witnesses() {
+		ch <- prometheus.MustNewConstMetric(descCosigned, prometheus.GaugeValue, timestamp(w.Cosigned), w.Name)
+		ch <- prometheus.MustNewConstMetric(descAsked, prometheus.GaugeValue, timestamp(w.Asked), w.Name)
+	}
+	if d := s.Disk(); d.Known {
+		ch <- prometheus.MustNewConstMetric(descDiskFree, prometheus.GaugeValue, float64(d.Free))
+		ch <- prometheus.MustNewConstMetric(descReserved, prometheus.GaugeValue, float64(d.Reserved))
+	}
 }
 
 func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {

@@ -7,6 +7,14 @@ import (
 	"time"
 )
 
+// Answer is what was answered to a request.
+type Answer struct {
+	Op     string        // the operation's name
+	Status int           // of HTTP
+	Took   time.Duration // from the request's header to the end of the answer
+	Sent   int64         // bytes of the body
+}
+
 // AccessLine is the message of the log's line for each request.
 const AccessLine = "s3"
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"stele"
@@ -26,34 +25,39 @@ const enforcePage = 1000
 
 // EnforceLifecycle does once what the buckets' lifecycle rules say is due at now. Each change is an entry like a client's, decided at the commit, so that locks hold
 // and a newer version is never hidden in place of the one that was seen. Like any delete it hides; what is erased and when is the keep period's matter.
-func EnforceLifecycle(ctx context.Context, store *stele.Store, now time.Time, log *slog.Logger) (Enforced, error) {
-	var done Enforced
+// What fails in one bucket holds up no other one: failed has the buckets whose rules could not be applied, or AllBuckets.
+func EnforceLifecycle(ctx context.Context, store *stele.Store, now time.Time) (done Enforced, failed map[string]error) {
+	failed = map[string]error{}
 	buckets, err := store.Buckets(ctx, stele.View{})
 	if err != nil {
-		return done, fmt.Errorf("couldn't list the buckets: %w", err)
+		failed[AllBuckets] = fmt.Errorf("couldn't list the buckets: %w", err)
+		return done, failed
 	}
 	for _, b := range buckets {
 		if _, set := b.Settings[stele.SettingLifecycle]; !set {
 			continue
 		}
-		full, err := store.Bucket(ctx, b.Name, stele.View{})
-		if errors.Is(err, stele.ErrNoBucket) {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return done, err
-		}
-		rules, err := DecodeLifecycle([]byte(full.Settings[stele.SettingLifecycle]))
-		if err != nil {
-			log.Error("a bucket's lifecycle rules cannot be read and are left alone", "bucket", b.Name, "err", err)
-			continue
-		}
-		e := enforcer{ctx: ctx, store: store, rules: rules, bucket: b.Name, now: now, done: &done}
-		if err := errors.Join(e.versions(), e.uploads()); err != nil && !errors.Is(err, stele.ErrNoBucket) {
-			return done, fmt.Errorf("couldn't enforce the lifecycle of bucket %s: %w", b.Name, err)
+		if err := enforceOn(ctx, store, b.Name, now, &done); err != nil && !errors.Is(err, stele.ErrNoBucket) { // deleted meanwhile
+			failed[b.Name] = err
 		}
 	}
-	return done, nil
+	return done, failed
+}
+
+// AllBuckets stands for the buckets where they can't be told.
+const AllBuckets = "all buckets"
+
+func enforceOn(ctx context.Context, store *stele.Store, bucket string, now time.Time, done *Enforced) error {
+	full, err := store.Bucket(ctx, bucket, stele.View{})
+	if err != nil {
+		return err
+	}
+	rules, err := DecodeLifecycle([]byte(full.Settings[stele.SettingLifecycle]))
+	if err != nil {
+		return fmt.Errorf("the rules can't be read and are left alone, put them anew: %w", err)
+	}
+	e := enforcer{ctx: ctx, store: store, rules: rules, bucket: bucket, now: now, done: done}
+	return errors.Join(e.versions(), e.uploads())
 }
 
 type enforcer struct {

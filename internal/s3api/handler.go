@@ -21,10 +21,12 @@ import (
 
 // Options say how the door is set up. Zero values are the defaults.
 type Options struct {
-	Domain string           // suffix of virtual-host style names; empty: path style only
-	Region string           // us-east-1 where empty
-	Log    *slog.Logger     // one line a request at level Info; nil: none
-	Clock  func() time.Time // the wall clock, for signatures and relative dates; nil: the system's
+	Domain string       // suffix of virtual-host style names; empty: path style only
+	Region string       // us-east-1 where empty
+	Log    *slog.Logger // one line a request at level Info; nil: none
+	// Answered is called after each request, when its line was logged; nil: nobody is told. It is called by many requests at once and holds up the connection.
+	Answered func(Answer)
+	Clock    func() time.Time // the wall clock, for signatures and relative dates; nil: the system's
 	// MaxRequests is how many requests of access keys are worked on at once; one more is 503 SlowDown, and so is one of a key that has more than its share (pool). 0: 1,024.
 	MaxRequests int
 	// MaxAnonymous is the same for those who have not signed, or have not yet: the fields of a form say who sent it. Their shares are by address. 0: an eighth of MaxRequests.
@@ -225,12 +227,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { // also of a reply that was cut off, which is a panic
 		c.taken.Leave()
 		c.seat.Leave()
+		took := time.Since(start)
+		if s.log.Enabled(c.ctx, slog.LevelInfo) {
+			c.logLine(took)
+		}
+		if s.opt.Answered != nil {
+			s.opt.Answered(Answer{c.q.Op.String(), c.status, took, c.sent})
+		}
 	}()
 	if err := c.serve(); err != nil {
 		c.fail(err)
-	}
-	if s.log.Enabled(c.ctx, slog.LevelInfo) {
-		c.logLine(time.Since(start))
 	}
 }
 

@@ -81,6 +81,7 @@ func (c *call) replyDocument(write func([]byte) []byte) error {
 func (c *call) fail(err error) {
 	e := c.s3Error(err)
 	if c.status != 0 {
+		c.failed = e // for the access line
 		panic(http.ErrAbortHandler)
 	}
 	c.status, c.failed = e.Status, e

@@ -1,0 +1,166 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/tree"
+)
+
+// TestFailingWork: what fails beside requests is known, with since when and why, until it succeeds or is not there any more; also after a restart, and to who only reads.
+func TestFailingWork(t *testing.T) {
+	fs := vfs.NewMem()
+	s, err := Create(ctx, "a", Options{FS: fs, Kit: "kit.txt"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Outcomes(WorkLifecycle, map[string]error{"b": errors.New("first"), "c": errors.New("no")})
+	since := s.FailingWork()[0].Since
+	s.Outcomes(WorkLifecycle, map[string]error{"b": errors.New("second")}) // c is well, or gone
+	s.Outcome(WorkDrills, nil)
+	s.Outcome(WorkDrills, ErrClosed) // no failure of its own
+	s.Outcome(WorkDrills, context.Canceled)
+	is := func(s *Store, times int) {
+		t.Helper()
+		all := s.FailingWork()
+		if len(all) != 1 || all[0].Of != "b" || all[0].Times != times || !all[0].Since.Equal(since) {
+			t.Fatalf("%+v", all)
+		}
+		st, err := s.Stats(ctx)
+		if err != nil || len(st.Failing) != 1 {
+			t.Fatalf("%+v, %v", st.Failing, err)
+		}
+	}
+	is(s, 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(ctx, "a", Options{FS: fs, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is(s, 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, "a", Options{FS: fs}); err != nil {
+		t.Fatal(err)
+	}
+	is(s, 2)
+	s.Outcomes(WorkLifecycle, nil)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, "a", Options{FS: fs}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if all := s.FailingWork(); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// TestChoresFail: a chore that fails is named and holds up no other one; it is tried again, and gone when it succeeds.
+func TestChoresFail(t *testing.T) {
+	s, err := Create(ctx, "a", Options{FS: vfs.NewMem(), Kit: "kit.txt"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var bad error
+	done := 0
+	chores := []chore{{"one", func(context.Context) error { return bad }}, {"two", func(context.Context) error { done++; return nil }}}
+	bad = errors.New("no")
+	left := s.round(ctx, chores)
+	if len(left) != 1 || done != 1 || len(s.FailingWork()) != 1 || s.FailingWork()[0].Of != "one" {
+		t.Fatalf("%v, %d, %+v", left, done, s.FailingWork())
+	}
+	bad = nil
+	if left = s.round(ctx, left); len(left) != 0 || len(s.FailingWork()) != 0 {
+		t.Errorf("%v, %+v", left, s.FailingWork())
+	}
+	named := map[string]bool{}
+	for _, c := range s.minuteChores() {
+		named[c.what] = true
+	}
+	for _, c := range s.wokenChores() {
+		if !named[c.what] {
+			t.Errorf("%s is not tried again if it fails", c.what)
+		}
+	}
+}
+
+// TestWitnessStatus: each witness' last cosignature is known, also after a restart; one that refuses is named with why, is asked again where nothing is written, and is forgotten when nobody asks it any more.
+func TestWitnessStatus(t *testing.T) {
+	fs := vfs.NewMem()
+	s, err := Create(ctx, "a", Options{FS: fs, Kit: "kit.txt"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vkey := s.VKey()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	one, _ := honest(t, "one", vkey)
+	asked := make(chan struct{}, 100)
+	refuses := Witness{"two", func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+		asked <- struct{}{}
+		return nil, errors.New("I will not")
+	}}
+	waits := make(chan time.Duration, 100)
+	soon := func(d time.Duration) <-chan time.Time {
+		if d != witnessPause {
+			waits <- d
+		}
+		c := make(chan time.Time, 1)
+		c <- time.Time{}
+		return c
+	}
+	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []Witness{one, refuses}, cosignWait: soon}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // though nothing is written
+		<-asked
+		if d := <-waits; d != time.Minute<<i {
+			t.Errorf("round %d: the next one after %s", i, d)
+		}
+	}
+	is := func(all []WitnessStatus) {
+		t.Helper()
+		if len(all) != 2 || all[0].Cosigned.IsZero() || all[0].Error != "" || !all[1].Cosigned.IsZero() || all[1].Asked.IsZero() || all[1].Error != "I will not" {
+			t.Fatalf("%+v", all)
+		}
+	}
+	is(s.Witnesses())
+	first := s.Witnesses()[1].Asked
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, "a", Options{FS: fs}); err != nil { // a verb
+		t.Fatal(err)
+	}
+	is(s.Witnesses())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []Witness{refuses}}); err != nil {
+		t.Fatal(err)
+	}
+	if all := s.Witnesses(); len(all) != 1 || !all[0].Asked.Equal(first) {
+		t.Errorf("%+v", all)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []Witness{}}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if all := s.Witnesses(); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+}
