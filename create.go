@@ -42,7 +42,7 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	if empty, err := isEmpty(s.fs, s.dir); err != nil {
 		return nil, err
 	} else if !empty {
-		return nil, fmt.Errorf("%s is not empty: a new store needs an empty or missing folder", s.dir)
+		return nil, s.notEmpty()
 	}
 	if err := s.checkKit(); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	if empty, err := isEmpty(s.fs, s.dir); err != nil { // again: another Create may have come before us and be done
 		return nil, err
 	} else if !empty {
-		return nil, fmt.Errorf("%s is not empty: a new store needs an empty or missing folder", s.dir)
+		return nil, s.notEmpty()
 	}
 	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
 		return nil, err
@@ -253,4 +253,12 @@ func trimSpace(b []byte) []byte { return bytes.TrimSpace(b) }
 
 func isNotExist(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrNotExist)
+}
+
+// notEmpty says why no store is made in a folder.
+func (s *Store) notEmpty() error {
+	if IsStore(s.dir, s.opt) {
+		return fmt.Errorf("%s is not empty: there is a store in it already. `stele serve --data %s` serves it; name another folder for a new one", s.dir, s.dir)
+	}
+	return fmt.Errorf("%s is not empty: a new store needs an empty or missing folder. Name one with --data", s.dir)
 }

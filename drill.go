@@ -16,6 +16,7 @@ import (
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/index"
+	"stele/internal/replicate"
 )
 
 // Which key opened the copy of a drill.
@@ -37,6 +38,8 @@ type DrillOptions struct {
 	Progress func(done, total int64)
 	// Rand chooses the moment and the sample; nil: at random.
 	Rand *rand.Rand
+
+	fresh bool // nothing was ever shipped there
 }
 
 // drillSample is how many object versions a drill reads if nobody says otherwise.
@@ -96,6 +99,26 @@ func (d *drill) prepare() error {
 	return nil
 }
 
+// errNotYet: nothing was ever shipped to a target. That it can't be restored from is no failure of the copy, and no alarm: there is no copy.
+var errNotYet = errors.New("not yet")
+
+// neverHeld says whether a target has never held anything, as far as this store and its ledger know.
+func (s *Store) neverHeld(ctx context.Context, name string) (bool, error) {
+	known, err := s.heldBy(ctx, name)
+	if err != nil || known > 0 {
+		return false, err
+	}
+	for _, r := range s.shippings() {
+		r.mu.Lock()
+		holds := r.holds
+		r.mu.Unlock()
+		if r.spec.Name == name && holds > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // drillPrefix begins the names of scratch folders. What a crash leaves of them, sweep removes.
 const drillPrefix = "drill."
 
@@ -106,6 +129,9 @@ func (d *drill) run(ctx context.Context) (err error) {
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == OpenedByRecovery {
 			return err // nothing was tried: the caller's key is not this store's
+		}
+		if d.opt.fresh && errors.Is(err, replicate.ErrNone) {
+			return ofKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, ErrBadState)
 		}
 		d.problem("the copy can't be opened: %v", err)
 		return nil
@@ -345,7 +371,11 @@ func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Dril
 		return Drilled{}, fmt.Errorf("couldn't open target %s: %w", spec.Name, err)
 	}
 	defer closeEngine(e)
-	c, signed, err := s.Drill(ctx, DrillOptions{By: by, Target: e, Name: spec.Name, Place: spec.URL, Identity: q.Recovery, Full: q.Full, Sample: q.Sample})
+	fresh, err := s.neverHeld(ctx, spec.Name)
+	if err != nil {
+		return Drilled{}, err
+	}
+	c, signed, err := s.Drill(ctx, DrillOptions{By: by, Target: e, Name: spec.Name, Place: spec.URL, Identity: q.Recovery, Full: q.Full, Sample: q.Sample, fresh: fresh})
 	if err == nil && !c.OK {
 		s.relist(spec.Name) // a missing file is a frequent reason
 	}
@@ -435,6 +465,9 @@ func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []Certi
 			continue
 		}
 		d, derr := s.DrillTarget(ctx, Actor{Key: actorStele}, DrillRequest{Target: spec.Name})
+		if errors.Is(derr, errNotYet) {
+			continue // its first copy is under way
+		}
 		s.noteDrill(spec.Name, derr)
 		if errs = append(errs, lerr, derr); derr == nil {
 			done = append(done, d.Certificate)

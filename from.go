@@ -441,7 +441,7 @@ func (s *Store) forgetSnapshot() error {
 // refusal is why this store takes no writes.
 func (s *Store) refusal() error {
 	if s.unpromoted || s.state == serving {
-		return fmt.Errorf("%w: it serves the backup %s", ErrUnpromoted, cmp.Or(s.fromName(), "that was copied here"))
+		return ofKind(fmt.Errorf("this store serves the backup %s, for reading only until it is promoted. `stele promote` makes it the primary", cmp.Or(s.fromName(), "that was copied here")), ErrUnpromoted)
 	}
 	return ErrReadOnly
 }

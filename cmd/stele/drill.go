@@ -52,6 +52,9 @@ func (c *drillRunCmd) Run(ctx context.Context, a *app) error {
 	if err := a.certificate(&d.Certificate); err != nil || d.Certificate.OK {
 		return err
 	}
+	if d.Certificate.Head == 0 {
+		return withHint(notPassed(&d.Certificate), "the problems above say why it can't be opened; look whether it is the right place, and its disk is mounted; `stele target sync` ships again what it lacks")
+	}
 	return withHint(notPassed(&d.Certificate), "keep that copy as it is, it may be evidence, and add another target: stele target add NAME URL")
 }
 

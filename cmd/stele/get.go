@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -64,7 +65,7 @@ func (c *getCmd) file(ctx context.Context, a *app, s admin.Store, p stele.Place)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return fmt.Errorf("couldn't open the folder: %w", err)
+		return noFolder(err)
 	}
 	defer root.Close()
 	off, n, err := byteRange(c.Range, v.Size)
@@ -120,7 +121,7 @@ func (c *getCmd) tree(ctx context.Context, a *app, s admin.Store) error {
 	}
 	root, err := os.OpenRoot(c.Dest)
 	if err != nil {
-		return fmt.Errorf("couldn't open the folder: %w", err)
+		return noFolder(err)
 	}
 	defer root.Close()
 	j := &getJob{app: a, restore: restore{store: s, root: root, p: a.progress("got", "file")}}
@@ -284,4 +285,13 @@ func (j *getJob) summary(dest string) error {
 		return withHint(fmt.Errorf("%w: %s left out", errPartial, count(missed, "object")), "the lines above say why; `stele cat BUCKET/KEY` reads any key")
 	}
 	return nil
+}
+
+// noFolder words that the folder where files should go can't be opened.
+func noFolder(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) && errors.Is(err, fs.ErrNotExist) {
+		return withHint(fmt.Errorf("the folder %s does not exist", shown(pe.Path)), "make it: mkdir -p %s", shellWord(pe.Path))
+	}
+	return fmt.Errorf("couldn't open the folder: %w", err)
 }

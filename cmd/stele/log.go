@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -125,70 +124,4 @@ func printEntry(a *app, e *entry.Entry) error {
 	p := &e.Private
 	_, err := fmt.Fprintf(a.stdout, "%8d  %s  %-16s  %-20s  %s\n", e.Index, moment(e.Time), e.Type, who(p.Actor), about(e.Type, p))
 	return err
-}
-
-// about says in a few words what an entry is about.
-func about(t entry.Type, p *entry.Private) string {
-	var w []string
-	most := 60 // of a value; a sum of refusals names actions and buckets
-	if t == entry.DeniedSum {
-		most = 600
-	}
-	add := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
-	switch {
-	case p.Key != "":
-		add("%s", shown(p.Bucket+"/"+p.Key))
-	case p.Bucket != "":
-		add("%s", shown(p.Bucket))
-	}
-	if p.Part > 0 && p.Upload != "" {
-		add("part %d", p.Part)
-	}
-	if p.Body != nil {
-		add("%s", size(p.Body.Size))
-	}
-	if p.Marker {
-		add("marker")
-	}
-	if p.Pack != nil {
-		add("%s %s", p.Pack.Name, size(p.Pack.Size))
-	}
-	if p.Access != nil {
-		add("%s %s", p.Access.ID, p.Access.Role)
-		if len(p.Access.Scope) > 0 {
-			add("%s", scopeText(p.Access.Scope))
-		}
-	}
-	if p.Name != "" {
-		add("%s", shown(p.Name))
-	}
-	if p.Value != "" {
-		add("%s", shown(short(p.Value, 60)))
-	}
-	if p.Lock != nil && p.Lock.Mode != "" {
-		add("%s until %s", p.Lock.Mode, moment(p.Lock.Until))
-	}
-	if p.Lock != nil && p.Lock.Hold {
-		add("hold")
-	}
-	if p.Target > 0 {
-		add("of entry %d", p.Target)
-	}
-	for _, k := range slices.Sorted(maps.Keys(p.Data)) {
-		add("%s=%s", shown(k), shown(short(p.Data[k], most)))
-	}
-	if p.Reason != "" {
-		add("%s", shown(p.Reason))
-	}
-	if p.Address != "" {
-		add("from %s", shown(p.Address))
-	}
-	return strings.Join(w, "  ")
-}
-
-func short(s string, most int) string {
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most-3], "") + "..."
-	}
-	return s
 }

@@ -51,7 +51,7 @@ func (j *partJob) files(ctx context.Context, s admin.Store, at stele.View) error
 	case err == nil:
 		defer d.root.Close()
 	case !j.cmd.DryRun || !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("couldn't open the folder: %w", err)
+		return noFolder(err)
 	}
 	if err := d.all(ctx, j.key); err != nil {
 		return err

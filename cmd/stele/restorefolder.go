@@ -100,6 +100,9 @@ func (c *restoreCmd) lacking(a *app, r *stele.Restored, err error) error {
 		}
 		return withHint(err, "restore from another target; or take what is there with --accept-lacking")
 	}
+	if errors.Is(err, stele.ErrWrongKey) && a.cli.RecoveryKey == "" {
+		return withHint(fmt.Errorf("%w: a backup holds no key that opens it", stele.ErrWrongKey), "name the recovery kit, which was made with the store: --recovery-key stele-recovery-kit.txt")
+	}
 	return buried(err)
 }
 

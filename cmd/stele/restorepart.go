@@ -41,7 +41,7 @@ func (c *restoreCmd) part(ctx context.Context, a *app) error {
 		return err
 	}
 	if at.Now() && c.At == "" {
-		return usage{errors.New("as of when? Say it with --at: " + whenHelp + ", @123456 (ledger size) or a pinned view's name")}
+		return usage{fmt.Errorf("as of when? Try: stele restore %s --at 2h. --at takes %s, @123456 (ledger size) and a pinned view's name", shellWord(c.Part), whenHelp)}
 	}
 	if at.Now() {
 		st, err := s.Stats(ctx)
@@ -207,7 +207,7 @@ func (j *partJob) print(took time.Duration) error {
 	for _, t := range []struct {
 		stele.Tally
 		verb, rest string
-	}{{r.Hidden, hidden + " ", " newer"}, {r.Kept, "", " as they were"}, {r.Newer, "", " newer and left alone"}, {r.Refused, "", " left out"}} {
+	}{{r.Hidden, hidden + " ", " newer"}, {r.Kept, "", " " + asTheyWere(r.Kept.Keys)}, {r.Newer, "", " newer and left alone"}, {r.Refused, "", " left out"}} {
 		if t.Keys > 0 {
 			words = append(words, t.verb+thousands(uint64(t.Keys))+t.rest)
 		}
@@ -220,6 +220,13 @@ func (j *partJob) print(took time.Duration) error {
 		a.note("not put back: the bucket's %s. `stele log --type bucket.config --bucket %s` shows them", joined(r.Left), r.Bucket)
 	}
 	return nil
+}
+
+func asTheyWere(n int64) string {
+	if n == 1 {
+		return "as it was"
+	}
+	return "as they were"
 }
 
 func joined(names []stele.Setting) string {

@@ -125,7 +125,7 @@ func listenOn(flag, address string) (net.Listener, error) {
 		if errors.As(err, &oe) {
 			err = oe.Err
 		}
-		return nil, withHint(fmt.Errorf("couldn't listen on %s: %w", address, err), "name another address with --%s", flag)
+		return nil, withHint(fmt.Errorf("couldn't listen on %s: %w", address, err), "another program listens there, perhaps a stele that runs already: end that, or name another address with --%s", flag)
 	}
 	return l, nil
 }

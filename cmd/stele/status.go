@@ -158,7 +158,7 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 		t := &targets[i]
 		switch {
 		case !t.Drill.Since.IsZero():
-			stale = append(stale, fmt.Sprintf("target %s has not passed a drill since %s: %s. `stele drill %s` tries again", t.Name, moment(t.Drill.Since), shown(t.Drill.Problem), t.Name))
+			stale = append(stale, fmt.Sprintf("target %s has failed its drills since %s: %s. `stele drill %s` tries again", t.Name, moment(t.Drill.Since), shown(t.Drill.Problem), t.Name))
 		case t.LastDrill.IsZero() && !t.Added.IsZero() && now.Sub(t.Added) > firstDrillWithin:
 			stale = append(stale, fmt.Sprintf("target %s was added %s and never passed a drill: `stele drill %s` says why", t.Name, moment(t.Added), t.Name))
 		case !t.LastDrill.IsZero() && now.Sub(t.LastDrill) > drillStaleAfter:
