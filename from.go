@@ -443,7 +443,7 @@ func (s *Store) refusal() error {
 	if s.unpromoted || s.state == serving {
 		return ofKind(fmt.Errorf("this store serves the backup %s, for reading only until it is promoted. `stele promote` makes it the primary", cmp.Or(s.fromName(), "that was copied here")), ErrUnpromoted)
 	}
-	return ErrReadOnly
+	return cmp.Or(s.stuck, ErrReadOnly)
 }
 
 func (s *Store) fromName() string {

@@ -14,7 +14,7 @@ import (
 	"stele/internal/engine"
 )
 
-// TestCrashOnAFullDisk: after a crash a disk that becomes full at any moment of the start costs nothing: the start works and serves what was acknowledged, or it says that the disk is full; and with room again
+// TestCrashOnAFullDisk: after a crash a disk that becomes full at any moment of the start costs nothing: the start works and serves what was acknowledged, if need be for reading only, and says so; and with room again
 // all of it is there. The index is not removed because there is no room for it.
 func TestCrashOnAFullDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()
@@ -38,9 +38,9 @@ func TestCrashOnAFullDisk(t *testing.T) {
 				t.Errorf("full from write %d on: k%d reads %q", k, i, got)
 			}
 		}
-		return nil
+		return s.Stuck()
 	}
-	opened, refused := 0, 0
+	opened, onlyReads := 0, 0
 	for k := 0; ; k += 3 {
 		fs := left()
 		var n atomic.Int64
@@ -56,8 +56,8 @@ func TestCrashOnAFullDisk(t *testing.T) {
 		switch err := check(k, full); {
 		case err == nil:
 			opened++
-		case noRoom(err) || errors.Is(err, ErrFull):
-			refused++
+		case errors.As(err, new(*FullError)):
+			onlyReads++
 		default:
 			t.Errorf("full from write %d on: %v", k, err)
 		}
@@ -69,9 +69,69 @@ func TestCrashOnAFullDisk(t *testing.T) {
 		}
 	}
 	s.Close()
-	t.Logf("%d starts served, %d were refused", opened, refused)
-	if opened < 2 {
-		t.Error("no start served on a full disk")
+	t.Logf("%d starts served, %d of them for reading only", opened+onlyReads, onlyReads)
+	if opened < 2 || onlyReads < 2 {
+		t.Error("not all kinds of starts were met")
+	}
+}
+
+// TestOpenWhereNothingCanBeWritten: a folder on a full disk or a read-only file system, with a tail of the ledger and of a pack that a crash left in it, is open for reading. It says why and what helps, changes
+// nothing, and takes writes again after a start that can write.
+func TestOpenWhereNothingCanBeWritten(t *testing.T) {
+	for _, why := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+		mem := vfs.NewCrashableMem()
+		s, err := Create(ctx, "data", Options{FS: mem, Kit: "kit"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		makeBucket(t, s, "books", false, Unversioned)
+		put(t, s, "books", "k", []byte("acknowledged"))
+		size := s.Size()
+		fs := mem.CrashClone(vfs.CrashCloneCfg{})
+		s.Close()
+		var written atomic.Int64
+		stuck := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			switch op.Kind {
+			case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpMkdirAll, errorfs.OpLink, errorfs.OpReuseForWrite, errorfs.OpRemove, errorfs.OpRename, errorfs.OpRemoveAll:
+				written.Add(1)
+				return why
+			}
+			return nil
+		}))
+		if s, err = Open(ctx, "data", Options{FS: stuck}); err != nil {
+			t.Errorf("%v: %v", why, err)
+			continue
+		}
+		if got := string(read(t, s, Place{Bucket: "books", Key: "k"})); got != "acknowledged" || s.Size() != size {
+			t.Errorf("%v: read %q at size %d, was %d", why, got, s.Size(), size)
+		}
+		want := ErrFull
+		if why == syscall.EROFS {
+			want = ErrReadOnly
+		}
+		_, err = s.CreateBucket(ctx, Local(), "more", false)
+		for _, err := range []error{err, s.Writable(), s.Stuck()} {
+			if !errors.Is(err, want) || !strings.Contains(err.Error(), "start the server again") {
+				t.Errorf("%v: it says %v", why, err)
+			}
+		}
+		if s.Failed() != nil || !s.ReadOnly() {
+			t.Errorf("%v: failed: %v", why, s.Failed())
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%v: close: %v", why, err)
+		}
+		if written.Load() == 0 {
+			t.Fatal("nothing was tried")
+		}
+		if s, err = Open(ctx, "data", Options{FS: fs}); err != nil || s.Stuck() != nil {
+			t.Fatalf("%v: with room again: %v", why, err)
+		}
+		put(t, s, "books", "k2", []byte("more"))
+		if got := string(read(t, s, Place{Bucket: "books", Key: "k"})); got != "acknowledged" {
+			t.Errorf("%v: with room again: %q", why, got)
+		}
+		s.Close()
 	}
 }
 

@@ -34,7 +34,7 @@ func (s *Store) openBody(ctx context.Context) (err error) {
 	}
 	s.body, err = body.Open(ctx, body.Options{
 		Engine: s.eng, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch,
-		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, Learn: s.state == copied || s.state == serving, Sealed: s.sealed,
+		PackBytes: s.opt.PackBytes, ReadOnly: s.opt.ReadOnly, ReadTails: s.stuck != nil, Learn: s.state == copied || s.state == serving, Sealed: s.sealed,
 		Copies: s.Copies, Seal: s.sealOf, Healed: s.healed, Unhealed: s.unhealed, Sound: s.readSound, Monotonic: s.monotonic,
 	})
 	return err

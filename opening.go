@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,17 +39,48 @@ type way struct {
 
 // opened opens s, or closes what was opened of it.
 func (s *Store) opened(ctx context.Context, w way) (*Store, error) {
+	asked := s.opt
 	err := s.open(ctx, w)
 	if err == nil {
 		return s, nil
 	}
 	s.Close() // appends nothing: the store has not begun
+	if r := s.openedToRead(ctx, w, asked, err); r != nil {
+		return r, nil
+	}
 	var behind *ledger.BehindError
 	if errors.As(err, &behind) {
 		err = behindError(behind)
 	}
 	return nil, translate(err)
 }
+
+// openedToRead opens a store for reading whose folder takes no writes, because its disk is full or its file system is read-only: that is no reason to refuse readers what is there. What a crash left is read
+// where it lies. Nothing is written until a start finds the folder writable. nil: err is another one, or the folder can't be read either.
+func (s *Store) openedToRead(ctx context.Context, w way, asked Options, err error) *Store {
+	if asked.ReadOnly || asked.still || w.init != nil || w.from != nil || !noRoom(err) && !errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	asked.ReadOnly = true
+	r := newStore(s.dir, asked)
+	if r.stuck = s.unwritable(err); r.open(ctx, way{}) != nil {
+		r.Close()
+		return nil
+	}
+	s.log.Error("the folder takes no writes: the store is open for reading only, until a start that can write", "folder", s.dir, "err", err)
+	return r
+}
+
+// unwritable says why the folder takes no writes, and what helps.
+func (s *Store) unwritable(err error) error {
+	if errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("%w: the file system that holds the data folder takes no writes. Mount it read-write (after an I/O error, check the disk first), then start the server again; until then reads work", ErrReadOnly)
+	}
+	return &FullError{What: "the start found no room for what the store has to write before it takes writes", Helps: "Make room", Dir: s.dir, OnlyReads: true}
+}
+
+// Stuck returns why a store that would take writes is open for reading only, nil if it is not: its disk was full at the start, or takes no writes.
+func (s *Store) Stuck() error { return s.stuck }
 
 func behindError(b *ledger.BehindError) error {
 	return fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: the reading verbs show what is there; to go on, put the newer files back, or restore from a target into an empty folder", ErrBehind, b.By, b.Saw, b.Have)
@@ -183,6 +215,7 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft, seen []ledge
 		opt.Published, opt.Seen = nil, nil // the target's past, not ours: it may be rolled back, and is served as it is
 		l, err = ledger.OpenReadOnly(ctx, opt)
 	case s.opt.ReadOnly:
+		opt.ReadTails = s.stuck != nil
 		l, err = ledger.OpenReadOnly(ctx, opt)
 	default:
 		l, err = ledger.Open(ctx, opt)

@@ -161,10 +161,15 @@ type FullError struct {
 	What  string // is free, and what is reserved
 	Helps string // a sentence without its end
 	Dir   string // of the store: for who runs it, not for its clients
+
+	OnlyReads bool // the store was opened for reading only, and takes writes after another start
 }
 
 // Error implements error. Its second sentence is the next step.
 func (e *FullError) Error() string {
+	if e.OnlyReads {
+		return fmt.Sprintf("the disk is full: %s. %s on the disk that holds %s, or move the folder to a larger one, then start the server again; until then reads work, and nothing is written", e.What, e.Helps, e.Dir)
+	}
 	return fmt.Sprintf("the disk is full: %s. %s on the disk that holds %s, or move the folder to a larger one; meanwhile reads and deletes work", e.What, e.Helps, e.Dir)
 }
 

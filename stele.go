@@ -120,6 +120,8 @@ type Store struct {
 	docs     map[entry.ID]string  // setting documents that were read, by ref
 	readers  map[*bodyReader]bool // open, and perhaps fetching ahead
 
+	stuck error // why a store that would take writes is open for reading only; nil: it is not
+
 	cosign cosigning
 
 	peersMu   sync.Mutex // guards the files of addresses

@@ -55,7 +55,9 @@ func (a *app) reader(ctx context.Context) (admin.Store, error) {
 			return nil, err
 		}
 	}
-	if rerr := a.recover(ctx, opt); errors.Is(rerr, os.ErrPermission) {
+	if stuck, rerr := a.recover(ctx, opt); stuck != nil {
+		return stuck, nil
+	} else if errors.Is(rerr, os.ErrPermission) {
 		return nil, err
 	} else if rerr != nil && !errors.Is(rerr, stele.ErrSuperseded) { // which brings it in order too, and can be read
 		return nil, rerr
@@ -67,14 +69,15 @@ func (a *app) reader(ctx context.Context) (admin.Store, error) {
 	return s, nil
 }
 
-// recover opens the store for writing, which brings index and ledger in order, and closes it again, so that other readers need not wait for this one.
-func (a *app) recover(ctx context.Context, opt stele.Options) error {
+// recover opens the store for writing, which brings index and ledger in order, and closes it again, so that other readers need not wait for this one. Where the folder takes no
+// writes, it returns the store as it can be read.
+func (a *app) recover(ctx context.Context, opt stele.Options) (*stele.Store, error) {
 	opt.ReadOnly = false
 	s, err := stele.Open(ctx, a.data(), opt)
-	if err != nil {
-		return err
+	if err != nil || s.Stuck() != nil {
+		return s, err
 	}
-	return s.Close()
+	return nil, s.Close()
 }
 
 // openWrite opens the store to change it.

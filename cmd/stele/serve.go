@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"stele"
@@ -70,7 +71,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) (err error) {
 	if err := s.secure(); err != nil {
 		return err
 	}
-	if s.socket, err = admin.ListenSocket(s.cfg.Data); err != nil {
+	if err := s.listenSocket(); err != nil {
 		return err
 	}
 	s.banner()
@@ -215,7 +216,9 @@ func (s *server) serve(ctx context.Context) error {
 	if s.port != nil {
 		s.start(failed, s.port, s.certs != nil, h.port)
 	}
-	s.start(failed, s.socket, false, h.socket)
+	if s.socket != nil {
+		s.start(failed, s.socket, false, h.socket)
+	}
 	go s.tellFilling(background, s.store)
 	go s.watchCertificate(background, s.store)
 	if !s.store.ReadOnly() {
@@ -233,6 +236,26 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.stop()
 	return err
+}
+
+// listenSocket opens the socket in the data folder. Where nothing can be written there, the server goes without: its ports serve readers, and the verbs of this machine read the folder themselves.
+func (s *server) listenSocket() (err error) {
+	s.socket, err = admin.ListenSocket(s.cfg.Data)
+	for _, why := range []error{syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT} {
+		if errors.Is(err, why) {
+			s.log.Error("no socket in the data folder: what changes the store needs --server and an access key, or a folder that takes writes", "err", err)
+			s.socket = nil
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *server) socketPath() string {
+	if s.socket == nil {
+		return ""
+	}
+	return s.socket.Path()
 }
 
 // handlers are those of the store.

@@ -43,7 +43,7 @@ func (s *server) banner() {
 	root := s.store.Root()
 	configured := s.cfg.RootAccessKey != "" || s.cfg.RootAccessKeyFile != ""
 	if a.cli.JSON {
-		doc := map[string]any{"v": 1, "s3": door, "region": s.cfg.Region, "access_key": root.ID, "store": s.store.ID(), "socket": s.socket.Path(), "made": s.created}
+		doc := map[string]any{"v": 1, "s3": door, "region": s.cfg.Region, "access_key": root.ID, "store": s.store.ID(), "socket": s.socketPath(), "made": s.created}
 		if s.port != nil {
 			doc["admin"] = endpoint(s.port, secure)
 		}

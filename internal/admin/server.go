@@ -293,6 +293,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if err == nil && !s.opt.Store.ReadOnly() {
 		err = s.opt.Store.Room()
 	}
+	err = cmp.Or(err, s.opt.Store.Stuck())
 	if f := s.opt.Follower; err == nil && f != nil && f.Following().Frozen {
 		err = errors.New(f.Following().Err)
 	}

@@ -98,6 +98,8 @@ type Options struct {
 	Sealed func(entry.Pack)
 	// ReadOnly writes nothing: no recovery of tails, and places of unknown packs are kept in memory.
 	ReadOnly bool
+	// ReadTails has a ReadOnly store read in their places what a crash left in tails: for who holds the store, and can't write in it.
+	ReadTails bool
 	// Learn lets Places take the places of unknown packs though the store is ReadOnly.
 	Learn bool
 

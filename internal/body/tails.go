@@ -35,8 +35,11 @@ func (s *Store) recoverTails(ctx context.Context) error {
 		}
 	}
 	s.recovered.tails = len(tails)
-	if s.opt.ReadOnly {
+	if s.opt.ReadOnly && !s.opt.ReadTails {
 		return nil
+	}
+	if s.opt.ReadOnly {
+		return s.readAllInPlace(tails)
 	}
 	full, err := s.clearTails(ctx, tails, max(2, runtime.GOMAXPROCS(0)))
 	if err != nil || len(full) == 0 {
@@ -55,7 +58,11 @@ func (s *Store) recoverTails(ctx context.Context) error {
 	if full, err = s.clearTails(ctx, full, 1); err != nil {
 		return err
 	}
-	for _, t := range full {
+	return s.readAllInPlace(full)
+}
+
+func (s *Store) readAllInPlace(tails []tail) error {
+	for _, t := range tails {
 		if err := s.readInPlace(t); err != nil {
 			return fmt.Errorf("couldn't read tail %s: %w", t.Private, err)
 		}

@@ -107,6 +107,8 @@ type Options struct {
 	Engine engine.Engine    // an engine.Appender, unless opened read-only
 	Keys   *keyring.Keyring // of the newest epoch of which there is a segment
 	Clock  Clock            // nil: SystemClock
+	// ReadTails has OpenReadOnly read what a crash left in tails, from memory: for who holds the store, and can't write in it.
+	ReadTails bool
 	// VKey is for Follow without keys: the verifier key whose commits are followed. Keys then has the store id, the epoch and the reigns before it only.
 	VKey string
 	// Ends are for Follow: for each epoch before that of Keys whose entries count, the first entry of the next one's first segment. Up to there the epoch's segments count.

@@ -61,7 +61,7 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 }
 
 // OpenReadOnly opens a ledger for reading: any engine will do, nothing is written, and several processes may. ErrTail if a crash left a tail with entries that no sealed
-// segment holds. A ledger that is behind what was seen of it is opened all the same, for it is what is left when Open says ErrBehind; where a copy has what is missing, that is read there.
+// segment holds, unless Options.ReadTails is set. A ledger that is behind what was seen of it is opened all the same, for it is what is left when Open says ErrBehind; where a copy has what is missing, that is read there.
 func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 	l, err := open(ctx, opt, true)
 	if err == nil && l.head.size == 0 {
@@ -84,7 +84,7 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 
 // open opens what is there, after the heal of each segment that stands in the way. Who only reads is led around it.
 func open(ctx context.Context, opt Options, readOnly bool) (*Ledger, error) {
-	if readOnly && opt.Copies != nil {
+	if readOnly && (opt.Copies != nil || opt.ReadTails) {
 		opt.Engine = readAround(opt.Engine)
 	}
 	for tried := map[uint64]bool{}; ; {
@@ -114,7 +114,10 @@ func (l *Ledger) load(ctx context.Context) (*Ledger, error) {
 		return nil, err
 	}
 	recover := l.recoverTails
-	if l.readOnly {
+	switch {
+	case l.readOnly && l.opt.ReadTails:
+		recover = l.readTails
+	case l.readOnly:
 		recover = l.refuseTails
 	}
 	if err := recover(ctx); err != nil {

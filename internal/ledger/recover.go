@@ -20,6 +20,7 @@ import (
 // every day.
 type recovery struct {
 	l    *Ledger
+	into *engine.Memory  // holds the copy; nil: the ledger's engine does
 	w    *segment.Writer // nil until there is something to copy
 	last segment.Commit
 	saw  uint64 // the largest size that any tail proves
@@ -38,27 +39,9 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 		return err
 	}
 	r := recovery{l: l}
-	frontier, groups := l.seq.frontier, len(l.groups)
-	var held []engine.Tail // what they hold is of the ledger, or of nothing
-	for _, t := range tails {
-		goes := true
-		epoch, _, _ := segment.ParseName(t.Name)
-		if epoch == l.opt.Keys.Epoch {
-			err = r.tail(t)
-		} else {
-			goes, err = l.notOurs(t, epoch)
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("couldn't recover tail %s: %w", t.Private, err), r.close())
-		}
-		if goes {
-			held = append(held, t)
-		}
-	}
-	if size := l.seq.frontier.Size(); r.saw > size {
-		l.seq.frontier, l.groups = frontier, l.groups[:groups] // a copy goes on from the sealed segments
-		err := fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w", size, r.why, r.saw, frame.ErrCorrupt)
-		return errors.Join(&damagedSegment{first: l.head.size, err: err, least: r.saw}, r.close())
+	held, err := r.tails(tails)
+	if err != nil {
+		return errors.Join(err, r.close())
 	}
 	if l.faults.removeFirst {
 		if err := removeTails(ctx, app, held); err != nil {
@@ -73,6 +56,33 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 		return fmt.Errorf("couldn't recover: %w", err)
 	}
 	return removeTails(ctx, app, held)
+}
+
+// tails copies what the ledger has not, and returns those that hold nothing more than the ledger and the copy, or nothing of the ledger.
+func (r *recovery) tails(tails []engine.Tail) (held []engine.Tail, err error) {
+	l := r.l
+	frontier, groups := l.seq.frontier, len(l.groups)
+	for _, t := range tails {
+		goes := true
+		epoch, _, _ := segment.ParseName(t.Name)
+		if epoch == l.opt.Keys.Epoch {
+			err = r.tail(t)
+		} else {
+			goes, err = l.notOurs(t, epoch)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("couldn't recover tail %s: %w", t.Private, err)
+		}
+		if goes {
+			held = append(held, t)
+		}
+	}
+	if size := l.seq.frontier.Size(); r.saw > size {
+		l.seq.frontier, l.groups = frontier, l.groups[:groups] // a copy goes on from the sealed segments
+		err := fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w", size, r.why, r.saw, frame.ErrCorrupt)
+		return nil, &damagedSegment{first: l.head.size, err: err, least: r.saw}
+	}
+	return held, nil
 }
 
 func removeTails(ctx context.Context, app engine.Appender, tails []engine.Tail) error {
@@ -225,7 +235,7 @@ func (r *recovery) batch(b checkedBatch) error {
 		if l.faults.reuseFileID {
 			id = b.file
 		}
-		w, err := l.create(size, id, recoveryBuffer)
+		w, err := l.createIn(r.into, size, id, recoveryBuffer)
 		if err != nil {
 			return err
 		}
@@ -265,6 +275,42 @@ func (r *recovery) close() error {
 		return nil
 	}
 	return r.w.Close()
+}
+
+// readTails is recoverTails for a ledger that is opened read-only because its engine takes no writes, for want of room or whatever else: the copy is made in memory, and read there, and the tails stay. It holds
+// one segment at most.
+func (l *Ledger) readTails(ctx context.Context) error {
+	e, ok := l.opt.Engine.(*around)
+	if !ok {
+		return l.refuseTails(ctx)
+	}
+	tails, err := segmentTails(ctx, e)
+	if err != nil {
+		return err
+	}
+	r := recovery{l: l, into: new(engine.Memory)}
+	if _, err = r.tails(tails); err == nil {
+		err = r.publish()
+	}
+	if err = errors.Join(err, r.close()); err != nil {
+		return fmt.Errorf("couldn't read the tails: %w", err)
+	}
+	if r.w != nil {
+		b := r.into.Bytes()
+		e.instead(r.w.Name(), inMemory{b: b}, int64(len(b)))
+	}
+	return nil
+}
+
+// inMemory is an engine of one file.
+type inMemory struct {
+	engine.Engine
+	b []byte
+}
+
+// Open implements engine.Engine.
+func (m inMemory) Open(context.Context, string) (engine.File, error) {
+	return engine.NewBytesFile(m.b), nil
 }
 
 // refuseTails is for a ledger opened read-only.

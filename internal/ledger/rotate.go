@@ -34,7 +34,15 @@ func (l *Ledger) begin(first uint64) *upcoming {
 }
 
 func (l *Ledger) create(first uint64, id frame.FileID, bufferBytes int) (*segment.Writer, error) {
+	return l.createIn(nil, first, id, bufferBytes)
+}
+
+// createIn starts one in memory, unless that is nil.
+func (l *Ledger) createIn(memory *engine.Memory, first uint64, id frame.FileID, bufferBytes int) (*segment.Writer, error) {
 	app, ok := l.opt.Engine.(engine.Appender)
+	if memory != nil {
+		app, ok = memory, true
+	}
 	if !ok {
 		return nil, errors.New("the engine can't append: open the ledger read-only")
 	}

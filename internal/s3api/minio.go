@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -35,6 +36,7 @@ func (c *call) minio() (done bool, err error) {
 		if err == nil && !c.store.ReadOnly() {
 			err = c.store.Room()
 		}
+		err = cmp.Or(err, c.store.Stuck())
 		if err != nil {
 			return true, c.reply(http.StatusServiceUnavailable)
 		}

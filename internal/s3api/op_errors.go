@@ -88,7 +88,10 @@ var storeErrors = []struct {
 	{stele.ErrReadOnly, said(ErrAccessDenied)},
 	{stele.ErrFull, func(_ *call, err error) *Error {
 		var full *stele.FullError
-		if errors.As(err, &full) { // the figures, and not where on the server the folder is
+		if errors.As(err, &full) && full.OnlyReads {
+			return ErrStorageFull.Msg("The disk of the server is full. Whoever runs it has to make room there and start it again; until then reads work.")
+		}
+		if full != nil { // the figures, and not where on the server the folder is
 			return ErrStorageFull.Msg("The disk of the server is full: %s. Whoever runs it has to make room there; meanwhile reads and deletes work.", full.What)
 		}
 		return ErrStorageFull
