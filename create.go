@@ -106,8 +106,11 @@ func (s *Store) makeKeys(ctx context.Context) (*keyring.Kit, error) {
 		return nil, err
 	}
 	if s.opt.Root != nil {
-		s.giveRoot()
-	} else if err := s.makeRoot(); err != nil {
+		err = s.giveRoot()
+	} else {
+		err = s.makeRoot()
+	}
+	if err != nil {
 		return nil, err
 	}
 	vkey, err := s.keys.VKey()
@@ -176,9 +179,10 @@ func (s *Store) writeKit(kit *keyring.Kit) error {
 }
 
 // giveRoot takes the root key from the options.
-func (s *Store) giveRoot() {
+func (s *Store) giveRoot() error {
 	s.root = *s.opt.Root
 	s.root.Role, s.root.Scope = RoleAdmin, nil
+	return checkRootID(s.root.ID)
 }
 
 func (s *Store) makeRoot() error {
@@ -212,6 +216,9 @@ func (s *Store) loadRoot() error {
 		return fmt.Errorf("%s does not hold a root key. Copy it back; or move it away (mv %s %s.damaged), and the next start makes a new root key", s.path(fileRootKey), quoted(s.path(fileRootKey)), quoted(s.path(fileRootKey)))
 	}
 	s.root = entry.AccessKey{ID: k.AccessKey, Role: "admin", Secret: k.SecretKey}
+	if err := checkRootID(s.root.ID); err != nil {
+		return fmt.Errorf("%s: %w", s.path(fileRootKey), err)
+	}
 	return nil
 }
 

@@ -26,8 +26,7 @@ func (s *Store) openKeys(ctx context.Context) error {
 // openRoot gets the root access key.
 func (s *Store) openRoot() error {
 	if s.opt.Root != nil {
-		s.giveRoot()
-		return nil
+		return s.giveRoot()
 	}
 	return s.loadRoot()
 }

@@ -167,11 +167,11 @@ func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
 	}
 	defer s.leave()
 	kit, err := keyring.ParseKit(text)
-	if err != nil {
-		return translate(err)
+	if err == nil {
+		err = kit.Confirm(s.keys)
 	}
-	if err := kit.Confirm(s.keys); err != nil {
-		return translate(err)
+	if err != nil {
+		return ofKind(translate(err), ErrBadName)
 	}
 	_, err = s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.ConfigSet, Private: entry.Private{Name: configKit, Value: at.Time.Format(time.RFC3339)}}, nil

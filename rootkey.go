@@ -20,6 +20,14 @@ func RootOf(folder string, opt Options) (entry.AccessKey, error) {
 	return s.root, nil
 }
 
+// checkRootID refuses a root key's id that is how the ledger calls somebody else: the trail would not tell who did it. The ids of other keys are made here.
+func checkRootID(id string) error {
+	if id == actorStele || isActor(id, actorLocal) {
+		return badValue("root access key %q: so the ledger calls the store itself (stele) and the command line (local, local:USER). Take another name", id)
+	}
+	return nil
+}
+
 // IsPrimary reports whether a folder is a primary's already, as far as can be told without opening it: it holds the server's identity, and is neither a standby's nor a copy that nobody has promoted.
 func IsPrimary(ctx context.Context, folder string, opt Options) (bool, error) {
 	opt.ReadOnly = true

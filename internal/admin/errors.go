@@ -9,6 +9,7 @@ import (
 
 	"stele"
 	"stele/internal/guard"
+	"stele/tree"
 )
 
 // Errors of the way to the store, not of the store.
@@ -31,7 +32,8 @@ var codes = []struct {
 	{"Incomplete", stele.ErrIncomplete, 400}, {"TooLong", stele.ErrTooLong, 400}, {"BadName", stele.ErrBadName, 400}, {"BadRange", stele.ErrBadRange, 416},
 	{"BadState", stele.ErrBadState, 409}, {"TooLarge", stele.ErrTooLarge, 400}, {"Erased", stele.ErrErased, 410}, {"Future", stele.ErrFuture, 400},
 	{"Corrupt", stele.ErrCorrupt, 500}, {"ReadOnly", stele.ErrReadOnly, 403}, {"Full", stele.ErrFull, 507}, {"Failed", stele.ErrFailed, 503},
-	{"Locked", stele.ErrLocked, 409}, {"WrongKey", stele.ErrWrongKey, 403}, {"NotStore", stele.ErrNotStore, 400}, {"Version", stele.ErrVersion, 400}, {"Behind", stele.ErrBehind, 503},
+	{"Locked", stele.ErrLocked, 409}, {"WrongKey", stele.ErrWrongKey, 403}, {"NotStore", stele.ErrNotStore, 400}, {"Version", stele.ErrVersion, 400},
+	{"Handover", tree.ErrHandover, 400}, {"Behind", stele.ErrBehind, 503},
 	{"Which", stele.ErrWhich, 400}, {"BadMoment", stele.ErrBadMoment, 400}, {"BeforeStore", stele.ErrBeforeStore, 400},
 	{"Superseded", stele.ErrSuperseded, 503}, {"NoTarget", stele.ErrNoTarget, 404}, {"NoStandby", stele.ErrNoStandby, 404}, {"NoWitness", stele.ErrNoWitness, 503},
 	{"Slow", guard.ErrSlow, 408}, {"Denied", ErrDenied, 403}, {"Who", ErrWho, 401}, {"Protocol", ErrProtocol, 400},

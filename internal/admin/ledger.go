@@ -124,14 +124,19 @@ func serveConsistency(q request, w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
-	if from > to {
-		return badValue("from=%d is larger than to=%d: from is the older size", from, to)
-	}
-	hashes, err := q.store.Consistency(q.Context(), from, to)
+	hashes, err := consistency(q.Context(), q.store, from, to)
 	if err != nil {
-		return worded{err, stele.ErrBadName}
+		return err
 	}
 	return writeProof(w, proofReply{From: &from, Size: to}, hashes)
+}
+
+// consistency proves that the ledger of one size goes on from that of another.
+func consistency(ctx context.Context, s *stele.Store, from, to uint64) ([]tree.Hash, error) {
+	if size, _ := s.TreeHead(); from == 0 || from > to || to > size {
+		return nil, badValue("a ledger of %d entries has no proof from size %d to %d: the first is the older size, 1 at least, and the second at most %[1]d", size, from, to)
+	}
+	return s.Consistency(ctx, from, to)
 }
 
 // maxEntries bounds one answer of /ledger/entries.

@@ -38,7 +38,7 @@ var methods = map[string]method{
 		return proof{r, versionToWire(v)}, err
 	}),
 	"Consistency": call(reads, func(ctx context.Context, q request, a [2]uint64) ([]tree.Hash, error) {
-		return q.store.Consistency(ctx, a[0], a[1])
+		return consistency(ctx, q.store, a[0], a[1])
 	}),
 	"List": call(reads, func(ctx context.Context, q request, l stele.ListRequest) (wirePage, error) {
 		p, err := q.store.List(ctx, paged(l))

@@ -1,0 +1,47 @@
+package stele
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"stele/entry"
+)
+
+// TestRootIsNobodyElse: a root key whose id is how the ledger calls the store or the command line is refused wherever it comes from.
+func TestRootIsNobodyElse(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	s, err := Create(ctx, folder, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for id, good := range map[string]bool{"local": false, "local:alice": false, "local:": false, "stele": false, "localadmin": true, "stelemate": true} {
+		root := entry.AccessKey{ID: id, Secret: "a-secret-of-some-length"}
+		file := filepath.Join(folder, fileRootKey)
+		if err := os.WriteFile(file, []byte(`{"access_key":"`+id+`","secret_key":"a-secret-of-some-length"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for what, open := range map[string]func() (*Store, error){
+			"given":    func() (*Store, error) { return Open(ctx, folder, Options{Root: &root}) },
+			"kept":     func() (*Store, error) { return Open(ctx, folder, Options{}) },
+			"of a new": func() (*Store, error) { return Create(ctx, filepath.Join(t.TempDir(), "new"), Options{Root: &root}) },
+		} {
+			s, err := open()
+			if (err == nil) != good || !good && !errors.Is(err, ErrBadName) {
+				t.Errorf("%s, %s: %v", id, what, err)
+			}
+			if err == nil {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if _, err := RootOf(folder, Options{}); (err == nil) != good {
+			t.Errorf("%s, asked for: %v", id, err)
+		}
+	}
+}
