@@ -231,6 +231,9 @@ func (r *CORSRule) headers(origin string) http.Header {
 	if r.MaxAgeSeconds != NoMaxAge {
 		h.Set("Access-Control-Max-Age", strconv.Itoa(r.MaxAgeSeconds))
 	}
-	h.Set("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
+	h.Set("Vary", corsVary)
 	return h
 }
+
+// corsVary is what a reply of a bucket with rules depends on.
+const corsVary = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"

@@ -303,7 +303,7 @@ func (c *call) serve() (err error) {
 	if do == nil {
 		return ErrNotImplemented.Msg("Stele does not have the operation %s. docs/S3.md lists what it has.", c.q.Op).With("Operation", c.q.Op.String())
 	}
-	if c.r.Header["Origin"] != nil && c.q.Bucket != "" {
+	if c.q.Bucket != "" {
 		if err := c.setCORS(); err != nil {
 			return err
 		}

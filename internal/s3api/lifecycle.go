@@ -26,6 +26,7 @@ type LifecycleRule struct {
 	NoncurrentDays       int       // other versions: days after they were overtaken
 	NewerNoncurrent      int       // how many noncurrent versions NoncurrentDays spares, the newest ones
 	AbortUploadDays      int       // open uploads: days after they were begun
+	saysMarkers          bool      // ExpiredObjectDeleteMarker was written; clients wait until they read what they wrote, also where it is false
 	legacyPrefix         bool      // Prefix stood in the rule itself
 	filterIsEmpty, isAnd bool      // how the filter was written, so that it is given back so
 }
@@ -36,6 +37,7 @@ type LifecycleFilter struct {
 	Tags        []Tag
 	LargerThan  int64 // bytes; -1: not set
 	SmallerThan int64 // bytes; -1: not set
+	saysPrefix  bool  // Prefix was written, perhaps empty
 }
 
 const maxLifecycleRules = 1000
@@ -152,7 +154,7 @@ func (f *LifecycleFilter) decode(e elem) error {
 		var err error
 		switch c.name() {
 		case "Prefix":
-			f.Prefix = c.text()
+			f.Prefix, f.saysPrefix = c.text(), true
 		case "Tag":
 			f.Tags = append(f.Tags, Tag{c.child("Key").text(), c.child("Value").text()})
 		case "ObjectSizeGreaterThan":
@@ -195,26 +197,30 @@ func (r *LifecycleRule) decodeActions(e elem) (err error) {
 	return err
 }
 
-// decodeExpiration reads exactly one of Days, Date and ExpiredObjectDeleteMarker.
+// decodeExpiration reads exactly one of Days, Date and ExpiredObjectDeleteMarker. One that is false is none of them, and may stand alone or beside another.
 func (r *LifecycleRule) decodeExpiration(e elem) (err error) {
 	days, date, marker := e.child("Days"), e.child("Date"), e.child("ExpiredObjectDeleteMarker")
 	n := 0
-	for _, x := range [...]elem{days, date, marker} {
-		if x.exists() {
+	if marker.exists() {
+		r.saysMarkers = true
+		if r.ExpireMarkers, err = strconv.ParseBool(marker.word()); err != nil {
+			return ErrMalformedXML
+		}
+	}
+	for _, is := range [...]bool{days.exists(), date.exists(), r.ExpireMarkers} {
+		if is {
 			n++
 		}
 	}
 	switch {
+	case n == 0 && r.saysMarkers:
+		return nil
 	case n != 1:
 		return ErrMalformedXML
 	case days.exists():
 		r.ExpireDays, err = positive(days, "Days", "Expiration")
 		return err
-	case marker.exists():
-		r.ExpireMarkers, err = strconv.ParseBool(marker.word())
-		if err != nil {
-			return ErrMalformedXML
-		}
+	case r.ExpireMarkers:
 		return nil
 	}
 	r.ExpireDate, err = parseTime(date.word())
@@ -284,15 +290,16 @@ func (r *LifecycleRule) append(w *xw) {
 	} else {
 		r.appendFilter(w)
 	}
-	if r.ExpireDays > 0 || !r.ExpireDate.IsZero() || r.ExpireMarkers {
+	if r.ExpireDays > 0 || !r.ExpireDate.IsZero() || r.ExpireMarkers || r.saysMarkers {
 		w.open("Expiration")
 		switch {
 		case r.ExpireDays > 0:
 			w.int("Days", int64(r.ExpireDays))
-		case r.ExpireMarkers:
-			w.bool("ExpiredObjectDeleteMarker", true)
-		default:
+		case !r.ExpireDate.IsZero():
 			w.time("Date", r.ExpireDate)
+		}
+		if r.ExpireMarkers || r.saysMarkers {
+			w.bool("ExpiredObjectDeleteMarker", r.ExpireMarkers)
 		}
 		w.close("Expiration")
 	}
@@ -317,7 +324,7 @@ func (r *LifecycleRule) appendFilter(w *xw) {
 	if r.isAnd {
 		w.open("And")
 	}
-	if r.Filter.Prefix != "" || !r.filterIsEmpty && !r.isAnd && len(r.Filter.Tags) == 0 && r.Filter.LargerThan < 0 && r.Filter.SmallerThan < 0 {
+	if r.Filter.Prefix != "" || r.Filter.saysPrefix || !r.filterIsEmpty && !r.isAnd && len(r.Filter.Tags) == 0 && r.Filter.LargerThan < 0 && r.Filter.SmallerThan < 0 {
 		w.str("Prefix", r.Filter.Prefix)
 	}
 	for _, t := range r.Filter.Tags {

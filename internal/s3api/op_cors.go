@@ -35,6 +35,14 @@ func (c *call) corsRules() ([]CORSRule, error) {
 // setCORS lets a browser show the reply to its page, if the bucket's rules say so. A request that names the method it asks for, as preflights
 // do, is judged like one, but not refused.
 func (c *call) setCORS() error {
+	if c.b.Settings[stele.SettingCORS] == "" {
+		return nil
+	}
+	// Whatever the origin, and without one: a cache must not show a page what was answered to another one, or to nobody.
+	c.w.Header()["Vary"] = []string{corsVary}
+	if c.r.Header["Origin"] == nil {
+		return nil
+	}
 	rules, err := c.corsRules()
 	if err != nil || rules == nil {
 		return err

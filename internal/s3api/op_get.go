@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -30,10 +31,16 @@ func (c *call) getObject() error {
 			c.setVersion(h, &v)
 			h["ETag"] = quoted(v.ETag)
 			h["Last-Modified"] = []string{httpTime(v.Time)}
+			if unset := c.setFreshness(h, &v); unset != nil {
+				return unset
+			}
 			return err
 		}
 	}
 	span, status, err := c.span(&v, part)
+	if errors.Is(err, ErrInvalidRange) {
+		h["Content-Range"] = []string{fmt.Sprintf("bytes */%d", v.Size)} // RFC 9110 section 15.5.17: who goes on with a download learns that it is whole
+	}
 	if err != nil {
 		return err
 	}
@@ -49,6 +56,16 @@ func (c *call) getObject() error {
 		return nil
 	}
 	return c.sendBody(v, span, status)
+}
+
+// setFreshness writes what a 304 must repeat of the whole reply, so that a cache keeps the object on (RFC 9110 section 15.4.5). fail leaves it out of other errors.
+func (c *call) setFreshness(h http.Header, v *stele.Version) error {
+	for _, name := range [...]string{"Cache-Control", "Expires"} {
+		if value := v.Headers[strings.ToLower(name)]; value != "" {
+			h[name] = []string{value}
+		}
+	}
+	return SetResponseOverrides(h, c.q.Query, c.auth)
 }
 
 // head finds the object that the request names; a marker is told apart as S3 does.

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"encoding/base64"
+	"errors"
 
 	"stele"
 )
@@ -67,6 +68,9 @@ func (c *call) listObjectVersions() error {
 		return err
 	}
 	page, err := c.listing(a, a.Marker, true)
+	if errors.Is(err, stele.ErrBadName) { // the bucket's name has been read already
+		return InvalidArgument("version-id-marker", a.SecondMarker, "Invalid version id specified")
+	}
 	if err != nil {
 		return err
 	}

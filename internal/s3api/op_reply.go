@@ -87,7 +87,7 @@ func (c *call) fail(err error) {
 	c.status, c.failed = e.Status, e
 	h := c.w.Header()
 	for name := range h { // what an operation had set before it failed
-		if !isReplyToError[name] {
+		if !isReplyToError[name] && !isReplyTo[e.Status][name] {
 			delete(h, name)
 		}
 	}
@@ -109,6 +109,12 @@ var isReplyToError = map[string]bool{
 	"X-Amz-Request-Id": true, "X-Amz-Id-2": true, "Vary": true,
 	"X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "Last-Modified": true, "ETag": true, "Allow": true, "X-Amz-Bucket-Region": true,
 	"Access-Control-Allow-Origin": true, "Access-Control-Allow-Methods": true, "Access-Control-Allow-Credentials": true, "Access-Control-Expose-Headers": true, "Access-Control-Max-Age": true,
+}
+
+// isReplyTo names headers that an error reply of one status keeps besides.
+var isReplyTo = map[int]map[string]bool{
+	http.StatusNotModified:                  {"Cache-Control": true, "Expires": true},
+	http.StatusRequestedRangeNotSatisfiable: {"Content-Range": true},
 }
 
 func isRetention(err error) bool {
