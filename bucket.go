@@ -232,7 +232,7 @@ func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 	if err == nil && !ok && at.Now() {
 		err = fmt.Errorf("%w: %s", ErrNoBucket, name)
 	} else if err == nil && !ok {
-		err = fmt.Errorf("%w: there was no bucket %s at ledger size %d", ErrNoBucket, name, at.Size)
+		err = fmt.Errorf("%w: there was no bucket %s at ledger size %d. `stele ls --at @%d` lists the buckets of then", ErrNoBucket, name, at.Size, at.Size)
 	}
 	return b, err
 }

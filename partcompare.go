@@ -146,7 +146,7 @@ func (j *partRestore) findBuckets(ctx context.Context) (err error) {
 		}
 	}
 	if j.then, err = j.s.bucketRow(j.Bucket, j.At); errors.Is(err, ErrNoBucket) {
-		return fmt.Errorf("%w: there was no bucket %s at ledger size %d", ErrNoBucket, j.Bucket, j.At.Size)
+		return fmt.Errorf("%w: there was no bucket %s at ledger size %d. `stele ls --at @%d` lists the buckets of then", ErrNoBucket, j.Bucket, j.At.Size, j.At.Size)
 	} else if err != nil {
 		return err
 	}

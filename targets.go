@@ -168,7 +168,7 @@ func fromAfar(by Actor, spec TargetSpec, known bool) error {
 }
 
 func elsewhere(name string) error {
-	return badState("there is a target %s at another place. Remove it first, or take another name", name)
+	return badState("there is a target %s at another place. Take another name, or remove that one first: stele target rm %s", name, name)
 }
 
 // forgetHeld has nothing known of what a target held, where that is agreed: it begins anew, or the name was that of a target which was removed.

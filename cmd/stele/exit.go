@@ -46,11 +46,15 @@ type hinted struct {
 func (h hinted) Unwrap() error { return h.error }
 
 // badState is a stele.ErrBadState that says by itself what stands in the way.
-func badState(text string) error { return ofState{errors.New(text)} }
+func badState(text string) error { return ofKind{errors.New(text), stele.ErrBadState} }
 
-type ofState struct{ error }
+// ofKind is an error of a kind whose message is its own.
+type ofKind struct {
+	error
+	kind error
+}
 
-func (o ofState) Unwrap() []error { return []error{o.error, stele.ErrBadState} }
+func (o ofKind) Unwrap() []error { return []error{o.error, o.kind} }
 
 // soFar is an error that ended work of which a part is done.
 type soFar struct {

@@ -100,14 +100,14 @@ func (c *restoreCmd) lacking(a *app, r *stele.Restored, err error) error {
 		}
 		return withHint(err, "restore from another target; or take what is there with --accept-lacking")
 	}
-	if errors.Is(err, stele.ErrWrongKey) && a.cli.RecoveryKey == "" {
-		return withHint(fmt.Errorf("%w: a backup holds no key that opens it", stele.ErrWrongKey), "name the recovery kit, which was made with the store: --recovery-key stele-recovery-kit.txt")
-	}
-	return buried(err)
+	return a.buried(err)
 }
 
-// buried adds to the error of a target that holds what doesn't prove itself how to do without that.
-func buried(err error) error {
+// buried asks for the recovery kit where none was given, and adds to the error of a target that holds what doesn't prove itself how to do without that.
+func (a *app) buried(err error) error {
+	if errors.Is(err, stele.ErrWrongKey) && a.cli.RecoveryKey == "" {
+		return withHint(ofKind{errors.New("a backup is opened with the recovery kit of its store, and none was given"), stele.ErrWrongKey}, "name the recovery kit, which was made with the store: --recovery-key stele-recovery-kit.txt")
+	}
 	if !errors.Is(err, stele.ErrCorrupt) && !errors.Is(err, stele.ErrWrongKey) {
 		return err
 	}

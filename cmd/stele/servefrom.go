@@ -40,13 +40,13 @@ func (s *server) openFrom(ctx context.Context, opt stele.Options) error {
 		switch {
 		case errors.Is(err, stele.ErrBadState): // at an earlier start
 		case err != nil:
-			return err
+			return s.app.buried(err)
 		default:
 			s.log.Info("promoted", "epoch", p.To, "cut", p.Cut, "vkey", p.VKey)
 		}
 	}
 	s.store, err = stele.OpenFrom(ctx, s.cfg.Data, f, opt)
-	return buried(err)
+	return s.app.buried(err)
 }
 
 // progressEvery is how often the log tells how far the folder is filled.

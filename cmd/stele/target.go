@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"stele"
@@ -60,6 +62,9 @@ type targetAddCmd struct {
 
 func (c *targetAddCmd) Run(ctx context.Context, a *app) error {
 	spec := stele.TargetSpec{Name: c.Name, URL: c.URL, Every: c.Every, LockDays: c.LockDays, Offsite: c.Offsite, AccessKey: c.TargetKey}
+	if !strings.Contains(c.URL, "://") && !filepath.IsAbs(c.URL) {
+		return usage{fmt.Errorf("%s is no place: write dir:///PATH, from the root, or s3://BUCKET/PREFIX?endpoint=https://HOST", shown(c.URL))} // relative to whose folder, this one's or the server's?
+	}
 	var err error
 	if spec.RateBytes, err = config.Rate(c.Rate); err != nil {
 		return usage{err}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"stele"
@@ -172,6 +173,9 @@ func (c *verifyCmd) file(a *app) error {
 	p := a.progress("hashed", "")
 	r, err := verify.Receipt(receipt, vkey, &countedReader{r: in, p: p})
 	p.end()
+	if errors.Is(err, verify.ErrFailed) {
+		return withHint(err, "a receipt is of the bytes of one version: this is another file or version, or one of the two was changed. `stele history BUCKET/KEY` lists the versions")
+	}
 	if err != nil {
 		return err
 	}
@@ -215,7 +219,9 @@ func (c *verifyCmd) cosigned(receipt []byte) (at time.Time, err error) {
 // keyOf is the verifier key itself, or the content of the file that --vkey names.
 func keyOf(arg string) (string, error) {
 	f, err := os.Open(arg)
-	if err != nil {
+	if err != nil && !strings.Contains(arg, "+") {
+		return "", usage{fmt.Errorf("%s is neither a file that is there nor a verifier key: that should look like ORIGIN+HASH+KEY, as `stele version --vkey` prints it", shown(arg))}
+	} else if err != nil {
 		return arg, nil
 	}
 	defer f.Close()

@@ -114,7 +114,7 @@ func decode[R any](resp *http.Response) (result R, err error) {
 		return result, fmt.Errorf("the server's answer broke off: %w", err)
 	}
 	if err := json.Unmarshal(b, &out); err != nil || out.V != 1 {
-		return result, fmt.Errorf("%w: it answered %s. Is this the admin address?", ErrProtocol, resp.Status)
+		return result, fmt.Errorf("%w: it answered %s. Name the admin address, as `stele serve` printed it: port 9001 unless it was set otherwise, not the one of S3", ErrProtocol, resp.Status)
 	}
 	return out.Result, out.Error.err()
 }
