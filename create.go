@@ -33,10 +33,11 @@ const formatText = "stele store, format 0\n"
 // Create makes a store in folder, which is missing or empty, and writes its recovery kit. The format file is written last: a crash before that leaves a folder that holds no data and that Open refuses by name.
 func Create(ctx context.Context, folder string, opt Options) (_ *Store, err error) {
 	s := newStore(folder, opt)
+	unmake := func() error { return nil }
 	defer func() {
 		if err != nil {
 			s.Close()
-			err = translate(err)
+			err = errors.Join(translate(err), unmake())
 		}
 	}()
 	if empty, err := isEmpty(s.fs, s.dir); err != nil {
@@ -58,6 +59,10 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	} else if !empty {
 		return nil, s.notEmpty()
 	}
+	unmake = s.unmake
+	if doubt := s.ClockDoubt(); doubt != nil {
+		s.log.Warn("the clock of this machine is not to be believed", "reason", doubt)
+	}
 	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
 		return nil, err
 	}
@@ -77,11 +82,22 @@ func Create(ctx context.Context, folder string, opt Options) (_ *Store, err erro
 	if err := s.writeKit(kit); err != nil {
 		return nil, err
 	}
+	unmake = func() error { return nil } // its kit is written: from here on what is there stays
 	// The commit point of a new store.
 	if err := s.eng.Create(ctx, fileFormat, int64(len(formatText)), strings.NewReader(formatText)); err != nil {
 		return nil, fmt.Errorf("couldn't write %s: %w", fileFormat, err)
 	}
 	return s, s.begin()
+}
+
+// unmake removes what a Create that failed has made in the folder, which was empty: nobody has seen that store, and its kit was not written. So the same command works once what stood in the way is gone.
+func (s *Store) unmake() error {
+	for _, name := range append(dir.Folders(), dirIndex, filePublished, fileRootKey, fileFindings, fileIdentity) {
+		if err := s.fs.RemoveAll(s.path(name)); err != nil && !isNotExist(err) {
+			return fmt.Errorf("couldn't remove what was begun in %s: %w. Name another folder with --data", s.dir, err)
+		}
+	}
+	return nil
 }
 
 // makeKeys makes the server's identity, the keyring, the root access key and the recovery kit's content.

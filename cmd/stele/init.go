@@ -20,12 +20,18 @@ func (c *initCmd) Run(ctx context.Context, a *app) error {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	kit := s.KitWritten()
+	kit, clock := s.KitWritten(), ""
+	if doubt := s.ClockDoubt(); doubt != nil {
+		clock = doubt.Error()
+	}
 	if a.cli.JSON {
-		return a.document(map[string]any{"v": 1, "data": a.data(), "store": id, "vkey": vkey, "kit": kit, "access_key": root})
+		return a.document(map[string]any{"v": 1, "data": a.data(), "store": id, "vkey": vkey, "kit": kit, "access_key": root, "clock": clock})
 	}
 	a.say("made store %s in %s", id, a.data())
 	a.say("verifier key: %s", vkey)
+	if clock != "" {
+		a.say("\nWARNING: %s", clock)
+	}
 	a.sayKit(kit)
 	return nil
 }
