@@ -23,7 +23,7 @@ func (s *server) tellFormer(ctx context.Context, store *stele.Store) {
 		}
 		for _, u := range left {
 			if err := s.tellOne(ctx, store, u); err != nil {
-				s.log.Warn("a former primary does not know yet that it is one", "at", u, "err", err, "again_in", wait)
+				s.log.Warn("a former primary could not be told yet that another has taken over", "at", u, "err", err, "again_in", wait)
 			}
 		}
 		t := time.NewTimer(wait)

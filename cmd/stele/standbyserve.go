@@ -331,7 +331,7 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	err = s.follow.Close()
 	cut.Stop()
 	if err != nil {
-		s.log.Warn("closing what was followed", "err", err)
+		s.log.Warn("couldn't close the copy that was followed", "err", err)
 	}
 	p, err := stele.Promote(ctx, s.cfg.Data, stele.PromoteOptions{Options: opt, Reason: reason, By: by})
 	if err != nil {
