@@ -71,7 +71,7 @@ func (s *Store) apply(batch []entry.Entry) error {
 			s.log.Warn("the ledger's clock and this machine's have "+e.Private.Data["state"], "entry", e.Index, "ledger", e.Time, "wall", e.Private.Wall)
 		}
 	}
-	return s.index.Apply(batch)
+	return s.applyRows(batch)
 }
 
 // ownIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.
@@ -132,7 +132,7 @@ func (s *Store) replay(ctx context.Context, l *ledger.Ledger) error {
 	s.log.Info("bringing the index up to the ledger", "from", from, "to", to)
 	batch := make([]entry.Entry, 0, replayBatch)
 	flush := func() error {
-		err := s.index.Apply(batch)
+		err := s.applyRows(batch)
 		batch = batch[:0]
 		return err
 	}

@@ -2,6 +2,7 @@ package stele
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"stele/entry"
@@ -61,6 +62,47 @@ func (s *Store) seal(secret string, t entry.Type, name string) (string, error) {
 func (s *Store) unseal(sealed string, t entry.Type, name string) (string, error) {
 	clear, err := s.keys.OpenSecret(sealed, string(t), name)
 	return clear, translate(err)
+}
+
+// applyRows is the one way of entries into the index. Its rows are not encrypted, so that a secret which an entry from before has in clear is sealed on its way there.
+func (s *Store) applyRows(batch []entry.Entry) error {
+	rows := batch
+	for i := range batch {
+		row, was, err := s.sealedRow(batch[i])
+		if err != nil {
+			return err
+		}
+		if !was {
+			continue
+		}
+		if &rows[0] == &batch[0] {
+			rows = slices.Clone(batch) // others have the entries too
+		}
+		rows[i] = row
+	}
+	return s.index.Apply(rows)
+}
+
+// sealedRow is an entry as the index is to have it, and whether that is another than it is. What can't be read as a target stays as it is, for who mends it.
+func (s *Store) sealedRow(e entry.Entry) (row entry.Entry, was bool, err error) {
+	switch p := &e.Private; {
+	case e.Type == entry.KeyCreate && p.Access != nil && p.Access.Secret != "":
+		a := *p.Access
+		p.Secret, err = s.seal(a.Secret, e.Type, a.ID)
+		a.Secret = ""
+		p.Access = &a
+	case e.Type == entry.BackupTarget && p.Value != "":
+		spec, perr := parseTarget(p.Name, p.Value)
+		if perr != nil || spec.SecretKey == "" {
+			return e, false, nil
+		}
+		p.Secret, err = s.seal(spec.SecretKey, e.Type, p.Name)
+		spec.SecretKey = ""
+		p.Value = settingsOf(spec)
+	default:
+		return e, false, nil
+	}
+	return e, true, err
 }
 
 // WithoutSecret leaves out of an entry what opens another door and stands there in clear, and says whether there was such a thing: only entries from before secrets were sealed have it. Private.Access is not shared then.

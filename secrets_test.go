@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
 	"stele/internal/engine/mem"
+	"stele/internal/index"
 	"stele/internal/keyring"
 	"stele/tree"
 )
@@ -197,5 +199,41 @@ func TestSecretsFromBefore(t *testing.T) {
 	}
 	if kept.Secret == "" {
 		t.Error("the entry that others share was changed")
+	}
+}
+
+// TestSecretsFromBeforeInTheIndex: what an entry from before has in clear is sealed on its way into the index, opens as ever, and stays in the entry, which others have too. No such entry can be written any more.
+func TestSecretsFromBeforeInTheIndex(t *testing.T) {
+	const swordfish = "swordfish-of-some-length"
+	s := newMemStore(t, Options{})
+	at := s.Size()
+	batch := []entry.Entry{
+		{Index: at, Time: time.Now(), Type: entry.ViewPin, Private: entry.Private{Name: "pin", Target: 1}},
+		{Index: at + 1, Time: time.Now(), Type: entry.KeyCreate, Private: entry.Private{Access: &entry.AccessKey{ID: "OLD", Role: RoleReadOnly, Secret: swordfish}}},
+		{Index: at + 2, Time: time.Now(), Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `{"url":"dir:///nowhere/nas","access_key":"id","secret_key":"` + swordfish + `"}`}},
+	}
+	old := batch[1].Private.Access
+	if _, err := s.commit(ctx, Local(), func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		return ledgerDraft{Type: entry.KeyCreate, Private: batch[1].Private}, nil
+	}); err == nil {
+		t.Fatal("a secret in clear can be written")
+	}
+	if err := s.applyRows(batch); err != nil {
+		t.Fatal(err)
+	}
+	if old.Secret != swordfish || batch[1].Private.Access != old || batch[1].Private.Secret != "" || !strings.Contains(batch[2].Private.Value, swordfish) {
+		t.Error("the entries that others have were changed")
+	}
+	if rows, err := s.index.AccessKeys(); err != nil || len(rows) != 1 || rows[0].Secret != "" || rows[0].Sealed == "" {
+		t.Errorf("the row of the key is %+v, %v", rows, err)
+	}
+	if row, ok, err := s.index.Reader().Config(index.NamedBy(entry.BackupTarget, "nas")); err != nil || !ok || strings.Contains(row.Value, swordfish) || row.Sealed == "" {
+		t.Errorf("the row of the target is %+v, %v", row, err)
+	}
+	if a, err := s.AccessKey(ctx, "OLD"); err != nil || a.Secret != swordfish {
+		t.Errorf("the key is %+v, %v", a, err)
+	}
+	if spec, ok, err := s.targetIn(s.index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
+		t.Errorf("the target is %+v, %v", spec, err)
 	}
 }

@@ -432,7 +432,7 @@ func (b *Standby) Accept(ctx context.Context, p *ledger.Piece) error {
 	if b.Store == nil || len(p.Entries) == 0 {
 		return translate(b.follower.Failed())
 	}
-	if err := b.index.Apply(p.Entries); err != nil {
+	if err := b.applyRows(p.Entries); err != nil {
 		return translate(err)
 	}
 	if p.Sealed {

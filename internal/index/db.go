@@ -20,7 +20,7 @@ import (
 )
 
 // indexFormat is the version of the rows. Another one found: the caller deletes the folder and rebuilds.
-const indexFormat = "4"
+const indexFormat = "5"
 
 // ErrFormat says that the rows can't be used: they are of another format, or damaged. What to do is always the same:
 // delete the folder and open again, and the ledger brings them back.

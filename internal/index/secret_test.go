@@ -8,7 +8,7 @@ import (
 	"stele/entry"
 )
 
-// TestSealedRows: the rows of access keys and targets have the secret as the entry has it, sealed; and that of an entry from before secrets were sealed as it is there.
+// TestSealedRows: the rows of access keys and targets have the secret as the entry has it, sealed; and that of an entry from before secrets were sealed as it is there (the store seals it on its way here).
 func TestSealedRows(t *testing.T) {
 	db, err := Open("index", Options{FS: vfs.NewMem()})
 	if err != nil {
