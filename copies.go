@@ -107,20 +107,52 @@ func (s *Store) targetCopies() (copies []Copy) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), copyWait)
 	defer cancel()
-	for _, spec := range specs {
-		e, err := s.openSource(ctx, spec)
-		if err != nil {
-			s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
-			continue
+	found := make([]chan engine.Engine, len(specs)) // each gets one; nil: it gives no copy
+	for i, spec := range specs {
+		found[i] = make(chan engine.Engine, 1)
+		go func() {
+			e, err := s.openCopy(ctx, spec)
+			if err != nil {
+				s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
+			}
+			found[i] <- e
+		}()
+	}
+	for i, spec := range specs { // the order counts: the first is asked first
+		if e := s.awaitCopy(ctx, spec.Name, found[i]); e != nil {
+			copies = append(copies, Copy{Name: spec.Name, Engine: e})
 		}
-		src, err := replicate.OpenSource(ctx, e)
-		if err != nil {
-			s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
-			continue
-		}
-		copies = append(copies, Copy{Name: spec.Name, Engine: src})
 	}
 	return copies
+}
+
+// awaitCopy waits for a target that is being opened, until ctx ends: a call that hangs in the operating system can't be ended. nil: it gives no copy.
+func (s *Store) awaitCopy(ctx context.Context, name string, found <-chan engine.Engine) engine.Engine {
+	select {
+	case e := <-found:
+		return e
+	case <-ctx.Done():
+	}
+	select {
+	case e := <-found: // it has answered, while another one was waited for
+		return e
+	default:
+		s.log.Warn("a target can't be asked for a copy", "target", name, "err", replicate.ErrSilent)
+		return nil
+	}
+}
+
+// openCopy opens a target as a source; nil with an error.
+func (s *Store) openCopy(ctx context.Context, spec TargetSpec) (engine.Engine, error) {
+	e, err := s.openSource(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	src, err := replicate.OpenSource(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return src, nil
 }
 
 // fetchPacks gets the packs that belong to entries which the ledger has just got back from a target: the folder was rolled back. What can't be had now is missed when it is read.

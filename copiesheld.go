@@ -120,28 +120,64 @@ func (s *Store) appendLosses(ctx context.Context) error {
 
 // appendHeld writes a backup.held entry for each target of which nothing is known yet, or that holds twice as many entries as is known: so there are few of them.
 func (s *Store) appendHeld(ctx context.Context) error {
+	return s.appendHeldOf(ctx, func(*shipping) bool { return true })
+}
+
+// appendFirstHeld is appendHeld for the targets of which nothing is known yet. It doesn't wait for the next minute: if this process is killed before, nothing says that the place has held a copy.
+func (s *Store) appendFirstHeld(ctx context.Context) error {
+	return s.appendHeldOf(ctx, func(r *shipping) bool { return !r.isHeldKnown() })
+}
+
+func (s *Store) appendHeldOf(ctx context.Context, these func(*shipping) bool) error {
+	s.targets.telling.Lock()
+	defer s.targets.telling.Unlock()
 	for _, r := range s.shippings() {
-		r.mu.Lock()
-		size, tell := r.holds, r.toTell
-		r.mu.Unlock()
-		known, err := s.heldBy(ctx, r.spec.Name)
-		if err != nil {
-			return err
-		}
-		if size == 0 || tell || known > 0 && size < 2*known {
+		if !these(r) {
 			continue
 		}
-		_, err = s.commit(ctx, Actor{Key: actorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
-			if _, ok, err := s.targetIn(rd, r.spec.Name); err != nil || !ok {
-				return ledgerDraft{}, orErr(err, errNoChange) // removed meanwhile
-			}
-			return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil
-		})
-		if err != nil && !errors.Is(err, errNoChange) {
+		if err := s.tellHeld(ctx, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tellHeld writes the entry for one target, if it is due.
+func (s *Store) tellHeld(ctx context.Context, r *shipping) error {
+	r.mu.Lock()
+	size, tell := r.holds, r.toTell
+	r.mu.Unlock()
+	known, err := s.heldBy(ctx, r.spec.Name)
+	if err != nil {
+		return err
+	}
+	if size == 0 || tell || known > 0 && size < 2*known {
+		r.setHeldKnown(known > 0)
+		return nil
+	}
+	_, err = s.commit(ctx, Actor{Key: actorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
+		if _, ok, err := s.targetIn(rd, r.spec.Name); err != nil || !ok {
+			return ledgerDraft{}, orErr(err, errNoChange) // removed meanwhile
+		}
+		return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil
+	})
+	if errors.Is(err, errNoChange) {
+		return nil
+	}
+	r.setHeldKnown(err == nil)
+	return err
+}
+
+func (r *shipping) isHeldKnown() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heldKnown
+}
+
+func (r *shipping) setHeldKnown(known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heldKnown = known
 }
 
 // giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name.

@@ -80,8 +80,8 @@ func (s *Store) ownIndex(ctx context.Context, l *ledger.Ledger) error {
 	if size == 0 || size > l.Size() && s.state != serving {
 		return nil // a primary's index that is ahead is a guard (neverBehind), and no cache to be made anew
 	}
-	if size > l.Size() { // the target was rolled back, or lost what it had
-		return s.renewIndex(fmt.Errorf("it has seen %d entries, the target has %d", size, l.Size()))
+	if size > l.Size() { // an older backup is served than before, or the target lost what it had
+		return s.renewIndex(fmt.Errorf("it has rows of %d entries, and the backup that is served now has %d", size, l.Size()))
 	}
 	last, _, _, err := l.Entry(ctx, size-1)
 	if err != nil {

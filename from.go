@@ -295,7 +295,7 @@ func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
 		}
 		of, end, err := s.endOfSegment(ctx, b.local, i)
 		if err == nil && of == epoch && end > size {
-			s.log.Error("the target was rolled back, or lost what it had: this folder holds newer entries, and shows them", "target", b.Name, "holds", size, "folder", end)
+			s.log.Error("the backup holds fewer entries than this folder got from a newer one, or from the same one before it lost some: the folder keeps the newer ones, and shows them", "backup", b.Name, "holds", size, "folder", end)
 			return nil
 		}
 		stale = append(stale, i.Name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"stele/entry"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -46,6 +47,24 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 		return Promotion{}, err
 	}
 	return s.promote(ctx, opt, opt.Asked.into(s.ledgerOptions()))
+}
+
+// promotedFrom is the backup from which the present epoch was begun, if no target of the store has its URL: the store it was made by may have known the same place by another one, from another machine or by
+// another protocol. Nothing is shipped there then. Empty: it is a target, or the epoch began otherwise.
+func (s *Store) promotedFrom(ctx context.Context) (string, error) {
+	epochs := s.Epochs()
+	if len(epochs) < 2 {
+		return "", nil
+	}
+	e, _, _, err := s.led().Entry(ctx, epochs[len(epochs)-1].First)
+	if err != nil || e.Type != entry.EpochBegin || e.Private.Value == "" {
+		return "", translate(err)
+	}
+	specs, err := s.specs()
+	if err != nil || slices.ContainsFunc(specs, func(t TargetSpec) bool { return t.URL == e.Private.Value }) {
+		return "", err
+	}
+	return e.Private.Value, nil
 }
 
 // askBeforeFrom asks, before a backup is promoted, what the other targets have seen, which its index names.

@@ -150,12 +150,13 @@ func (s *Store) heldChore() chore    { return chore{"recording what targets hold
 
 // wokenChores are done as soon as there is something to do.
 func (s *Store) wokenChores() []chore {
-	return []chore{{"sealing packs", s.appendSeals}, {"recording heals", s.appendHeals}, {"recording damage", s.appendFindings}, s.lossesChore(), {"snapshots of the index", s.snapshotTargets}}
+	return []chore{{"sealing packs", s.appendSeals}, {"recording heals", s.appendHeals}, {"recording damage", s.appendFindings}, s.lossesChore(),
+		{"recording that targets hold something", s.appendFirstHeld}, {"keeping in mind which targets are reached", s.keepReached}, {"snapshots of the index", s.snapshotTargets}}
 }
 
 // minuteChores are done each minute: those that woke it too, since what failed then is tried again.
 func (s *Store) minuteChores() []chore {
-	return append(s.wokenChores(), chore{"recovering what a crash left on a full disk", s.recoverLeft}, s.denialsChore(), chore{"removing targets that are due", s.removeDue}, s.heldChore())
+	return append(s.wokenChores(), chore{"recovering what a crash left on a full disk", s.recoverLeft}, s.denialsChore(), chore{"removing targets that are due", s.removeDue}, s.heldChore(), chore{"keeping in mind what targets hold", s.keepKnown})
 }
 
 // comparePacks finds the packs that lack their seal entry, and the entries that lack their pack.

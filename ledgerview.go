@@ -99,6 +99,8 @@ type Stats struct {
 	Failing     []FailingWork   // work beside requests that failed when it was last tried
 	Witnesses   []WitnessStatus // where no server runs: those of the last one
 	Disk        Disk
+	// PromotedFrom is the backup from which the store was promoted, where no target has that URL, so that nothing is shipped there.
+	PromotedFrom string
 }
 
 // ClockState is how the ledger's clock, by which entries and locks count, stands to the wall clock.
@@ -116,6 +118,10 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	}
 	defer s.leave()
 	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState(), Foreign: s.foreign(), Failing: s.FailingWork(), Witnesses: s.Witnesses(), Disk: s.Disk()}
+	var err error
+	if out.PromotedFrom, err = s.promotedFrom(ctx); err != nil {
+		return out, err
+	}
 	rows, err := s.index.Buckets(0)
 	if err != nil {
 		return out, err

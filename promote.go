@@ -142,7 +142,11 @@ func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Optio
 	if by.Key == "" {
 		by = Local()
 	}
-	return p, l.Begin(ctx, next, p.Cut, entry.Private{Actor: by.Key, Address: by.Address, Request: by.Request, Reason: opt.Reason}) // the commit point
+	why := entry.Private{Actor: by.Key, Address: by.Address, Request: by.Request, Reason: opt.Reason}
+	if s.from != nil {
+		why.Value = s.from.Name // see promotedFrom
+	}
+	return p, l.Begin(ctx, next, p.Cut, why) // the commit point
 }
 
 // saveKeys wraps the keyring of a new epoch: to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the old one was wrapped, the recovery key first.

@@ -24,6 +24,9 @@ type targets struct {
 	notDrilled map[string]time.Duration
 
 	snapshotting atomic.Bool
+	telling      sync.Mutex // held while backup.held entries are written
+
+	known recollection
 }
 
 // shipping is one target being shipped to.
@@ -42,6 +45,7 @@ type shipping struct {
 	holds      uint64          // entries, when it was last listed or shipped to
 	lost       map[string]bool // files that it lost and that are not shipped again yet
 	toTell     bool            // there is no entry yet of some of them
+	heldKnown  bool            // the ledger says that it holds something
 }
 
 func (s *Store) origin() *replicate.Origin {
@@ -97,7 +101,7 @@ func (s *Store) startTarget(spec TargetSpec) {
 			return opened.Engine, err
 		},
 		Shipped:   func() { s.shippedTo(r) },
-		Fail:      func(err error) { s.targetFailed(spec.Name, err) },
+		Fail:      func(err error) { s.targetFailed(spec.Name, err); s.wakeHousekeeping() },
 		ListEvery: s.opt.ListTargets,
 		Held:      s.held(spec.Name),
 		Listed:    func(ctx context.Context, size uint64, lost []string) error { return s.listed(ctx, r, size, lost) },
@@ -202,18 +206,28 @@ func (s *Store) FlushTargets(ctx context.Context) error {
 	if !s.state.takesWrites() {
 		return fmt.Errorf("nothing is shipped from here: %w", s.refusal())
 	}
-	s.targets.mu.Lock()
-	var all []*shipping
-	for _, r := range s.targets.running {
+	all := s.shippings()
+	first := false // of one of them the ledger does not say yet that it holds anything
+	for _, r := range all {
+		first = first || !r.isHeldKnown()
 		r.shipper.Relist() // what was shipped once may be gone since, and who asks is told that it can be restored
-		all = append(all, r)
 	}
-	s.targets.mu.Unlock()
+	err := flushAll(ctx, all)
+	if err == nil && first { // the entry that says so belongs to what is there when this returns
+		if err = s.appendFirstHeld(ctx); err == nil {
+			err = flushAll(ctx, all)
+		}
+	}
+	return s.closedOr(translate(err))
+}
+
+// flushAll ships to all of them, side by side.
+func flushAll(ctx context.Context, all []*shipping) error {
 	errs := make([]error, len(all))
 	var wait sync.WaitGroup
 	for i, r := range all {
 		wait.Go(func() { errs[i] = r.shipper.Flush(ctx) })
 	}
 	wait.Wait()
-	return s.closedOr(translate(errors.Join(errs...)))
+	return errors.Join(errs...)
 }

@@ -258,7 +258,7 @@ func (s *Store) sweep() error {
 			}
 			continue
 		}
-		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers, fileFindings, fileFailing} {
+		for _, ours := range []string{filePublished, fileRootKey, fileIdentity, fileSuperseded, fileStandby, fileAccepted, fileFrom, fileFormer, fileFollowers, fileFindings, fileFailing, fileTargets} {
 			if isTemporary(n, ours) {
 				if err := s.fs.Remove(s.path(n)); err != nil {
 					return fmt.Errorf("couldn't remove the temporary file %s: %w", s.path(n), err)
@@ -298,6 +298,11 @@ func (s *Store) Close() (err error) {
 		close(s.stop)
 		s.done.Wait() // what it still writes comes before the files are closed
 		s.stopTargets()
+		if s.begun && s.state.takesWrites() {
+			if err := s.keepKnown(context.Background()); err != nil {
+				s.log.Warn("what is known of the targets is forgotten at the next start", "err", err)
+			}
+		}
 		err = s.closeFiles()
 	})
 	return err

@@ -7,17 +7,14 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"stele/entry"
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/keyring"
-	"stele/internal/ledger"
 	"stele/internal/replicate"
 )
 
@@ -48,7 +45,7 @@ type OpenedTarget struct {
 // TargetStatus is how a target stands.
 type TargetStatus struct {
 	TargetSpec           // without its secret key
-	Size       uint64    // entries that can be restored from it
+	Size       uint64    // entries that can be restored from it; where it is not Connected, as many as were last known
 	Behind     uint64    // entries that can't yet
 	Restorable time.Time // time of the newest that can; zero: none, or not known yet
 	Shipped    time.Time // when the last shipment ended, in this process
@@ -69,6 +66,9 @@ type TargetStatus struct {
 	Listed     time.Time // when it was last listed and compared with what was shipped, in this process
 	LastLoss   time.Time // when it last was found to have lost files, or was given up; zero: never. A drill before it proves nothing
 	Asked      bool      // nobody ships in this process: the target itself was asked just now
+	Ships      bool      // this process ships to it, or tries to
+	Newer      uint64    // entries that it holds and the backup that is served here doesn't
+	Beyond     uint64    // entries of a former epoch that the target holds and the store goes on without: they are evidence
 }
 
 // FailedDrill says that the newest drill of a target did not pass.
@@ -409,108 +409,6 @@ func (s *Store) removeDue(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Targets says how every target stands, in order of name. The secret keys are left out.
-func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	specs, err := s.specs()
-	if err != nil {
-		return nil, err
-	}
-	out := make([]TargetStatus, len(specs))
-	for i, spec := range specs {
-		st := &out[i]
-		spec.SecretKey = ""
-		st.TargetSpec, st.Behind = spec, s.Size()
-		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
-			return nil, err
-		}
-		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
-			return nil, err
-		}
-		s.targets.mu.Lock()
-		r := s.targets.running[spec.Name]
-		s.targets.mu.Unlock()
-		if r != nil {
-			r.status(st, s.Size())
-			if r.untold() {
-				st.LastLoss = s.now()
-			}
-		}
-	}
-	if s.opt.ReadOnly {
-		s.askTargets(ctx, out)
-	}
-	return out, nil
-}
-
-// askTargets asks targets to which nobody ships now how much they hold.
-func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
-	if s.opt.OpenTarget == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, seenWait)
-	defer cancel()
-	var wait sync.WaitGroup
-	for i := range all {
-		wait.Go(func() { s.askTarget(ctx, &all[i]) })
-	}
-	wait.Wait()
-}
-
-func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
-	spec := st.TargetSpec
-	spec.ReadOnly = true
-	if full, ok, err := s.targetIn(s.index.Reader(), spec.Name); err == nil && ok {
-		spec.SecretKey = full.SecretKey
-	}
-	st.Asked = true
-	opened, err := s.opt.OpenTarget(ctx, spec)
-	var seen ledger.Seen
-	if err == nil {
-		defer closeEngine(opened.Engine)
-		st.NoCopy, st.Disks, st.Server = opened.NoCopy, opened.Disks, opened.Server
-		st.LockFor, err = locksFor(ctx, opened.Engine)
-	}
-	if err == nil {
-		if seen, err = replicate.Head(ctx, opened.Engine, s.keys); err == nil {
-			seen.By = "target " + spec.Name
-			err = s.led().Compare(ctx, seen)
-		}
-	}
-	if err == nil && seen.Size == 0 {
-		if held, herr := s.heldBy(ctx, spec.Name); herr != nil || held > 0 {
-			err = orErr(herr, &replicate.EmptiedError{Held: held})
-		}
-	}
-	if err != nil {
-		st.Error, st.Refused = err.Error(), replicate.Refused(err) // since when, nobody knows
-		return
-	}
-	st.Connected, st.Size, st.Behind = true, seen.Size, s.Size()-seen.Size
-	if seen.Size > 0 {
-		if e, _, _, err := s.led().Entry(ctx, seen.Size-1); err == nil {
-			st.Restorable = e.Time
-		}
-	}
-}
-
-func (r *shipping) status(st *TargetStatus, size uint64) {
-	now := r.shipper.Status()
-	st.Size, st.Restorable, st.Shipped, st.Bytes, st.Connected, st.Refused, st.Lacking = now.Size, now.Restorable, now.Shipped, now.ShippedBytes, now.Connected, now.Refused, now.Lacking
-	st.Lost, st.Foreign, st.Listed = now.Lost, now.Foreign, now.Listed
-	st.Behind = size - min(size, now.Size)
-	if now.Err != nil {
-		st.Error, st.ErrorSince = now.Err.Error(), now.ErrSince
-	}
-	slices.Sort(st.Lacking)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	st.NoCopy, st.Disks, st.Server, st.LockFor = r.opened.NoCopy, r.opened.Disks, r.opened.Server, r.lock
 }
 
 // drills says when the newest drill of a target passed (zero: none has), and whether one failed since.

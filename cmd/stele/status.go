@@ -73,6 +73,9 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	if fill != nil && fill.Err != "" {
 		stale = append(stale, "the folder can't be filled from the backup: "+shown(fill.Err))
 	}
+	if st.PromotedFrom != "" && !slices.ContainsFunc(targets, func(t stele.TargetStatus) bool { return t.Connected }) {
+		stale = append(stale, "nothing is shipped anywhere: "+noTargetYet(st.PromotedFrom, targets))
+	}
 	refused := ""
 	if writes != nil {
 		refused = writes.Error()
@@ -84,7 +87,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 			docs = append(docs, targetDocOf(&targets[i]))
 		}
 		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "failing": append([]stele.FailingWork{}, st.Failing...), "witnesses": append([]stele.WitnessStatus{}, st.Witnesses...), "disk": diskDocOf(&st.Disk), "foreign": append([]string{}, st.Foreign...), "rules": rules, "stale": append([]string{}, stale...)})
+			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "failing": append([]stele.FailingWork{}, st.Failing...), "witnesses": append([]stele.WitnessStatus{}, st.Witnesses...), "disk": diskDocOf(&st.Disk), "promoted_from": st.PromotedFrom, "foreign": append([]string{}, st.Foreign...), "rules": rules, "stale": append([]string{}, stale...)})
 	} else {
 		a.say("store    %s, %s", s.ID(), entries(st.Entries))
 		if len(st.Foreign) > 0 {
@@ -125,9 +128,15 @@ func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets 
 		kit = "confirmed " + moment(confirmed)
 	}
 	a.say("kit      %s", kit)
+	if st.PromotedFrom != "" {
+		a.say("target   %s", noTargetYet(st.PromotedFrom, targets))
+	}
 	for i := range targets {
 		t := &targets[i]
-		a.say("target   %s (%s): %s of %s, up to %s; %s", t.Name, shown(t.URL), thousands(t.Size), entries(t.Size+t.Behind), moment(t.Restorable), targetState(t))
+		a.say("target   %s (%s): %s; %s", t.Name, shown(t.URL), holds(t), targetState(t))
+		if t.Beyond > 0 {
+			a.say("         also holds %s of a former epoch that this store goes on without: evidence, see `stele dump epochs`", entries(t.Beyond))
+		}
 		for _, name := range t.Lacking {
 			a.say("         lacks %s, which is damaged here: `stele verify --deep --heal`", name)
 		}
@@ -150,6 +159,18 @@ func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets 
 		a.say("%s  %s  %s: %s", r.Digit, mark, r.Means, r.Why)
 	}
 	return nil
+}
+
+// noTargetYet says that the backup from which the store was promoted gets nothing, and how it becomes a target.
+func noTargetYet(url string, targets []stele.TargetStatus) string {
+	name, unless := "backup", ""
+	for i := 2; slices.ContainsFunc(targets, func(t stele.TargetStatus) bool { return t.Name == name }); i++ {
+		name = fmt.Sprintf("backup%d", i)
+	}
+	if len(targets) > 0 {
+		unless = ", if it is not one of the targets by another URL"
+	}
+	return fmt.Sprintf("this store was promoted from %s, which is no target of it: nothing is shipped there. `stele target add %s %s` adds it%s", shown(url), name, shellWord(url), unless)
 }
 
 // staleTargets names what should be fresher than it is.
@@ -178,12 +199,14 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 			stale = append(stale, fmt.Sprintf("target %s is not shipped to: %s", t.Name, t.Error))
 		case t.Asked && t.Error != "":
 			stale = append(stale, fmt.Sprintf("target %s can't be asked: %s", t.Name, t.Error))
+		case t.Newer > 0:
+			stale = append(stale, fmt.Sprintf("target %s %s", t.Name, newer(t)))
 		case t.Asked && t.Size == 0:
 			stale = append(stale, fmt.Sprintf("target %s holds nothing, and no server ships to it", t.Name))
+		case t.Error != "" && now.Sub(t.ErrorSince) > staleAfter+2*t.Every:
+			stale = append(stale, fmt.Sprintf("target %s is not reached since %s: %s", t.Name, moment(t.ErrorSince), t.Error))
 		case t.Behind > 0 && !t.Restorable.IsZero() && now.Sub(t.Restorable) > staleAfter+2*t.Every:
 			stale = append(stale, fmt.Sprintf("target %s is %s behind", t.Name, now.Sub(t.Restorable).Round(time.Second)))
-		case t.Error != "" && now.Sub(t.ErrorSince) > staleAfter+2*t.Every:
-			stale = append(stale, fmt.Sprintf("target %s is not reached since %s", t.Name, moment(t.ErrorSince)))
 		}
 	}
 	return stale

@@ -131,6 +131,8 @@ type targetDoc struct {
 	Foreign    []string `json:"foreign,omitempty"` // files on it that bear a segment's name and are not of this store
 	Listed     string   `json:"listed,omitempty"`
 	LastLoss   string   `json:"last_loss,omitempty"`
+	Newer      uint64   `json:"newer,omitempty"`  // entries that it holds and the backup that is served doesn't
+	Beyond     uint64   `json:"beyond,omitempty"` // entries of a former epoch that the store goes on without
 	Removing   string   `json:"removing,omitempty"`
 	LastDrill  string   `json:"last_drill,omitempty"` // that passed
 	// DrillFailed is since when the target does not pass its drill; left out where the newest passed.
@@ -148,7 +150,7 @@ func momentOr(t time.Time) string {
 func targetDocOf(t *stele.TargetStatus) targetDoc {
 	d := targetDoc{V: 1, Name: t.Name, URL: t.URL, Rate: t.RateBytes, LockDays: t.LockDays, Offsite: t.Offsite, NoCopy: t.NoCopy, Size: t.Size, Behind: t.Behind,
 		Restorable: momentOr(t.Restorable), Connected: t.Connected, Error: t.Error, ErrorSince: momentOr(t.ErrorSince), Refused: t.Refused, Lacking: t.Lacking, Lost: t.Lost, Foreign: t.Foreign,
-		Listed: momentOr(t.Listed), LastLoss: momentOr(t.LastLoss),
+		Listed: momentOr(t.Listed), LastLoss: momentOr(t.LastLoss), Newer: t.Newer, Beyond: t.Beyond,
 		Removing: momentOr(t.Removing), LastDrill: momentOr(t.LastDrill), DrillFailed: momentOr(t.Drill.Since), DrillProblem: t.Drill.Problem}
 	if t.Every > 0 {
 		d.Every = t.Every.String()
@@ -194,6 +196,10 @@ func ships(t *stele.TargetStatus) string {
 
 func targetState(t *stele.TargetStatus) string {
 	switch {
+	case t.Refused && !t.ErrorSince.IsZero():
+		return "not shipped to since " + moment(t.ErrorSince) + ": " + shown(t.Error)
+	case t.Error != "" && !t.ErrorSince.IsZero():
+		return "not reached since " + moment(t.ErrorSince) + ": " + shown(t.Error)
 	case t.Error != "":
 		return shown(t.Error)
 	case !t.Removing.IsZero():
@@ -204,14 +210,35 @@ func targetState(t *stele.TargetStatus) string {
 		return "holds nothing"
 	case !t.Drill.Since.IsZero():
 		return "FAILED its drill of " + moment(t.Drill.Last)
+	case t.Newer > 0:
+		return newer(t)
 	case len(t.Lacking) > 0:
 		return fmt.Sprintf("lacks %s that %s damaged here", count(int64(len(t.Lacking)), "file"), isAre(len(t.Lacking)))
 	case t.Connected && t.NoCopy != "":
 		return t.NoCopy
 	case t.Connected:
 		return "well"
+	case t.Ships:
+		return "not reached yet since the server started"
 	}
 	return "no server ships now"
+}
+
+// newer says that a target holds more than the backup that is served.
+func newer(t *stele.TargetStatus) string {
+	return fmt.Sprintf("holds %s more than the backup that is served here: serve from it instead", entries(t.Newer))
+}
+
+// holds says how much of the store a target holds; of one that is not reached, what was last known.
+func holds(t *stele.TargetStatus) string {
+	much := fmt.Sprintf("%s of %s, up to %s", thousands(t.Size), entries(t.Size+t.Behind), moment(t.Restorable))
+	switch {
+	case t.Connected:
+		return much
+	case t.Size == 0:
+		return "not known what it holds"
+	}
+	return "last known to hold " + much
 }
 
 func isAre(n int) string {

@@ -105,6 +105,7 @@ var (
 	descFailing  = desc("files_healed_again", "Files that were healed more than once within 30 days: the disk is failing.")
 	descHides    = desc("hide_burst_objects", "Objects hidden in bursts by one key that nobody has looked at: see stele status.")
 	descHidesAt  = desc("hide_burst_began_timestamp_seconds", "When the oldest of these bursts began; 0: there is none.")
+	descNoTarget = desc("backup_promoted_from_no_target", "1: the store was promoted from a backup that is no target of it, so that nothing is shipped there; stele status says how to add it.")
 	descFill     = desc("hydration_left_bytes", "Bytes of the backup that is served that its folder has not got yet.")
 	descLedgerAt = desc("ledger_clock_timestamp_seconds", "The ledger's clock, by which entries are dated and locks end. It is held while it and this machine's clock are more than 10 minutes apart.")
 	descDiskFree = desc("disk_free_bytes", "What is free on the disk that holds the store; the last disk_reserved_bytes of it are for the ledger.")
@@ -117,7 +118,7 @@ var (
 
 // Of each target.
 var (
-	descRestorable = targetDesc("backup_last_restorable_timestamp_seconds", "Time of the newest entry that can be restored from the target; 0: none, or not known yet.")
+	descRestorable = targetDesc("backup_last_restorable_timestamp_seconds", "Time of the newest entry that can be restored from the target, as last known where it is not reached; 0: none, or not known yet.")
 	descShipped    = targetDesc("backup_last_shipment_timestamp_seconds", "When the last shipment to the target ended; 0: none in this process.")
 	descBehind     = targetDesc("backup_behind_entries", "Entries that can't be restored from the target yet.")
 	descShippedB   = targetDesc("backup_shipped_bytes_total", "Bytes shipped to the target in this process.")
@@ -127,6 +128,7 @@ var (
 	descLacking    = targetDesc("backup_lacking_files", "Files that could not be shipped to the target because they are damaged here.")
 	descLoss       = targetDesc("backup_last_loss_timestamp_seconds", "When the target was last found to have lost files that were shipped to it; 0: never. What was drilled before it proves nothing.")
 	descListed     = targetDesc("backup_listed_timestamp_seconds", "When the target was last listed and compared with what was shipped to it; 0: not in this process.")
+	descBeyond     = targetDesc("backup_beyond_entries", "Entries of a former epoch that the target holds and the store goes on without: a standby or a backup was promoted that never got them, or they were cut off.")
 	descLost       = targetDesc("backup_lost_files", "Files that the target lost and that are not shipped again yet.")
 )
 
@@ -134,7 +136,7 @@ func targetDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("stele_"+name, help, []string{"target"}, nil)
 }
 
-var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLoss, descListed, descLost, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt, descDiskFree, descReserved, descFails, descCosigned, descAsked}
+var descs = []*prometheus.Desc{descRestorable, descShipped, descBehind, descShippedB, descErrSince, descDrill, descDrillBad, descLoss, descListed, descLost, descBeyond, descLacking, descInfo, descLedger, descObjects, descBytes, descVersions, descPut, descHidden, descBuckets, descStored, descIndex, descPacks, descSegments, descFailures, descKit, descFill, descOldest, descRound, descUnhealed, descFailing, descHides, descHidesAt, descClock, descLedgerAt, descNoTarget, descDiskFree, descReserved, descFails, descCosigned, descAsked}
 
 func (c *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -180,6 +182,11 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(descLedgerAt, float64(time.Now().Add(st.Clock.Ledger.Sub(st.Clock.Wall)).UnixMicro())/1e6) // the stats may be some seconds old
+	noTarget := 0.0
+	if st.PromotedFrom != "" {
+		noTarget = 1
+	}
+	gauge(descNoTarget, noTarget)
 	gauge(descLedger, float64(c.store.Load().Size()))
 	gauge(descObjects, float64(st.Objects))
 	gauge(descBytes, float64(st.Bytes))
@@ -246,7 +253,7 @@ func (c *storeMetrics) beside(ch chan<- prometheus.Metric) {
 }
 
 func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {
-	all, err := c.store.Load().Targets(context.Background())
+	all, err := c.store.Load().TargetsKnown(context.Background())
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descRestorable, err)
 		return
@@ -261,6 +268,7 @@ func (c *storeMetrics) targets(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(descLacking, prometheus.GaugeValue, float64(len(t.Lacking)), t.Name)
 		ch <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(t.Behind), t.Name)
+		ch <- prometheus.MustNewConstMetric(descBeyond, prometheus.GaugeValue, float64(t.Beyond), t.Name)
 		ch <- prometheus.MustNewConstMetric(descLost, prometheus.GaugeValue, float64(len(t.Lost)), t.Name)
 		ch <- prometheus.MustNewConstMetric(descShippedB, prometheus.CounterValue, float64(t.Bytes), t.Name)
 	}

@@ -84,6 +84,7 @@ type session struct {
 	have    map[string]int64         // sealed files that are there, and their length in bytes
 	next    int                      // of the origin's sealed packs: where Body.Packs goes on
 	at      uint64                   // entries that can be restored
+	beyond  uint64                   // entries of former epochs past where the next one began
 	tails   []tailSeg                // that go on from the last sealed segment to at
 	packs   map[pack.Name16]*packSeq // tails of packs that grow
 	lacking map[string]error         // packs that are damaged here and so could not be shipped
@@ -168,6 +169,7 @@ func look(ctx context.Context, o *Origin, target engine.Engine, held uint64) (*s
 	if err := s.unaltered(ctx); err != nil {
 		return nil, err
 	}
+	s.beyond = s.evidence(ctx, l.links)
 	return s, s.adoptTails(ctx, l)
 }
 

@@ -69,6 +69,7 @@ type Status struct {
 	Lost         []string  // files that the target lost and that are not shipped again yet
 	Foreign      []string  // files on the target that bear a segment's name and are not of this store: left alone
 	Listed       time.Time // when it was last listed and compared
+	Beyond       uint64    // entries of former epochs that it holds and the store goes on without: evidence
 }
 
 // waits of a Shipper.
@@ -86,17 +87,22 @@ type Shipper struct {
 	o   *Origin
 	opt Options
 
-	wake  chan struct{}     // there are new entries
-	flush chan chan<- error // somebody waits for a shipment
-	list  chan struct{}     // somebody wants the target listed anew
+	wake  chan struct{}      // there are new entries
+	flush chan chan<- error  // somebody waits for a shipment
+	list  chan struct{}      // somebody wants the target listed anew
+	looks chan chan struct{} // somebody wants the target looked at
 
-	former *session         // what the last session knew of the target; of Run's goroutine
-	due    <-chan time.Time // fires when the target is to be listed anew; the same
-	round  <-chan time.Time // fires when a target on a schedule is to be shipped to; the same
+	// Of Run's goroutine:
+	former *session         // what the last session knew of the target
+	due    <-chan time.Time // fires when the target is to be listed anew
+	round  <-chan time.Time // fires when a target on a schedule is to be shipped to
+	glance <-chan time.Time // fires when the target is to be looked at
+	askers []chan struct{}  // who waits for a look
 
-	mu     sync.Mutex
-	status Status
-	fail   int // errors in a row
+	mu       sync.Mutex
+	status   Status
+	fail     int // errors in a row
+	awaiting awaiting
 }
 
 // NewShipper makes a shipper; Run starts it.
@@ -107,7 +113,7 @@ func NewShipper(o *Origin, opt Options) *Shipper {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), list: make(chan struct{}, 1), status: Status{Name: opt.Name}}
+	return &Shipper{o: o, opt: opt, wake: make(chan struct{}, 1), flush: make(chan chan<- error), list: make(chan struct{}, 1), looks: make(chan chan struct{}), status: Status{Name: opt.Name}}
 }
 
 // Wake tells of new entries. It never blocks.
@@ -130,7 +136,9 @@ func (s *Shipper) Relist() {
 func (s *Shipper) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status
+	st := s.status
+	s.silent(&st)
+	return st
 }
 
 // Flush ships all that is committed now, and returns when it can be restored, or why it can't. Run must be running, or ctx ends it.
@@ -151,21 +159,27 @@ func (s *Shipper) Flush(ctx context.Context) error {
 
 // Run ships until ctx ends. After an error it begins anew, with a wait that grows.
 func (s *Shipper) Run(ctx context.Context) {
+	defer s.answer()
 	var waiting []chan<- error // who waits for a shipment
 	for ctx.Err() == nil {
+		s.setBusy(true)
+		s.await(openSilentAfter)
 		err := s.connected(ctx, &waiting)
+		if ctx.Err() == nil {
+			s.failed(err)
+		}
+		s.setBusy(false)
 		for _, w := range waiting {
 			w <- err
 		}
 		waiting = nil
-		if ctx.Err() != nil {
-			return
-		}
-		s.failed(err)
+		s.answer()
 		select {
 		case <-ctx.Done():
 		case <-s.opt.Clock.After(s.retryIn()):
 		case <-s.list:
+		case done := <-s.looks:
+			s.askers = append(s.askers, done)
 		case w := <-s.flush:
 			waiting = append(waiting, w)
 		}
@@ -189,6 +203,7 @@ func (s *Shipper) failed(err error) {
 		s.status.ErrSince = s.opt.Clock.Now()
 	}
 	s.status.Err, s.status.Connected, s.status.Refused = err, false, Refused(err)
+	s.awaiting.since = time.Time{}
 	s.mu.Unlock()
 	if s.opt.Fail != nil {
 		s.opt.Fail(err)
@@ -216,11 +231,24 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		if err != nil {
 			return err
 		}
+		s.setBusy(true)
+		if todo == lookAtIt {
+			moved, err := s.look(ctx, ses)
+			if err != nil {
+				return fmt.Errorf("target %s: %w", s.opt.Name, err)
+			}
+			if !moved {
+				s.setBusy(false)
+				continue
+			}
+			todo = listAnew
+		}
 		if todo == listAnew || s.listNow() { // before a shipment: who asked for both has what the target lacks shipped too
 			if ses, err = s.compare(ctx, ses); err != nil {
 				return fmt.Errorf("target %s: %w", s.opt.Name, err)
 			}
 			if todo == listAnew {
+				s.setBusy(false)
 				continue
 			}
 			m = s.o.markNow()
@@ -228,6 +256,7 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		if err := s.shipOnce(ctx, ses, m); err != nil {
 			return fmt.Errorf("target %s: %w", s.opt.Name, err)
 		}
+		s.setBusy(false)
 		for _, w := range *waiting {
 			w <- nil
 		}
@@ -297,6 +326,8 @@ func (s *Shipper) listed(ctx context.Context, ses *session) error {
 		s.due = s.opt.Clock.After(cmp.Or(s.opt.ListEvery, DefaultListEvery))
 	}
 	s.well(ctx, ses, false)
+	s.await(0)
+	s.answer()
 	return nil
 }
 
@@ -330,6 +361,7 @@ func (s *Shipper) counted(n int64) {
 
 // well notes how far the target is.
 func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
+	s.glance = s.opt.Clock.After(lookEvery)
 	var at time.Time
 	if ses.at > 0 {
 		if e, _, _, err := s.o.Ledger.Entry(ctx, ses.at-1); err == nil {
@@ -346,6 +378,7 @@ func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	recovered := st.Err != nil
 	st.Size, st.Restorable, st.Connected, st.Err, st.Refused, st.Lacking, st.Lost = ses.at, at, true, nil, false, lacking, ses.lostNames()
 	st.Foreign = ses.alienNames()
+	st.Beyond = ses.beyond
 	if !shipped {
 		st.Listed = s.opt.Clock.Now()
 	} else {
@@ -354,112 +387,4 @@ func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	if recovered {
 		s.opt.Log.Info("a target is reached again", "target", s.opt.Name, "entries", ses.at)
 	}
-}
-
-// What a Shipper does next.
-const (
-	shipNow = iota
-	listAnew
-)
-
-// next waits until there is something to do, and says what; with shipNow, up to where.
-func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- error) (m mark, todo int, err error) {
-	if s.listNow() {
-		return m, listAnew, nil
-	}
-	if len(ses.lost) > 0 || ses.retry { // also where nothing is new
-		return s.o.markNow(), shipNow, nil
-	}
-	if s.opt.Every > 0 && len(*waiting) == 0 {
-		if ses.begun { // else what came while nobody shipped is late already
-			if todo, err = s.schedule(ctx, waiting); err != nil || todo == listAnew {
-				return m, todo, err
-			}
-		}
-		s.round = nil
-		return s.o.markNow(), shipNow, nil
-	}
-	var daily <-chan time.Time // locks are renewed also while nothing is new
-	if _, ok := ses.target.(engine.Locker); ok {
-		daily = s.opt.Clock.After(renewEvery)
-	}
-	// A target that was just listed is shipped to also while nothing is new: it may lack a file that was there.
-	for ses.begun && s.o.Ledger.Size() == ses.at && len(*waiting) == 0 {
-		select {
-		case <-daily:
-			return s.o.markNow(), shipNow, nil
-		case <-s.due:
-			return m, listAnew, nil
-		case <-s.list:
-			return m, listAnew, nil
-		case <-ctx.Done():
-			return m, shipNow, ctx.Err()
-		case <-s.wake:
-		case w := <-s.flush:
-			*waiting = append(*waiting, w)
-		}
-	}
-	m, err = s.settle(ctx, ses, waiting)
-	return m, shipNow, err
-}
-
-// schedule waits for the next time. A listing between does not put it off.
-func (s *Shipper) schedule(ctx context.Context, waiting *[]chan<- error) (todo int, err error) {
-	if s.round == nil {
-		s.round = s.opt.Clock.After(s.opt.Every)
-	}
-	select {
-	case <-s.round:
-	case <-s.due:
-		return listAnew, nil
-	case <-s.list:
-		return listAnew, nil
-	case w := <-s.flush:
-		*waiting = append(*waiting, w)
-	case <-ctx.Done():
-		return shipNow, ctx.Err()
-	}
-	return shipNow, nil
-}
-
-// listNow says whether the target is to be listed anew: its time has come, or somebody asked.
-func (s *Shipper) listNow() bool {
-	select {
-	case <-s.due:
-		return true
-	case <-s.list:
-		return true
-	default:
-		return false
-	}
-}
-
-// settle waits for the packs that grow now to be sealed, but not for long: then all there is by then is shipped, with tails.
-func (s *Shipper) settle(ctx context.Context, ses *session, waiting *[]chan<- error) (mark, error) {
-	m, late := s.o.markNow(), s.opt.Clock.After(tailAfter)
-	for len(*waiting) == 0 && !ses.settled(m) {
-		select {
-		case <-ctx.Done():
-			return m, ctx.Err()
-		case <-late:
-			return s.o.markNow(), nil
-		case <-s.opt.Clock.After(growthEvery):
-		case w := <-s.flush:
-			*waiting = append(*waiting, w)
-		}
-	}
-	if len(*waiting) > 0 {
-		m = s.o.markNow()
-	}
-	return m, nil
-}
-
-// settled says whether what grew at a mark is sealed or shipped.
-func (s *session) settled(m mark) bool {
-	for _, g := range m.growing {
-		if q := s.packs[g.Name]; (q == nil || q.end < g.Chunks) && s.o.Body.Grows(g.Name) {
-			return false
-		}
-	}
-	return true
 }

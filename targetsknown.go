@@ -1,0 +1,120 @@
+package stele
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"stele/internal/durable"
+)
+
+// fileTargets keeps what was last known of the targets, so that a start which doesn't reach one can say how much it holds and since when it is not reached. It is a convenience for who looks at the
+// status: nothing is decided by it, and its loss costs those words until the targets are reached.
+const fileTargets = "targets"
+
+// knownTarget is what was last known of a target.
+type knownTarget struct {
+	URL        string    `json:"url"`
+	Size       uint64    `json:"size"` // entries that could be restored from it
+	Restorable time.Time `json:"restorable,omitzero"`
+	ErrorSince time.Time `json:"error_since,omitzero"` // it is not reached since then; zero: it was
+}
+
+// targetsKnown is the content of the file.
+type targetsKnown struct {
+	V       int                    `json:"v"`
+	Targets map[string]knownTarget `json:"targets"`
+}
+
+// recollection is what the file says, as it was read or last written.
+type recollection struct {
+	mu   sync.Mutex
+	read bool
+	last targetsKnown
+}
+
+// readKnown reads the file once. mu is held.
+func (s *Store) readKnown() {
+	k := &s.targets.known
+	if k.read {
+		return
+	}
+	k.read = true
+	b, err := readFile(s.fs, s.path(fileTargets))
+	if isNotExist(err) {
+		return
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &k.last)
+	}
+	if err == nil && k.last.V != 1 {
+		err = fmt.Errorf("%w: version %d", ErrVersion, k.last.V)
+	}
+	if err != nil {
+		k.last = targetsKnown{}
+		s.log.Warn("what was last known of the targets can't be read; it is known again when they are reached", "file", s.path(fileTargets), "reason", err)
+	}
+}
+
+// lastKnown is what was last known of a target by an earlier process, or by this one.
+func (s *Store) lastKnown(spec TargetSpec) knownTarget {
+	k := &s.targets.known
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.readKnown()
+	if t := k.last.Targets[spec.Name]; t.URL == spec.URL {
+		return t
+	}
+	return knownTarget{}
+}
+
+// keepKnown writes the file where it says something else by now.
+func (s *Store) keepKnown(context.Context) error { return s.keep(true) }
+
+// keepReached is keepKnown only where a target was lost sight of, or was reached again, since: that is not put off to the next minute.
+func (s *Store) keepReached(context.Context) error { return s.keep(false) }
+
+func (s *Store) keep(all bool) error {
+	k := &s.targets.known
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.readKnown()
+	now := targetsKnown{V: 1, Targets: map[string]knownTarget{}}
+	for _, r := range s.shippings() {
+		was := k.last.Targets[r.spec.Name]
+		if was.URL != r.spec.URL {
+			was = knownTarget{URL: r.spec.URL}
+		}
+		t, st := was, r.shipper.Status()
+		if !st.Listed.IsZero() {
+			t.Size, t.Restorable = st.Size, st.Restorable.UTC()
+		}
+		switch {
+		case st.Err == nil && st.Connected:
+			t.ErrorSince = time.Time{}
+		case st.Err != nil && t.ErrorSince.IsZero():
+			t.ErrorSince = st.ErrSince.UTC()
+		}
+		if !all && t.ErrorSince.Equal(was.ErrorSince) && was.Size > 0 {
+			t = was
+		}
+		now.Targets[r.spec.Name] = t
+	}
+	if maps.EqualFunc(now.Targets, k.last.Targets, func(a, b knownTarget) bool {
+		return a.URL == b.URL && a.Size == b.Size && a.Restorable.Equal(b.Restorable) && a.ErrorSince.Equal(b.ErrorSince)
+	}) {
+		return nil
+	}
+	b, err := json.Marshal(now)
+	if err == nil {
+		err = durable.Replace(s.fs, s.path(fileTargets), append(b, '\n'), durable.PrivateFile)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't write %s, by which the next start knows what targets hold: %w", s.path(fileTargets), err)
+	}
+	k.last = now
+	return nil
+}

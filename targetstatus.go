@@ -1,0 +1,208 @@
+package stele
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"stele/entry"
+	"stele/internal/ledger"
+	"stele/internal/replicate"
+)
+
+// Targets says how every target stands, in order of name. The secret keys are left out. A target to which nothing is being shipped is looked at first: what is said of it is of now. One that doesn't answer
+// within 3 s is said not to.
+func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	s.lookAtTargets(ctx)
+	out, err := s.targetsKnown(ctx)
+	if err == nil && !s.state.takesWrites() {
+		s.askTargets(ctx, out)
+	}
+	return out, err
+}
+
+// TargetsKnown is Targets without a look at any of them: a target that is shipped to from here is looked at every minute by itself.
+func (s *Store) TargetsKnown(ctx context.Context) ([]TargetStatus, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return s.targetsKnown(ctx)
+}
+
+// lookAtTargets has all targets that are shipped to looked at, side by side.
+func (s *Store) lookAtTargets(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, seenWait)
+	defer cancel()
+	all := s.shippings()
+	done := make(chan struct{}, len(all))
+	for _, r := range all {
+		go func() { r.shipper.Look(ctx); done <- struct{}{} }()
+	}
+	for range all {
+		<-done // at the latest when ctx ends
+	}
+}
+
+func (s *Store) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
+	specs, err := s.specs()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]TargetStatus, len(specs))
+	for i, spec := range specs {
+		st := &out[i]
+		spec.SecretKey = ""
+		st.TargetSpec, st.Behind = spec, s.Size()
+		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
+			return nil, err
+		}
+		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
+			return nil, err
+		}
+		s.targets.mu.Lock()
+		r := s.targets.running[spec.Name]
+		s.targets.mu.Unlock()
+		if r != nil {
+			r.status(st, s.Size())
+			if r.untold() {
+				st.LastLoss = s.now()
+			}
+		}
+		if err := s.recall(ctx, st); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// recall says of a target that was not reached in this process what was last known of it.
+func (s *Store) recall(ctx context.Context, st *TargetStatus) error {
+	if st.Connected || !st.Listed.IsZero() {
+		return nil
+	}
+	held, err := s.heldBy(ctx, st.Name)
+	if err != nil {
+		return err
+	}
+	known := s.lastKnown(st.TargetSpec)
+	st.Size = min(max(held, known.Size), s.Size())
+	if st.Size == known.Size {
+		st.Restorable = known.Restorable
+	} else if st.Size > 0 {
+		if e, _, _, err := s.led().Entry(ctx, st.Size-1); err == nil {
+			st.Restorable = e.Time
+		}
+	}
+	st.Behind = s.Size() - st.Size
+	if !known.ErrorSince.IsZero() && st.Ships && st.Error == "" {
+		st.Error, st.ErrorSince = "it was not reached before the last start, and not yet since", known.ErrorSince
+	}
+	if !known.ErrorSince.IsZero() && st.Error != "" && known.ErrorSince.Before(st.ErrorSince) {
+		st.ErrorSince = known.ErrorSince
+	}
+	return nil
+}
+
+// askTargets asks targets to which nobody ships now how much they hold.
+func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
+	if s.opt.OpenTarget == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, seenWait)
+	defer cancel()
+	type answer struct {
+		i  int
+		st TargetStatus
+	}
+	answers := make(chan answer, len(all))
+	for i, st := range all {
+		go func() {
+			s.askTarget(ctx, &st)
+			answers <- answer{i, st}
+		}()
+	}
+	waiting := map[int]bool{}
+	for i := range all {
+		waiting[i] = true
+	}
+	for len(waiting) > 0 {
+		select {
+		case a := <-answers:
+			all[a.i] = a.st
+			delete(waiting, a.i)
+		case <-ctx.Done(): // a call that hangs in the operating system goes on behind
+			for i := range waiting {
+				all[i].Asked, all[i].Error = true, replicate.ErrSilent.Error()
+			}
+			return
+		}
+	}
+}
+
+func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
+	spec := st.TargetSpec
+	spec.ReadOnly = true
+	if full, ok, err := s.targetIn(s.index.Reader(), spec.Name); err == nil && ok {
+		spec.SecretKey = full.SecretKey
+	}
+	st.Asked = true
+	opened, err := s.opt.OpenTarget(ctx, spec)
+	var seen ledger.Seen
+	if err == nil {
+		defer closeEngine(opened.Engine)
+		st.NoCopy, st.Disks, st.Server = opened.NoCopy, opened.Disks, opened.Server
+		st.LockFor, err = locksFor(ctx, opened.Engine)
+	}
+	if err == nil {
+		if seen, err = replicate.Head(ctx, opened.Engine, s.keys); err == nil {
+			seen.By = "target " + spec.Name
+			err = s.compareSeen(ctx, st, seen)
+		}
+	}
+	if err == nil && seen.Size == 0 {
+		if held, herr := s.heldBy(ctx, spec.Name); herr != nil || held > 0 {
+			err = orErr(herr, &replicate.EmptiedError{Held: held})
+		}
+	}
+	if err != nil {
+		st.Error, st.Refused = err.Error(), replicate.Refused(err) // since when, nobody knows
+		return
+	}
+	st.Connected, st.Size, st.Behind = true, min(seen.Size, s.Size()), s.Size()-min(seen.Size, s.Size())
+	if st.Restorable = (time.Time{}); st.Size > 0 {
+		if e, _, _, err := s.led().Entry(ctx, st.Size-1); err == nil {
+			st.Restorable = e.Time
+		}
+	}
+}
+
+// compareSeen compares the ledger with what a target has seen of it. Where a backup is served it is no fault that a target has more: the backup is an older one, and nothing was rolled back.
+func (s *Store) compareSeen(ctx context.Context, st *TargetStatus, seen ledger.Seen) error {
+	if size := s.Size(); (s.state == serving || s.state == copied) && seen.Epoch <= s.keys.Epoch && seen.Size > size {
+		st.Newer = seen.Size - size
+		return nil
+	}
+	if end, ok := s.keys.EndOf(seen.Epoch); ok && seen.Size > end {
+		st.Beyond = seen.Size - end
+	}
+	return s.led().Compare(ctx, seen)
+}
+
+func (r *shipping) status(st *TargetStatus, size uint64) {
+	now := r.shipper.Status()
+	st.Size, st.Restorable, st.Shipped, st.Bytes, st.Connected, st.Refused, st.Lacking = now.Size, now.Restorable, now.Shipped, now.ShippedBytes, now.Connected, now.Refused, now.Lacking
+	st.Lost, st.Foreign, st.Listed, st.Beyond, st.Ships = now.Lost, now.Foreign, now.Listed, now.Beyond, true
+	st.Behind = size - min(size, now.Size)
+	if now.Err != nil {
+		st.Error, st.ErrorSince = now.Err.Error(), now.ErrSince
+	}
+	slices.Sort(st.Lacking)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st.NoCopy, st.Disks, st.Server, st.LockFor = r.opened.NoCopy, r.opened.Disks, r.opened.Server, r.lock
+}
