@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,10 +14,11 @@ import (
 
 // arrows are the imports among our packages that DESIGN section 8 allows, tests left out. A package that is not named here may import none of ours.
 var arrows = map[string][]string{
-	"":                           {"entry", "tree", "verify", "internal/body", "internal/durable", "internal/engine", "internal/engine/dir", "internal/follow", "internal/frame", "internal/heal", "internal/index", "internal/keyring", "internal/ledger", "internal/moment", "internal/pack", "internal/replicate", "internal/segment", "internal/snapshot"},
+	"":                           {"entry", "tree", "verify", "internal/body", "internal/durable", "internal/engine", "internal/engine/dir", "internal/follow", "internal/frame", "internal/fsck", "internal/heal", "internal/index", "internal/keyring", "internal/ledger", "internal/moment", "internal/pack", "internal/replicate", "internal/segment", "internal/snapshot"},
 	"entry":                      {},
 	"tree":                       {"entry"},
-	"verify":                     {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/segment"},
+	"verify":                     {"entry", "tree"},
+	"internal/fsck":              {"entry", "tree", "internal/body", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/segment"},
 	"internal/digest":            {},
 	"internal/frame":             {},
 	"internal/durable":           {},
@@ -42,10 +44,10 @@ var arrows = map[string][]string{
 	"internal/config":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
 	"internal/guard":             {},
 	"internal/s3api":             {"", "entry", "tree", "internal/guard"},
-	"internal/admin":             {"", "entry", "tree", "verify", "internal/guard", "internal/s3api", "internal/witness"},
+	"internal/admin":             {"", "entry", "tree", "internal/fsck", "internal/guard", "internal/s3api", "internal/witness"},
 }
 
-// TestArrows holds the packages to DESIGN's table: nothing below the store knows HTTP, verify never imports index, and so on. cmd/stele wires what must not know each other and may import all.
+// TestArrows holds the packages to DESIGN's table: nothing below the store knows HTTP, verify imports entry and tree alone, and so on. cmd/stele wires what must not know each other and may import all.
 func TestArrows(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -94,6 +96,22 @@ func TestArrows(t *testing.T) {
 	for pkg := range arrows {
 		if !seen[pkg] && pkg != "internal/config" && pkg != "internal/admin" {
 			t.Errorf("package %q in the table does not exist", pkg)
+		}
+	}
+}
+
+// TestVerifyIsSmall: what a stranger builds to check a receipt is entry, tree, the signed notes of x/mod, and Go's own library.
+func TestVerifyIsSmall(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./verify").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		dep = strings.TrimSpace(dep)
+		first, _, _ := strings.Cut(dep, "/")
+		ours, foreign := first == "stele", strings.Contains(first, ".") // Go's own have no dot in the first part
+		if ours && !slices.Contains([]string{"stele/entry", "stele/tree", "stele/verify"}, dep) || foreign && !strings.HasPrefix(dep, "golang.org/x/mod/sumdb/") {
+			t.Errorf("verify needs %s", dep)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"stele/entry"
 	"stele/internal/body"
 	"stele/internal/engine"
+	"stele/internal/fsck"
 	"stele/internal/index"
 	"stele/internal/ledger"
-	"stele/verify"
 )
 
 // What is known to be damaged is state, not an event: a verify.damage entry says that a file is damaged and was not healed, and it stays so, over restarts, until a heal entry or another verify.damage entry
@@ -239,7 +239,7 @@ type outcome struct {
 }
 
 // add takes a problem in. Called one at a time.
-func (o *outcome) add(p verify.Problem) {
+func (o *outcome) add(p fsck.Problem) {
 	if strings.HasPrefix(p.Where, engine.Segments) {
 		if o.segment == "" { // the tree is followed through the segments in order: what is said of those behind a damaged one is a consequence
 			o.segment, o.damaged[p.Where] = p.Where, p.What
@@ -258,7 +258,7 @@ func (o *outcome) add(p verify.Problem) {
 }
 
 // noteOutcome takes note of what a verification found: what is damaged, what was healed, and, where nothing was wrong, that what it read is as it was written.
-func (s *Store) noteOutcome(o *outcome, healed []verify.Problem) {
+func (s *Store) noteOutcome(o *outcome, healed []fsck.Problem) {
 	for file, what := range o.damaged {
 		s.damaged(file, byVerify, errors.New(what))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/crashtest"
+	"stele/internal/fsck"
 	"stele/internal/keyring"
 	"stele/verify"
 )
@@ -100,7 +101,7 @@ func (x *life) same(t testing.TB, s *Store, size uint64) {
 	}
 }
 
-func mustVerify(t testing.TB, s *Store) verify.StoreReport {
+func mustVerify(t testing.TB, s *Store) fsck.Report {
 	t.Helper()
 	r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
 	if err != nil || !r.OK() {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"stele/internal/fsck"
 	"stele/internal/ledger"
-	"stele/verify"
 )
 
 // TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
@@ -49,10 +49,10 @@ func (s *Store) refusals(ctx context.Context) (all []error, err error) {
 }
 
 // noteRefusals tells a verification why the store would not be opened. That is no damage of a file, and is asked anew at each opening: it is not kept.
-func (s *Store) noteRefusals(ctx context.Context, r *verify.StoreReport, opt VerifyOptions) error {
+func (s *Store) noteRefusals(ctx context.Context, r *fsck.Report, opt VerifyOptions) error {
 	all, err := s.refusals(ctx)
 	for _, why := range all {
-		p := verify.Problem{Where: TheFolder, What: "a server would not open it as it is: " + why.Error()}
+		p := fsck.Problem{Where: TheFolder, What: "a server would not open it as it is: " + why.Error()}
 		r.Problems = append(r.Problems, p)
 		if opt.Problem != nil {
 			opt.Problem(p)

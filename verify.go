@@ -8,9 +8,9 @@ import (
 
 	"stele/entry"
 	"stele/internal/engine"
+	"stele/internal/fsck"
 	"stele/internal/heal"
 	"stele/internal/index"
-	"stele/verify"
 )
 
 // VerifyOptions say how far a verification of the store goes.
@@ -19,25 +19,25 @@ type VerifyOptions struct {
 	Deep     bool                    // read and hash every byte
 	Heal     bool                    // replace what is damaged by proven copies
 	Progress func(done, total int64) // bytes; may be nil
-	Problem  func(p verify.Problem)  // told as it is found; may be nil
+	Problem  func(p fsck.Problem)    // told as it is found; may be nil
 }
 
 // Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
-func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreReport, error) {
+func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
 	if err := s.enter(); err != nil {
-		return verify.StoreReport{}, err
+		return fsck.Report{}, err
 	}
 	defer s.leave()
 	ctx, cancel := s.untilClosed(ctx)
 	defer cancel()
 	if opt.Deep && !s.opt.ReadOnly {
 		if err := s.body.Flush(ctx); err != nil { // growing packs are sealed, so that they are read too
-			return verify.StoreReport{}, translate(err)
+			return fsck.Report{}, translate(err)
 		}
 	}
 	found := outcome{deep: opt.Deep, damaged: map[string]string{}}
-	what := verify.StoreOptions{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress,
-		Problem: func(p verify.Problem) {
+	what := fsck.Options{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress,
+		Problem: func(p fsck.Problem) {
 			found.add(p)
 			if opt.Problem != nil {
 				opt.Problem(p)
@@ -47,7 +47,7 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (verify.StoreRepo
 		what.Heal = s.healFor(byVerify)
 		ctx = heal.AtOnce(ctx)
 	}
-	r, err := verify.Store(ctx, what)
+	r, err := fsck.Check(ctx, what)
 	if err != nil {
 		return r, s.closedOr(translate(err))
 	}

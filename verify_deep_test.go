@@ -5,12 +5,12 @@ import (
 	"testing"
 
 	"stele/entry"
+	"stele/internal/fsck"
 	"stele/internal/index"
-	"stele/verify"
 )
 
 // deep verifies all and returns what is wrong.
-func deep(t *testing.T, s *Store) (verify.StoreReport, string) {
+func deep(t *testing.T, s *Store) (fsck.Report, string) {
 	t.Helper()
 	r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
 	if err != nil {

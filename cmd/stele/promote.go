@@ -7,7 +7,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
-	"stele/verify"
+	"stele/internal/fsck"
 )
 
 type promoteCmd struct {
@@ -131,7 +131,7 @@ func (c *promoteCmd) size(ctx context.Context, a *app) (uint64, error) {
 }
 
 // evidence tells what earlier epochs hold beyond where a later one went another way.
-func (a *app) evidence(list []verify.Evidence) error {
+func (a *app) evidence(list []fsck.Evidence) error {
 	for _, e := range list {
 		if a.cli.JSON {
 			if err := a.document(map[string]any{"v": 1, "evidence": e.Epoch, "from": e.From, "to": e.To, "files": e.Files, "broken": e.Broken}); err != nil {

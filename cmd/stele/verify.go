@@ -12,6 +12,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/fsck"
 	"stele/tree"
 	"stele/verify"
 )
@@ -76,7 +77,7 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 	}
 	if !r.OK() {
 		err := fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem"))
-		if !slices.ContainsFunc(r.Problems, func(p verify.Problem) bool { return p.Where != stele.TheFolder }) {
+		if !slices.ContainsFunc(r.Problems, func(p fsck.Problem) bool { return p.Where != stele.TheFolder }) {
 			return err // no file is damaged, and what to do stands with the problem
 		}
 		return withHint(err, "keep the data folder as it is, and bring what is damaged back from a copy: stele verify --deep --heal --from COPY")
@@ -123,7 +124,7 @@ func (c *verifyCmd) open(ctx context.Context, a *app) (admin.Store, error) {
 }
 
 // healed tells of the files that were damaged and are whole now.
-func (c *verifyCmd) healed(a *app, files []verify.Problem) error {
+func (c *verifyCmd) healed(a *app, files []fsck.Problem) error {
 	for _, f := range files {
 		if !a.cli.JSON {
 			fmt.Fprintf(a.stdout, "%s: healed (%s)\n", shown(f.Where), shown(f.What))

@@ -24,6 +24,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/internal/fsck"
 	"stele/internal/s3api"
 	"stele/tree"
 	"stele/verify"
@@ -299,7 +300,7 @@ func testAudit(t *testing.T, s admin.Store) {
 		t.Errorf("log goes on after an error: %v", err)
 	}
 	moved := false
-	r := must[verify.StoreReport](t)(s.Verify(ctx, stele.VerifyOptions{By: by, Deep: true, Progress: func(done, total int64) { moved = moved || total > 0 }}))
+	r := must[fsck.Report](t)(s.Verify(ctx, stele.VerifyOptions{By: by, Deep: true, Progress: func(done, total int64) { moved = moved || total > 0 }}))
 	if !r.OK() || r.Size < 3 || r.Root == (tree.Hash{}) || r.Bodies != 1 || !moved {
 		t.Errorf("verify %+v, progress %v", r, moved)
 	}
@@ -403,7 +404,7 @@ func TestDamageTravels(t *testing.T) {
 	if !errors.Is(err, stele.ErrCorrupt) {
 		t.Errorf("the error is %v", err)
 	}
-	report := must[verify.StoreReport](t)(c.Verify(t.Context(), stele.VerifyOptions{By: by, Deep: true}))
+	report := must[fsck.Report](t)(c.Verify(t.Context(), stele.VerifyOptions{By: by, Deep: true}))
 	if report.OK() {
 		t.Error("verify found nothing")
 	}

@@ -18,8 +18,8 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/fsck"
 	"stele/tree"
-	"stele/verify"
 )
 
 // Client is the store that a server holds.
@@ -432,7 +432,7 @@ func (c *Client) KitConfirmed() (time.Time, error) {
 }
 
 // Verify runs on the server; its progress and what it finds are streamed.
-func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report verify.StoreReport, err error) {
+func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report fsck.Report, err error) {
 	err = lines(ctx, c, "Verify", verifyArgs{opt.Deep, opt.Heal}, func(l verifyLine) error {
 		if l.Total > 0 && opt.Progress != nil {
 			opt.Progress(l.Done, l.Total)
@@ -441,7 +441,7 @@ func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report ve
 			opt.Problem(*l.Problem)
 		}
 		if l.Report != nil {
-			report = l.Report.StoreReport
+			report = l.Report.Report
 			hex.Decode(report.Root[:], []byte(l.Report.Root))
 		}
 		return nil

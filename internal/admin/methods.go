@@ -13,9 +13,9 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/fsck"
 	"stele/internal/guard"
 	"stele/tree"
-	"stele/verify"
 )
 
 // methods are the calls, by name.
@@ -234,7 +234,7 @@ func serveVerify(ctx context.Context, q request, a verifyArgs, out io.Writer) er
 				tell(verifyLine{Done: done, Total: total})
 			}
 		},
-		Problem: func(p verify.Problem) {
+		Problem: func(p fsck.Problem) {
 			mu.Lock()
 			defer mu.Unlock()
 			tell(verifyLine{Problem: &p})

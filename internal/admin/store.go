@@ -15,8 +15,8 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/fsck"
 	"stele/tree"
-	"stele/verify"
 )
 
 // Store is what the verbs need of a store. The docs of each method are those of *stele.Store. The actor given to a Client is not
@@ -99,7 +99,7 @@ type Audit interface {
 	ID() string
 	VKey() string
 	Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error
-	Verify(ctx context.Context, opt stele.VerifyOptions) (verify.StoreReport, error)
+	Verify(ctx context.Context, opt stele.VerifyOptions) (fsck.Report, error)
 	Stats(ctx context.Context) (stele.Stats, error)
 	Scrubbed(ctx context.Context) (stele.ScrubStatus, error)
 	HideBursts(ctx context.Context) ([]stele.HideBurst, error)

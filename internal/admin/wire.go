@@ -9,7 +9,7 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/verify"
+	"stele/internal/fsck"
 )
 
 // The forms in which values with fixed-size byte arrays travel: hex instead of lists of numbers.
@@ -167,14 +167,14 @@ type verifyArgs struct{ Deep, Heal bool }
 
 // verifyLine is progress, a problem or, last, the report.
 type verifyLine struct {
-	Done, Total int64           `json:",omitempty"`
-	Problem     *verify.Problem `json:",omitempty"`
-	Report      *wireReport     `json:",omitempty"`
+	Done, Total int64         `json:",omitempty"`
+	Problem     *fsck.Problem `json:",omitempty"`
+	Report      *wireReport   `json:",omitempty"`
 }
 
 type wireReport struct {
-	verify.StoreReport
-	Root string // in place of StoreReport.Root
+	fsck.Report
+	Root string // in place of Report.Root
 }
 
 type proof struct {

@@ -19,11 +19,11 @@ import (
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/frame"
+	"stele/internal/fsck"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/internal/pack"
 	"stele/tree"
-	"stele/verify"
 )
 
 var ctx = context.Background()
@@ -310,7 +310,7 @@ func readStore(e engine.Engine, keys *keyring.Keyring) (copied, error) {
 	defer b.Close()
 	out := copied{items: map[string]string{}}
 	out.size, out.root = l.Head()
-	r, err := verify.Store(ctx, verify.StoreOptions{Engine: e, Keys: keys, Body: b, Size: out.size, Deep: true})
+	r, err := fsck.Check(ctx, fsck.Options{Engine: e, Keys: keys, Body: b, Size: out.size, Deep: true})
 	if err != nil {
 		return copied{}, err
 	}

@@ -1,4 +1,5 @@
-package verify
+// Package fsck verifies a store from its files up: frames, entries, tree, signatures, packs and bodies. It trusts no index.
+package fsck
 
 import (
 	"context"
@@ -17,8 +18,8 @@ import (
 	"stele/tree"
 )
 
-// StoreOptions say what to verify and how.
-type StoreOptions struct {
+// Options say what to verify and how.
+type Options struct {
 	Engine engine.Engine
 	Keys   *keyring.Keyring
 	Body   *body.Store    // reads and verifies packs; its places may come from an index, whose word is not trusted: what it leads to is authenticated and hashed again
@@ -39,8 +40,8 @@ type Problem struct {
 	What  string
 }
 
-// StoreReport is what was verified.
-type StoreReport struct {
+// Report is what was verified.
+type Report struct {
 	Size     uint64    // entries verified: hashed, and covered by a signed root
 	Root     tree.Hash // of that size
 	Segments int
@@ -54,15 +55,15 @@ type StoreReport struct {
 }
 
 // OK reports whether nothing is wrong.
-func (r *StoreReport) OK() bool { return len(r.Problems) == 0 }
+func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 // maxProblems bounds the problems kept in a report. All are counted by Problem.
 const maxProblems = 1000
 
 // job is a verification under way.
 type job struct {
-	StoreOptions
-	report StoreReport
+	Options
+	report Report
 	mu     sync.Mutex
 	total  int64
 	done   atomic.Int64
@@ -84,10 +85,10 @@ type located struct {
 	body  entry.Body
 }
 
-// Store verifies a store from its files up: frames, leaves, commitments, tree, signatures; with Deep also packs and bodies. The error says that verification could not be done; what is wrong with the store is in the report.
-func Store(ctx context.Context, opt StoreOptions) (StoreReport, error) {
+// Check verifies a store from its files up: frames, leaves, commitments, tree, signatures; with Deep also packs and bodies. The error says that verification could not be done; what is wrong with the store is in the report.
+func Check(ctx context.Context, opt Options) (Report, error) {
 	start := time.Now()
-	j := &job{StoreOptions: opt, seals: map[string]entry.Pack{}, sums: map[string]entry.Hash{}, read: map[string]bool{}, healed: map[string]bool{}, bodies: make(chan located, 1024)}
+	j := &job{Options: opt, seals: map[string]entry.Pack{}, sums: map[string]entry.Hash{}, read: map[string]bool{}, healed: map[string]bool{}, bodies: make(chan located, 1024)}
 	err := j.measure(ctx)
 	if err == nil {
 		err = j.run(ctx)

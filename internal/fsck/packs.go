@@ -1,4 +1,4 @@
-package verify
+package fsck
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ type proven struct {
 	shards [256]shard // by the first byte of the id
 }
 
-const mostProven = 2 << 20 // 151 MB
+const mostProven = 2 << 20
 
 type shard struct {
 	mu    sync.Mutex

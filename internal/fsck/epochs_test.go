@@ -1,4 +1,4 @@
-package verify
+package fsck
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"stele/internal/ledger"
 	"stele/internal/segment"
 	"stele/tree"
+	"stele/verify"
 )
 
 var ctx = context.Background()
@@ -90,9 +91,9 @@ func (x *reigns) promote(cut uint64) {
 	x.fill(x.open(), 20)
 }
 
-func (x *reigns) verify(size uint64) StoreReport {
+func (x *reigns) verify(size uint64) Report {
 	x.t.Helper()
-	r, err := Store(ctx, StoreOptions{Engine: x.opt.Engine, Keys: x.opt.Keys, Body: new(body.Store), Size: size})
+	r, err := Check(ctx, Options{Engine: x.opt.Engine, Keys: x.opt.Keys, Body: new(body.Store), Size: size})
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestSuccession(t *testing.T) {
 		return b
 	}
 	second, third := receipt(301), receipt(310)
-	if got, err := Succession(pinned, second, third); err != nil || got != l.VKey() {
+	if got, err := verify.Succession(pinned, second, third); err != nil || got != l.VKey() {
 		t.Errorf("succession: %s, %v", got, err)
 	}
 	stranger, err := keyring.New([16]byte{0xcc})
@@ -189,16 +190,16 @@ func TestSuccession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, try := range map[string]func() (string, error){
-		"another key pinned": func() (string, error) { return Succession(other, second, third) },
-		"an epoch left out":  func() (string, error) { return Succession(pinned, third) },
-		"out of order":       func() (string, error) { return Succession(pinned, third, second) },
-		"older receipts":     func() (string, error) { return Succession(pinned, second) }, // under the third epoch's checkpoint
-		"another entry":      func() (string, error) { return Succession(pinned, receipt(5), third) },
+		"another key pinned": func() (string, error) { return verify.Succession(other, second, third) },
+		"an epoch left out":  func() (string, error) { return verify.Succession(pinned, third) },
+		"out of order":       func() (string, error) { return verify.Succession(pinned, third, second) },
+		"older receipts":     func() (string, error) { return verify.Succession(pinned, second) }, // under the third epoch's checkpoint
+		"another entry":      func() (string, error) { return verify.Succession(pinned, receipt(5), third) },
 		"altered": func() (string, error) {
-			return Succession(pinned, []byte(strings.Replace(string(second), "index 301", "index 300", 1)), third)
+			return verify.Succession(pinned, []byte(strings.Replace(string(second), "index 301", "index 300", 1)), third)
 		},
 	} {
-		if got, err := try(); !errors.Is(err, ErrFailed) {
+		if got, err := try(); !errors.Is(err, verify.ErrFailed) {
 			t.Errorf("%s: %s, %v", what, got, err)
 		}
 	}
