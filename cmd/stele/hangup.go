@@ -25,7 +25,7 @@ func (s *server) onHangup(ctx context.Context) {
 		if s.certs == nil {
 			s.log.Info("SIGHUP changes nothing: there is no certificate to read again, and everything else is read at the start. Restart the server for that")
 		} else if err := s.certs.load(); err != nil {
-			s.log.Error("couldn't read the certificate again: the old one stays in use", "err", err)
+			s.log.Error("the new certificate was not taken: the old one stays in use", "err", err)
 		} else {
 			s.log.Info("certificate read again", "sha256", s.certs.fingerprint())
 		}
