@@ -116,56 +116,63 @@ func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
 	ctx, cancel := context.WithTimeout(ctx, seenWait)
 	defer cancel()
 	type answer struct {
-		i  int
-		st TargetStatus
+		i int
+		a targetAnswer
 	}
 	answers := make(chan answer, len(all))
-	for i, st := range all {
-		go func() {
-			s.askTarget(ctx, &st)
-			answers <- answer{i, st}
-		}()
-	}
 	waiting := map[int]bool{}
-	for i := range all {
-		waiting[i] = true
+	for i, st := range all {
+		spec := st.TargetSpec
+		if full, ok, err := s.targetIn(s.index.Reader(), spec.Name); err == nil && ok {
+			spec.SecretKey = full.SecretKey
+		}
+		spec.ReadOnly, all[i].Asked, waiting[i] = true, true, true
+		go func() { answers <- answer{i, s.askTarget(ctx, spec)} }()
 	}
 	for len(waiting) > 0 {
 		select {
 		case a := <-answers:
-			all[a.i] = a.st
+			s.takeAnswer(ctx, &all[a.i], a.a)
 			delete(waiting, a.i)
-		case <-ctx.Done(): // a call that hangs in the operating system goes on behind
+		case <-ctx.Done(): // a call that hangs in the operating system goes on behind, and may outlive the store
 			for i := range waiting {
-				all[i].Asked, all[i].Error = true, replicate.ErrSilent.Error()
+				all[i].Error = replicate.ErrSilent.Error()
 			}
 			return
 		}
 	}
 }
 
-func (s *Store) askTarget(ctx context.Context, st *TargetStatus) {
-	spec := st.TargetSpec
-	spec.ReadOnly = true
-	if full, ok, err := s.targetIn(s.index.Reader(), spec.Name); err == nil && ok {
-		spec.SecretKey = full.SecretKey
+// targetAnswer is what a target that was asked has said of itself.
+type targetAnswer struct {
+	opened OpenedTarget
+	lock   time.Duration
+	seen   ledger.Seen
+	err    error
+}
+
+// askTarget asks a target, and touches nothing of the store but its keys: it may go on when nobody waits any more.
+func (s *Store) askTarget(ctx context.Context, spec TargetSpec) (a targetAnswer) {
+	if a.opened, a.err = s.opt.OpenTarget(ctx, spec); a.err != nil {
+		return a
 	}
-	st.Asked = true
-	opened, err := s.opt.OpenTarget(ctx, spec)
-	var seen ledger.Seen
-	if err == nil {
-		defer closeEngine(opened.Engine)
-		st.NoCopy, st.Disks, st.Server = opened.NoCopy, opened.Disks, opened.Server
-		st.LockFor, err = locksFor(ctx, opened.Engine)
+	defer closeEngine(a.opened.Engine)
+	if a.lock, a.err = locksFor(ctx, a.opened.Engine); a.err == nil {
+		a.seen, a.err = replicate.Head(ctx, a.opened.Engine, s.keys)
+		a.seen.By = "target " + spec.Name
 	}
+	return a
+}
+
+// takeAnswer takes a target's answer into its status.
+func (s *Store) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnswer) {
+	st.NoCopy, st.Disks, st.Server, st.LockFor = a.opened.NoCopy, a.opened.Disks, a.opened.Server, a.lock
+	seen, err := a.seen, a.err
 	if err == nil {
-		if seen, err = replicate.Head(ctx, opened.Engine, s.keys); err == nil {
-			seen.By = "target " + spec.Name
-			err = s.compareSeen(ctx, st, seen)
-		}
+		err = s.compareSeen(ctx, st, seen)
 	}
 	if err == nil && seen.Size == 0 {
-		if held, herr := s.heldBy(ctx, spec.Name); herr != nil || held > 0 {
+		if held, herr := s.heldBy(ctx, st.Name); herr != nil || held > 0 {
 			err = orErr(herr, &replicate.EmptiedError{Held: held})
 		}
 	}
