@@ -17,12 +17,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/replicate"
-)
-
-// Which key opened the copy of a drill.
-const (
-	OpenedByIdentity = "identity" // the server's own
-	OpenedByRecovery = "recovery" // the one in the recovery kit: what counts on the day when the server is gone
+	"stele/verify"
 )
 
 // DrillOptions say what to try.
@@ -48,7 +43,7 @@ const drillSample = 100
 // Drill proves that a target can be restored: it serves from the target in a scratch folder, as after a fire, at a past moment chosen at random; compares the copy's tree with the ledger; reads
 // a sample of object versions (or everything) and hashes them to their entries' digests; measures what would be lost and how long it takes; and writes the signed certificate as an entry.
 // A copy that fails is no error: the certificate says so.
-func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c Certificate, signed []byte, err error) {
+func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c verify.Certificate, signed []byte, err error) {
 	if err := s.enter(); err != nil {
 		return c, nil, err
 	}
@@ -58,7 +53,7 @@ func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c Certificate, sig
 	if s.opt.ReadOnly {
 		return c, nil, ErrReadOnly
 	}
-	d := &drill{s: s, opt: opt, start: s.now(), c: Certificate{V: 1, Store: s.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: OpenedByRecovery, Problems: []string{}}}
+	d := &drill{s: s, opt: opt, start: s.now(), c: verify.Certificate{V: 1, Store: s.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: verify.OpenedByRecovery, Problems: []string{}}}
 	if err := d.prepare(); err != nil {
 		return c, nil, err
 	}
@@ -74,7 +69,7 @@ type drill struct {
 	s     *Store
 	opt   DrillOptions
 	start time.Time
-	c     Certificate
+	c     verify.Certificate
 }
 
 func (d *drill) prepare() error {
@@ -87,7 +82,7 @@ func (d *drill) prepare() error {
 	if d.opt.Identity != "" {
 		return nil
 	}
-	d.c.OpenedBy = OpenedByIdentity
+	d.c.OpenedBy = verify.OpenedByIdentity
 	b, err := readFile(d.s.fs, d.s.path(fileIdentity))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: this server has no identity file: give the recovery key with --recovery-key", ErrWrongKey)
@@ -127,7 +122,7 @@ func (d *drill) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.s.fs.RemoveAll(scratch)) }()
 	copied, err := OpenFrom(ctx, scratch, From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, Options{FS: d.s.opt.FS, Clock: d.s.opt.Clock, Identity: d.opt.Identity, Log: d.s.opt.Log})
 	if err != nil {
-		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == OpenedByRecovery {
+		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == verify.OpenedByRecovery {
 			return err // nothing was tried: the caller's key is not this store's
 		}
 		if d.opt.fresh && errors.Is(err, replicate.ErrNone) {
@@ -315,7 +310,7 @@ func (d *drill) record(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't sign the certificate: %w", err)
 	}
-	signed, err := d.c.sign(signer)
+	signed, err := d.c.Sign(signer)
 	if err != nil {
 		return nil, err
 	}
@@ -346,7 +341,7 @@ type DrillRequest struct {
 
 // Drilled is a certificate and the signed note that holds it.
 type Drilled struct {
-	Certificate Certificate
+	Certificate verify.Certificate
 	Signed      []byte
 }
 
@@ -449,7 +444,7 @@ func (s *Store) noteDrill(target string, err error) {
 
 // DrillDue drills each target whose newest drill that passed is older than every, and each whose newest did not pass and is to be tried again, one after the other. What could not be tried is joined
 // into the error; a failed drill is in its certificate.
-func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []Certificate, err error) {
+func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []verify.Certificate, err error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/replicate"
+	"stele/verify"
 )
 
 // dirTargets opens targets that are folders.
@@ -220,7 +221,7 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	const week = 7 * 24 * time.Hour
-	drill := func() []Certificate {
+	drill := func() []verify.Certificate {
 		t.Helper()
 		done, err := s.DrillDue(ctx, week)
 		if err != nil {

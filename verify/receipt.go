@@ -15,6 +15,14 @@ import (
 // read, a key that is not one.
 var ErrFailed = errors.New("verification failed")
 
+// ErrVersion says that nothing was judged: what was given is well signed, and of a version that this code does not know.
+var ErrVersion = errors.New("this is of a newer version")
+
+// badKey is the error of a verifier key that is not one: nothing was checked.
+func badKey(err error) error {
+	return fmt.Errorf("couldn't read the key, it should look like ORIGIN+HASH+KEY: %w", err)
+}
+
 // Report is what a good receipt proves.
 type Report struct {
 	Entry      entry.Entry     // what was recorded; all of it is proven
@@ -30,7 +38,7 @@ type Report struct {
 func Receipt(receipt []byte, vkey string, file io.Reader) (Report, error) {
 	v, err := tree.NewVerifier(vkey)
 	if err != nil {
-		return Report{}, fmt.Errorf("couldn't read the key, it should look like ORIGIN+HASH+KEY: %w", err)
+		return Report{}, badKey(err)
 	}
 	r, err := tree.ParseReceipt(receipt)
 	if err != nil {

@@ -31,7 +31,7 @@ type Successor struct {
 func Successors(vkey string, receipts ...[]byte) ([]Successor, error) {
 	pinned, err := tree.NewVerifier(vkey)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't read the key, it should look like ORIGIN+HASH+KEY: %w", err)
+		return nil, badKey(err)
 	}
 	parsed := make([]*tree.Receipt, len(receipts))
 	handovers := make([]tree.Handover, len(receipts))

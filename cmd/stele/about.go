@@ -11,6 +11,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/verify"
 )
 
 // about says what an entry is about, as an auditor reads it: on what, what is so now that was not, why, from where. --json has all that the entry holds.
@@ -330,7 +331,7 @@ func aboutDrill(p *entry.Private) []string {
 			w = append(w, "the changes of the last "+lost.String()+" would be lost")
 		}
 	}
-	if d["opened_by"] == stele.OpenedByRecovery {
+	if d["opened_by"] == verify.OpenedByRecovery {
 		w = append(w, "opened with the recovery key")
 	}
 	return w

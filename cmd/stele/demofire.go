@@ -10,6 +10,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/keyring"
+	"stele/verify"
 )
 
 type demoFireCmd struct{}
@@ -101,7 +102,7 @@ func drillBefore(ctx context.Context, d *story, s *stele.Store) error {
 	if !c.OK {
 		return fmt.Errorf("the drill failed: %v", c.Problems)
 	}
-	if _, err := stele.OpenCertificate(drilled.Signed, s.VKey()); err != nil {
+	if _, err := verify.OpenCertificate(drilled.Signed, s.VKey()); err != nil {
 		return err
 	}
 	if err := os.WriteFile(d.path("certificate.txt"), drilled.Signed, 0o644); err != nil {

@@ -59,7 +59,7 @@ func (c *drillRunCmd) Run(ctx context.Context, a *app) error {
 }
 
 // notPassed is the error of a certificate that says so: exit code 6.
-func notPassed(c *stele.Certificate) error {
+func notPassed(c *verify.Certificate) error {
 	return fmt.Errorf("%w: target %s did not pass its drill of %s", verify.ErrFailed, shown(c.Target), moment(c.Started))
 }
 
@@ -74,7 +74,7 @@ func (c *drillRunCmd) write(d *stele.Drilled) error {
 	}
 	f, err := os.Create(c.Page)
 	if err == nil {
-		err = errors.Join(d.Certificate.Page(f, d.Signed), f.Close())
+		err = errors.Join(drillPage(f, &d.Certificate, d.Signed), f.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't write the page: %w", err)
@@ -83,7 +83,7 @@ func (c *drillRunCmd) write(d *stele.Drilled) error {
 }
 
 // certificate prints what a certificate says.
-func (a *app) certificate(c *stele.Certificate) error {
+func (a *app) certificate(c *verify.Certificate) error {
 	if a.cli.JSON {
 		return a.document(c)
 	}
@@ -96,7 +96,7 @@ func (a *app) certificate(c *stele.Certificate) error {
 		read += ", and every byte of the copy"
 	}
 	key := "the server's identity; --recovery-key tries the kit"
-	if c.OpenedBy == stele.OpenedByRecovery {
+	if c.OpenedBy == verify.OpenedByRecovery {
 		key = "the recovery key"
 	}
 	at, holds := "none: the drill did not get so far", "nothing that could be opened"
@@ -160,7 +160,7 @@ func (c *drillCheckCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("couldn't read the certificate: %w", err)
 	}
-	cert, err := stele.OpenCertificate(signed, vkey)
+	cert, err := verify.OpenCertificate(signed, vkey)
 	if err != nil {
 		return err
 	}

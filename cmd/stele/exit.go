@@ -119,7 +119,7 @@ func (a *app) hintFor(err error) string {
 		return "wait until that process is done, or run `stele serve`: verbs then work through the server, many at once"
 	case errors.Is(err, stele.ErrWrongKey):
 		return "use the identity file that was made with this store, or its recovery kit: --recovery-key FILE"
-	case errors.Is(err, stele.ErrVersion):
+	case errors.Is(err, stele.ErrVersion), errors.Is(err, verify.ErrVersion):
 		return "install the newest stele: this one reads older formats only"
 	case errors.Is(err, stele.ErrFull):
 		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads work meanwhile"
