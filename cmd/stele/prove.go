@@ -96,7 +96,7 @@ func (c *proveCmd) cosigned(ctx context.Context, a *app, s admin.Store, receipt 
 
 // witnessOf reads a witness' verifier key, which is given as keyOf takes it.
 func witnessOf(arg string) (*tree.Cosignature, error) {
-	vkey, err := keyOf(arg)
+	vkey, err := keyText(arg)
 	if err != nil {
 		return nil, err
 	}

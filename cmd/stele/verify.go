@@ -219,22 +219,27 @@ func (c *verifyCmd) cosigned(receipt []byte) (at time.Time, err error) {
 
 // keyOf is the verifier key itself, or the content of the file that --vkey names.
 func keyOf(arg string) (string, error) {
-	f, err := os.Open(arg)
-	key := arg
-	if err == nil {
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, 4<<10))
-		if err != nil {
-			return "", sourceError(err)
-		}
-		key = trim(b)
-	} else if !strings.Contains(arg, "+") {
-		return "", usage{fmt.Errorf("%s is neither a file that is there nor a verifier key: that should look like ORIGIN+HASH+KEY, as `stele version --vkey` prints it", shown(arg))}
+	key, err := keyText(arg)
+	if err != nil {
+		return "", err
 	}
 	if _, err := tree.NewVerifier(key); err != nil {
 		return "", usage{fmt.Errorf("%s is no verifier key: that should look like ORIGIN+HASH+KEY, as `stele version --vkey` prints it", shown(key))}
 	}
 	return key, nil
+}
+
+// keyText is a key as keyOf takes it, of whatever kind: a store's or a witness'.
+func keyText(arg string) (string, error) {
+	f, err := os.Open(arg)
+	if err != nil && !strings.Contains(arg, "+") {
+		return "", usage{fmt.Errorf("%s is neither a file that is there nor a verifier key: that should look like ORIGIN+HASH+KEY, as `stele version --vkey` prints it", shown(arg))}
+	} else if err != nil {
+		return arg, nil
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	return trim(b), sourceError(err)
 }
 
 // countedReader tells a progress line what was read.
