@@ -3,6 +3,7 @@ package replicate
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -73,7 +74,8 @@ func TestForeignEpochOnTarget(t *testing.T) {
 	}
 }
 
-// TestRealEpochOnTarget: a later epoch that began elsewhere is noticed also where its one file is damaged at one end, and is no stranger's to who has its keyring where the file is damaged at both.
+// TestRealEpochOnTarget: a later epoch that began elsewhere is noticed also where the one file that is left of it, sealed or a tail, is damaged at one end, and is no stranger's to who has its keyring
+// where the file is damaged at both.
 func TestRealEpochOnTarget(t *testing.T) {
 	disk := vfs.NewMem()
 	p := mustPrimary(t, mustDir(t, disk, "store"), testKeys(t))
@@ -96,45 +98,41 @@ func TestRealEpochOnTarget(t *testing.T) {
 	q.mustClose(t)
 	p = mustPrimary(t, mustDir(t, disk, "store"), p.keys)
 	defer p.mustClose(t)
-	damaged := func(head, end bool) *mem.Mem {
-		first := true
-		return clone(t, target, func(name string, b []byte) []byte {
-			epoch, _, ok := segment.ParseName(name)
-			if !ok {
-				epoch, _, _, ok = parseTailSegment(name)
-			}
-			if !ok || epoch != 2 {
-				return b
-			}
-			if !first {
-				return nil
-			}
-			first, b = false, bytes.Clone(b)
-			if head {
-				b[20] ^= 1
-			}
-			if end {
-				b[len(b)-10] ^= 1
-			}
-			return b
-		})
+	sealed, tails := 0, 0
+	for name := range snapshot(t, target) {
+		if epoch, _, ok := segment.ParseName(name); ok && epoch == 2 {
+			sealed++
+			t.Run("sealed", func(t *testing.T) { realEpoch(t, p, next, target, name) })
+		} else if epoch, _, _, ok := parseTailSegment(name); ok && epoch == 2 {
+			tails++
+			t.Run("tail", func(t *testing.T) { realEpoch(t, p, next, target, name) })
+		}
 	}
-	if _, err := connect(ctx, p.origin(), damaged(false, false), 0, nil); !errors.Is(err, ErrSuperseded) {
+	if sealed == 0 || tails == 0 {
+		t.Errorf("epoch 2 has %d sealed segments and %d tails on the target, want some of both", sealed, tails)
+	}
+}
+
+// realEpoch is TestRealEpochOnTarget of a target on which only the file kept is left of epoch 2.
+func realEpoch(t *testing.T, p *primary, next *keyring.Keyring, target *mem.Mem, kept string) {
+	whole := onlyFile(t, target, kept)
+	if _, err := connect(ctx, p.origin(), whole, 0, nil); !errors.Is(err, ErrSuperseded) {
 		t.Errorf("whole: %v", err)
 	}
-	for name, d := range map[string]*mem.Mem{"a damaged header": damaged(true, false), "a damaged end": damaged(false, true)} {
+	for name, at := range map[string]int{"a damaged header": 20, "a damaged end": -10} {
+		d := onlyFile(t, target, kept, at)
 		before := snapshot(t, d)
 		if s, err := connect(ctx, p.origin(), d, 0, nil); !Refused(err) || s != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := OpenSource(ctx, d); !errors.Is(err, frame.ErrCorrupt) {
-			t.Errorf("%s: read as epoch 1: %v", name, err)
+		if err := readEpoch2(d, next); !errors.Is(err, frame.ErrCorrupt) {
+			t.Errorf("%s: read: %v", name, err)
 		}
 		if !maps.Equal(before, snapshot(t, d)) {
 			t.Errorf("%s: the target was touched", name)
 		}
 	}
-	src, err := OpenSource(ctx, damaged(true, true))
+	src, err := OpenSource(ctx, onlyFile(t, target, kept, 20, -10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +142,43 @@ func TestRealEpochOnTarget(t *testing.T) {
 	if err := src.Miss(p.keys); err != nil {
 		t.Errorf("without the keyring of epoch 2: %v", err)
 	}
+}
+
+// onlyFile copies a target with one file of epoch 2 and no other, of which the bytes at some places are changed; a place below 0 counts from the end.
+func onlyFile(t *testing.T, target *mem.Mem, kept string, places ...int) *mem.Mem {
+	return clone(t, target, func(name string, b []byte) []byte {
+		epoch, _, ok := segment.ParseName(name)
+		if !ok {
+			epoch, _, _, ok = parseTailSegment(name)
+		}
+		if !ok || epoch != 2 {
+			return b
+		}
+		if name != kept {
+			return nil
+		}
+		b = bytes.Clone(b)
+		for _, at := range places {
+			b[(at+len(b))%len(b)] ^= 1
+		}
+		return b
+	})
+}
+
+// readEpoch2 reads a target as whoever restores it. What a tail holds a source takes from its name, and the ledger over the source reads it: either has to object, and neither may show epoch 1.
+func readEpoch2(target engine.Engine, keys *keyring.Keyring) error {
+	src, err := OpenSource(ctx, target)
+	if err != nil {
+		return err
+	}
+	if epoch, _ := src.Head(); epoch != 2 {
+		return fmt.Errorf("read as epoch %d", epoch)
+	}
+	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: src, Keys: keys})
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // mustTakeOver begins the next epoch in a closed store's folder.
