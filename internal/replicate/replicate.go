@@ -1,7 +1,7 @@
 // Package replicate copies a store: to its targets while it runs, and from a target when it is needed. Backup, restore and serving from
 // a backup are one copy with the arguments exchanged; what is copied is verified while it is copied.
 //
-// docs/BACKUP.md has the layout of a target and the order in which it is written: packs before the segments that name their chunks, so
+// docs/COPIES.md has the layout of a target and the order in which it is written: packs before the segments that name their chunks, so
 // that a target can be restored at any instant. A target is never written to before its head was compared with our ledger.
 package replicate
 
