@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/keyring"
@@ -26,10 +27,10 @@ var standbyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // AddStandby admits a standby: the keyring is wrapped anew, to it as well as to everybody to whom it was. The entry comes first: nobody holds a key of which the ledger
 // does not tell. What a crash in between leaves undone the next start does.
 func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if !standbyName.MatchString(name) {
 		return Committed{}, badValue("%q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", name)
 	}
@@ -56,10 +57,10 @@ func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string
 
 // RemoveStandby wraps the keyring anew, without a standby. What it has copied it can still read: the data keys are the same until they are rotated.
 func (s *Store) RemoveStandby(ctx context.Context, by Actor, name string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		if _, ok, err := r.Config(index.NamedBy(entry.StandbyAdmit, name)); err != nil || !ok {
 			return ledgerDraft{}, errors.Join(err, fmt.Errorf("%w: %s. `stele standby list` names those that are admitted", ErrNoStandby, name))
@@ -74,16 +75,16 @@ func (s *Store) RemoveStandby(ctx context.Context, by Actor, name string) (Commi
 
 // Standbys lists the admitted standbys, in order of name.
 func (s *Store) Standbys(ctx context.Context) ([]StandbyInfo, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	named, err := s.index.Named(entry.StandbyAdmit)
+	defer s.core.Leave()
+	named, err := s.core.Index.Named(entry.StandbyAdmit)
 	out := make([]StandbyInfo, len(named))
 	for i, n := range named {
 		out[i] = StandbyInfo{n.Name, n.Value}
 	}
-	return out, translate(err)
+	return out, core.Translate(err)
 }
 
 // ownRecipients is how many recipients, the first ones, are the store's own: the server and the recovery key.
@@ -94,11 +95,11 @@ func (s *Store) wrapKeys(ctx context.Context) error {
 	s.wrapping.Lock()
 	defer s.wrapping.Unlock()
 	if s.recipients == nil {
-		s.recipients = s.keys.Recipients
+		s.recipients = s.core.Keys.Recipients
 	}
-	named, err := s.index.Named(entry.StandbyAdmit)
+	named, err := s.core.Index.Named(entry.StandbyAdmit)
 	if err != nil {
-		return translate(err)
+		return core.Translate(err)
 	}
 	if len(s.recipients) < ownRecipients {
 		if len(named) == 0 {
@@ -123,11 +124,11 @@ func (s *Store) wrapKeys(ctx context.Context) error {
 		}
 		to = append(to, r)
 	}
-	k := *s.keys
-	if err := keyring.Save(ctx, s.eng, &k, to...); errors.Is(err, engine.ErrFull) {
+	k := *s.core.Keys
+	if err := keyring.Save(ctx, s.core.Engine, &k, to...); errors.Is(err, engine.ErrFull) {
 		return fmt.Errorf("%w: the standby is admitted, its keyring will be written at the next start: %w", ErrFull, err)
 	} else if err != nil {
-		return translate(err)
+		return core.Translate(err)
 	}
 	s.recipients = k.Recipients
 	s.changed.tell(1)

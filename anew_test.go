@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/replicate"
 )
@@ -103,7 +104,7 @@ func TestTargetNotMounted(t *testing.T) {
 			}
 			r.again(t, func() {
 				r.unmount(t, folder)
-				if err := os.RemoveAll(filepath.Join(r.folder, dirIndex)); err != nil {
+				if err := os.RemoveAll(filepath.Join(r.folder, core.DirIndex)); err != nil {
 					t.Fatal(err)
 				}
 			})

@@ -10,11 +10,11 @@ import (
 // NewestAttributes returns the tags and the lock that a version was given last, also after it was hidden. A view shows those of its time; whether somebody may look is
 // judged by these.
 func (s *Store) NewestAttributes(_ context.Context, v Version) (map[string]string, entry.Lock, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, entry.Lock{}, err
 	}
-	defer s.leave()
-	a, err := s.index.Reader().Attrs(v.Inc, v.Key, v.Entry)
+	defer s.core.Leave()
+	a, err := s.core.Index.Reader().Attrs(v.Inc, v.Key, v.Entry)
 	return a.Tags, a.Lock, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 )
 
@@ -29,18 +30,18 @@ type HistoryRequest struct {
 
 // HistoryPage returns a page of the changes of a key, newest first, and whether there are more. ErrNoBucket, ErrNoKey: there was never one.
 func (s *Store) HistoryPage(ctx context.Context, q HistoryRequest) (out []Change, more bool, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, false, err
 	}
-	defer s.leave()
-	lives, err := s.index.Incarnations(q.Bucket)
+	defer s.core.Leave()
+	lives, err := s.core.Index.Incarnations(q.Bucket)
 	if err != nil {
 		return nil, false, err
 	}
 	if len(lives) == 0 {
 		return nil, false, fmt.Errorf("%w: %s", ErrNoBucket, q.Bucket)
 	}
-	h := history{s: s, goOn: s.goOn(ctx), before: q.Before, max: math.MaxInt}
+	h := history{s: s, goOn: s.core.GoOn(ctx), before: q.Before, max: math.MaxInt}
 	if h.before == 0 {
 		h.before = math.MaxUint64
 	}
@@ -110,7 +111,7 @@ func (h *history) cut() {
 // records walks over puts, markers and hidings, newest first. What hides a version comes before it.
 func (h *history) records(inc uint64, key string) error {
 	hidden, nullSeen := map[uint64]bool{}, false
-	err := h.s.index.History(inc, key, func(r index.Record) error {
+	err := h.s.core.Index.History(inc, key, func(r index.Record) error {
 		if err := h.meet(r.Entry); err != nil {
 			return err
 		}
@@ -139,11 +140,11 @@ func (h *history) records(inc uint64, key string) error {
 
 // attrs walks over changes of locks and tags, which lie by version.
 func (h *history) attrs(inc uint64, key string) error {
-	return h.s.index.AttrHistory(inc, key, func(v, at uint64, a index.Attrs) error {
+	return h.s.core.Index.AttrHistory(inc, key, func(v, at uint64, a index.Attrs) error {
 		if err := h.meet(at); err != nil || at >= h.before {
 			return err
 		}
-		rec, _, err := h.s.index.Reader().Record(inc, key, v)
+		rec, _, err := h.s.core.Index.Reader().Record(inc, key, v)
 		h.found = append(h.found, Change{Entry: at, Type: a.Type, Version: h.s.versionID(v, rec.Null), Detail: describe(a)})
 		if h.max <= math.MaxInt/4 && len(h.found) > 4*h.max+1024 {
 			h.cut()
@@ -154,9 +155,9 @@ func (h *history) attrs(inc uint64, key string) error {
 
 // fillChange adds what only the entry knows.
 func (s *Store) fillChange(ctx context.Context, c *Change) error {
-	e, _, _, err := s.led().Entry(ctx, c.Entry)
+	e, _, _, err := s.core.Ledger().Entry(ctx, c.Entry)
 	if err != nil {
-		return translate(err)
+		return core.Translate(err)
 	}
 	c.Time, c.Actor, c.Address, c.Request, c.Reason = e.Time, e.Private.Actor, e.Private.Address, e.Private.Request, e.Private.Reason
 	if b := e.Private.Body; b != nil {
@@ -184,22 +185,22 @@ func describe(a index.Attrs) string {
 // Receipt returns a self-contained proof (C2SP tlog-proof) that an entry is in the ledger. Anyone can check it offline with VKey. It holds the entry's private part, in which secrets are sealed.
 // ErrBadState: the entry is from before they were, and has one in clear. ErrFuture: no such entry. ErrNoWitness: it must be cosigned, and is not (Options.RequireWitnesses).
 func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	e, _, _, err := s.led().Entry(ctx, at)
+	defer s.core.Leave()
+	e, _, _, err := s.core.Ledger().Entry(ctx, at)
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
 	if shown := e; WithoutSecret(&shown) {
 		return nil, badState("entry %d is from before secrets were sealed, and its receipt would hand out the one that it has in clear. Make that key anew, and ask for the receipt of the new entry", at)
 	}
 	var parts []byte
 	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {
-		list, err := s.body.PartsOf(ctx, *b)
+		list, err := s.core.Body.PartsOf(ctx, *b)
 		if err != nil {
-			return nil, translate(err)
+			return nil, core.Translate(err)
 		}
 		parts = entry.AppendParts(nil, list)
 	}
@@ -208,19 +209,19 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 		return nil, err
 	}
 	if head.size == 0 {
-		r, err := s.led().ReceiptParts(ctx, at, parts)
-		return r, translate(err)
+		r, err := s.core.Ledger().ReceiptParts(ctx, at, parts)
+		return r, core.Translate(err)
 	}
-	r, err := s.led().ReceiptUnder(ctx, at, head.size, head.note, parts)
-	return r, translate(err)
+	r, err := s.core.Ledger().ReceiptUnder(ctx, at, head.size, head.note, parts)
+	return r, core.Translate(err)
 }
 
 // Prove returns the receipt of the entry that wrote a version, and that version with its digests.
 func (s *Store) Prove(ctx context.Context, at Place) ([]byte, Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	v, err := s.Head(ctx, at)
 	if err != nil {
 		return nil, v, err
@@ -233,20 +234,20 @@ func (s *Store) Prove(ctx context.Context, at Place) ([]byte, Version, error) {
 }
 
 // VKey returns the verifier key for checkpoints and receipts.
-func (s *Store) VKey() string { return s.led().VKey() }
+func (s *Store) VKey() string { return s.core.Ledger().VKey() }
 
 // Origin returns the ledger's name in its checkpoints.
-func (s *Store) Origin() string { return s.led().Origin() }
+func (s *Store) Origin() string { return s.core.Ledger().Origin() }
 
 // Entry returns one entry; ErrFuture: there is none yet. Secrets are sealed in it.
 func (s *Store) Entry(ctx context.Context, at uint64) (*entry.Entry, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	e, _, _, err := s.led().Entry(ctx, at)
+	defer s.core.Leave()
+	e, _, _, err := s.core.Ledger().Entry(ctx, at)
 	WithoutSecret(&e)
-	return &e, translate(err)
+	return &e, core.Translate(err)
 }
 
 // LogQuery selects entries; zero fields select all.
@@ -260,33 +261,33 @@ type LogQuery struct {
 
 // Log calls fn for each selected entry, in order. Secrets are sealed in it.
 func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error) error {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	from, to := q.From, s.Size()
 	if q.To != 0 {
 		to = min(to, q.To)
 	}
 	if !q.Since.IsZero() {
-		n, err := s.led().SizeAt(ctx, q.Since.Add(-time.Microsecond))
+		n, err := s.core.Ledger().SizeAt(ctx, q.Since.Add(-time.Microsecond))
 		if err != nil {
-			return translate(err)
+			return core.Translate(err)
 		}
 		from = max(from, n)
 	}
 	if !q.Until.IsZero() {
-		n, err := s.led().SizeAt(ctx, q.Until.Add(-time.Microsecond))
+		n, err := s.core.Ledger().SizeAt(ctx, q.Until.Add(-time.Microsecond))
 		if err != nil {
-			return translate(err)
+			return core.Translate(err)
 		}
 		to = min(to, n)
 	}
 	if from >= to {
 		return nil
 	}
-	err := s.led().Entries(ctx, from, to, func(e *entry.Entry) error {
-		if s.closing() {
+	err := s.core.Ledger().Entries(ctx, from, to, func(e *entry.Entry) error {
+		if s.core.Closing() {
 			return ErrClosed
 		}
 		if !q.selects(e) {
@@ -295,7 +296,7 @@ func (s *Store) Log(ctx context.Context, q LogQuery, fn func(*entry.Entry) error
 		WithoutSecret(e)
 		return fn(e)
 	})
-	return translate(err)
+	return core.Translate(err)
 }
 
 func (q *LogQuery) selects(e *entry.Entry) bool {

@@ -44,10 +44,10 @@ func ValidBucketName(name string) error {
 
 // CreateBucket begins an incarnation of a bucket name. ErrBucketExists if one is alive.
 func (s *Store) CreateBucket(ctx context.Context, by Actor, name string, objectLock bool) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := ValidBucketName(name); err != nil {
 		return Committed{}, err
 	}
@@ -72,10 +72,10 @@ func orErr(err, other error) error {
 
 // DeleteBucket ends an incarnation. ErrBucketNotEmpty while S3 shows a version or a marker in it. Views of the past keep showing it.
 func (s *Store) DeleteBucket(ctx context.Context, by Actor, name string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, err := bucketFor(r, name)
 		if err != nil {
@@ -122,10 +122,10 @@ const (
 
 // SetVersioning switches versioning on or suspends it. ErrBadState: a bucket with object lock cannot suspend it.
 func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to Versioning) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if to != Enabled && to != Suspended {
 		return Committed{}, badState("versioning is Enabled or Suspended")
 	}
@@ -139,10 +139,10 @@ func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to V
 
 // SetObjectLock switches object lock on, which needs versioning, and sets the default retention; it cannot be switched off. ErrBadState without versioning.
 func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def Retention) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := def.valid(); err != nil {
 		return Committed{}, err
 	}
@@ -179,10 +179,10 @@ func (r Retention) valid() error {
 
 // SetSetting keeps a document with a bucket, as it is; empty: removes it. ErrBadName: not one of the settings.
 func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Setting, doc string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if !slices.Contains(settings, name) { // versioning and object lock have rules of their own
 		return Committed{}, badValue("a bucket has no setting %q", name)
 	}
@@ -191,10 +191,10 @@ func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Se
 
 // Bucket returns the incarnation that a name has in a view; ErrNoBucket if none, ErrFuture for a view beyond the ledger.
 func (s *Store) Bucket(ctx context.Context, name string, at View) (Bucket, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Bucket{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	b, err := s.bucketRow(name, at)
 	if err != nil {
 		return Bucket{}, err
@@ -204,11 +204,11 @@ func (s *Store) Bucket(ctx context.Context, name string, at View) (Bucket, error
 
 // LastOf returns an incarnation of a bucket name as it is, or as it was when it was deleted; ErrNoBucket if there was none.
 func (s *Store) LastOf(ctx context.Context, name string, inc uint64) (Bucket, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Bucket{}, err
 	}
-	defer s.leave()
-	lives, err := s.index.Incarnations(name)
+	defer s.core.Leave()
+	lives, err := s.core.Index.Incarnations(name)
 	if err != nil {
 		return Bucket{}, err
 	}
@@ -225,9 +225,9 @@ func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 	var ok bool
 	var err error
 	if at.Now() {
-		b, ok, err = s.index.Reader().Bucket(name)
+		b, ok, err = s.core.Index.Reader().Bucket(name)
 	} else if err = s.reached(at); err == nil {
-		b, ok, err = s.index.BucketAt(name, at.Size)
+		b, ok, err = s.core.Index.BucketAt(name, at.Size)
 	}
 	if err == nil && !ok && at.Now() {
 		err = fmt.Errorf("%w: %s", ErrNoBucket, name)
@@ -239,14 +239,14 @@ func (s *Store) bucketRow(name string, at View) (*index.Bucket, error) {
 
 // Buckets returns the buckets of a view, in order of name. Documents among their settings are not read.
 func (s *Store) Buckets(ctx context.Context, at View) ([]Bucket, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := s.reached(at); err != nil {
 		return nil, err
 	}
-	rows, err := s.index.Buckets(at.Size)
+	rows, err := s.core.Index.Buckets(at.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (s *Store) Buckets(ctx context.Context, at View) ([]Bucket, error) {
 }
 
 func (s *Store) plainBucket(b *index.Bucket) Bucket {
-	t := s.index.Totals(b.Inc)
+	t := s.core.Index.Totals(b.Inc)
 	out := Bucket{Name: b.Name, Inc: b.Inc, Created: b.Created, Owner: b.Owner, Deleted: b.Deleted, Versioning: Versioning(b.Versioning), ObjectLock: b.ObjectLock,
 		Objects: t.Objects, Bytes: t.Bytes, Settings: make(map[Setting]string, len(b.Settings))}
 	for name, set := range b.Settings {

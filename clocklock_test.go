@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/core"
 )
 
 // bootingClock is a partedClock whose machine may be started anew.
@@ -33,7 +35,7 @@ func TestLockAcrossRestarts(t *testing.T) {
 			makeBucket(t, s, "vault", true, Enabled)
 			v := put(t, s, "vault", "ledger", []byte("to be kept"))
 			at := Place{Bucket: "vault", Key: "ledger", VersionID: v.ID}
-			made := s.led().Now()
+			made := s.core.Ledger().Now()
 			if _, err := s.SetRetention(ctx, Local(), at, "COMPLIANCE", made.Add(30*24*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +48,7 @@ func TestLockAcrossRestarts(t *testing.T) {
 				if reboot {
 					clock.boot++
 				}
-				for _, lost := range []string{filePublished, dirIndex} {
+				for _, lost := range []string{core.FilePublished, core.DirIndex} {
 					if err := mem.RemoveAll("data/" + lost); err != nil {
 						t.Fatal(err)
 					}
@@ -60,7 +62,7 @@ func TestLockAcrossRestarts(t *testing.T) {
 					t.Fatalf("the locked version was hidden: %v", err)
 				}
 			}
-			went, most := s.led().Now().Sub(made), 11*time.Minute
+			went, most := s.core.Ledger().Now().Sub(made), 11*time.Minute
 			if reboot {
 				most += 7 * 24 * time.Hour
 			}
@@ -88,14 +90,14 @@ func TestHeldClockGoesOn(t *testing.T) {
 	if got := read(t, s, Place{Bucket: "books", Key: "one"}); string(got) != "x" {
 		t.Errorf("read %q", got)
 	}
-	e, _, _, err := s.led().Entry(ctx, v.Entry)
+	e, _, _, err := s.core.Ledger().Entry(ctx, v.Entry)
 	if err != nil || e.Private.Wall.Sub(e.Time) < 7000*24*time.Hour {
 		t.Errorf("the entry of %s carries the wall time %s, %v", e.Time, e.Private.Wall, err)
 	}
 	clock.set(-20 * 365 * 24 * time.Hour)
 	clock.pass(time.Hour)
 	v = put(t, s, "books", "two", []byte("x"))
-	if e, _, _, err = s.led().Entry(ctx, v.Entry); err != nil || !e.Time.Equal(clock.Now()) || !e.Private.Wall.IsZero() || strings.Contains(string(e.Type), "drift") {
+	if e, _, _, err = s.core.Ledger().Entry(ctx, v.Entry); err != nil || !e.Time.Equal(clock.Now()) || !e.Private.Wall.IsZero() || strings.Contains(string(e.Type), "drift") {
 		t.Errorf("with the clock set right: %+v, %v", e, err)
 	}
 }

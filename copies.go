@@ -53,7 +53,7 @@ func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
 				seen = append(seen, f)
 			}
 		case <-ctx.Done():
-			s.log.Warn("not all targets say in time what they have seen; they are asked when they are first reached")
+			s.core.Log.Warn("not all targets say in time what they have seen; they are asked when they are first reached")
 			return seen
 		}
 	}
@@ -75,10 +75,10 @@ func (s *Store) seenBy(ctx context.Context, spec TargetSpec) ledger.Seen {
 func (s *Store) headOf(ctx context.Context, name string, target engine.Engine, opened error) ledger.Seen {
 	seen, err := ledger.Seen{}, opened
 	if err == nil {
-		seen, err = replicate.Head(ctx, target, s.keys)
+		seen, err = replicate.Head(ctx, target, s.core.Keys)
 	}
 	if err != nil {
-		s.log.Warn("a target doesn't say what it has seen; it is asked again when it is first shipped to", "target", name, "reason", err)
+		s.core.Log.Warn("a target doesn't say what it has seen; it is asked again when it is first shipped to", "target", name, "reason", err)
 		return ledger.Seen{}
 	}
 	seen.By = name
@@ -98,7 +98,7 @@ func (s *Store) Copies() (copies []Copy) {
 
 // targetCopies are the targets that the index knows of, read as sources.
 func (s *Store) targetCopies() (copies []Copy) {
-	if s.opt.OpenTarget == nil || s.index == nil {
+	if s.opt.OpenTarget == nil || s.core.Index == nil {
 		return nil
 	}
 	specs, err := s.specs()
@@ -113,7 +113,7 @@ func (s *Store) targetCopies() (copies []Copy) {
 		go func() {
 			e, err := s.openCopy(ctx, spec)
 			if err != nil {
-				s.log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
+				s.core.Log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
 			}
 			found[i] <- e
 		}()
@@ -137,7 +137,7 @@ func (s *Store) awaitCopy(ctx context.Context, name string, found <-chan engine.
 	case e := <-found: // it has answered, while another one was waited for
 		return e
 	default:
-		s.log.Warn("a target can't be asked for a copy", "target", name, "err", replicate.ErrSilent)
+		s.core.Log.Warn("a target can't be asked for a copy", "target", name, "err", replicate.ErrSilent)
 		return nil
 	}
 }
@@ -160,7 +160,7 @@ func (s *Store) fetchPacks(ctx context.Context) {
 	s.heals.mu.Lock()
 	back := slices.ContainsFunc(s.heals.queue, func(h heal.Healed) bool { return strings.HasPrefix(h.Name, engine.Segments) })
 	s.heals.mu.Unlock()
-	if !back || s.opt.ReadOnly {
+	if !back || !s.core.State.TakesWrites() {
 		return
 	}
 	for _, c := range s.Copies() {
@@ -168,8 +168,8 @@ func (s *Store) fetchPacks(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		n, err := replicate.FetchPacks(ctx, src, s.eng, s.keys)
-		s.log.Warn("fetched packs that the ledger's lost entries name", "from", c.Name, "packs", n, "err", err)
+		n, err := replicate.FetchPacks(ctx, src, s.core.Engine, s.core.Keys)
+		s.core.Log.Warn("fetched packs that the ledger's lost entries name", "from", c.Name, "packs", n, "err", err)
 		if err == nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 )
 
@@ -45,8 +46,8 @@ func (s *Store) newestOf(ctx context.Context, t entry.Type, name string) (entry.
 
 // sealedBefore calls fn for each pack whose pack.seal entry is among the first size entries.
 func (s *Store) sealedBefore(size uint64, fn func(name string)) error {
-	return s.index.EachSealed(func(name string) error {
-		at, ok, err := s.index.SealedBy(name)
+	return s.core.Index.EachSealed(func(name string) error {
+		at, ok, err := s.core.Index.SealedBy(name)
 		if err == nil && ok && at < size {
 			fn(name)
 		}
@@ -71,7 +72,7 @@ func (s *Store) listed(ctx context.Context, r *shipping, size uint64, lost []str
 		}
 	}
 	r.mu.Unlock()
-	s.wakeHousekeeping()
+	s.core.WakeHousekeeping()
 	return nil
 }
 
@@ -84,7 +85,7 @@ func (s *Store) shippedTo(r *shipping) {
 		r.lost = nil // a later loss of the same files is another one
 	}
 	r.mu.Unlock()
-	s.wakeHousekeeping() // a snapshot may be due
+	s.core.WakeHousekeeping() // a snapshot may be due
 }
 
 // untold says whether a loss was found of which no entry tells yet.
@@ -105,7 +106,7 @@ func (s *Store) appendLosses(ctx context.Context) error {
 			continue
 		}
 		data := map[string]string{"files": strconv.Itoa(len(names)), "first": names[0]}
-		_, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
 			return ledgerDraft{Type: entry.BackupLost, Private: entry.Private{Name: r.spec.Name, Target: size, Data: data}}, nil
 		})
 		if err != nil {
@@ -155,7 +156,7 @@ func (s *Store) tellHeld(ctx context.Context, r *shipping) error {
 		r.setHeldKnown(known > 0)
 		return nil
 	}
-	_, err = s.commit(ctx, Actor{Key: actorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
+	_, err = s.commit(ctx, Actor{Key: core.ActorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
 		if _, ok, err := s.targetIn(rd, r.spec.Name); err != nil || !ok {
 			return ledgerDraft{}, orErr(err, errNoChange) // removed meanwhile
 		}

@@ -81,7 +81,7 @@ func (s *Store) cosignedOver(ctx context.Context, at uint64) (cosignedHead, erro
 			return cosignedHead{}, fmt.Errorf("%w: %d of %d witnesses must cosign it, and did not answer in time: ask again", ErrNoWitness, s.opt.RequireWitnesses, len(s.opt.Witnesses))
 		}
 		if err := c.verdict(r, at, s.opt.RequireWitnesses); err != nil {
-			return cosignedHead{}, s.closedOr(err)
+			return cosignedHead{}, s.core.ClosedOr(err)
 		}
 	}
 }
@@ -102,17 +102,17 @@ func (s *Store) beginRound() *cosignRound {
 	if c.round != nil {
 		return c.round
 	}
-	note := s.led().Checkpoint()
+	note := s.core.Ledger().Checkpoint()
 	r := &cosignRound{cosignedHead: cosignedHead{note: note}, left: len(s.opt.Witnesses), done: make(chan struct{}), answered: make(chan struct{})}
 	if head, err := tree.ReadCheckpoint(note); err == nil {
 		r.size = head.Size
 	}
 	c.round = r
 	for _, w := range s.opt.Witnesses {
-		s.done.Go(func() {
-			ctx, cancel := context.WithTimeout(s.life, witnessWait)
+		s.core.Background.Go(func() {
+			ctx, cancel := context.WithTimeout(s.core.Life, witnessWait)
 			defer cancel()
-			line, err := w.Ask(ctx, note, s.led().Consistency)
+			line, err := w.Ask(ctx, note, s.core.Ledger().Consistency)
 			s.answered(r, w, line, err)
 		})
 	}
@@ -125,9 +125,9 @@ func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.left--
-	s.noteWitness(w.Name, err)
+	s.core.NoteWitness(w.Name, err)
 	if err != nil {
-		s.log.Warn("a witness did not cosign", "witness", w.Name, "size", r.size, "err", err)
+		s.core.Log.Warn("a witness did not cosign", "witness", w.Name, "size", r.size, "err", err)
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", w.Name, err))
 	} else {
 		r.lines++
@@ -148,7 +148,7 @@ func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
 // keepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand: as it grows, and else every hour, since a witness
 // that is gone is to be known also where nothing is written. What a witness did not cosign it is asked for again.
 func (s *Store) keepCosigned() {
-	defer s.done.Done()
+	defer s.core.Background.Done()
 	wait := s.opt.cosignWait
 	if wait == nil {
 		wait = time.After
@@ -160,7 +160,7 @@ func (s *Store) keepCosigned() {
 		s.cosign.mu.Unlock()
 		select {
 		case <-r.done:
-		case <-s.stop:
+		case <-s.core.Stop:
 			return
 		}
 		pause, answered := wait(witnessPause), r.answered
@@ -178,13 +178,13 @@ func (s *Store) keepCosigned() {
 				waiting = false
 			case <-again:
 				waiting = false
-			case <-s.stop:
+			case <-s.core.Stop:
 				return
 			}
 		}
 		select {
 		case <-pause:
-		case <-s.stop:
+		case <-s.core.Stop:
 			return
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/crashtest"
 )
 
@@ -59,7 +60,7 @@ func filesOf(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 			maps.Copy(out, filesOf(t, fs, path))
 			continue
 		}
-		if out[path], err = readFile(fs, path); err != nil {
+		if out[path], err = core.ReadFile(fs, path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,7 +259,7 @@ func crashCheck(fs vfs.FS, w *witnessed) error {
 		return nil
 	}
 	// The index is derived: without it the same is shown.
-	if err := fs.RemoveAll(fs.PathJoin(crashFolder, dirIndex)); err != nil {
+	if err := fs.RemoveAll(fs.PathJoin(crashFolder, core.DirIndex)); err != nil {
 		return err
 	}
 	if s, err = Open(ctx, crashFolder, w.options(fs)); err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"stele/internal/core"
 )
 
 // TestCreateWhereTheKitHasNoRoom: a Create that can't write the recovery kit, or that finds the disk full at any other moment before that, leaves nothing in the folder, and the same command works once there is room.
@@ -28,7 +30,7 @@ func TestCreateWhereTheKitHasNoRoom(t *testing.T) {
 	if _, err := Create(ctx, "data", Options{FS: full, Kit: "stick/kit"}); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "stick/kit") {
 		t.Errorf("create: %v", err)
 	}
-	if empty, err := isEmpty(mem, "data"); err != nil || !empty {
+	if empty, err := core.IsEmpty(mem, "data"); err != nil || !empty {
 		names, _ := mem.List("data")
 		t.Errorf("it left %v, %v", names, err)
 	}
@@ -50,8 +52,8 @@ func TestClockDoubt(t *testing.T) {
 		at     time.Time
 		doubts bool
 	}{
-		"as it was built": {built(), false}, "the day before": {built().Add(-23 * time.Hour), false}, "1970": {time.Unix(0, 0), true}, "nine years on": {built().AddDate(9, 0, 0), false},
-		"twenty years on": {built().AddDate(20, 0, 0), true},
+		"as it was built": {core.Built(), false}, "the day before": {core.Built().Add(-23 * time.Hour), false}, "1970": {time.Unix(0, 0), true}, "nine years on": {core.Built().AddDate(9, 0, 0), false},
+		"twenty years on": {core.Built().AddDate(20, 0, 0), true},
 	} {
 		var log bytes.Buffer
 		s, err := Create(ctx, "data", Options{FS: vfs.NewMem(), Kit: "kit", Clock: clockAt(c.at), Log: slog.New(slog.NewTextHandler(&log, nil))})

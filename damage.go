@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"stele/entry"
-	"stele/internal/body"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/fsck"
 	"stele/internal/index"
-	"stele/internal/ledger"
 )
 
 // What is known to be damaged is state, not an event: a verify.damage entry says that a file is damaged and was not healed, and it stays so, over restarts, until a heal entry or another verify.damage entry
@@ -68,33 +67,23 @@ type findings struct {
 
 // damaged takes note of a damaged file. It may be called from anywhere and doesn't wait for the ledger.
 func (s *Store) damaged(file, by string, why error) {
-	if brokeOff(why) || notAsked(why) {
+	if core.BrokeOff(why) || core.NotAsked(why) {
 		return // nobody has looked at the file: nothing is known of it
 	}
 	q := &s.findings
 	q.mu.Lock()
 	was, queued := q.queue[file]
 	if queued = queued && was.What != ""; !queued {
-		q.put(file, finding{What: reason(why.Error()), By: by, Since: s.now().UTC()})
+		q.put(file, finding{What: core.Reason(why.Error()), By: by, Since: s.core.Now().UTC()})
 	}
 	q.mu.Unlock()
 	if queued {
 		return
 	}
 	if known, _ := s.knownDamage(file); !known { // else it is said already
-		s.log.Error("a damaged file could not be healed", "file", file, "met by", by, "err", why)
+		s.core.Log.Error("a damaged file could not be healed", "file", file, "met by", by, "err", why)
 	}
-	s.wakeHousekeeping()
-}
-
-// brokeOff says whether looking was ended before it was done, by who asked or by Close.
-func brokeOff(err error) bool {
-	for _, end := range []error{context.Canceled, context.DeadlineExceeded, ErrClosed, body.ErrClosed, ledger.ErrClosed} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
+	s.core.WakeHousekeeping()
 }
 
 // foundSound takes note of a file that is as it was written. It costs nothing while none is known to be damaged.
@@ -108,8 +97,8 @@ func (s *Store) foundSound(file string) {
 	}
 	q.mu.Unlock()
 	if known {
-		s.log.Info("a damaged file is whole again", "file", file)
-		s.wakeHousekeeping()
+		s.core.Log.Info("a damaged file is whole again", "file", file)
+		s.core.WakeHousekeeping()
 	}
 }
 
@@ -123,10 +112,10 @@ func (q *findings) put(file string, f finding) {
 
 // knownDamage says whether the ledger has a file as damaged.
 func (s *Store) knownDamage(file string) (bool, error) {
-	if s.index == nil {
+	if s.core.Index == nil {
 		return false, nil
 	}
-	_, ok, err := s.index.Reader().Config(index.NamedBy(entry.VerifyDamage, file))
+	_, ok, err := s.core.Index.Reader().Config(index.NamedBy(entry.VerifyDamage, file))
 	return ok, err
 }
 
@@ -148,7 +137,7 @@ func (s *Store) appendFindings(ctx context.Context) error {
 		name := names[0]
 		f := q.queue[name]
 		q.mu.Unlock()
-		_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, _ ledgerSlot) (ledgerDraft, error) { return f.draft(r, name) })
+		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(r index.Reader, _ ledgerSlot) (ledgerDraft, error) { return f.draft(r, name) })
 		if err != nil && !errors.Is(err, errNoChange) {
 			return err
 		}
@@ -175,8 +164,8 @@ func (f finding) draft(r index.Reader, file string) (ledgerDraft, error) {
 // Damaged returns the files that are known to be damaged and were not healed, in order of name, also those whose entries are still to be written.
 func (s *Store) Damaged() (out []Damage, err error) {
 	all := map[string]index.Damage{}
-	if s.index != nil {
-		all, err = s.index.Damaged()
+	if s.core.Index != nil {
+		all, err = s.core.Index.Damaged()
 	}
 	s.findings.mu.Lock()
 	for file, f := range s.findings.queue {
@@ -193,7 +182,7 @@ func (s *Store) Damaged() (out []Damage, err error) {
 		d := all[file]
 		out = append(out, Damage{file, d.What, d.By, d.Since})
 	}
-	return out, translate(err)
+	return out, core.Translate(err)
 }
 
 // bad is Damaged as a map. An index that can't be read is reported by whoever asks it for anything else.
@@ -211,20 +200,20 @@ func (s *Store) bad() map[string]string {
 
 // FailingFiles returns the files that were healed more than once lately.
 func (s *Store) FailingFiles() (out []Failing, err error) {
-	all, err := s.index.Healed()
+	all, err := s.core.Index.Healed()
 	for _, file := range slices.Sorted(maps.Keys(all)) {
-		if h := all[file]; h.Times >= failingAfter && s.now().Sub(h.Last) < index.HealsFor {
+		if h := all[file]; h.Times >= failingAfter && s.core.Now().Sub(h.Last) < index.HealsFor {
 			out = append(out, Failing{file, h.Times, h.Last})
 		}
 	}
-	return out, translate(err)
+	return out, core.Translate(err)
 }
 
 // failing is FailingFiles for a status, which says by Damaged where the index can't be read.
 func (s *Store) failing() []Failing {
 	out, err := s.FailingFiles()
 	if err != nil {
-		s.log.Error("couldn't read how often files were healed", "err", err)
+		s.core.Log.Error("couldn't read how often files were healed", "err", err)
 	}
 	return out
 }
@@ -276,7 +265,7 @@ func (s *Store) noteOutcome(o *outcome, healed []fsck.Problem) {
 	}
 	known, err := s.Damaged()
 	if err != nil {
-		s.log.Error("couldn't read what is known to be damaged", "err", err)
+		s.core.Log.Error("couldn't read what is known to be damaged", "err", err)
 	}
 	for _, d := range known {
 		if o.deep || strings.HasPrefix(d.File, engine.Segments) {
@@ -284,8 +273,6 @@ func (s *Store) noteOutcome(o *outcome, healed []fsck.Problem) {
 		}
 	}
 }
-
-const fileFindings = "findings" // beside the engine's folders
 
 // findingsFile is what who only reads leaves behind.
 type findingsFile struct {
@@ -305,27 +292,27 @@ func (s *Store) takeFindings() error {
 		s.findings.put(file, found)
 	}
 	s.findings.file = true
-	s.wakeHousekeeping()
+	s.core.WakeHousekeeping()
 	return nil
 }
 
 func (s *Store) readFindings() (f findingsFile, err error) {
-	b, err := readFile(s.fs, s.path(fileFindings))
-	if isNotExist(err) {
+	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFindings))
+	if core.IsNotExist(err) {
 		return f, nil
 	}
 	if err == nil {
 		err = unmarshalFindings(b, &f)
 	}
 	if err != nil {
-		err = fmt.Errorf("couldn't read %s, which says what a verification found: %w", s.path(fileFindings), err)
+		err = fmt.Errorf("couldn't read %s, which says what a verification found: %w", s.core.Path(core.FileFindings), err)
 	}
 	return f, err
 }
 
 func (s *Store) removeFindings() error {
-	if err := s.fs.Remove(s.path(fileFindings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("couldn't remove %s, which is in the ledger now: %w", s.path(fileFindings), err)
+	if err := s.core.FS.Remove(s.core.Path(core.FileFindings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("couldn't remove %s, which is in the ledger now: %w", s.core.Path(core.FileFindings), err)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/heal"
 )
 
@@ -158,7 +159,7 @@ func TestReaderLeavesFindings(t *testing.T) {
 		knows(t, s, by+", the next reader", path)
 		mustClose(t, s)
 		mustClose(t, x.reopened(t, fs, false))
-		if _, err := fs.Stat(crashFolder + "/" + fileFindings); !isNotExist(err) {
+		if _, err := fs.Stat(crashFolder + "/" + core.FileFindings); !core.IsNotExist(err) {
 			t.Errorf("%s: the file is still there: %v", by, err)
 		}
 		s = x.reopened(t, fs, true)

@@ -7,13 +7,14 @@ import (
 	"io/fs"
 	"syscall"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 )
 
 // leaveFindings writes what a reader of the folder itself found out beside the engine's folders, for the next one who writes entries. A folder that this process may not write in is left as it is:
 // the reader has been told by its own call.
 func (s *Store) leaveFindings() error {
-	if s.state != reader {
+	if s.core.State != core.Reader {
 		return nil
 	}
 	s.findings.mu.Lock()
@@ -28,10 +29,10 @@ func (s *Store) leaveFindings() error {
 	f := findingsFile{V: 1, Files: s.findings.queue}
 	b, err := json.Marshal(f)
 	if err == nil {
-		err = durable.Replace(s.fs, s.path(fileFindings), append(b, '\n'), 0o644)
+		err = durable.Replace(s.core.FS, s.core.Path(core.FileFindings), append(b, '\n'), 0o644)
 	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		s.log.Warn("what was found can't be kept: the folder can't be written in", "err", err)
+		s.core.Log.Warn("what was found can't be kept: the folder can't be written in", "err", err)
 		return nil
 	}
 	if err != nil {

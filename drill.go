@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/index"
@@ -44,21 +45,21 @@ const drillSample = 100
 // a sample of object versions (or everything) and hashes them to their entries' digests; measures what would be lost and how long it takes; and writes the signed certificate as an entry.
 // A copy that fails is no error: the certificate says so.
 func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c verify.Certificate, signed []byte, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return c, nil, err
 	}
-	defer s.leave()
-	ctx, cancel := s.untilClosed(ctx)
+	defer s.core.Leave()
+	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if s.opt.ReadOnly {
+	if !s.core.State.TakesWrites() {
 		return c, nil, ErrReadOnly
 	}
-	d := &drill{s: s, opt: opt, start: s.now(), c: verify.Certificate{V: 1, Store: s.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: verify.OpenedByRecovery, Problems: []string{}}}
+	d := &drill{s: s, opt: opt, start: s.core.Now(), c: verify.Certificate{V: 1, Store: s.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: verify.OpenedByRecovery, Problems: []string{}}}
 	if err := d.prepare(); err != nil {
 		return c, nil, err
 	}
 	if err := d.run(ctx); err != nil {
-		return d.c, nil, s.closedOr(translate(err))
+		return d.c, nil, s.core.ClosedOr(core.Translate(err))
 	}
 	signed, err = d.record(ctx)
 	return d.c, signed, err
@@ -83,14 +84,14 @@ func (d *drill) prepare() error {
 		return nil
 	}
 	d.c.OpenedBy = verify.OpenedByIdentity
-	b, err := readFile(d.s.fs, d.s.path(fileIdentity))
+	b, err := core.ReadFile(d.s.core.FS, d.s.core.Path(core.FileIdentity))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: this server has no identity file: give the recovery key with --recovery-key", ErrWrongKey)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't read %s: %w", d.s.path(fileIdentity), err)
+		return fmt.Errorf("couldn't read %s: %w", d.s.core.Path(core.FileIdentity), err)
 	}
-	d.opt.Identity = string(trimSpace(b))
+	d.opt.Identity = string(core.TrimSpace(b))
 	return nil
 }
 
@@ -114,19 +115,16 @@ func (s *Store) neverHeld(ctx context.Context, name string) (bool, error) {
 	return true, nil
 }
 
-// drillPrefix begins the names of scratch folders. What a crash leaves of them, sweep removes.
-const drillPrefix = "drill."
-
 func (d *drill) run(ctx context.Context) (err error) {
-	scratch := d.s.path(drillPrefix + durable.Random())
-	defer func() { err = errors.Join(err, d.s.fs.RemoveAll(scratch)) }()
+	scratch := d.s.core.Path(core.DrillPrefix + durable.Random())
+	defer func() { err = errors.Join(err, d.s.core.FS.RemoveAll(scratch)) }()
 	copied, err := OpenFrom(ctx, scratch, From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, Options{FS: d.s.opt.FS, Clock: d.s.opt.Clock, Identity: d.opt.Identity, Log: d.s.opt.Log})
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == verify.OpenedByRecovery {
 			return err // nothing was tried: the caller's key is not this store's
 		}
 		if d.opt.fresh && errors.Is(err, replicate.ErrNone) {
-			return ofKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, ErrBadState)
+			return core.OfKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, ErrBadState)
 		}
 		d.problem("the copy can't be opened: %v", err)
 		return nil
@@ -156,7 +154,7 @@ func (d *drill) compare(ctx context.Context, copied *Store) error {
 		d.problem("the copy holds %d entries, the store %d: it is of another history", head, d.s.Size())
 		return nil
 	}
-	mine, err := d.s.led().Root(ctx, head)
+	mine, err := d.s.core.Ledger().Root(ctx, head)
 	if err != nil {
 		return err
 	}
@@ -174,20 +172,20 @@ func (d *drill) compare(ctx context.Context, copied *Store) error {
 		if err != nil {
 			return err
 		}
-		d.c.RPOSeconds = max(0, d.s.now().Sub(missing.Time).Seconds())
+		d.c.RPOSeconds = max(0, d.s.core.Now().Sub(missing.Time).Seconds())
 	}
 	d.c.Size = 1 + d.opt.Rand.Uint64N(head)
 	at, err := d.entry(ctx, copied, d.c.Size-1)
 	if err != nil {
 		return err
 	}
-	then, err := copied.led().Root(ctx, d.c.Size)
+	then, err := copied.core.Ledger().Root(ctx, d.c.Size)
 	d.c.Moment, d.c.Root = at.Time, hex.EncodeToString(then[:])
 	return err
 }
 
 func (d *drill) entry(ctx context.Context, of *Store, at uint64) (entry.Entry, error) {
-	e, _, _, err := of.led().Entry(ctx, at)
+	e, _, _, err := of.core.Ledger().Entry(ctx, at)
 	return e, err
 }
 
@@ -201,7 +199,7 @@ func (d *drill) sample(ctx context.Context, copied *Store) error {
 		var found *entry.Entry
 		from := d.opt.Rand.Uint64N(d.c.Head)
 		look := func(from, to uint64) error {
-			err := copied.led().Entries(ctx, from, to, func(e *entry.Entry) error {
+			err := copied.core.Ledger().Entries(ctx, from, to, func(e *entry.Entry) error {
 				if e.Type != entry.ObjectPut || e.Private.Body == nil || chosen[e.Index] { // another change, a lawful erasure, or one that was read
 					return nil
 				}
@@ -234,11 +232,11 @@ func (d *drill) sample(ctx context.Context, copied *Store) error {
 }
 
 func (d *drill) read(ctx context.Context, copied *Store, e *entry.Entry) error {
-	if err := copied.body.Verify(ctx, *e.Private.Body); err != nil { // nothing is erased in this version: what is gone is missing
+	if err := copied.core.Body.Verify(ctx, *e.Private.Body); err != nil { // nothing is erased in this version: what is gone is missing
 		return d.bad(ctx, fmt.Errorf("%s/%s of entry %d: %w", e.Private.Bucket, e.Private.Key, e.Index, err))
 	}
 	if d.c.Versions == 0 {
-		d.c.RTOSeconds = d.s.now().Sub(d.start).Seconds()
+		d.c.RTOSeconds = d.s.core.Now().Sub(d.start).Seconds()
 	}
 	d.c.Versions++
 	d.c.Bytes += e.Private.Body.Size
@@ -305,8 +303,8 @@ func (d *drill) full(ctx context.Context, copied *Store) error {
 // record signs the certificate and writes the entry.
 func (d *drill) record(ctx context.Context) ([]byte, error) {
 	d.c.OK = len(d.c.Problems) == 0
-	d.c.Started, d.c.Seconds = d.start.UTC(), d.s.now().Sub(d.start).Seconds()
-	signer, err := note.NewSigner(d.s.keys.Signer)
+	d.c.Started, d.c.Seconds = d.start.UTC(), d.s.core.Now().Sub(d.start).Seconds()
+	signer, err := note.NewSigner(d.s.core.Keys.Signer)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't sign the certificate: %w", err)
 	}
@@ -323,7 +321,7 @@ func (d *drill) record(ctx context.Context) ([]byte, error) {
 		"rpo": fmt.Sprintf("%.3fs", d.c.RPOSeconds), "rto": fmt.Sprintf("%.3fs", d.c.RTOSeconds), "versions": strconv.FormatInt(d.c.Versions, 10)}
 	found := ""
 	if !d.c.OK {
-		found = reason(d.c.Problems[0])
+		found = core.Reason(d.c.Problems[0])
 	}
 	_, err = d.s.commit(ctx, d.opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.DrillRun, Private: entry.Private{Name: d.opt.Name, Data: facts, Doc: &w.Body, Reason: found}}, nil
@@ -347,10 +345,10 @@ type Drilled struct {
 
 // DrillTarget drills one of the store's targets. ErrNoTarget.
 func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Drilled, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Drilled{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if q.Recovery != "" && !by.local {
 		return Drilled{}, badState("the recovery key counts on the machine itself only, through the folder or its socket")
 	}
@@ -422,10 +420,10 @@ func (s *Store) drillIsDue(ctx context.Context, target string, every time.Durati
 	s.targets.mu.Lock()
 	tried, ok := s.targets.notDrilled[target]
 	s.targets.mu.Unlock()
-	if ok && s.monotonic()-tried < drillRetry {
+	if ok && s.core.Monotonic()-tried < drillRetry {
 		return false, err
 	}
-	return s.now().Sub(last) >= drillWait(failed, every), err
+	return s.core.Now().Sub(last) >= drillWait(failed, every), err
 }
 
 // noteDrill keeps when a drill of a target could not be tried.
@@ -439,16 +437,16 @@ func (s *Store) noteDrill(target string, err error) {
 	if s.targets.notDrilled == nil {
 		s.targets.notDrilled = map[string]time.Duration{}
 	}
-	s.targets.notDrilled[target] = s.monotonic()
+	s.targets.notDrilled[target] = s.core.Monotonic()
 }
 
 // DrillDue drills each target whose newest drill that passed is older than every, and each whose newest did not pass and is to be tried again, one after the other. What could not be tried is joined
 // into the error; a failed drill is in its certificate.
 func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []verify.Certificate, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	specs, err := s.specs()
 	if err != nil {
 		return nil, err
@@ -459,7 +457,7 @@ func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []verif
 		if lerr == nil && !due {
 			continue
 		}
-		d, derr := s.DrillTarget(ctx, Actor{Key: actorStele}, DrillRequest{Target: spec.Name})
+		d, derr := s.DrillTarget(ctx, Actor{Key: core.ActorStele}, DrillRequest{Target: spec.Name})
 		if errors.Is(derr, errNotYet) {
 			continue // its first copy is under way
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
 	"stele/internal/keyring"
@@ -31,7 +32,7 @@ func newDrilled(t *testing.T) *drilled {
 	t.Helper()
 	d := &drilled{clock: newTestClock(), fs: vfs.NewMem(), target: mem.New()}
 	s := newMemStore(t, Options{FS: d.fs, Clock: d.clock})
-	text, err := readFile(d.fs, "kit.txt")
+	text, err := core.ReadFile(d.fs, "kit.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestDrill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range names {
-		if strings.HasPrefix(n, drillPrefix) {
+		if strings.HasPrefix(n, core.DrillPrefix) {
 			t.Errorf("%s is left", n)
 		}
 	}

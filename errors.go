@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"stele/internal/core"
 	"stele/internal/moment"
 )
 
@@ -21,8 +22,8 @@ var (
 	ErrNotModified     = errors.New("not modified")
 	ErrBusy            = errors.New("a conflicting write of the same key is under way")
 	ErrOverwriteDenied = errors.New("this access key may add but not overwrite")
-	ErrKeyRevoked      = errors.New("the access key was revoked")
-	ErrRate            = errors.New("the access key causes more entries than its rate allows")
+	ErrKeyRevoked      = core.ErrKeyRevoked
+	ErrRate            = core.ErrRate
 	ErrNoAccessKey     = errors.New("no such access key")
 	ErrNoStandby       = errors.New("no such standby")
 	ErrIncomplete      = errors.New("the body ended before its declared length")
@@ -30,27 +31,27 @@ var (
 	ErrInvalidPart     = errors.New("a part is missing or is not the one that was named")
 	ErrPartOrder       = errors.New("parts are not in ascending order")
 	ErrPartTooSmall    = errors.New("a part other than the last is smaller than 5 MiB")
-	ErrBadName         = errors.New("bad name")
+	ErrBadName         = core.ErrBadName
 	ErrWhich           = errors.New("several answer to that, name one") // it is an ErrBadName as well
-	ErrBadRange        = errors.New("range cannot be satisfied")
+	ErrBadRange        = core.ErrBadRange
 	ErrBadState        = errors.New("not possible as things are") // versioning cannot be suspended under object lock, …
-	ErrTooLarge        = errors.New("too large")
-	ErrErased          = errors.New("the bytes were erased")
-	ErrFuture          = errors.New("that moment is in the future")
+	ErrTooLarge        = core.ErrTooLarge
+	ErrErased          = core.ErrErased
+	ErrFuture          = core.ErrFuture
 	ErrBadMoment       = moment.ErrUnreadable                      // it is an ErrBadName as well
 	ErrBeforeStore     = errors.New("the store did not exist yet") // it is an ErrBadName as well
-	ErrCorrupt         = errors.New("damaged")                     // bytes are not what was written; never served
-	ErrReadOnly        = errors.New("store is open for reading only")
-	ErrUnpromoted      = fmt.Errorf("%w until it is promoted: `stele promote` makes it the primary", ErrReadOnly)
-	ErrFull            = errors.New("no space left for writes")
-	ErrFailed          = errors.New("storage failed; the store takes no more writes until it is started anew")
-	ErrLocked          = errors.New("the store is in use by another process")
-	ErrWrongKey        = errors.New("this key does not open the store")
-	ErrNotStore        = errors.New("not a Stele store")
-	ErrVersion         = errors.New("written by a newer Stele")
-	ErrBehind          = errors.New("the ledger is behind what was seen of it")
-	ErrSuperseded      = errors.New("another primary has taken over; this store takes no more writes")
-	ErrClosed          = errors.New("the store is closed")
+	ErrCorrupt         = core.ErrCorrupt
+	ErrReadOnly        = core.ErrReadOnly
+	ErrUnpromoted      = core.ErrUnpromoted
+	ErrFull            = core.ErrFull
+	ErrFailed          = core.ErrFailed
+	ErrLocked          = core.ErrLocked
+	ErrWrongKey        = core.ErrWrongKey
+	ErrNotStore        = core.ErrNotStore
+	ErrVersion         = core.ErrVersion
+	ErrBehind          = core.ErrBehind
+	ErrSuperseded      = core.ErrSuperseded
+	ErrClosed          = core.ErrClosed
 )
 
 // RetentionError refuses what Object Lock forbids (S3: AccessDenied). Errors.As tells a caller until when.
@@ -68,23 +69,31 @@ func (e *RetentionError) Error() string {
 	return fmt.Sprintf("%s/%s version %s is locked (%s) until %s", e.Bucket, e.Key, e.VersionID, e.Mode, e.Until.UTC().Format(time.RFC3339))
 }
 
-// worded is an error of a kind whose message is its own: it doesn't repeat the kind's words.
-type worded struct {
-	error
-	kinds []error
-}
-
-func (w worded) Unwrap() []error { return append([]error{w.error}, w.kinds...) }
-
 // badValue is an ErrBadName about what is no name: a role, a rate, a schedule.
 func badValue(format string, args ...any) error {
-	return ofKind(fmt.Errorf(format, args...), ErrBadName)
+	return core.OfKind(fmt.Errorf(format, args...), ErrBadName)
 }
 
 // badState is an ErrBadState that says what stands in the way: of a bucket, a target, a standby, the store.
 func badState(format string, args ...any) error {
-	return ofKind(fmt.Errorf(format, args...), ErrBadState)
+	return core.OfKind(fmt.Errorf(format, args...), ErrBadState)
 }
 
-// ofKind makes err an error of further kinds.
-func ofKind(err error, kinds ...error) error { return worded{err, kinds} }
+// FullError is an ErrFull that knows the figures.
+type FullError = core.FullError
+
+// FailingWork is work beside requests that failed the last time it was tried.
+type FailingWork = core.FailingWork
+
+// WitnessStatus is how a witness stands.
+type WitnessStatus = core.WitnessStatus
+
+// Disk is how the disk that holds the store stands.
+type Disk = core.Disk
+
+// The kinds of work whose outcome others tell the store: see Outcomes.
+const (
+	WorkLifecycle = core.WorkLifecycle // of a bucket
+	WorkDrills    = core.WorkDrills
+	WorkTLS       = core.WorkTLS
+)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/core"
 	"stele/tree"
 )
 
@@ -18,12 +19,12 @@ func TestFailingWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Outcomes(WorkLifecycle, map[string]error{"b": errors.New("first"), "c": errors.New("no")})
+	s.Outcomes(core.WorkLifecycle, map[string]error{"b": errors.New("first"), "c": errors.New("no")})
 	since := s.FailingWork()[0].Since
-	s.Outcomes(WorkLifecycle, map[string]error{"b": errors.New("second")}) // c is well, or gone
-	s.Outcome(WorkDrills, nil)
-	s.Outcome(WorkDrills, ErrClosed) // no failure of its own
-	s.Outcome(WorkDrills, context.Canceled)
+	s.Outcomes(core.WorkLifecycle, map[string]error{"b": errors.New("second")}) // c is well, or gone
+	s.Outcome(core.WorkDrills, nil)
+	s.Outcome(core.WorkDrills, ErrClosed) // no failure of its own
+	s.Outcome(core.WorkDrills, context.Canceled)
 	is := func(s *Store, times int) {
 		t.Helper()
 		all := s.FailingWork()
@@ -51,7 +52,7 @@ func TestFailingWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(s, 2)
-	s.Outcomes(WorkLifecycle, nil)
+	s.Outcomes(core.WorkLifecycle, nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -73,23 +74,23 @@ func TestChoresFail(t *testing.T) {
 	defer s.Close()
 	var bad error
 	done := 0
-	chores := []chore{{"one", func(context.Context) error { return bad }}, {"two", func(context.Context) error { done++; return nil }}}
+	chores := []core.Chore{{What: "one", Do: func(context.Context) error { return bad }}, {What: "two", Do: func(context.Context) error { done++; return nil }}}
 	bad = errors.New("no")
-	left := s.round(ctx, chores)
+	left := s.core.Round(ctx, chores)
 	if len(left) != 1 || done != 1 || len(s.FailingWork()) != 1 || s.FailingWork()[0].Of != "one" {
 		t.Fatalf("%v, %d, %+v", left, done, s.FailingWork())
 	}
 	bad = nil
-	if left = s.round(ctx, left); len(left) != 0 || len(s.FailingWork()) != 0 {
+	if left = s.core.Round(ctx, left); len(left) != 0 || len(s.FailingWork()) != 0 {
 		t.Errorf("%v, %+v", left, s.FailingWork())
 	}
 	named := map[string]bool{}
-	for _, c := range s.minuteChores() {
-		named[c.what] = true
+	for _, c := range s.core.MinuteChores() {
+		named[c.What] = true
 	}
-	for _, c := range s.wokenChores() {
-		if !named[c.what] {
-			t.Errorf("%s is not tried again if it fails", c.what)
+	for _, c := range s.core.WokenChores() {
+		if !named[c.What] {
+			t.Errorf("%s is not tried again if it fails", c.What)
 		}
 	}
 }
@@ -129,7 +130,7 @@ func TestWitnessStatus(t *testing.T) {
 			t.Errorf("round %d: the next one after %s", i, d)
 		}
 	}
-	is := func(all []WitnessStatus) {
+	is := func(all []core.WitnessStatus) {
 		t.Helper()
 		if len(all) != 2 || all[0].Cosigned.IsZero() || all[0].Error != "" || !all[1].Cosigned.IsZero() || all[1].Asked.IsZero() || all[1].Error != "I will not" {
 			t.Fatalf("%+v", all)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stele/internal/body"
+	"stele/internal/core"
 	"stele/internal/pack"
 )
 
@@ -36,7 +37,7 @@ func benchmarkHealPack(b *testing.B, packBytes int64) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		at, ok, err := bodyPlaces{x.index}.Lookup(v.Body.Ref)
+		at, ok, err := core.BodyPlaces{DB: x.core.Index}.Lookup(v.Body.Ref)
 		if err != nil || !ok {
 			b.Fatal(ok, err)
 		}
@@ -44,7 +45,7 @@ func benchmarkHealPack(b *testing.B, packBytes int64) {
 		flipFile(b, filepath.Join(x.folder, name), at.Offset+int64(pack.Overhead))
 		reads = append(reads, timed(b, func() error { return readAllOf(x.Store, v) }))
 		heals = append(heals, timed(b, func() error {
-			if err := x.body.Heal(ctx, name, errors.New("flipped")); !errors.Is(err, body.ErrSound) {
+			if err := x.core.Body.Heal(ctx, name, errors.New("flipped")); !errors.Is(err, body.ErrSound) {
 				return err
 			}
 			return nil
@@ -58,7 +59,7 @@ func benchmarkHealSegment(b *testing.B) {
 	x := healBench(b, Options{SegmentBytes: 4 << 20}, 10, 30_000)
 	r := rand.New(rand.NewPCG(1, 2))
 	var sealed []uint64 // first entries
-	for _, f := range x.led().Segments() {
+	for _, f := range x.core.Ledger().Segments() {
 		if f.Sealed {
 			sealed = append(sealed, f.First)
 		}
@@ -70,12 +71,12 @@ func benchmarkHealSegment(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		first := sealed[r.IntN(len(sealed))]
-		for _, f := range x.led().Segments() {
+		for _, f := range x.core.Ledger().Segments() {
 			if f.First == first {
 				flipFile(b, filepath.Join(x.folder, f.Name), 200)
 			}
 		}
-		reads = append(reads, timed(b, func() error { _, _, _, err := x.led().Entry(ctx, first); return err }))
+		reads = append(reads, timed(b, func() error { _, _, _, err := x.core.Ledger().Entry(ctx, first); return err }))
 	}
 	b.StopTimer()
 	report(b, reads, nil)
@@ -118,7 +119,7 @@ func healBench(b *testing.B, opt Options, size, n int) *battered {
 	if _, err := x.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
 		b.Fatal(err)
 	}
-	if err := errors.Join(x.body.Flush(ctx), x.FlushTargets(ctx)); err != nil {
+	if err := errors.Join(x.core.Body.Flush(ctx), x.FlushTargets(ctx)); err != nil {
 		b.Fatal(err)
 	}
 	return x

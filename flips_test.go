@@ -213,15 +213,15 @@ func (x *battered) victims() (all []victim, err error) {
 			all = append(all, victim{name, paths[0], bytes, true})
 		}
 	}
-	for _, g := range x.body.Growing() {
+	for _, g := range x.core.Body.Growing() {
 		grow(g.Name, g.DurableBytes)
 	}
-	_, _, segments := x.led().Growing()
+	_, _, segments := x.core.Ledger().Growing()
 	for _, g := range segments {
 		grow(g.Name, g.DurableBytes)
 	}
 	for _, folder := range []string{engine.Packs, engine.Segments} {
-		if err := x.eng.List(ctx, folder, func(i engine.Info) error {
+		if err := x.core.Engine.List(ctx, folder, func(i engine.Info) error {
 			all = append(all, victim{i.Name, filepath.Join(x.folder, i.Name), i.SizeBytes, false})
 			return nil
 		}); err != nil {
@@ -314,7 +314,7 @@ func (x *battered) scrubNow() error {
 func (x *battered) scrubAll(t *testing.T) {
 	t.Helper()
 	x.clock.pass()
-	if err := errors.Join(x.body.Flush(ctx), x.scrubNow()); err != nil {
+	if err := errors.Join(x.core.Body.Flush(ctx), x.scrubNow()); err != nil {
 		t.Error(err)
 	}
 }

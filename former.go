@@ -12,17 +12,14 @@ import (
 	"net/url"
 	"slices"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine/dir"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 )
 
-// Files that hold the addresses of other servers of this store: {"v":1,"urls":["https://…"]}. Neither is needed to open it.
-const (
-	fileFormer    = "former"    // of a primary that took over: those from which it did, until they know
-	fileFollowers = "followers" // of a primary: those who follow it, who would know if one of them took over
-)
+// The files of addresses are fileFormer and fileFollowers: {"v":1,"urls":["https://…"]}. Neither is needed to open the store.
 
 // maxPeers is how many addresses are kept in one of these files; the oldest go.
 const maxPeers = 16
@@ -38,12 +35,12 @@ type peers struct {
 // loadPeers reads addresses. A file that is missing or damaged holds none: it is no part of the store.
 func (s *Store) loadPeers(name string) []string {
 	var p peers
-	b, err := readFile(s.fs, s.path(name))
+	b, err := core.ReadFile(s.core.FS, s.core.Path(name))
 	if err == nil {
 		err = json.Unmarshal(b, &p)
 	}
-	if err != nil && !isNotExist(err) {
-		s.log.Warn("couldn't read addresses of other servers", "file", s.path(name), "err", err)
+	if err != nil && !core.IsNotExist(err) {
+		s.core.Log.Warn("couldn't read addresses of other servers", "file", s.core.Path(name), "err", err)
 	}
 	return p.URLs
 }
@@ -53,8 +50,8 @@ func (s *Store) savePeers(name string, urls []string) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(s.fs, s.path(name), append(b, '\n'), durable.PrivateFile); err != nil {
-		return fmt.Errorf("couldn't write %s: %w", s.path(name), err)
+	if err := durable.Replace(s.core.FS, s.core.Path(name), append(b, '\n'), durable.PrivateFile); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", s.core.Path(name), err)
 	}
 	return nil
 }
@@ -69,22 +66,22 @@ func withPeer(urls []string, u string) []string {
 func (s *Store) Former() []string {
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
-	return s.loadPeers(fileFormer)
+	return s.loadPeers(core.FileFormer)
 }
 
 // ToldFormer notes that a former primary knows.
 func (s *Store) ToldFormer(u string) error {
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
-	return s.savePeers(fileFormer, slices.DeleteFunc(s.loadPeers(fileFormer), func(have string) bool { return have == u }))
+	return s.savePeers(core.FileFormer, slices.DeleteFunc(s.loadPeers(core.FileFormer), func(have string) bool { return have == u }))
 }
 
 // FollowerProof proves to the primary that whoever has this admin address holds the store's keyring: a standby that was admitted, which alone can take over. Empty: there are no keys here.
 func (s *Store) FollowerProof(u string) string {
-	if s.keys == nil || len(s.keys.DataKeys) == 0 {
+	if s.core.Keys == nil || len(s.core.Keys.DataKeys) == 0 {
 		return ""
 	}
-	return followerProof(s.keys.Current(), u)
+	return followerProof(s.core.Keys.Current(), u)
 }
 
 func followerProof(k keyring.DataKey, u string) string {
@@ -99,17 +96,17 @@ func followerProof(k keyring.DataKey, u string) string {
 
 // provesFollower tells whether a proof is one of this store's keyring, by whichever of its data keys.
 func (s *Store) provesFollower(u, proof string) bool {
-	return slices.ContainsFunc(s.keys.DataKeys, func(k keyring.DataKey) bool { return hmac.Equal([]byte(proof), []byte(followerProof(k, u))) })
+	return slices.ContainsFunc(s.core.Keys.DataKeys, func(k keyring.DataKey) bool { return hmac.Equal([]byte(proof), []byte(followerProof(k, u))) })
 }
 
 // NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only maxPeers addresses are
 // kept, and an access key that may only look must not push out those of admitted standbys, nor name servers that this one is to ask.
 func (s *Store) NoteFollower(u, proof string) error {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
-	if s.opt.ReadOnly {
+	defer s.core.Leave()
+	if !s.core.State.TakesWrites() {
 		return nil
 	}
 	if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil || len(u) > 300 {
@@ -121,31 +118,24 @@ func (s *Store) NoteFollower(u, proof string) error {
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
 	if s.followers == nil {
-		s.followers = s.loadPeers(fileFollowers)
+		s.followers = s.loadPeers(core.FileFollowers)
 	}
 	if slices.Contains(s.followers, u) {
 		return nil
 	}
 	urls := withPeer(s.followers, u)
-	if err := s.savePeers(fileFollowers, urls); err != nil {
+	if err := s.savePeers(core.FileFollowers, urls); err != nil {
 		return err
 	}
 	s.followers = urls
 	return nil
 }
 
-// askFollowers asks those who follow this store whether one of them has taken over (DESIGN invariant 5). It asks at once, beside what opens, and the function that it returns waits for the answers and
+// followersSay asks those who follow this store whether one of them has taken over (DESIGN invariant 5). It asks at once, beside what opens, and the function that it returns waits for the answers and
 // judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: ErrSuperseded then. One that does not answer within seenWait is
 // reported: where nobody is reached a split can't be excluded.
-func (s *Store) askFollowers(ctx context.Context) (judge func(context.Context) error) {
-	if s.state != primary {
-		return func(context.Context) error { return nil }
-	}
-	return s.followersSay(ctx)
-}
-
 func (s *Store) followersSay(ctx context.Context) (judge func(context.Context) error) {
-	urls := s.loadPeers(fileFollowers)
+	urls := s.loadPeers(core.FileFollowers)
 	if s.opt.AskHandover == nil || len(urls) == 0 {
 		return func(context.Context) error { return nil }
 	}
@@ -167,7 +157,7 @@ func (s *Store) followersSay(ctx context.Context) (judge func(context.Context) e
 					return err
 				}
 			case <-asking.Done():
-				s.log.Warn("not all who follow this store say in time whether one of them has taken over", "followers", urls)
+				s.core.Log.Warn("not all who follow this store say in time whether one of them has taken over", "followers", urls)
 				return nil
 			}
 		}
@@ -206,10 +196,10 @@ type Asked struct{ seen []ledger.Seen }
 // AskTargets asks the targets how much they have seen, before an epoch begins: one that goes on without entries that a target has would give up what was acknowledged. One that does not answer in
 // time is reported in the log.
 func (s *Store) AskTargets(ctx context.Context) *Asked {
-	if s.enter() != nil {
+	if s.core.Enter() != nil {
 		return nil
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return &Asked{s.seenByTargets(ctx)}
 }
 
@@ -223,30 +213,28 @@ func (a *Asked) into(opt ledger.Options) ledger.Options {
 
 func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	if a.err != nil {
-		s.log.Warn("one who follows this store doesn't say whether it has taken over", "follower", a.url, "reason", a.err)
+		s.core.Log.Warn("one who follows this store doesn't say whether it has taken over", "follower", a.url, "reason", a.err)
 		return nil
 	}
 	if len(a.data) == 0 {
 		return nil
 	}
 	learn := s.Learn
-	if s.state == reader {
+	if s.core.State == core.Reader {
 		learn = s.wouldLearn
 	}
 	if err := learn(ctx, a.at, a.data, a.url); errors.Is(err, ErrSuperseded) {
 		return err
 	} else if err != nil { // of our own epoch, or of nobody's
-		s.log.Debug("what a follower says ends nothing", "follower", a.url, "reason", err)
+		s.core.Log.Debug("what a follower says ends nothing", "follower", a.url, "reason", err)
 		return nil
 	}
-	return s.refuseSuperseded()
+	return s.core.RefuseSuperseded()
 }
 
 // IsStore reports whether a folder holds a store of its own, or that of a former primary.
 func IsStore(folder string, opt Options) bool {
-	s := newStore(folder, opt)
-	_, err := s.fs.Stat(s.path(fileFormat))
-	return err == nil
+	return newStore(folder, opt).core.HasFormat()
 }
 
 // Rejoin makes the folder of a former primary a standby's of the one that took over from it, which shows its succession. All that it holds it has then accepted, and what the new epoch left out
@@ -256,9 +244,9 @@ func Rejoin(ctx context.Context, folder string, opt Options, from string, u Succ
 	opt.OpenTarget, opt.AskHandover, opt.ScrubDays, opt.ReadOnly = nil, nil, 0, false
 	s := newStore(folder, opt)
 	defer func() {
-		err = translate(err)
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
+		err = core.Translate(err)
+		if s.core.Lock != nil {
+			err = errors.Join(err, s.core.Lock.Close())
 		}
 	}()
 	pin, err := s.keyPin(ctx, from)
@@ -267,17 +255,17 @@ func Rejoin(ctx context.Context, folder string, opt Options, from string, u Succ
 	}
 	next, _, err := pin.Succeed(u)
 	if err != nil {
-		return fmt.Errorf("%s holds a store of its own, in epoch %d, and the server at %s has not taken over from it: a standby needs an empty folder, or that of a former primary: %w", s.dir, pin.Epoch(), from, err)
+		return fmt.Errorf("%s holds a store of its own, in epoch %d, and the server at %s has not taken over from it: a standby needs an empty folder, or that of a former primary: %w", s.core.Dir(), pin.Epoch(), from, err)
 	}
 	if err := s.rest(ctx, folder, opt, next.Epoch(), from); err != nil {
 		return err
 	}
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		return err
 	}
 	pin, note, err := s.ownPin(ctx, from) // with the epochs before, which only a folder in order tells
 	if err == nil {
-		err = durable.Replace(s.fs, s.path(fileAccepted), note, durable.PrivateFile)
+		err = durable.Replace(s.core.FS, s.core.Path(core.FileAccepted), note, durable.PrivateFile)
 	}
 	if err != nil {
 		return err
@@ -299,13 +287,13 @@ func (s *Store) rest(ctx context.Context, folder string, opt Options, epoch uint
 
 // keyPin is the pin of one that follows this store from its present key on.
 func (s *Store) keyPin(ctx context.Context, from string) (pin StandbyPin, err error) {
-	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true}); err != nil {
+	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true}); err != nil {
 		return pin, err
 	}
-	if err := s.openKeys(ctx); err != nil {
+	if err := s.core.OpenKeys(ctx); err != nil {
 		return pin, err
 	}
-	vkey, err := s.keys.VKey()
+	vkey, err := s.core.Keys.VKey()
 	return StandbyPin{Store: s.ID(), VKey: vkey, From: from}, err
 }
 
@@ -314,11 +302,11 @@ func (s *Store) ownPin(ctx context.Context, from string) (pin StandbyPin, note [
 	if pin, err = s.keyPin(ctx, from); err != nil {
 		return pin, nil, err
 	}
-	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: s.eng, Keys: s.keys})
+	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: s.core.Engine, Keys: s.core.Keys})
 	if err != nil {
 		return pin, nil, err
 	}
-	s.ledger.Store(l)
+	s.core.SetLedger(l)
 	pin.Reigns, err = s.reigns()
 	return pin, l.Checkpoint(), errors.Join(err, l.Close())
 }

@@ -1,7 +1,6 @@
 package stele
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -22,9 +22,6 @@ import (
 	"stele/internal/segment"
 	"stele/internal/snapshot"
 )
-
-// fileFrom says that a folder is filled from a backup, and is no primary. It goes when a full folder is promoted.
-const fileFrom = "from"
 
 // From says what to serve from.
 type From struct {
@@ -79,14 +76,49 @@ func openFrom(ctx context.Context, folder string, from From, opt Options) (*Stor
 	s := newStore(folder, opt)
 	whole, err := s.isWhole()
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
 	if whole {
-		return s.opened(ctx, way{})
+		return s.opened(ctx, core.Way{})
 	}
 	b := &backing{From: from}
 	b.fill.full, b.fill.ended = make(chan struct{}), make(chan struct{})
-	return s.opened(ctx, way{from: b})
+	s.from = b
+	return s.opened(ctx, core.Way{Over: s.layer(b)})
+}
+
+// layer is the backup, as the opening needs it.
+func (s *Store) layer(b *backing) *core.Layer {
+	return &core.Layer{
+		OpenFolder:  func(ctx context.Context) error { return s.openFolderOver(ctx, b) },
+		Promoted:    func() bool { return b.promoted },
+		IndexStands: func() bool { return b.indexStands(s) },
+		ReadAhead:   s.readAheadOver,
+		OpenIndex:   s.openIndexOver,
+		Settle:      s.settleOver,
+		Fill:        s.startFilling,
+		Below:       s.snapshotTables,
+		Forget:      s.dropSnapshot,
+		Name:        b.Name,
+	}
+}
+
+// readAheadOver reads the ends of the segments that lie beneath the folder before the ledger asks for them, until the function that it returns is called.
+func (s *Store) readAheadOver(ctx context.Context) (end func()) {
+	segments, err := s.missing(ctx, engine.Segments)
+	if err != nil {
+		return func() {} // the ledger meets the same error, and says so
+	}
+	return s.from.beneath.readAhead(ctx, segments)
+}
+
+// settleOver lets a folder over a backup know what is asked for, and keeps what is written from now on from depending on the backup.
+func (s *Store) settleOver(ctx context.Context, st core.State) error {
+	s.from.beneath.tell(s.from.fill.ask, s.learnMoved)
+	if st == core.Serving {
+		return nil
+	}
+	return s.retireMissing(ctx)
 }
 
 // Whole reports whether a folder is a store that needs no target: one that never had any, or that has everything of its backup and was promoted.
@@ -94,11 +126,11 @@ func Whole(folder string) (bool, error) { return newStore(folder, Options{}).isW
 
 // isWhole reports whether the folder is a store that needs no target.
 func (s *Store) isWhole() (bool, error) {
-	if _, err := s.fs.Stat(s.path(fileFrom)); !isNotExist(err) {
+	if _, err := s.core.FS.Stat(s.core.Path(core.FileFrom)); !core.IsNotExist(err) {
 		return false, err
 	}
-	_, err := s.fs.Stat(s.path(fileFormat))
-	if isNotExist(err) {
+	_, err := s.core.FS.Stat(s.core.Path(core.FileFormat))
+	if core.IsNotExist(err) {
 		return false, nil
 	}
 	return err == nil, err
@@ -106,16 +138,16 @@ func (s *Store) isWhole() (bool, error) {
 
 // openFolderOver locks the folder and opens it over the target.
 func (s *Store) openFolderOver(ctx context.Context, b *backing) error {
-	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
-		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
+		return fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
 	}
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		return err
 	}
 	if err := s.readMark(b); err != nil {
 		return err
 	}
-	if err := s.sweep(); err != nil {
+	if err := s.core.Sweep(); err != nil {
 		return err
 	}
 	return s.openBeneath(ctx, b)
@@ -123,20 +155,20 @@ func (s *Store) openFolderOver(ctx context.Context, b *backing) error {
 
 // readMark reads what an earlier OpenFrom left, and refuses a folder that holds anything else.
 func (s *Store) readMark(b *backing) error {
-	text, err := readFile(s.fs, s.path(fileFrom))
-	if isNotExist(err) {
-		empty, err := isEmpty(s.fs, s.dir)
+	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
+	if core.IsNotExist(err) {
+		empty, err := core.IsEmpty(s.core.FS, s.core.Dir())
 		if err == nil && !empty {
-			err = fmt.Errorf("%s is not empty, and was not begun from a backup: name an empty or missing folder with --data", s.dir)
+			err = fmt.Errorf("%s is not empty, and was not begun from a backup: name an empty or missing folder with --data", s.core.Dir())
 		}
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
+		return fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileFrom), err)
 	}
 	b.mark, err = parseMark(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.path(fileFrom), err)
+		return fmt.Errorf("%s: %w", s.core.Path(core.FileFrom), err)
 	}
 	return nil
 }
@@ -156,41 +188,40 @@ func (s *Store) writeMark(m fromMark) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(s.fs, s.path(fileFrom), append(text, '\n'), durable.PrivateFile); err != nil {
-		return fmt.Errorf("couldn't write %s: %w", s.path(fileFrom), err)
+	if err := durable.Replace(s.core.FS, s.core.Path(core.FileFrom), append(text, '\n'), durable.PrivateFile); err != nil {
+		return fmt.Errorf("couldn't write %s: %w", s.core.Path(core.FileFrom), err)
 	}
 	return nil
 }
 
-// checkFrom refuses to open a folder as a store of its own while it is part of one, and opens it for reading only until it is promoted. promoted: it is a full copy that has become a primary, and
-// is still marked.
-func (s *Store) checkFrom(ctx context.Context) (promoted bool, err error) {
-	text, err := readFile(s.fs, s.path(fileFrom))
-	if isNotExist(err) {
-		return false, nil
+// checkFrom refuses to open a folder as a store of its own while it is part of one. waits: it is a full copy that waits for its promotion, and is opened for reading only; promoted: it is a full copy that
+// has become a primary, and is still marked.
+func (s *Store) checkFrom(ctx context.Context) (waits, promoted bool, err error) {
+	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
+	if core.IsNotExist(err) {
+		return false, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
+		return false, false, fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileFrom), err)
 	}
 	m, err := parseMark(text)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("%s: %w", s.path(fileFrom), err)
+		return false, false, fmt.Errorf("%s: %w", s.core.Path(core.FileFrom), err)
 	case !m.Full:
-		return false, fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", ErrNotStore, s.dir, m.Target, m.Target)
+		return false, false, fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", ErrNotStore, s.core.Dir(), m.Target, m.Target)
 	}
-	local, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	local, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err == nil {
 		promoted, err = m.isPromoted(ctx, local)
 	}
-	s.unpromoted = !promoted
-	return promoted, err
+	return err == nil && !promoted, promoted, err
 }
 
 // openBeneath opens the folder over the target, and the keyring in them. A folder that was promoted is a primary of its own: its keyring is its own, and of the target it reads only what was
 // there before its epoch. What it has shipped since it holds itself, and what others have begun there is not its history.
 func (s *Store) openBeneath(ctx context.Context, b *backing) (err error) {
-	if b.local, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+	if b.local, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return err
 	}
 	if b.promoted, err = b.mark.isPromoted(ctx, b.local); err != nil {
@@ -209,7 +240,7 @@ func (s *Store) openBeneath(ctx context.Context, b *backing) (err error) {
 	if b.beneath, err = newBeneath(ctx, source, sealed); err != nil {
 		return err
 	}
-	s.eng = replicate.Layer(b.local, b.beneath)
+	s.core.Engine = replicate.Layer(b.local, b.beneath)
 	if b.promoted {
 		err = s.openOwnKeys(ctx, b)
 	} else {
@@ -234,7 +265,7 @@ func (s *Store) checkMark(b *backing) error {
 		return s.writeMark(b.mark)
 	}
 	if b.mark.Store != s.ID() {
-		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.dir, b.mark.Store, s.ID())
+		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.mark.Store, s.ID())
 	}
 	if b.mark.Full { // it may lack by now what came to the target since
 		b.mark.Full = false
@@ -245,27 +276,27 @@ func (s *Store) checkMark(b *backing) error {
 
 // openKeysOver opens the keyring of the epoch that folder and target are in.
 func (s *Store) openKeysOver(ctx context.Context, source *replicate.Source) error {
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err == nil {
 		err = s.sift(ctx, source, id)
 	}
 	if err == nil {
-		err = s.loadKeys(ctx, id)
+		err = s.core.LoadKeys(ctx, id)
 	}
 	return err
 }
 
 // openOwnKeys opens the keyring of the epoch that began in this folder, from the folder alone: the target may hold that of a later epoch, which another primary has begun.
 func (s *Store) openOwnKeys(ctx context.Context, b *backing) error {
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err != nil {
 		return err
 	}
-	if s.keys, err = keyring.LoadEpoch(ctx, b.local, b.mark.Epoch, id); err != nil {
+	if s.core.Keys, err = keyring.LoadEpoch(ctx, b.local, b.mark.Epoch, id); err != nil {
 		return err
 	}
-	if s.keys.Epoch != b.mark.Epoch {
-		return fmt.Errorf("%w: %s is in epoch %d and its keyring is of epoch %d: bring the folder's own keyring back from its target", ErrWrongKey, s.dir, b.mark.Epoch, s.keys.Epoch)
+	if s.core.Keys.Epoch != b.mark.Epoch {
+		return fmt.Errorf("%w: %s is in epoch %d and its keyring is of epoch %d: bring the folder's own keyring back from its target", ErrWrongKey, s.core.Dir(), b.mark.Epoch, s.core.Keys.Epoch)
 	}
 	return s.ownEpoch(&b.mark)
 }
@@ -282,7 +313,7 @@ func (b *backing) localPacks(ctx context.Context) (map[string]bool, error) {
 func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
 	epoch, size := b.beneath.source.Head()
 	var stale []string
-	_, foreign, err := ledger.SegmentNames(ctx, b.local, s.keys)
+	_, foreign, err := ledger.SegmentNames(ctx, b.local, s.core.Keys)
 	if err != nil {
 		return err
 	}
@@ -295,7 +326,7 @@ func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
 		}
 		of, end, err := s.endOfSegment(ctx, b.local, i)
 		if err == nil && of == epoch && end > size {
-			s.log.Error("the backup holds fewer entries than this folder got from a newer one, or from the same one before it lost some: the folder keeps the newer ones, and shows them", "backup", b.Name, "holds", size, "folder", end)
+			s.core.Log.Error("the backup holds fewer entries than this folder got from a newer one, or from the same one before it lost some: the folder keeps the newer ones, and shows them", "backup", b.Name, "holds", size, "folder", end)
 			return nil
 		}
 		stale = append(stale, i.Name)
@@ -305,7 +336,7 @@ func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
 		return err
 	}
 	for _, name := range stale {
-		err = errors.Join(err, durable.Remove(s.fs, s.path(name)))
+		err = errors.Join(err, durable.Remove(s.core.FS, s.core.Path(name)))
 	}
 	return err
 }
@@ -319,7 +350,7 @@ func (s *Store) endOfSegment(ctx context.Context, local *dir.Dir, i engine.Info)
 	defer f.Close()
 	h, foot, err := segment.ReadFooter(f, f.Size())
 	if err != nil {
-		s.log.Warn("a segment in the folder is damaged, it is read from the backup", "segment", i.Name, "reason", err)
+		s.core.Log.Warn("a segment in the folder is damaged, it is read from the backup", "segment", i.Name, "reason", err)
 		return 0, 0, nil
 	}
 	return h.Epoch, foot.Commit.Size, nil
@@ -327,14 +358,14 @@ func (s *Store) endOfSegment(ctx context.Context, local *dir.Dir, i engine.Info)
 
 // indexStands reports whether the index in the folder can be opened before the ledger: it is there, and rests on no snapshot.
 func (b *backing) indexStands(s *Store) bool {
-	_, err := s.fs.Stat(s.path(dirIndex))
+	_, err := s.core.FS.Stat(s.core.Path(core.DirIndex))
 	return err == nil && b.mark.Snapshot == ""
 }
 
 // learnMoved makes known the packs that took the place of one that is gone from the target.
 func (s *Store) learnMoved(ctx context.Context) {
-	if err := s.body.LearnMore(ctx); err != nil {
-		s.log.Warn("couldn't read the packs that came to the backup", "err", err)
+	if err := s.core.Body.LearnMore(ctx); err != nil {
+		s.core.Log.Warn("couldn't read the packs that came to the backup", "err", err)
 	}
 }
 
@@ -342,46 +373,46 @@ func (s *Store) learnMoved(ctx context.Context) {
 func (s *Store) openIndexOver(ctx context.Context) (err error) {
 	b := s.from
 	opt := s.snapshotOptions()
-	_, statErr := s.fs.Stat(s.path(dirIndex))
+	_, statErr := s.core.FS.Stat(s.core.Path(core.DirIndex))
 	if begun := statErr == nil; begun {
 		if b.mark.Snapshot == "" {
-			return s.openIndex()
+			return s.core.OpenIndex()
 		}
 		if b.snapshot, err = snapshot.Reopen(ctx, b.Target, b.mark.Snapshot, opt); err == nil {
-			return s.openIndex()
+			return s.core.OpenIndex()
 		}
-		s.log.Warn("the index is begun anew", "reason", err)
-		if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil {
+		s.core.Log.Warn("the index is begun anew", "reason", err)
+		if err := s.core.FS.RemoveAll(s.core.Path(core.DirIndex)); err != nil {
 			return fmt.Errorf("couldn't remove the index: %w", err)
 		}
 	}
 	if b.snapshot, err = snapshot.Find(ctx, b.Target, opt); err != nil {
-		s.log.Warn("no snapshot of the index can be had, the whole ledger is read", "reason", err)
+		s.core.Log.Warn("no snapshot of the index can be had, the whole ledger is read", "reason", err)
 	}
 	if b.snapshot != nil {
 		if err := s.beginIndex(ctx); err != nil {
 			return err
 		}
 	}
-	return s.openIndex()
+	return s.core.OpenIndex()
 }
 
 // beginIndex makes the index's folder from the small files of the snapshot; its tables stay on the target. Nothing of it is fsynced: what a power cut spoils doesn't open, and an index
 // that doesn't open is made anew.
 func (s *Store) beginIndex(ctx context.Context) error {
 	b := s.from
-	fresh := s.path(dirFreshIndex)
-	if err := s.fs.RemoveAll(fresh); err != nil && !isNotExist(err) {
+	fresh := s.core.Path(core.DirFreshIndex)
+	if err := s.core.FS.RemoveAll(fresh); err != nil && !core.IsNotExist(err) {
 		return fmt.Errorf("couldn't remove %s: %w", fresh, err)
 	}
-	if err := s.fs.MkdirAll(fresh, 0o700); err != nil {
+	if err := s.core.FS.MkdirAll(fresh, 0o700); err != nil {
 		return fmt.Errorf("couldn't begin the index: %w", err)
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(installers)
 	for name := range b.snapshot.Sizes() {
 		if !index.IsTable(name) {
-			group.Go(func() error { return s.copySmall(gctx, name, s.fs.PathJoin(fresh, name)) })
+			group.Go(func() error { return s.copySmall(gctx, name, s.core.FS.PathJoin(fresh, name)) })
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -391,7 +422,7 @@ func (s *Store) beginIndex(ctx context.Context) error {
 	if err := s.writeMark(b.mark); err != nil {
 		return err
 	}
-	if err := s.fs.Rename(fresh, s.path(dirIndex)); err != nil {
+	if err := s.core.FS.Rename(fresh, s.core.Path(core.DirIndex)); err != nil {
 		return fmt.Errorf("couldn't begin the index: %w", err)
 	}
 	return nil
@@ -404,7 +435,7 @@ func (s *Store) copySmall(ctx context.Context, name, path string) error {
 		return err
 	}
 	defer r.Close()
-	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
+	f, err := s.core.FS.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
@@ -412,15 +443,13 @@ func (s *Store) copySmall(ctx context.Context, name, path string) error {
 	return errors.Join(err, f.Close())
 }
 
-const dirFreshIndex = "index.fresh" // an index that is begun
-
-// belowIndex is the tables of the snapshot, for the index that began from it; nil if it did not.
-func (s *Store) belowIndex() *index.Below {
-	if s.from == nil || s.from.snapshot == nil {
+// snapshotTables are the tables of the snapshot, for the index that began from it; nil if it did not.
+func (s *Store) snapshotTables() *index.Below {
+	if s.from.snapshot == nil {
 		return nil
 	}
 	b := s.from
-	below := &index.Below{Sizes: map[string]int64{}, Open: func(name string) (index.ReaderAtCloser, error) { return b.snapshot.Open(s.life, name) }}
+	below := &index.Below{Sizes: map[string]int64{}, Open: func(name string) (index.ReaderAtCloser, error) { return b.snapshot.Open(s.core.Life, name) }}
 	for name, size := range b.snapshot.Sizes() {
 		if index.IsTable(name) {
 			below.Sizes[name] = size
@@ -429,26 +458,11 @@ func (s *Store) belowIndex() *index.Below {
 	return below
 }
 
-// forgetSnapshot notes that the index does not rest on a snapshot any more.
-func (s *Store) forgetSnapshot() error {
-	if s.from == nil || s.from.mark.Snapshot == "" {
+// dropSnapshot notes that the index does not rest on a snapshot any more.
+func (s *Store) dropSnapshot() error {
+	if s.from.mark.Snapshot == "" {
 		return nil
 	}
 	s.from.snapshot, s.from.mark.Snapshot = nil, ""
 	return s.writeMark(s.from.mark)
-}
-
-// refusal is why this store takes no writes.
-func (s *Store) refusal() error {
-	if s.unpromoted || s.state == serving {
-		return ofKind(fmt.Errorf("this store serves the backup %s, for reading only until it is promoted. `stele promote` makes it the primary", cmp.Or(s.fromName(), "that was copied here")), ErrUnpromoted)
-	}
-	return cmp.Or(s.stuck, ErrReadOnly)
-}
-
-func (s *Store) fromName() string {
-	if s.from == nil {
-		return ""
-	}
-	return s.from.Name
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/core"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -39,7 +40,7 @@ func newBackup(t testing.TB) *backup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kit, err := readFile(fsys, "kit.txt")
+	kit, err := core.ReadFile(fsys, "kit.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func (x *backup) compareFiles(t *testing.T, fsys vfs.FS) {
 			if err != nil {
 				return err
 			}
-			got, err := readFile(fsys, fsys.PathJoin(crashFolder, i.Name))
+			got, err := core.ReadFile(fsys, fsys.PathJoin(crashFolder, i.Name))
 			if err != nil || !bytes.Equal(got, want) {
 				return fmt.Errorf("%s is another file here: %w", i.Name, err)
 			}

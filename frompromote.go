@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -22,13 +23,13 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 	opt.ReadOnly = false
 	s := newStore(folder, opt.Options)
 	defer func() {
-		err = translate(err)
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
+		err = core.Translate(err)
+		if s.core.Lock != nil {
+			err = errors.Join(err, s.core.Lock.Close())
 		}
 	}()
 	if whole, err := s.isWhole(); err != nil || whole {
-		return Promotion{}, errors.Join(err, badState("%s needs no target, it is a store of its own", s.dir))
+		return Promotion{}, errors.Join(err, badState("%s needs no target, it is a store of its own", s.core.Dir()))
 	}
 	if opt.Asked == nil {
 		if opt.Asked, err = askBeforeFrom(ctx, folder, from, opt.Options); err != nil {
@@ -40,13 +41,13 @@ func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptio
 		return Promotion{}, err
 	}
 	if b.promoted {
-		return Promotion{}, badState("%s is the primary of epoch %d already", s.dir, s.keys.Epoch)
+		return Promotion{}, badState("%s is the primary of epoch %d already", s.core.Dir(), s.core.Keys.Epoch)
 	}
 	s.from = b
 	if err := s.bringTails(ctx); err != nil {
 		return Promotion{}, err
 	}
-	return s.promote(ctx, opt, opt.Asked.into(s.ledgerOptions()))
+	return s.promote(ctx, opt, opt.Asked.into(s.core.LedgerOptions()))
 }
 
 // promotedFrom is the backup from which the present epoch was begun, if no target of the store has its URL: the store it was made by may have known the same place by another one, from another machine or by
@@ -56,9 +57,9 @@ func (s *Store) promotedFrom(ctx context.Context) (string, error) {
 	if len(epochs) < 2 {
 		return "", nil
 	}
-	e, _, _, err := s.led().Entry(ctx, epochs[len(epochs)-1].First)
+	e, _, _, err := s.core.Ledger().Entry(ctx, epochs[len(epochs)-1].First)
 	if err != nil || e.Type != entry.EpochBegin || e.Private.Value == "" {
-		return "", translate(err)
+		return "", core.Translate(err)
 	}
 	specs, err := s.specs()
 	if err != nil || slices.ContainsFunc(specs, func(t TargetSpec) bool { return t.URL == e.Private.Value }) {
@@ -94,7 +95,7 @@ func (s *Store) bringTails(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: s.eng, Keys: s.keys, Clock: s.opt.Clock})
+	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: s.core.Engine, Keys: s.core.Keys, Clock: s.opt.Clock})
 	if err != nil {
 		return err
 	}
@@ -103,16 +104,16 @@ func (s *Store) bringTails(ctx context.Context) error {
 
 // notePromotion writes down, before the new epoch begins, that the folder is about to be its primary. It counts once the folder has a segment of that epoch.
 func (s *Store) notePromotion(next *keyring.Keyring) error {
-	text, err := readFile(s.fs, s.path(fileFrom))
-	if isNotExist(err) {
+	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
+	if core.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't read %s: %w", s.path(fileFrom), err)
+		return fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileFrom), err)
 	}
 	m, err := parseMark(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.path(fileFrom), err)
+		return fmt.Errorf("%s: %w", s.core.Path(core.FileFrom), err)
 	}
 	m.Epoch = next.Epoch
 	if m.VKey, err = next.VKey(); err != nil {
@@ -136,7 +137,7 @@ func (m *fromMark) isPromoted(ctx context.Context, local *dir.Dir) (began bool, 
 
 // ownEpoch makes sure that the epoch which the mark names is the one that was begun here, and not one of the same number that was begun elsewhere and shipped to the target.
 func (s *Store) ownEpoch(m *fromMark) error {
-	vkeys, err := s.keys.VKeys(m.Epoch)
+	vkeys, err := s.core.Keys.VKeys(m.Epoch)
 	if err == nil && !slices.Contains(vkeys, m.VKey) {
 		err = fmt.Errorf("%w: epoch %d of the target was begun by another primary than this folder. Begin anew in an empty folder", ErrSuperseded, m.Epoch)
 	}
@@ -144,7 +145,7 @@ func (s *Store) ownEpoch(m *fromMark) error {
 }
 
 // dropMark takes the mark away from a folder that has everything and was promoted: it is a primary like any other.
-func (s *Store) dropMark() error { return durable.Remove(s.fs, s.path(fileFrom)) }
+func (s *Store) dropMark() error { return durable.Remove(s.core.FS, s.core.Path(core.FileFrom)) }
 
 // retireMissing keeps packs that are not here from being sources for deduplication: what is written from now on must not depend on the target.
 func (s *Store) retireMissing(ctx context.Context) error {
@@ -158,6 +159,6 @@ func (s *Store) retireMissing(ctx context.Context) error {
 			names = append(names, name)
 		}
 	}
-	s.body.Retire(names)
+	s.core.Body.Retire(names)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/core"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/ledger"
@@ -46,7 +47,7 @@ func TestFromPromote(t *testing.T) {
 	// The same bytes as an object that lies on the target only: they must be written again.
 	const large = 60 << 10
 	put(t, s, "plain", "again", b("large", large).bytes())
-	if stats := s.body.Stats(); stats.DuplicateChunks != 0 {
+	if stats := s.core.Body.Stats(); stats.DuplicateChunks != 0 {
 		t.Fatalf("%d chunks were taken from packs that are not here", stats.DuplicateChunks)
 	}
 	missing, err := s.missing(ctx, engine.Packs)
@@ -76,7 +77,7 @@ func TestFromPromote(t *testing.T) {
 	if err != nil || !r.OK() {
 		t.Fatal(r.Problems, err)
 	}
-	if _, err := readFile(here, here.PathJoin(crashFolder, fileFrom)); !isNotExist(err) {
+	if _, err := core.ReadFile(here, here.PathJoin(crashFolder, core.FileFrom)); !core.IsNotExist(err) {
 		t.Fatal("the mark is still there:", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"stele/internal/core"
 	"stele/internal/engine"
 )
 
@@ -56,7 +57,7 @@ func TestCrashOnAFullDisk(t *testing.T) {
 		switch err := check(k, full); {
 		case err == nil:
 			opened++
-		case errors.As(err, new(*FullError)):
+		case errors.As(err, new(*core.FullError)):
 			onlyReads++
 		default:
 			t.Errorf("full from write %d on: %v", k, err)
@@ -153,14 +154,12 @@ func TestReadyWithoutInodes(t *testing.T) {
 		t.Errorf("Room = %v", err)
 	}
 	full.Store(false)
-	s.space.mu.Lock()
-	s.space.probed = s.space.probed.Add(-spaceKeptFor) // a second later
-	s.space.mu.Unlock()
+	s.core.AskSpaceAgain()
 	if err := s.Room(); err != nil {
 		t.Errorf("Room once there is room = %v", err)
 	}
 	put(t, s, "books", "k", []byte("x"))
-	if err := s.met(engine.ErrFull); !errors.Is(err, ErrFull) {
+	if err := s.core.Met(engine.ErrFull); !errors.Is(err, ErrFull) {
 		t.Error(err)
 	}
 }

@@ -19,15 +19,15 @@ type Gone struct {
 
 // WhyGone finds out why a bucket or a key, which may be empty, is not in a view; ok is false if it never was there until then, or is there.
 func (s *Store) WhyGone(ctx context.Context, bucket, key string, at View) (g Gone, ok bool, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return g, false, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	size := at.Size
 	if at.Now() {
 		size = math.MaxInt64
 	}
-	row, deleted, err := s.index.BucketDeleted(bucket, size)
+	row, deleted, err := s.core.Index.BucketDeleted(bucket, size)
 	switch {
 	case err != nil:
 		return g, false, err

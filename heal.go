@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
-	"time"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
 	"stele/internal/body"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/heal"
@@ -39,11 +37,11 @@ type heals struct {
 
 // healed takes note of a replaced file. It is called on the goroutine that replaced it and doesn't wait for the ledger.
 func (s *Store) healed(h heal.Healed) {
-	s.log.Warn("healed a damaged file", "file", h.Name, "from", h.From, "what", h.What, "bytes", h.Bytes, "wrong", h.Wrong)
+	s.core.Log.Warn("healed a damaged file", "file", h.Name, "from", h.From, "what", h.What, "bytes", h.Bytes, "wrong", h.Wrong)
 	s.heals.mu.Lock()
 	s.heals.queue = append(s.heals.queue, h)
 	s.heals.mu.Unlock()
-	s.wakeHousekeeping()
+	s.core.WakeHousekeeping()
 }
 
 // unhealed takes note of damage that a reader met. It is called on the reader's goroutine, or on one of the ledger's, and doesn't wait for the ledger.
@@ -60,8 +58,8 @@ func (s *Store) appendHeals(ctx context.Context) error {
 	s.heals.mu.Unlock()
 	for i := range queue {
 		h := &queue[i]
-		if _, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-			return ledgerDraft{Type: entry.Heal, Private: entry.Private{Name: h.Name, Reason: reason(h.What), Data: h.Data()}}, nil
+		if _, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+			return ledgerDraft{Type: entry.Heal, Private: entry.Private{Name: h.Name, Reason: core.Reason(h.What), Data: h.Data()}}, nil
 		}); err != nil {
 			s.heals.mu.Lock()
 			s.heals.queue = append(queue[i:len(queue):len(queue)], s.heals.queue...)
@@ -72,59 +70,19 @@ func (s *Store) appendHeals(ctx context.Context) error {
 	return nil
 }
 
-const maxReason = 500 // bytes
-
-// reason makes of an error what an entry can hold.
-func reason(text string) string {
-	text = strings.ToValidUTF8(text, "?")
-	for len(text) > maxReason {
-		_, n := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-n]
-	}
-	return text
-}
-
-// sealOf is what a pack's newest seal entry says of it, also one that is still to be written.
-func (s *Store) sealOf(ctx context.Context, name string) (entry.Pack, bool, error) {
-	s.seals.mu.Lock()
-	for _, p := range s.seals.queue {
-		if p.Name == name {
-			s.seals.mu.Unlock()
-			return p, true, nil
-		}
-	}
-	s.seals.mu.Unlock()
-	at, ok, err := s.index.SealedBy(name)
-	if err != nil || !ok {
-		return entry.Pack{}, false, err
-	}
-	e, _, _, err := s.led().Entry(ctx, at)
-	if err != nil {
-		return entry.Pack{}, false, fmt.Errorf("couldn't read the seal entry of %s: %w", name, err)
-	}
-	if e.Private.Pack == nil || e.Private.Pack.Name != name { // the index decides nothing
-		return entry.Pack{}, false, fmt.Errorf("%w: entry %d does not seal %s: delete the index folder, it will be rebuilt", ErrCorrupt, at, name)
-	}
-	return *e.Private.Pack, true, nil
-}
-
-// sealedPacks returns the names of all packs that an entry seals.
-func (s *Store) sealedPacks() (names []string, err error) {
-	err = s.index.EachSealed(func(name string) error { names = append(names, name); return nil })
-	return names, err
-}
+// bytes
 
 // healMissing heals the sealed packs that are gone.
 func (s *Store) healMissing(ctx context.Context) error {
-	names, err := s.sealedPacks()
+	names, err := s.core.SealedPacks()
 	if err != nil {
 		return err
 	}
-	for _, name := range s.body.Missing(names) {
+	for _, name := range s.core.Body.Missing(names) {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := s.body.Heal(ctx, name, errGone); err != nil && ctx.Err() == nil {
+		if err := s.core.Body.Heal(ctx, name, errGone); err != nil && ctx.Err() == nil {
 			s.damaged(name, byStart, err)
 		}
 	}
@@ -148,9 +106,9 @@ func (s *Store) healFor(by string) func(ctx context.Context, file string, why er
 // healFile replaces a damaged or missing file by a proven copy, or finds it whole.
 func (s *Store) healFile(ctx context.Context, file string, why error) error {
 	if folder, _ := engine.SplitName(file); folder == engine.Segments {
-		return s.led().Heal(ctx, file, why)
+		return s.core.Ledger().Heal(ctx, file, why)
 	}
-	err := s.body.Heal(ctx, file, why)
+	err := s.core.Body.Heal(ctx, file, why)
 	if errors.Is(err, body.ErrSound) {
 		return nil
 	}
@@ -158,13 +116,3 @@ func (s *Store) healFile(ctx context.Context, file string, why error) error {
 }
 
 var errGone = errors.New("the file is gone")
-
-var started = time.Now()
-
-// monotonic is a clock that nobody sets.
-func (s *Store) monotonic() time.Duration {
-	if s.opt.Clock != nil {
-		return s.opt.Clock.Monotonic()
-	}
-	return time.Since(started)
-}

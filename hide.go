@@ -29,10 +29,10 @@ type HideResult struct {
 
 // Hide hides a version, or adds a delete marker. Hiding what is not there succeeds and changes nothing, as at AWS. A *RetentionError if a lock forbids it; that refusal is an entry.
 func (s *Store) Hide(ctx context.Context, q HideRequest) (HideResult, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return HideResult{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := ValidKey(q.Key); err != nil {
 		return HideResult{}, err
 	}
@@ -162,10 +162,10 @@ func locked(l entry.Lock, now time.Time, bypass bool) *RetentionError {
 // SetRetention sets the retention of a version; an empty mode removes it. A retention that has not ended may be lengthened; GOVERNANCE is shortened, removed or made COMPLIANCE only with By.Bypass, COMPLIANCE
 // never: each refusal is a *RetentionError. The date is rounded up to whole microseconds. ErrBadState: a date in the past, another mode, a bucket without object lock.
 func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode string, until time.Time) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.setAttr(ctx, by, at, "retention", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
 		if err := lockable(b); err != nil {
 			return "", err
@@ -197,10 +197,10 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 
 // SetHold puts a version under legal hold, or ends that, which needs By.EndHold: else a *RetentionError.
 func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.setAttr(ctx, by, at, "hold", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
 		if err := lockable(b); err != nil {
 			return "", err
@@ -224,10 +224,10 @@ func lockable(b *index.Bucket) error {
 
 // SetTags replaces the tags of a version; nil removes them.
 func (s *Store) SetTags(ctx context.Context, by Actor, at Place, tags map[string]string) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.setAttr(ctx, by, at, "tags", func(b *index.Bucket, a index.Attrs, now time.Time, p *entry.Private) (entry.Type, error) {
 		p.Tags = tags
 		return entry.ObjectTags, nil

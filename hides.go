@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 )
 
@@ -26,28 +27,28 @@ const burstOf = 1000
 
 // HideBursts returns the bursts of hides that nobody has seen yet, the newest first. They are read from rows that were counted with each hide; a burst is forgotten after index.BurstFor.
 func (s *Store) HideBursts(ctx context.Context) (out []HideBurst, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	all, err := s.index.Hides()
+	defer s.core.Leave()
+	all, err := s.core.Index.Hides()
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
-	row, _, err := s.index.Reader().Config(index.HidesSeen)
+	row, _, err := s.core.Index.Reader().Config(index.HidesSeen)
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
 	seen, _ := strconv.ParseUint(row.Value, 10, 64) // no row: nothing was seen
 	for i := range all {
 		h := &all[i]
 		for _, b := range []index.HideBurst{h.Now, h.Worst} {
-			if b.Objects == 0 || b.Entry < seen || s.now().Sub(b.Last) > index.BurstFor {
+			if b.Objects == 0 || b.Entry < seen || s.core.Now().Sub(b.Last) > index.BurstFor {
 				continue
 			}
-			there := s.index.Totals(h.Inc).Objects
+			there := s.core.Index.Totals(h.Inc).Objects
 			tenth := b.Most >= index.HideFloor && b.Most*10 >= there+b.Objects
-			gone := b.Deleted && (b.Most >= index.HideFloor || !isActor(h.Key, actorLocal)) // who is on the machine itself may remove the folder: a few objects are no theft
+			gone := b.Deleted && (b.Most >= index.HideFloor || !isActor(h.Key, core.ActorLocal)) // who is on the machine itself may remove the folder: a few objects are no theft
 			if gone || tenth || mostOf(all, h.Key, b.Last) >= burstOf {
 				out = append(out, HideBurst{h.Key, h.Bucket, b.Began, b.Last, b.Objects, b.Before, b.Deleted})
 			}
@@ -75,10 +76,10 @@ func (s *Store) SeeHides(ctx context.Context, by Actor) (Committed, error) {
 	if err != nil {
 		return Committed{}, err
 	}
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if len(bursts) == 0 {
 		return Committed{}, badState("there is no burst of hides to look at")
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/frame"
@@ -109,16 +110,16 @@ func (s *Store) startFilling() {
 	if f.wait = s.opt.retryFill; f.wait == nil {
 		f.wait = backOff
 	}
-	f.status.From, f.status.Since = s.from.Name, s.now()
+	f.status.From, f.status.Since = s.from.Name, s.core.Now()
 	if s.from.Still {
 		return
 	}
-	if packs, err := s.missing(s.life, engine.Packs); err == nil {
-		if segments, err := s.missingSegments(s.life); err == nil {
+	if packs, err := s.missing(s.core.Life, engine.Packs); err == nil {
+		if segments, err := s.missingSegments(s.core.Life); err == nil {
 			s.countMissing(packs, segments)
 		}
 	}
-	s.done.Go(func() { s.keepFilling(s.life) })
+	s.core.Background.Go(func() { s.keepFilling(s.core.Life) })
 }
 
 // backOff waits a second after the first failure, twice as long after each further one, a minute at most.
@@ -146,7 +147,7 @@ func (s *Store) keepFilling(ctx context.Context) {
 			return
 		}
 		f.note(func(h *Hydration) { h.Err = err.Error() })
-		s.log.Error("couldn't fill the folder from the backup", "err", err, "tries", failures)
+		s.core.Log.Error("couldn't fill the folder from the backup", "err", err, "tries", failures)
 		if errors.Is(err, engine.ErrFailed) {
 			return
 		}
@@ -172,11 +173,11 @@ func (s *Store) fillFolder(ctx context.Context) error {
 	switch {
 	case lacking == nil:
 	case s.from.AcceptLacking && ctx.Err() == nil && !errors.Is(lacking, engine.ErrFull) && !errors.Is(lacking, engine.ErrFailed):
-		s.log.Error("the folder goes on without packs that no target has; reading what lay in them fails", "err", lacking)
+		s.core.Log.Error("the folder goes on without packs that no target has; reading what lay in them fails", "err", lacking)
 	default:
 		return lacking
 	}
-	if err := s.bringSegments(ctx, s.led(), segments); err != nil {
+	if err := s.bringSegments(ctx, s.core.Ledger(), segments); err != nil {
 		return err
 	}
 	if err := s.bringRest(ctx); err != nil {
@@ -201,7 +202,7 @@ func (s *Store) countMissing(packs, segments []engine.Info) {
 	}
 	if s.from.snapshot != nil {
 		sizes := s.from.snapshot.Sizes()
-		for _, name := range s.index.Missing() {
+		for _, name := range s.core.Index.Missing() {
 			left += sizes[name]
 		}
 	}
@@ -224,13 +225,13 @@ func (s *Store) bringIndex(ctx context.Context) error {
 		return nil
 	}
 	sizes := b.snapshot.Sizes()
-	for _, name := range s.index.Missing() {
-		if err := s.bring(ctx, name, sizes[name], s.fs.PathJoin(s.path(dirIndex), name), b.fill.limit); err != nil && !errors.Is(err, durable.ErrExist) {
+	for _, name := range s.core.Index.Missing() {
+		if err := s.bring(ctx, name, sizes[name], s.core.FS.PathJoin(s.core.Path(core.DirIndex), name), b.fill.limit); err != nil && !errors.Is(err, durable.ErrExist) {
 			return err
 		}
-		s.index.Arrived()
+		s.core.Index.Arrived()
 	}
-	s.index.Arrived()
+	s.core.Index.Arrived()
 	if b.mark.Snapshot == "" {
 		return nil
 	}
@@ -245,7 +246,7 @@ func (s *Store) bring(ctx context.Context, name string, size int64, path string,
 		return err
 	}
 	defer r.Close()
-	err = durable.Create(s.fs, path+"."+durable.Random()+".tmp", path, size, &paced{ctx: ctx, r: r, limit: limit, count: s.from.fill.count}, 0o600)
+	err = durable.Create(s.core.FS, path+"."+durable.Random()+".tmp", path, size, &paced{ctx: ctx, r: r, limit: limit, count: s.from.fill.count}, 0o600)
 	if err != nil {
 		return fmt.Errorf("couldn't bring %s of the index: %w", name, err)
 	}
@@ -296,7 +297,7 @@ type queued struct {
 func (s *Store) inOrder(missing []engine.Info) ([]queued, error) {
 	queue := make([]queued, 0, len(missing))
 	for _, i := range missing {
-		at, ok, err := s.index.SealedBy(i.Name)
+		at, ok, err := s.core.Index.SealedBy(i.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -346,8 +347,8 @@ func (s *Store) bringPack(ctx context.Context, q queued) error {
 		return fmt.Errorf("%s could not be brought: %w", q.Name, err)
 	}
 	if name, ok := pack.ParseName(q.Name); ok {
-		s.body.Moved([][16]byte{name})
-		s.body.Unretire([][16]byte{name})
+		s.core.Body.Moved([][16]byte{name})
+		s.core.Body.Unretire([][16]byte{name})
 	}
 	s.from.fill.note(func(h *Hydration) { h.PacksLeft-- })
 	return nil
@@ -376,7 +377,7 @@ func (s *Store) bringElsewhere(ctx context.Context, name string, want entry.Pack
 	for _, c := range s.targetCopies() {
 		err := s.bringFrom(ctx, c.Engine, name, want)
 		if err == nil {
-			s.log.Warn("the backup that is served hasn't got this pack whole; another target had a good copy, which was brought", "pack", name, "good_copy", c.Name, "reason", heal.Joined(whys))
+			s.core.Log.Warn("the backup that is served hasn't got this pack whole; another target had a good copy, which was brought", "pack", name, "good_copy", c.Name, "reason", heal.Joined(whys))
 			return nil
 		}
 		whys = append(whys, heal.OfCopy(c.Name, err))
@@ -403,14 +404,14 @@ func lacks(failed []error) error {
 
 // bringLacking brings the packs that entries seal and that are neither here nor on the target: another target may have them.
 func (s *Store) bringLacking(ctx context.Context) error {
-	names, err := s.sealedPacks()
+	names, err := s.core.SealedPacks()
 	if err != nil {
 		return err
 	}
 	var failed []error
-	lacking := s.body.Missing(names)
+	lacking := s.core.Body.Missing(names)
 	for _, name := range lacking {
-		want, ok, err := s.sealOf(ctx, name)
+		want, ok, err := s.core.SealOf(ctx, name)
 		if err == nil && ok {
 			err = s.bringElsewhere(ctx, name, want, engine.ErrNotExist)
 		}
@@ -422,7 +423,7 @@ func (s *Store) bringLacking(ctx context.Context) error {
 		}
 	}
 	if len(failed) < len(lacking) {
-		if err := s.body.LearnMore(ctx); err != nil {
+		if err := s.core.Body.LearnMore(ctx); err != nil {
 			return err
 		}
 	}
@@ -434,10 +435,10 @@ func (s *Store) bringLacking(ctx context.Context) error {
 
 // packSeal returns what is known of a pack's bytes.
 func (s *Store) packSeal(ctx context.Context, q queued) (entry.Pack, error) {
-	if p, ok, err := s.sealOf(ctx, q.Name); ok || err != nil {
+	if p, ok, err := s.core.SealOf(ctx, q.Name); ok || err != nil {
 		return p, err
 	}
-	r, err := s.body.VerifyPack(ctx, q.Name)
+	r, err := s.core.Body.VerifyPack(ctx, q.Name)
 	return r.Pack, err
 }
 
@@ -507,12 +508,12 @@ func (s *Store) bringRest(ctx context.Context) error {
 	var names []string
 	for _, folder := range []string{engine.Keyrings, engine.Meta} {
 		for _, i := range s.from.beneath.infos(folder) {
-			if i.Name != fileFormat {
+			if i.Name != core.FileFormat {
 				names = append(names, i.Name)
 			}
 		}
 	}
-	for _, name := range append(names, fileFormat) {
+	for _, name := range append(names, core.FileFormat) {
 		b, err := s.contents(ctx, name)
 		if err != nil {
 			return err
@@ -550,7 +551,7 @@ func (s *Store) place(ctx context.Context, name string, b []byte) error {
 func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
 	missing, err := s.missing(ctx, engine.Segments)
 	ours := map[string]bool{}
-	for _, f := range s.led().Segments() {
+	for _, f := range s.core.Ledger().Segments() {
 		ours[f.Name] = true
 	}
 	return slices.DeleteFunc(missing, func(i engine.Info) bool { return !ours[i.Name] }), err
@@ -559,7 +560,7 @@ func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
 // becomeFull notes that the folder needs no target any more.
 func (s *Store) becomeFull() error {
 	b := s.from
-	if s.state == primary {
+	if s.core.State == core.Primary {
 		if err := s.dropMark(); err != nil {
 			return err
 		}
@@ -572,6 +573,6 @@ func (s *Store) becomeFull() error {
 	b.beneath.end()
 	b.fill.note(func(h *Hydration) { h.Full, h.BytesLeft, h.PacksLeft, h.Err = true, 0, 0, "" })
 	close(b.fill.full)
-	s.log.Info("the folder has everything of the backup", "from", b.Name, "took", s.now().Sub(b.fill.status.Since).Round(time.Second))
+	s.core.Log.Info("the folder has everything of the backup", "from", b.Name, "took", s.core.Now().Sub(b.fill.status.Since).Round(time.Second))
 	return nil
 }

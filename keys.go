@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/keyring"
 )
@@ -35,10 +36,10 @@ type KeyInfo struct {
 
 // CreateKey makes an access key; rate is the most entries a second that it may cause in the long run (a minute's worth at once), 0: not limited. The secret is in the result and nowhere else in clear; the entry has it sealed.
 func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return entry.AccessKey{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
 		return entry.AccessKey{}, badValue("%q is not a role. Take admin, readwrite, append, readonly or auditor", role)
 	}
@@ -50,7 +51,7 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 			return entry.AccessKey{}, err
 		}
 	}
-	k := entry.AccessKey{ID: "STELE" + randomID(15), Role: role, Rate: rate, Scope: scope, Secret: randomSecret()}
+	k := entry.AccessKey{ID: "STELE" + core.RandomID(15), Role: role, Rate: rate, Scope: scope, Secret: core.RandomSecret()}
 	sealed, err := s.seal(k.Secret, entry.KeyCreate, k.ID)
 	if err != nil {
 		return entry.AccessKey{}, err
@@ -89,12 +90,12 @@ func validScope(scope string) error {
 
 // RevokeKey ends an access key, for requests under way too. ErrNoAccessKey if there is none that lives.
 func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
-	if id == s.root.ID {
-		return Committed{}, badState("the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", fileRootKey)
+	defer s.core.Leave()
+	if id == s.core.Root().ID {
+		return Committed{}, badState("the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", core.FileRootKey)
 	}
 	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		a, ok, err := r.Access(id)
@@ -107,11 +108,11 @@ func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, 
 
 // Keys returns all access keys but the root key, revoked ones too.
 func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	rows, err := s.index.AccessKeys()
+	defer s.core.Leave()
+	rows, err := s.core.Index.AccessKeys()
 	out := make([]KeyInfo, 0, len(rows))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,14 +124,14 @@ func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
 
 // AccessKey returns a key with its secret, the root key too. ErrNoAccessKey if there is none that lives.
 func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return entry.AccessKey{}, err
 	}
-	defer s.leave()
-	if id == s.root.ID && id != "" {
-		return s.root, nil
+	defer s.core.Leave()
+	if id == s.core.Root().ID && id != "" {
+		return s.core.Root(), nil
 	}
-	a, ok, err := s.index.Reader().Access(id)
+	a, ok, err := s.core.Index.Reader().Access(id)
 	if err != nil {
 		return entry.AccessKey{}, err
 	}
@@ -145,14 +146,14 @@ func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, erro
 
 // Used takes note that a key was used. One that is not there is passed over.
 func (s *Store) Used(id string) {
-	if s.enter() != nil {
+	if s.core.Enter() != nil {
 		return
 	}
-	defer s.leave()
-	if _, ok, err := s.index.Reader().Access(id); id != s.root.ID && (err != nil || !ok) {
+	defer s.core.Leave()
+	if _, ok, err := s.core.Index.Reader().Access(id); id != s.core.Root().ID && (err != nil || !ok) {
 		return
 	}
-	now := s.now()
+	now := s.core.Now()
 	s.mu.Lock()
 	s.lastUsed[id] = now
 	s.mu.Unlock()
@@ -162,16 +163,16 @@ const configKit = "kit.confirmed"
 
 // ConfirmKit checks a recovery kit against the keyring and notes in the ledger that someone holds it.
 func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	kit, err := keyring.ParseKit(text)
 	if err == nil {
-		err = kit.Confirm(s.keys)
+		err = kit.Confirm(s.core.Keys)
 	}
 	if err != nil {
-		return ofKind(translate(err), ErrBadName)
+		return core.OfKind(core.Translate(err), ErrBadName)
 	}
 	_, err = s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.ConfigSet, Private: entry.Private{Name: configKit, Value: at.Time.Format(time.RFC3339)}}, nil
@@ -181,11 +182,11 @@ func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
 
 // KitConfirmed returns when the recovery kit was last read back; zero: never.
 func (s *Store) KitConfirmed() (time.Time, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return time.Time{}, err
 	}
-	defer s.leave()
-	set, ok, err := s.index.Reader().Config(configKit)
+	defer s.core.Leave()
+	set, ok, err := s.core.Index.Reader().Config(configKit)
 	if err != nil || !ok {
 		return time.Time{}, err
 	}

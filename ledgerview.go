@@ -4,67 +4,67 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 
+	"stele/internal/core"
 	"stele/internal/ledger"
 	"stele/tree"
 )
 
 // Checkpoint returns the signed note of the newest durable ledger size.
-func (s *Store) Checkpoint() []byte { return s.led().Checkpoint() }
+func (s *Store) Checkpoint() []byte { return s.core.Ledger().Checkpoint() }
 
 // Published returns the published checkpoint, which moves at most once a second.
-func (s *Store) Published() []byte { return s.led().Published() }
+func (s *Store) Published() []byte { return s.core.Ledger().Published() }
 
 // TreeHead returns size and root of the durable ledger.
-func (s *Store) TreeHead() (uint64, tree.Hash) { return s.led().Head() }
+func (s *Store) TreeHead() (uint64, tree.Hash) { return s.core.Ledger().Head() }
 
 // Tile returns a hash tile (C2SP tlog-tiles). Partial tiles are computed on request.
 func (s *Store) Tile(ctx context.Context, level int, n int64, width int) ([]byte, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	b, err := s.led().Tile(ctx, level, n, width)
-	return b, translate(err)
+	defer s.core.Leave()
+	b, err := s.core.Ledger().Tile(ctx, level, n, width)
+	return b, core.Translate(err)
 }
 
 // Bundle returns an entry bundle (C2SP tlog-tiles): the leaves of a level 0 tile.
 func (s *Store) Bundle(ctx context.Context, n int64, width int) ([]byte, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	b, err := s.led().LeafBundle(ctx, n, width)
-	return b, translate(err)
+	defer s.core.Leave()
+	b, err := s.core.Ledger().LeafBundle(ctx, n, width)
+	return b, core.Translate(err)
 }
 
 // Inclusion returns the inclusion proof of an entry in the tree of a size.
 func (s *Store) Inclusion(ctx context.Context, index, size uint64) ([]tree.Hash, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	p, err := s.led().Inclusion(ctx, index, size)
-	return p, translate(err)
+	defer s.core.Leave()
+	p, err := s.core.Ledger().Inclusion(ctx, index, size)
+	return p, core.Translate(err)
 }
 
 // Consistency returns the proof that the tree of size to contains the tree of size from.
 func (s *Store) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	p, err := s.led().Consistency(ctx, from, to)
-	return p, translate(err)
+	defer s.core.Leave()
+	p, err := s.core.Ledger().Consistency(ctx, from, to)
+	return p, core.Translate(err)
 }
 
 // CopyPart writes a part from a range of an existing version; n below 0: to its end.
 func (s *Store) CopyPart(ctx context.Context, q PartRequest, source Version, off, n int64) (Part, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Part{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	r, err := s.OpenBody(ctx, source, off, n)
 	if err != nil {
 		return Part{}, err
@@ -95,10 +95,10 @@ type Stats struct {
 	Packs       int
 	Segments    int
 	Clock       ClockState
-	Foreign     []string        // files that lie among the store's segments and keyrings and are not the store's; they are left alone
-	Failing     []FailingWork   // work beside requests that failed when it was last tried
-	Witnesses   []WitnessStatus // where no server runs: those of the last one
-	Disk        Disk
+	Foreign     []string             // files that lie among the store's segments and keyrings and are not the store's; they are left alone
+	Failing     []core.FailingWork   // work beside requests that failed when it was last tried
+	Witnesses   []core.WitnessStatus // where no server runs: those of the last one
+	Disk        core.Disk
 	// PromotedFrom is the backup from which the store was promoted, where no target has that URL, so that nothing is shipped there.
 	PromotedFrom string
 }
@@ -106,28 +106,23 @@ type Stats struct {
 // ClockState is how the ledger's clock, by which entries and locks count, stands to the wall clock.
 type ClockState = ledger.ClockState
 
-// foreign names what lay among the store's files when it was opened, and is not the store's.
-func (s *Store) foreign() []string {
-	return slices.Concat(s.keys.Passed, s.led().Foreign())
-}
-
 // Stats adds the store up.
 func (s *Store) Stats(ctx context.Context) (Stats, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Stats{}, err
 	}
-	defer s.leave()
-	out := Stats{Entries: s.Size(), IndexBytes: s.index.DiskBytes(), Clock: s.led().ClockState(), Foreign: s.foreign(), Failing: s.FailingWork(), Witnesses: s.Witnesses(), Disk: s.Disk()}
+	defer s.core.Leave()
+	out := Stats{Entries: s.Size(), IndexBytes: s.core.Index.DiskBytes(), Clock: s.core.Ledger().ClockState(), Foreign: s.core.Foreign(), Failing: s.FailingWork(), Witnesses: s.Witnesses(), Disk: s.Disk()}
 	var err error
 	if out.PromotedFrom, err = s.promotedFrom(ctx); err != nil {
 		return out, err
 	}
-	rows, err := s.index.Buckets(0)
+	rows, err := s.core.Index.Buckets(0)
 	if err != nil {
 		return out, err
 	}
 	out.Buckets = len(rows)
-	t := s.index.AllTotals()
+	t := s.core.Index.AllTotals()
 	out.Objects, out.Bytes, out.Versions, out.PutBytes, out.HiddenBytes = t.Objects, t.Bytes, t.Versions, t.PutBytes, t.HiddenBytes
 	return out, s.storedBytes(ctx, &out)
 }

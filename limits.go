@@ -2,35 +2,13 @@ package stele
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 )
-
-// someTime stands for any time: all take the same room.
-var someTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// someClock stands for any state of the ledger's clock: none is longer.
-var someClock = entry.Clock{Boot: strings.Repeat("0", 32), Jumped: someTime, Mono: entry.MaxInt, Run: someTime, Spent: entry.MaxInt, Until: entry.MaxInt}
-
-// valid refuses what can't be an entry: ErrTooLarge, or ErrBadName for what is not UTF-8. It leaves room for what the ledger adds: the wall time while the
-// clocks differ, and the state of its own clock. An entry that is refused after it was folded would leave the index one entry ahead, and nothing could be written any more.
-func valid(p *entry.Private) error {
-	full := *p
-	full.Wall, full.Clock = someTime, &someClock
-	err := full.Validate()
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, entry.ErrTooLarge):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	return ofKind(err, ErrBadName)
-}
 
 // room is as long as anything gets that the commit of an object adds to what its request says.
 var room = struct {
@@ -42,13 +20,13 @@ var room = struct {
 	body: entry.Body{Kind: entry.BodyManifest, MD5: [16]byte(bytes.Repeat([]byte{1}, 16)), Ref: entry.ID(bytes.Repeat([]byte{1}, 32)),
 		SHA256: entry.Hash(bytes.Repeat([]byte{1}, 32)), Size: entry.MaxInt},
 	checksum: entry.Checksum{Algorithm: "CRC64NVME", Kind: "FULL_OBJECT", Value: strings.Repeat("=", 64)},
-	lock:     entry.Lock{Hold: true, Mode: governance, Until: someTime},
+	lock:     entry.Lock{Hold: true, Mode: governance, Until: core.SomeTime},
 	text:     strings.Repeat("=", 64),
 }
 
 // fits refuses before any body is read an object whose headers, metadata and tags its entry could not hold, whatever else the entry says.
 func fits(q PutRequest) error {
-	return valid(&entry.Private{Bucket: q.Bucket, Key: q.Key, Headers: q.Headers, Meta: q.Meta, Tags: q.Tags,
+	return core.Valid(&entry.Private{Bucket: q.Bucket, Key: q.Key, Headers: q.Headers, Meta: q.Meta, Tags: q.Tags,
 		Actor: q.By.Key + room.text, Address: room.text, Request: q.By.Request + room.text, Upload: room.text, ETag: room.text,
 		Body: &room.body, Checksum: &room.checksum, Lock: &room.lock, Inc: entry.MaxInt, Part: entry.MaxParts, Null: true, Bypass: true})
 }

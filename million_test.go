@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stele/internal/core"
 )
 
 // publishEvery is how often the ledger moves its published checkpoint at most.
@@ -48,7 +50,7 @@ func BenchmarkMillion(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
-	index, all := diskBytes(b, filepath.Join(folder, dirIndex)), diskBytes(b, folder)
+	index, all := diskBytes(b, filepath.Join(folder, core.DirIndex)), diskBytes(b, folder)
 	b.Run("disk", func(b *testing.B) {
 		b.ReportMetric(float64(all)/float64(n), "bytes/object")
 		b.ReportMetric(float64(index)/float64(n), "index-bytes/object")
@@ -107,7 +109,7 @@ func BenchmarkMillion(b *testing.B) {
 	syscall.Sync()
 	b.Run("open=killed", func(b *testing.B) { timedOpen(b, killed).Close() })
 	b.Run("open=rebuild", func(b *testing.B) {
-		if err := os.RemoveAll(filepath.Join(folder, dirIndex)); err != nil {
+		if err := os.RemoveAll(filepath.Join(folder, core.DirIndex)); err != nil {
 			b.Fatal(err)
 		}
 		s := timedOpen(b, folder)

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/crashtest"
 )
 
@@ -262,7 +263,7 @@ func (x *world) crash() {
 func (x *world) reopen() {
 	x.must(x.s.Close())
 	if x.oneIn(3, "without the index") {
-		x.must(x.fs.RemoveAll(x.fs.PathJoin(crashFolder, dirIndex)))
+		x.must(x.fs.RemoveAll(x.fs.PathJoin(crashFolder, core.DirIndex)))
 	}
 	x.open()
 }

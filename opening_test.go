@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/keyring"
 	"stele/tree"
@@ -193,14 +194,14 @@ func (x *entrance) refused(t *testing.T, opt Options, want error) {
 func TestEveryWayIsGuarded(t *testing.T) {
 	guards := map[string]func(t *testing.T, x *entrance){
 		"the folder is marked as superseded": func(t *testing.T, x *entrance) {
-			if err := os.WriteFile(filepath.Join(x.folder, fileSuperseded), []byte("epoch 9\nknown from \"a test\"\n"), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(x.folder, core.FileSuperseded), []byte("epoch 9\nknown from \"a test\"\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			x.refused(t, x.options(), ErrSuperseded)
 		},
 		"a follower has taken over": func(t *testing.T, x *entrance) {
 			at, data := x.successor(t, filepath.Join(t.TempDir(), "other"))
-			if err := os.WriteFile(filepath.Join(x.folder, fileFollowers), []byte(`{"v":1,"urls":["http://follower"]}`), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(x.folder, core.FileFollowers), []byte(`{"v":1,"urls":["http://follower"]}`), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			opt := x.options()
@@ -246,7 +247,7 @@ func (x *entrance) behind(t *testing.T, withoutIndex bool) {
 	}
 	x.folder = old
 	if withoutIndex {
-		if err := os.RemoveAll(filepath.Join(old, dirIndex)); err != nil {
+		if err := os.RemoveAll(filepath.Join(old, core.DirIndex)); err != nil {
 			t.Fatal(err)
 		}
 	}

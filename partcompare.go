@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
@@ -64,7 +65,7 @@ func (p *partSide) page() error {
 		scan.Max = 1 // the first key with a prefix is the prefix, if there is one
 	}
 	rows := make([]index.Listed, 0, scan.Max)
-	more, err := p.s.index.List(scan, func(l index.Listed) error {
+	more, err := p.s.core.Index.List(scan, func(l index.Listed) error {
 		p.after = l.Key
 		if !p.span.exact || l.Key == p.span.prefix {
 			rows = append(rows, l)
@@ -80,7 +81,7 @@ func (j *partRestore) same(ctx context.Context, k *partKey) (bool, error) {
 	if !k.is || k.then.Size != k.now.Size || k.then.ETag != k.now.ETag {
 		return false, nil
 	}
-	r := j.s.index.Reader()
+	r := j.s.core.Index.Reader()
 	was, err := j.record(r, j.then.Inc, k.key, k.then.Entry)
 	if err != nil {
 		return false, err
@@ -122,9 +123,9 @@ func (j *partRestore) record(r index.Reader, inc uint64, key string, at uint64) 
 func (j *partRestore) sameBytes(ctx context.Context, a, b uint64) (bool, error) {
 	var bodies [2]entry.Body
 	for i, at := range []uint64{a, b} {
-		e, _, _, err := j.s.led().Entry(ctx, at)
+		e, _, _, err := j.s.core.Ledger().Entry(ctx, at)
 		if err != nil {
-			return false, translate(err)
+			return false, core.Translate(err)
 		}
 		if e.Private.Body == nil {
 			return false, fmt.Errorf("%w: entry %d holds no object", ErrCorrupt, at)
@@ -193,9 +194,9 @@ func (j *partRestore) makeBucket(ctx context.Context) (Committed, error) {
 
 // finishBucket gives a bucket that a restore as of this moment made the versioning and the default retention of then, if it has none yet: the restore may have been interrupted.
 func (j *partRestore) finishBucket(ctx context.Context, now *index.Bucket) error {
-	e, _, _, err := j.s.led().Entry(ctx, now.Inc)
+	e, _, _, err := j.s.core.Ledger().Entry(ctx, now.Inc)
 	if err != nil {
-		return translate(err)
+		return core.Translate(err)
 	}
 	if e.Private.Target != j.At.Size || j.DryRun {
 		return nil

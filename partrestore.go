@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
@@ -77,11 +78,11 @@ func (t *Tally) add(bytes int64) { t.Keys++; t.Bytes += bytes }
 // between comparison and commit is compared again. The error is that which ended it; the report says what was done until then.
 // ErrNoBucket: there was none of that name then. ErrBadState: HideNewer with another bucket. ErrReadOnly, ErrStandby: only a dry run is possible here.
 func (s *Store) RestorePart(ctx context.Context, q PartRestore) (PartReport, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return PartReport{}, err
 	}
-	defer s.leave()
-	ctx, end := s.untilClosed(ctx)
+	defer s.core.Leave()
+	ctx, end := s.core.UntilClosed(ctx)
 	defer end()
 	if q.At.Now() {
 		q.At.Size = s.Size()
@@ -89,13 +90,13 @@ func (s *Store) RestorePart(ctx context.Context, q PartRestore) (PartReport, err
 	if q.To == "" {
 		q.To = q.Bucket
 	}
-	j := &partRestore{PartRestore: q, s: s, reason: reason(strings.TrimSuffix(fmt.Sprintf("restore as of @%d: %s", q.At.Size, q.Reason), ": "))}
+	j := &partRestore{PartRestore: q, s: s, reason: core.Reason(strings.TrimSuffix(fmt.Sprintf("restore as of @%d: %s", q.At.Size, q.Reason), ": "))}
 	j.report = PartReport{Bucket: q.Bucket, To: q.To, At: q.At.Size}
 	err := j.findBuckets(ctx)
 	if err == nil {
 		err = j.all(ctx)
 	}
-	return j.report, s.closedOr(err)
+	return j.report, s.core.ClosedOr(err)
 }
 
 // partRestore is one under way.
@@ -129,8 +130,8 @@ const (
 func (j *partRestore) all(ctx context.Context) error {
 	batch := make([]partKey, 0, partBatch)
 	for _, span := range spansOf(j.Key) {
-		then := &partSide{s: j.s, span: span, inc: j.then.Inc, size: j.At.Size, stop: j.s.goOn(ctx)}
-		now := &partSide{s: j.s, span: span, inc: j.inc, stop: j.s.goOn(ctx)}
+		then := &partSide{s: j.s, span: span, inc: j.then.Inc, size: j.At.Size, stop: j.s.core.GoOn(ctx)}
+		now := &partSide{s: j.s, span: span, inc: j.inc, stop: j.s.core.GoOn(ctx)}
 		for {
 			k, more, err := j.next(then, now)
 			if err != nil {
@@ -246,7 +247,7 @@ func (j *partRestore) one(ctx context.Context, k *partKey) error {
 	for try := 1; ; try++ {
 		err := j.once(ctx, k)
 		if errors.Is(err, errChanged) && try < partTries {
-			if k.now, k.is, err = j.s.index.Reader().Current(j.inc, k.key); err != nil {
+			if k.now, k.is, err = j.s.core.Index.Reader().Current(j.inc, k.key); err != nil {
 				return err
 			}
 			continue
@@ -284,7 +285,7 @@ func (j *partRestore) once(ctx context.Context, k *partKey) error {
 		k.made.Now = j.s.versionID(k.now.Entry, k.now.Null)
 	}
 	if k.tags = nil; k.is && k.now.Attrs {
-		a, err := j.s.index.Reader().Attrs(j.inc, k.key, k.now.Entry)
+		a, err := j.s.core.Index.Reader().Attrs(j.inc, k.key, k.now.Entry)
 		if err != nil {
 			return err
 		}
@@ -330,11 +331,11 @@ func (j *partRestore) newer(ctx context.Context, k *partKey) error {
 
 // putBack commits a new version that names the bytes of then.
 func (j *partRestore) putBack(ctx context.Context, k *partKey) error {
-	src, _, _, err := j.s.led().Entry(ctx, k.then.Entry)
+	src, _, _, err := j.s.core.Ledger().Entry(ctx, k.then.Entry)
 	if err != nil {
-		return translate(err)
+		return core.Translate(err)
 	}
-	old, err := j.s.index.Reader().AttrsAt(j.then.Inc, k.key, k.then.Entry, j.At.Size)
+	old, err := j.s.core.Index.Reader().AttrsAt(j.then.Inc, k.key, k.then.Entry, j.At.Size)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"filippo.io/age"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine/dir"
 	"stele/internal/keyring"
@@ -42,19 +43,19 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	opt.ReadOnly = false
 	s := newStore(folder, opt.Options)
 	defer func() {
-		err = translate(err)
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
+		err = core.Translate(err)
+		if s.core.Lock != nil {
+			err = errors.Join(err, s.core.Lock.Close())
 		}
 	}()
-	if _, err := s.checkFrom(ctx); err != nil {
+	if _, _, err := s.checkFrom(ctx); err != nil {
 		return Promotion{}, err
 	}
 	pin, standby, err := PinOf(folder, opt.Options)
 	if err == nil && standby && pin.Keyless {
 		err = fmt.Errorf("%w: %s follows without keys: it can verify and cosign, and cannot read what it would have to serve. Promote a standby with keys, or restore from a target", ErrWrongKey, folder)
 	} else if err == nil && !standby {
-		err = s.checkIsStore()
+		err = s.core.CheckIsStore()
 	}
 	if err != nil {
 		return Promotion{}, err
@@ -68,28 +69,28 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	} else if asked, err = askBefore(ctx, folder, opt.Options); err != nil && !(errors.Is(err, ErrBehind) && opt.At > 0) {
 		return Promotion{}, err
 	}
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		return Promotion{}, err
 	}
-	if err := s.sweep(); err != nil {
+	if err := s.core.Sweep(); err != nil {
 		return Promotion{}, err
 	}
-	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return Promotion{}, err
 	}
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err != nil {
 		return Promotion{}, err
 	}
 	if standby {
 		err = s.standbyKeys(ctx, pin, id)
 	} else {
-		err = s.loadKeys(ctx, id)
+		err = s.core.LoadKeys(ctx, id)
 	}
 	if err != nil {
 		return Promotion{}, err
 	}
-	if err := s.refuseSuperseded(); err != nil {
+	if err := s.core.RefuseSuperseded(); err != nil {
 		return Promotion{}, err
 	}
 	if standby {
@@ -98,7 +99,7 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if opt.At > 0 { // a cut gives up, by name, what comes after it
 		asked = nil
 	}
-	return s.promote(ctx, opt, asked.into(s.ledgerOptions()))
+	return s.promote(ctx, opt, asked.into(s.core.LedgerOptions()))
 }
 
 func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Options) (p Promotion, err error) {
@@ -118,7 +119,7 @@ func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Optio
 	if opt.At > 0 {
 		p.Cut, p.Left = opt.At, p.Cut-opt.At
 	}
-	next, err := s.keys.Next(p.Cut)
+	next, err := s.core.Keys.Next(p.Cut)
 	if err != nil {
 		return Promotion{}, err
 	}
@@ -151,12 +152,12 @@ func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Optio
 
 // saveKeys wraps the keyring of a new epoch: to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the old one was wrapped, the recovery key first.
 func (s *Store) saveKeys(ctx context.Context, next *keyring.Keyring) error {
-	server, err := s.serverIdentity()
+	server, err := s.core.ServerIdentity()
 	if err != nil {
 		return err
 	}
 	to := []age.Recipient{server.Recipient()}
-	for i, r := range s.keys.Recipients {
+	for i, r := range s.core.Keys.Recipients {
 		if i == 0 || r == server.Recipient().String() {
 			continue
 		}
@@ -166,26 +167,26 @@ func (s *Store) saveKeys(ctx context.Context, next *keyring.Keyring) error {
 		}
 		to = append(to, other)
 	}
-	return keyring.Save(ctx, s.eng, next, to...)
+	return keyring.Save(ctx, s.core.Engine, next, to...)
 }
 
 // removeIndex removes the index, durably.
 func (s *Store) removeIndex() error {
-	if err := s.fs.RemoveAll(s.path(dirIndex)); err != nil && !isNotExist(err) {
-		return fmt.Errorf("couldn't remove the index %s: %w", s.path(dirIndex), err)
+	if err := s.core.FS.RemoveAll(s.core.Path(core.DirIndex)); err != nil && !core.IsNotExist(err) {
+		return fmt.Errorf("couldn't remove the index %s: %w", s.core.Path(core.DirIndex), err)
 	}
-	if err := durable.SyncDir(s.fs, s.dir); err != nil {
-		return fmt.Errorf("couldn't remove the index %s: %w", s.path(dirIndex), err)
+	if err := durable.SyncDir(s.core.FS, s.core.Dir()); err != nil {
+		return fmt.Errorf("couldn't remove the index %s: %w", s.core.Path(core.DirIndex), err)
 	}
 	return nil
 }
 
 // Epoch returns the present epoch.
-func (s *Store) Epoch() uint32 { return s.keys.Epoch }
+func (s *Store) Epoch() uint32 { return s.core.Keys.Epoch }
 
 // Epochs returns the epochs of which the store has entries, with the first entry of each, in order.
 func (s *Store) Epochs() (epochs []EpochBegin) {
-	for epoch, first := range s.keys.Begins() {
+	for epoch, first := range s.core.Keys.Begins() {
 		epochs = append(epochs, EpochBegin{epoch, first})
 	}
 	return slices.Clip(epochs)

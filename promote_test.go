@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/crashtest"
 	"stele/internal/fsck"
 	"stele/internal/keyring"
@@ -154,7 +155,7 @@ func TestPromote(t *testing.T) {
 				t.Fatal(err)
 			}
 			// The index is derived.
-			if err := x.fs.RemoveAll(x.fs.PathJoin(crashFolder, dirIndex)); err != nil {
+			if err := x.fs.RemoveAll(x.fs.PathJoin(crashFolder, core.DirIndex)); err != nil {
 				t.Fatal(err)
 			}
 			if s, err = Open(ctx, crashFolder, x.options()); err != nil {
@@ -193,7 +194,7 @@ func (x *life) receipts(t testing.TB, s *Store, vkey string) {
 // TestPromoteElsewhere promotes with nothing but the files and the recovery kit, as on a machine that the store is new to.
 func TestPromoteElsewhere(t *testing.T) {
 	x := newLife(t)
-	text, err := readFile(x.fs, "kit.txt")
+	text, err := core.ReadFile(x.fs, "kit.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,11 +202,11 @@ func TestPromoteElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	identity, err := readFile(x.fs, crashFolder+"/"+fileIdentity)
+	identity, err := core.ReadFile(x.fs, crashFolder+"/"+core.FileIdentity)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{fileIdentity, fileRootKey} {
+	for _, name := range []string{core.FileIdentity, core.FileRootKey} {
 		if err := x.fs.Remove(crashFolder + "/" + name); err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +235,7 @@ func TestPromoteElsewhere(t *testing.T) {
 		}
 	}
 	old := x.options()
-	old.Identity = string(trimSpace(identity))
+	old.Identity = string(core.TrimSpace(identity))
 	if _, err := Open(ctx, crashFolder, old); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("the old machine's key opens the new epoch: %v", err)
 	}
@@ -386,7 +387,7 @@ func TestCrashInSupersede(t *testing.T) {
 
 // TestCrashInSupersedeNotices: a mark that is not durable, name included, when Supersede returns is missed. (Of a mark whose bytes alone are lost the name is enough.)
 func TestCrashInSupersedeNotices(t *testing.T) {
-	runs, err := fenceScenario(t, without("folder", fileSuperseded)).CutPower()
+	runs, err := fenceScenario(t, without("folder", core.FileSuperseded)).CutPower()
 	var found *crashtest.Failure
 	if !errors.As(err, &found) {
 		t.Fatalf("the bug went unnoticed in %d runs: %v", runs, err)

@@ -12,6 +12,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/body"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
@@ -40,12 +41,12 @@ type source struct {
 const askEvery = 4 << 20
 
 func (b *source) Read(p []byte) (int, error) {
-	if b.s.closing() {
+	if b.s.core.Closing() {
 		return 0, ErrClosed
 	}
 	if b.read >= askEvery {
 		b.read = 0
-		if err := b.s.roomFor(0); err != nil {
+		if err := b.s.core.RoomFor(0); err != nil {
 			return 0, err
 		}
 	}
@@ -89,16 +90,13 @@ func (e *exact) Read(p []byte) (int, error) {
 
 // writable refuses bytes that can't be kept; size below 0: not known.
 func (s *Store) writable(size int64) error {
-	if s.state == following {
-		return ErrStandby
-	}
-	if s.opt.ReadOnly {
-		return s.refusal()
+	if !s.core.State.TakesWrites() {
+		return s.core.Refusal()
 	}
 	if err := s.Failed(); err != nil {
 		return err
 	}
-	return s.roomFor(size)
+	return s.core.RoomFor(size)
 }
 
 // writeDocument makes a document durable. The caller releases what it gets.
@@ -106,13 +104,13 @@ func (s *Store) writeDocument(ctx context.Context, doc []byte) (*body.Written, e
 	if err := s.writable(int64(len(doc))); err != nil {
 		return nil, err
 	}
-	w, err := s.body.WriteDocument(ctx, doc)
+	w, err := s.core.Body.WriteDocument(ctx, doc)
 	if err != nil {
-		return nil, s.met(err)
+		return nil, s.core.Met(err)
 	}
 	if err := w.Sync(ctx); err != nil {
 		w.Release()
-		return nil, s.met(err)
+		return nil, s.core.Met(err)
 	}
 	return w, nil
 }
@@ -129,16 +127,16 @@ func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io
 	if size >= 0 {
 		r = &exact{r, size}
 	}
-	w, err := s.body.Write(ctx, r, body.WriteOptions{SizeHint: size, MD5: true, Tee: tee})
+	w, err := s.core.Body.Write(ctx, r, body.WriteOptions{SizeHint: size, MD5: true, Tee: tee})
 	if err != nil {
-		return nil, nil, s.met(err)
+		return nil, nil, s.core.Met(err)
 	}
 	var sum *entry.Checksum
 	if finish != nil {
 		sum, err = finish(w.Body)
 	}
 	if err == nil {
-		err = s.met(w.Sync(ctx))
+		err = s.core.Met(w.Sync(ctx))
 	}
 	if err != nil {
 		w.Release()
@@ -149,10 +147,10 @@ func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io
 
 // Put writes one object and returns when it is durable. If the conditions or the bucket's rules refuse it nothing is visible, and the refusal is a fact of the ledger's order.
 func (s *Store) Put(ctx context.Context, q PutRequest) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := s.early(q); err != nil {
 		return Version{}, err
 	}
@@ -308,16 +306,16 @@ type CopyRequest struct {
 
 // Copy commits a new version with the source's bytes.
 func (s *Store) Copy(ctx context.Context, q CopyRequest) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := s.early(q.PutRequest); err != nil {
 		return Version{}, err
 	}
-	src, _, _, err := s.led().Entry(ctx, q.Source.Entry)
+	src, _, _, err := s.core.Ledger().Entry(ctx, q.Source.Entry)
 	if err != nil {
-		return Version{}, translate(err)
+		return Version{}, core.Translate(err)
 	}
 	sp := &src.Private
 	if src.Type != entry.ObjectPut || sp.Body == nil {

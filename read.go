@@ -8,16 +8,17 @@ import (
 	"slices"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 )
 
 // Head returns the version that a place names. Where the latest version is a delete marker the error is ErrNoKey and the Version says which marker; where
 // a version id names a marker it is ErrMarker. Body.SHA256 is not filled: Describe fills it.
 func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	b, err := s.bucketRow(at.Bucket, at.At)
 	if err != nil {
 		return Version{}, err
@@ -25,7 +26,7 @@ func (s *Store) Head(ctx context.Context, at Place) (Version, error) {
 	if !at.At.Now() {
 		return s.headPast(b, at)
 	}
-	r := s.index.Reader()
+	r := s.core.Index.Reader()
 	cur, ok, err := s.find(r, b, at)
 	if err != nil {
 		return Version{}, err
@@ -86,7 +87,7 @@ func (s *Store) headPast(b *index.Bucket, at Place) (Version, error) {
 	if at.VersionID != "" {
 		match = func(r *index.Record) bool { return s.versionID(r.Entry, r.Null) == at.VersionID }
 	}
-	rec, latest, ok, err := s.index.At(b.Inc, at.Key, at.At.Size, match)
+	rec, latest, ok, err := s.core.Index.At(b.Inc, at.Key, at.At.Size, match)
 	if err != nil {
 		return Version{}, err
 	}
@@ -98,7 +99,7 @@ func (s *Store) headPast(b *index.Bucket, at Place) (Version, error) {
 	if rec.Marker {
 		return v, markerErr(at)
 	}
-	a, err := s.index.Reader().AttrsAt(b.Inc, at.Key, rec.Entry, at.At.Size)
+	a, err := s.core.Index.Reader().AttrsAt(b.Inc, at.Key, rec.Entry, at.At.Size)
 	if err != nil {
 		return Version{}, err
 	}
@@ -127,13 +128,13 @@ func (v *Version) fill(r *index.Record) {
 
 // Describe fills the digests of a version's body from its entry.
 func (s *Store) Describe(ctx context.Context, v *Version) error {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
-	e, _, _, err := s.led().Entry(ctx, v.Entry)
+	defer s.core.Leave()
+	e, _, _, err := s.core.Ledger().Entry(ctx, v.Entry)
 	if err != nil {
-		return translate(err)
+		return core.Translate(err)
 	}
 	if e.Private.Body != nil {
 		v.Body = *e.Private.Body
@@ -144,52 +145,52 @@ func (s *Store) Describe(ctx context.Context, v *Version) error {
 // OpenBody reads n bytes from off of a version's body; n below 0: to the end. What is read is authenticated; damage is an error
 // from Read and never other bytes. The reader is also an io.WriterTo.
 func (s *Store) OpenBody(ctx context.Context, v Version, off, n int64) (io.ReadCloser, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if off < 0 || off > v.Size || n > v.Size-off {
 		return nil, ErrBadRange
 	}
 	if n < 0 {
 		n = v.Size - off
 	}
-	r, err := s.body.Read(ctx, v.Body, off, n)
+	r, err := s.core.Body.Read(ctx, v.Body, off, n)
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
-	return s.track(r, n), nil
+	return s.core.Track(r, n), nil
 }
 
 func (s *Store) readAll(ctx context.Context, b entry.Body) ([]byte, error) {
-	r, err := s.body.Read(ctx, b, 0, b.Size)
+	r, err := s.core.Body.Read(ctx, b, 0, b.Size)
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
 	defer r.Close()
 	out, err := io.ReadAll(r)
-	return out, translate(err)
+	return out, core.Translate(err)
 }
 
 // PartList returns the parts of a multipart object, in order; nil for another.
 func (s *Store) PartList(ctx context.Context, v Version) (entry.Parts, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if v.Body.Kind != entry.BodyParts {
 		return nil, nil
 	}
-	parts, err := s.body.PartsOf(ctx, v.Body)
-	return parts, translate(err)
+	parts, err := s.core.Body.PartsOf(ctx, v.Body)
+	return parts, core.Translate(err)
 }
 
 // PartRange returns where part number part of a version lies, and how many parts there are. An object that was put whole has one. ErrInvalidPart: no such part.
 func (s *Store) PartRange(ctx context.Context, v Version, part int) (off, n int64, parts int, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return 0, 0, 0, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	list, err := s.PartList(ctx, v)
 	if err != nil {
 		return 0, 0, 0, err
@@ -220,19 +221,19 @@ func (s *Store) ListVersions(ctx context.Context, q ListRequest) (Page, error) {
 }
 
 func (s *Store) list(ctx context.Context, q ListRequest, versions bool) (page Page, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Page{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	b, err := s.bucketRow(q.Bucket, q.At)
 	if err != nil {
 		return Page{}, err
 	}
-	scan := index.Scan{Inc: b.Inc, Prefix: q.Prefix, Delimiter: q.Delimiter, After: q.After, Max: q.Max, Size: q.At.Size, Versions: versions, Stop: s.goOn(ctx)}
+	scan := index.Scan{Inc: b.Inc, Prefix: q.Prefix, Delimiter: q.Delimiter, After: q.After, Max: q.Max, Size: q.At.Size, Versions: versions, Stop: s.core.GoOn(ctx)}
 	if scan.AfterAt, err = s.afterVersion(b, q, versions); err != nil {
 		return Page{}, err
 	}
-	page.Truncated, err = s.index.List(scan, func(l index.Listed) error {
+	page.Truncated, err = s.core.Index.List(scan, func(l index.Listed) error {
 		if l.Prefix != "" {
 			page.Prefixes = append(page.Prefixes, l.Prefix)
 			page.Next, page.NextID = l.Prefix, ""
@@ -288,11 +289,11 @@ func (s *Store) afterVersion(b *index.Bucket, q ListRequest, versions bool) (uin
 	var err error
 	if q.At.Now() {
 		var cur index.Current
-		cur, ok, err = s.index.Reader().Null(b.Inc, q.After)
+		cur, ok, err = s.core.Index.Reader().Null(b.Inc, q.After)
 		at = cur.Entry
 	} else {
 		var rec index.Record
-		rec, _, ok, err = s.index.At(b.Inc, q.After, q.At.Size, func(r *index.Record) bool { return r.Null })
+		rec, _, ok, err = s.core.Index.At(b.Inc, q.After, q.At.Size, func(r *index.Record) bool { return r.Null })
 		at = rec.Entry
 	}
 	if err == nil && !ok {

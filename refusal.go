@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"stele/internal/core"
 	"stele/internal/fsck"
 	"stele/internal/ledger"
 )
@@ -15,21 +16,21 @@ const TheFolder = "the folder"
 // checkpoint or the index have seen more of the ledger, or another one, than is here. It asks what the opening asks, and changes nothing; who has the store open for writing has asked already,
 // and is told what has happened since. None: it would be opened.
 func (s *Store) Refusals(ctx context.Context) ([]error, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.refusals(ctx)
 }
 
 func (s *Store) refusals(ctx context.Context) (all []error, err error) {
-	if s.unpromoted || s.state == serving || s.state == following {
+	if s.core.Unpromoted || s.core.State == core.Serving || s.core.State == core.Following {
 		return nil, nil // a copy: others may be ahead of it, and nothing is written in it before it is promoted
 	}
-	fence := s.refuseSuperseded()
-	if s.state == primary {
+	fence := s.core.RefuseSuperseded()
+	if s.core.State == core.Primary {
 		if fence == nil {
-			fence = translate(s.led().Err())
+			fence = core.Translate(s.core.Ledger().Err())
 		}
 		return nonNil(fence), nil
 	}
@@ -37,13 +38,13 @@ func (s *Store) refusals(ctx context.Context) (all []error, err error) {
 		fence = s.followersSay(ctx)(ctx)
 	}
 	all = nonNil(fence)
-	for _, by := range append(s.seenByTargets(ctx), s.seenByIndex()...) {
-		if err := s.led().Compare(ctx, by); err != nil {
-			all = append(all, translate(s.explained(err)))
+	for _, by := range append(s.seenByTargets(ctx), s.core.SeenByIndex()...) {
+		if err := s.core.Ledger().Compare(ctx, by); err != nil {
+			all = append(all, core.Translate(s.explained(err)))
 		}
 	}
-	if err := s.led().ComparePublished(ctx); err != nil {
-		all = append(all, translate(s.explained(err)))
+	if err := s.core.Ledger().ComparePublished(ctx); err != nil {
+		all = append(all, core.Translate(s.explained(err)))
 	}
 	return all, ctx.Err()
 }
@@ -65,7 +66,7 @@ func (s *Store) noteRefusals(ctx context.Context, r *fsck.Report, opt VerifyOpti
 func (s *Store) explained(err error) error {
 	var behind *ledger.BehindError
 	if errors.As(err, &behind) {
-		return behindError(behind)
+		return core.BehindError(behind)
 	}
 	return err
 }

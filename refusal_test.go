@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stele/internal/core"
 )
 
 // TestVerifySaysWhatOpeningRefuses: whatever was done to a file of a folder, if the folder can't be opened for writing any more, then verify does not say that all is well.
@@ -101,7 +103,7 @@ func verifies(t *testing.T, folder string, opt Options) bool {
 func everyFile(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasPrefix(path, filepath.Join(folder, dirIndex)) {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, filepath.Join(folder, core.DirIndex)) {
 			return err
 		}
 		name, err := filepath.Rel(folder, path)

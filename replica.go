@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/segment"
@@ -62,18 +63,18 @@ func (c *changed) tell(keyrings int) {
 // ReplicaState returns where the store stands. With wait it returns once the ledger is beyond from, or there is another number of keyrings than that, or ctx
 // ends, whatever comes first: the state is the newest in each case.
 func (s *Store) ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (ReplicaState, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return ReplicaState{}, err
 	}
-	defer s.leave()
-	ctx, cancel := s.untilClosed(ctx)
+	defer s.core.Leave()
+	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
 	for {
 		next := s.changed.wait()
 		s.changed.mu.Lock()
 		now := s.changed.keyrings
 		s.changed.mu.Unlock()
-		if !wait || s.led().Size() > from || now != keyrings {
+		if !wait || s.core.Ledger().Size() > from || now != keyrings {
 			break
 		}
 		select {
@@ -83,7 +84,7 @@ func (s *Store) ReplicaState(ctx context.Context, from uint64, keyrings int, wai
 		}
 		wait = false
 	}
-	if s.closing() {
+	if s.core.Closing() {
 		return ReplicaState{}, ErrClosed
 	}
 	return s.replicaState(from)
@@ -91,12 +92,12 @@ func (s *Store) ReplicaState(ctx context.Context, from uint64, keyrings int, wai
 
 // replicaState looks at the ledger first, then at the packs: so they hold whatever entries below its size name.
 func (s *Store) replicaState(from uint64) (ReplicaState, error) {
-	note, size, growing := s.led().Growing()
+	note, size, growing := s.core.Ledger().Growing()
 	st := ReplicaState{Size: size, Checkpoint: note, From: from}
 	for _, g := range growing {
 		st.Growing = append(st.Growing, ReplicaFile{Name: g.Name, ID: hex.EncodeToString(g.FileID[:]), Size: g.DurableBytes})
 	}
-	for _, g := range s.body.Growing() {
+	for _, g := range s.core.Body.Growing() {
 		if g.DurableBytes > 0 {
 			st.Growing = append(st.Growing, ReplicaFile{Name: g.Name, Size: g.DurableBytes})
 		}
@@ -106,8 +107,8 @@ func (s *Store) replicaState(from uint64) (ReplicaState, error) {
 	s.changed.mu.Unlock()
 	if from > 0 && from <= size {
 		var err error
-		if st.Proof, err = s.led().Consistency(s.life, from, size); err != nil {
-			return st, s.closedOr(translate(err))
+		if st.Proof, err = s.core.Ledger().Consistency(s.core.Life, from, size); err != nil {
+			return st, s.core.ClosedOr(core.Translate(err))
 		}
 	}
 	return st, nil
@@ -115,25 +116,25 @@ func (s *Store) replicaState(from uint64) (ReplicaState, error) {
 
 // ReplicaFiles calls fn for each sealed file in a folder of the store, in order of name.
 func (s *Store) ReplicaFiles(ctx context.Context, folder string, fn func(ReplicaFile) error) error {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
-	err := s.eng.List(ctx, folder, func(i engine.Info) error {
+	defer s.core.Leave()
+	err := s.core.Engine.List(ctx, folder, func(i engine.Info) error {
 		return fn(ReplicaFile{Name: i.Name, Size: i.SizeBytes, Sealed: true})
 	})
 	if errors.Is(err, engine.ErrName) {
-		return ofKind(err, ErrBadName)
+		return core.OfKind(err, ErrBadName)
 	}
-	return translate(err)
+	return core.Translate(err)
 }
 
 // ReplicaRead reads up to n bytes at off of a file, sealed or growing, and says what file that is; fewer only where it ends. ErrNoKey: there is no such file.
 func (s *Store) ReplicaRead(ctx context.Context, name string, off int64, n int) (ReplicaFile, []byte, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return ReplicaFile{}, nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := engine.CheckName(name); err != nil || off < 0 || n < 0 {
 		return ReplicaFile{}, nil, badValue("there is no file %q from byte %d on for a standby", name, off)
 	}
@@ -152,7 +153,7 @@ func (s *Store) ReplicaRead(ctx context.Context, name string, off int64, n int) 
 		}
 		h, err := frame.ParseHeader(head, frame.MagicSegment)
 		if err != nil {
-			return f, nil, translate(err)
+			return f, nil, core.Translate(err)
 		}
 		f.ID = hex.EncodeToString(h.FileID[:])
 	}
@@ -165,17 +166,17 @@ func (s *Store) ReplicaRead(ctx context.Context, name string, off int64, n int) 
 
 // replicaOpen looks among growing files first: one that is sealed meanwhile is found under its name then.
 func (s *Store) replicaOpen(ctx context.Context, name string) (ReplicaFile, io.ReaderAt, func(), error) {
-	for _, open := range []func(string) (io.ReaderAt, int64, func(), bool){s.led().OpenGrowing, s.body.OpenGrowing} {
+	for _, open := range []func(string) (io.ReaderAt, int64, func(), bool){s.core.Ledger().OpenGrowing, s.core.Body.OpenGrowing} {
 		if r, size, release, ok := open(name); ok {
 			return ReplicaFile{Name: name, Size: size}, r, release, nil
 		}
 	}
-	f, err := s.eng.Open(ctx, name)
+	f, err := s.core.Engine.Open(ctx, name)
 	if errors.Is(err, engine.ErrNotExist) {
 		return ReplicaFile{}, nil, nil, fmt.Errorf("%w: file %s", ErrNoKey, name)
 	}
 	if err != nil {
-		return ReplicaFile{}, nil, nil, translate(err)
+		return ReplicaFile{}, nil, nil, core.Translate(err)
 	}
 	return ReplicaFile{Name: name, Size: f.Size(), Sealed: true}, f, func() { _ = f.Close() }, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"filippo.io/age"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -36,15 +37,15 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 	opt.ReadOnly = false
 	s := newStore(folder, opt.Options)
 	defer func() {
-		err = translate(err)
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
+		err = core.Translate(err)
+		if s.core.Lock != nil {
+			err = errors.Join(err, s.core.Lock.Close())
 		}
 	}()
-	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
-		return Restored{}, fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
+		return Restored{}, fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
 	}
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		return Restored{}, err
 	}
 	b := &backing{From: From{Target: opt.Target, Name: opt.Name}}
@@ -55,13 +56,13 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 	if err != nil {
 		return Restored{}, err
 	}
-	if s.keys, err = s.sourceKeys(ctx, source); err != nil {
+	if s.core.Keys, err = s.sourceKeys(ctx, source); err != nil {
 		return Restored{}, err
 	}
-	out := Restored{Store: s.ID(), Epoch: s.keys.Epoch}
+	out := Restored{Store: s.ID(), Epoch: s.core.Keys.Epoch}
 	switch {
 	case b.mark.Store != "" && b.mark.Store != s.ID():
-		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.dir, b.mark.Store, s.ID())
+		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.mark.Store, s.ID())
 	case b.mark.Full: // by an earlier call
 		return out, s.refusePromoted(ctx, b)
 	case b.mark.Store == "":
@@ -70,11 +71,11 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 			return out, err
 		}
 	}
-	local, err := dir.Open(s.fs, s.dir, dir.Options{})
+	local, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{})
 	if err != nil {
 		return out, err
 	}
-	out.RestoreReport, err = replicate.Restore(ctx, source, local, replicate.RestoreOptions{Keys: s.keys, Format: formatText, AcceptLacking: opt.AcceptLacking, Progress: opt.Progress})
+	out.RestoreReport, err = replicate.Restore(ctx, source, local, replicate.RestoreOptions{Keys: s.core.Keys, Format: core.FormatText, AcceptLacking: opt.AcceptLacking, Progress: opt.Progress})
 	if err != nil {
 		return out, err
 	}
@@ -89,26 +90,26 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 
 // refusePromoted refuses a folder that was restored and promoted before.
 func (s *Store) refusePromoted(ctx context.Context, b *backing) error {
-	local, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	local, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	if promoted, err := b.mark.isPromoted(ctx, local); err != nil || promoted {
-		return orErr(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.dir, b.mark.Epoch))
+		return orErr(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.core.Dir(), b.mark.Epoch))
 	}
 	return nil
 }
 
 // sourceKeys opens the keyring of the epoch that a source is in.
 func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyring.Keyring, error) {
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err != nil {
 		return nil, err
 	}
 	if err := s.sift(ctx, source, id); err != nil {
 		return nil, err
 	}
-	epoch, err := newestEpoch(ctx, source, id)
+	epoch, err := core.NewestEpoch(ctx, source, id)
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +122,12 @@ func (s *Store) sift(ctx context.Context, source *replicate.Source, id age.Ident
 	if len(foreign) == 0 {
 		return nil
 	}
-	newest, err := newestKeyring(ctx, source, id)
+	newest, err := core.NewestKeyring(ctx, source, id)
 	if err == nil && newest != nil {
 		err = source.Miss(newest)
 	}
 	if err == nil {
-		s.log.Warn("files on the target bear names of segments and are not of this store: they are left alone and not read. Find out who put them there", "files", foreign)
+		s.core.Log.Warn("files on the target bear names of segments and are not of this store: they are left alone and not read. Find out who put them there", "files", foreign)
 	}
 	return err
 }
@@ -137,15 +138,15 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 	opt.ReadOnly = false
 	s := newStore(folder, opt)
 	defer func() {
-		err = translate(err)
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
+		err = core.Translate(err)
+		if s.core.Lock != nil {
+			err = errors.Join(err, s.core.Lock.Close())
 		}
 	}()
-	if err := s.checkIsStore(); err != nil {
+	if err := s.core.CheckIsStore(); err != nil {
 		return err
 	}
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		return err
 	}
 	b := &backing{}
@@ -153,16 +154,16 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 		return err
 	}
 	if !b.mark.Full || b.mark.Epoch > 0 {
-		return badState("%s is not a full copy of a backup that waits for its promotion", s.dir)
+		return badState("%s is not a full copy of a backup that waits for its promotion", s.core.Dir())
 	}
-	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return err
 	}
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err != nil {
 		return err
 	}
-	if err := s.loadKeys(ctx, id); err != nil {
+	if err := s.core.LoadKeys(ctx, id); err != nil {
 		return err
 	}
 	if err := s.wrapToSelf(ctx); err != nil {
@@ -173,17 +174,17 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 
 // wrapToSelf wraps the keyring to this machine's identity, in place of the old server's, and to all others to whom it was wrapped.
 func (s *Store) wrapToSelf(ctx context.Context) error {
-	server, err := s.serverIdentity()
+	server, err := s.core.ServerIdentity()
 	if err != nil {
 		return err
 	}
 	to := []age.Recipient{server.Recipient()}
-	for _, r := range s.keys.Recipients[min(1, len(s.keys.Recipients)):] {
+	for _, r := range s.core.Keys.Recipients[min(1, len(s.core.Keys.Recipients)):] {
 		other, err := age.ParseX25519Recipient(r)
 		if err != nil {
 			return fmt.Errorf("couldn't wrap the keyring to %s: %w", r, err)
 		}
 		to = append(to, other)
 	}
-	return keyring.Save(ctx, s.eng, s.keys, to...)
+	return keyring.Save(ctx, s.core.Engine, s.core.Keys, to...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/ledger"
@@ -16,13 +17,13 @@ import (
 // restoreIndex brings the index to a restored folder from the newest snapshot on the target that proves itself, so that opening the folder folds what came after it and not the whole ledger. With
 // none, or one that fails, the index is missing, and opening makes it from the ledger: nothing is lost but time.
 func (s *Store) restoreIndex(ctx context.Context, target, local engine.Engine) error {
-	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: local, Keys: s.keys})
+	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: local, Keys: s.core.Keys})
 	if err != nil {
 		return err
 	}
-	s.ledger.Store(l)
+	s.core.SetLedger(l)
 	defer func() {
-		s.ledger.Store(nil)
+		s.core.SetLedger(nil)
 		_ = l.Close() // only read
 	}()
 	snap, err := snapshot.Find(ctx, target, s.snapshotOptions())
@@ -30,7 +31,7 @@ func (s *Store) restoreIndex(ctx context.Context, target, local engine.Engine) e
 		err = s.installIndex(ctx, snap)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.Warn("no snapshot of the index can be had, the index will be made from the ledger", "reason", err)
+		s.core.Log.Warn("no snapshot of the index can be had, the index will be made from the ledger", "reason", err)
 		err = nil
 	}
 	return err
@@ -41,27 +42,27 @@ const installers = 8
 
 // installIndex makes the index's folder from a whole snapshot. Each file has the SHA-256 that the list says before it gets its name; the folder gets its own once all of them have theirs.
 func (s *Store) installIndex(ctx context.Context, snap *snapshot.Snapshot) error {
-	fresh, at := s.path(dirFreshIndex), s.path(dirIndex)
+	fresh, at := s.core.Path(core.DirFreshIndex), s.core.Path(core.DirIndex)
 	for _, left := range []string{fresh, at} { // by a call that was interrupted
-		if err := s.fs.RemoveAll(left); err != nil && !isNotExist(err) {
+		if err := s.core.FS.RemoveAll(left); err != nil && !core.IsNotExist(err) {
 			return fmt.Errorf("couldn't remove %s: %w", left, err)
 		}
 	}
-	if err := durable.MkdirAll(s.fs, fresh); err != nil {
+	if err := durable.MkdirAll(s.core.FS, fresh); err != nil {
 		return err
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(installers)
 	for name, size := range snap.Sizes() {
-		group.Go(func() error { return installFile(gctx, s, snap, name, size, s.fs.PathJoin(fresh, name)) })
+		group.Go(func() error { return installFile(gctx, s, snap, name, size, s.core.FS.PathJoin(fresh, name)) })
 	}
 	if err := group.Wait(); err != nil {
-		return errors.Join(err, s.fs.RemoveAll(fresh))
+		return errors.Join(err, s.core.FS.RemoveAll(fresh))
 	}
-	if err := s.fs.Rename(fresh, at); err != nil {
+	if err := s.core.FS.Rename(fresh, at); err != nil {
 		return fmt.Errorf("couldn't name the index: %w", err)
 	}
-	return durable.SyncDir(s.fs, s.dir)
+	return durable.SyncDir(s.core.FS, s.core.Dir())
 }
 
 func installFile(ctx context.Context, s *Store, snap *snapshot.Snapshot, name string, size int64, path string) error {
@@ -70,7 +71,7 @@ func installFile(ctx context.Context, s *Store, snap *snapshot.Snapshot, name st
 		return err
 	}
 	defer r.Close()
-	if err := durable.Create(s.fs, path+".tmp", path, size, r, 0o600); err != nil {
+	if err := durable.Create(s.core.FS, path+".tmp", path, size, r, 0o600); err != nil {
 		return fmt.Errorf("couldn't copy %s of the index: %w", name, err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
 	"stele/internal/index"
@@ -21,8 +22,8 @@ func (x *backup) restored(t *testing.T, target engine.Engine) (vfs.FS, uint64) {
 	if _, err := RestoreFolder(ctx, crashFolder, RestoreOptions{Options: x.options(fsys), Target: target, Name: "backup"}); err != nil {
 		t.Fatal(err)
 	}
-	at := fsys.PathJoin(crashFolder, dirIndex)
-	if _, err := fsys.Stat(at); isNotExist(err) {
+	at := fsys.PathJoin(crashFolder, core.DirIndex)
+	if _, err := fsys.Stat(at); core.IsNotExist(err) {
 		return fsys, 0
 	}
 	db, err := index.Open(at, index.Options{FS: fsys, ReadOnly: true})

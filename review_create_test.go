@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"stele/entry"
+	"stele/internal/core"
 )
 
 // TestCreateInterrupted stops Create at every write and then starts as a server does: either there is a store, or Open says in what state the folder is and what to do.
@@ -22,7 +23,7 @@ func TestCreateInterrupted(t *testing.T) {
 		mem := vfs.NewMem()
 		var n atomic.Int64
 		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || strings.Contains(op.Path, dirIndex+"/") {
+			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || strings.Contains(op.Path, core.DirIndex+"/") {
 				return nil
 			}
 			if n.Add(1) > int64(k) {
@@ -62,13 +63,15 @@ func TestCreateBesideCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStore(folder, Options{})
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Create(ctx, folder, Options{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("beside another: %v", err)
 	}
-	s.closeFiles()
+	if err := s.core.Lock.Close(); err != nil {
+		t.Fatal(err)
+	}
 	a, err := Create(ctx, folder, Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"stele/internal/core"
 )
 
 // TestConditionalHide is AWS's "How to perform conditional deletes": the condition is about the current version; 412 where it does not hold or where the latest version is a delete marker, not found where
@@ -167,7 +169,7 @@ func TestHideInEveryState(t *testing.T) {
 func TestAppendHidesNothing(t *testing.T) {
 	s := newMemStore(t, Options{})
 	makeBucket(t, s, "books", false, Unversioned)
-	by := Actor{Key: actorLocal, NoOverwrite: true}
+	by := Actor{Key: core.ActorLocal, NoOverwrite: true}
 	add := func(key string) error {
 		_, err := s.Put(ctx, PutRequest{By: by, Bucket: "books", Key: key, Size: 0})
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 )
 
 func sums(t *testing.T, s *Store) map[string]string {
@@ -31,11 +32,11 @@ func TestDeniedWhateverTheyAreCalled(t *testing.T) {
 	for i := range 100 {
 		s.Denied(Actor{Key: fmt.Sprint(i, strings.Repeat("x", 20<<10))}, "AccessDenied")
 	}
-	if err := s.appendDenials(ctx); err != nil {
+	if err := s.core.AppendDenials(ctx); err != nil {
 		t.Fatal(err)
 	}
 	got := sums(t, s)
-	if got["AccessDenied AKIAGOOD"] != "1" || len(got) > maxDenialKinds+1 {
+	if got["AccessDenied AKIAGOOD"] != "1" || len(got) > core.MaxDenialKinds+1 {
 		t.Errorf("%d kinds: %.300v", len(got), got)
 	}
 	total := 0
@@ -64,7 +65,7 @@ func TestDeniedNamesBuckets(t *testing.T) {
 	}
 	s.DeniedAt(Actor{Key: "K"}, "AccessDenied", "ListBuckets", "")
 	s.DeniedAt(Actor{Key: "K"}, "AccessDenied", "PutObject", "a, b 9\n")
-	if err := s.appendDenials(ctx); err != nil {
+	if err := s.core.AppendDenials(ctx); err != nil {
 		t.Fatal(err)
 	}
 	got := sums(t, s)
@@ -79,7 +80,7 @@ func TestDeniedNamesBuckets(t *testing.T) {
 			s.DeniedAt(Actor{Key: fmt.Sprint(k, strings.Repeat("x", 90))}, "AccessDenied", "GetObjectLockConfiguration", fmt.Sprint(b, strings.Repeat("y", 60)))
 		}
 	}
-	if err := s.appendDenials(ctx); err != nil {
+	if err := s.core.AppendDenials(ctx); err != nil {
 		t.Errorf("the flooded sum can't be written: %v", err)
 	}
 }
@@ -100,14 +101,14 @@ func TestDeniedClaims(t *testing.T) {
 	}
 	s.DeniedAt(Actor{Claimed: "a b;\xff\n" + strings.Repeat("x", 500)}, "InvalidAccessKeyId", "", "")
 	s.DeniedAt(Actor{}, "AccessDenied", "GetObject", "photos")
-	if err := s.appendDenials(ctx); err != nil {
+	if err := s.core.AppendDenials(ctx); err != nil {
 		t.Fatal(err)
 	}
 	got := sums(t, s)
 	if sum := got["SignatureDoesNotMatch"]; !strings.HasPrefix(sum, "1000: GetObject photos 1000; claimed STOLEN 500, MADE-UP-") || !strings.HasSuffix(sum, ", others 493") {
 		t.Errorf("the sum of what nobody proved is %q", sum)
 	}
-	if sum := got["InvalidAccessKeyId"]; sum != "1; claimed a_b___"+strings.Repeat("x", maxDenialClaim-6)+" 1" {
+	if sum := got["InvalidAccessKeyId"]; sum != "1; claimed a_b___"+strings.Repeat("x", core.MaxDenialClaim-6)+" 1" {
 		t.Errorf("a name from outside: %q", sum)
 	}
 	if got["AccessDenied PROVEN"] != "1: GetObject photos 1" || got["AccessDenied"] != "1: GetObject photos 1" || len(got) != 4 {
@@ -121,11 +122,11 @@ func TestDeniedIsKept(t *testing.T) {
 	s.Denied(Actor{Key: "K"}, "AccessDenied")
 	gone, cancel := withCancelled()
 	defer cancel()
-	if err := s.appendDenials(gone); err == nil {
+	if err := s.core.AppendDenials(gone); err == nil {
 		t.Fatal("no error")
 	}
 	s.Denied(Actor{Key: "K"}, "AccessDenied")
-	if err := s.appendDenials(ctx); err != nil {
+	if err := s.core.AppendDenials(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := sums(t, s); got["AccessDenied K"] != "2" {
@@ -143,19 +144,19 @@ func TestRefusalsAreEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.Size()
-	const tries = 3 * denialBurst
+	const tries = 3 * core.DenialBurst
 	for range tries {
-		if _, err := s.Hide(ctx, HideRequest{By: Actor{Key: actorRoot}, Bucket: "locked", Key: "a", VersionID: v.ID}); !isLocked(err) {
+		if _, err := s.Hide(ctx, HideRequest{By: Actor{Key: core.ActorRoot}, Bucket: "locked", Key: "a", VersionID: v.ID}); !isLocked(err) {
 			t.Fatal(err)
 		}
 	}
-	if alone := s.Size() - before; alone != denialBurst {
+	if alone := s.Size() - before; alone != core.DenialBurst {
 		t.Errorf("%d entries of their own", alone)
 	}
-	if err := s.appendDenials(ctx); err != nil {
+	if err := s.core.AppendDenials(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := sums(t, s)["lock.hide root"]; got != fmt.Sprintf("%d: locked %[1]d", tries-denialBurst) {
+	if got := sums(t, s)["lock.hide root"]; got != fmt.Sprintf("%d: locked %[1]d", tries-core.DenialBurst) {
 		t.Errorf("the sum is %q", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"stele/internal/body"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/ledger"
@@ -24,12 +25,12 @@ func TestErrorsKeepTheirNames(t *testing.T) {
 		engine.ErrFull: ErrFull, engine.ErrFailed: ErrFailed, ledger.ErrFailed: ErrFailed, body.ErrFailed: ErrFailed, frame.ErrVersion: ErrVersion, frame.ErrCorrupt: ErrCorrupt,
 		body.ErrErased: ErrErased, body.ErrReadOnly: ErrReadOnly, body.ErrClosed: ErrClosed, ledger.ErrClosed: ErrClosed, body.ErrRange: ErrBadRange, ledger.ErrForked: ErrCorrupt, ledger.ErrRange: ErrFuture,
 	} {
-		if err := translate(fmt.Errorf("couldn't: %w", below)); !errors.Is(err, want) || !errors.Is(err, below) {
+		if err := core.Translate(fmt.Errorf("couldn't: %w", below)); !errors.Is(err, want) || !errors.Is(err, below) {
 			t.Errorf("%v: %v", below, err)
 		}
 	}
 	// A failure that has a reason keeps both, and a full disk is not called failed.
-	if err := translate(fmt.Errorf("%w: %w", body.ErrFailed, errors.New("EIO"))); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "EIO") {
+	if err := core.Translate(fmt.Errorf("%w: %w", body.ErrFailed, errors.New("EIO"))); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "EIO") {
 		t.Error(err)
 	}
 }
@@ -145,7 +146,7 @@ func reviewFiles(t *testing.T, fs vfs.FS, dir string) map[string]string {
 			maps.Copy(out, reviewFiles(t, fs, path))
 			continue
 		}
-		b, err := readFile(fs, path)
+		b, err := core.ReadFile(fs, path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stele/internal/core"
 )
 
 func withCancelled() (context.Context, context.CancelFunc) {
@@ -107,7 +109,7 @@ func TestKeyRate(t *testing.T) {
 		_, err := s.Put(ctx, PutRequest{By: Actor{Key: key}, Bucket: "books", Key: "k", Size: 0})
 		return err
 	}
-	for i := range burstSeconds {
+	for i := range core.BurstSeconds {
 		if err := put(k.ID); err != nil {
 			t.Fatalf("put %d: %v", i, err)
 		}
@@ -116,7 +118,7 @@ func TestKeyRate(t *testing.T) {
 	if err := put(k.ID); !errors.Is(err, ErrRate) || s.Size() != size {
 		t.Errorf("beyond the burst: %v, %d entries more", err, s.Size()-size)
 	}
-	if err := put(actorLocal); err != nil {
+	if err := put(core.ActorLocal); err != nil {
 		t.Errorf("another actor: %v", err)
 	}
 	clock.pass(3 * time.Second)

@@ -56,7 +56,7 @@ func TestLargestEntryWhileClocksDiffer(t *testing.T) {
 	makeBucket(t, s, "books", false, Unversioned)
 	clock.set(time.Hour)
 	put(t, s, "books", "small", []byte("x"))
-	if !s.led().Drifting() {
+	if !s.core.Ledger().Drifting() {
 		t.Fatal("the clocks have not parted")
 	}
 	refused := 0

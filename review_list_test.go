@@ -159,7 +159,7 @@ func TestPastPageOfManyVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.index.List(index.Scan{Inc: b.Inc, Max: 1000, Size: at.Size, Versions: true}, func(index.Listed) error {
+	_, err = s.core.Index.List(index.Scan{Inc: b.Inc, Max: 1000, Size: at.Size, Versions: true}, func(index.Listed) error {
 		if n++; n == 10 {
 			most = live()
 			most -= min(before, most)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -31,9 +30,7 @@ type fills struct {
 func (f *fills) Read(p []byte) (int, error) {
 	if f.n += len(p); f.n > 8<<20 {
 		f.disk.free.Store(0)
-		f.s.space.mu.Lock()
-		f.s.space.asked = time.Time{}
-		f.s.space.mu.Unlock()
+		f.s.core.AskSpaceAgain()
 	}
 	if f.n > 200<<20 {
 		return 0, errors.New("nobody stopped the stream")

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"stele/internal/body"
 )
 
 // TestMomentsAreTheLedgers: what a moment means is decided by the ledger's clock, which entries have their times from, wherever somebody has set the wall clock.
@@ -126,7 +124,7 @@ func TestViewAtSecond(t *testing.T) {
 	s := newMemStore(t, Options{})
 	makeBucket(t, s, "books", false, Unversioned)
 	put(t, s, "books", "a", []byte("x"))
-	second := s.led().Now().UTC().Format("20060102t150405z")
+	second := s.core.Ledger().Now().UTC().Format("20060102t150405z")
 	at, err := s.ViewAt(ctx, second)
 	if err != nil || at.Size != s.Size() {
 		t.Errorf("%v, %v", at, err)
@@ -136,37 +134,5 @@ func TestViewAtSecond(t *testing.T) {
 	}
 	if _, err := s.ViewAt(ctx, "20269920t100000z"); !errors.Is(err, ErrBadName) {
 		t.Error(err)
-	}
-}
-
-// slowClose is a body's reader whose end takes its time.
-type slowClose struct {
-	body.Reader
-	begun, end chan struct{}
-}
-
-func (r slowClose) Close() error {
-	r.begun <- struct{}{}
-	<-r.end
-	return nil
-}
-
-// TestCloseWaitsForAReaderThatEnds: what a reader still fetches while it is closed has ended before the store closes what it reads.
-func TestCloseWaitsForAReaderThatEnds(t *testing.T) {
-	s := newMemStore(t, Options{})
-	r := slowClose{begun: make(chan struct{}, 2), end: make(chan struct{})}
-	b := s.track(r, fetchesAhead)
-	closed, ended := make(chan struct{}), make(chan struct{})
-	go func() { b.Close(); close(closed) }()
-	<-r.begun
-	if !s.readers[b] {
-		t.Error("a reader that has not ended is off the account")
-	}
-	go func() { s.endReaders(); close(ended) }()
-	close(r.end)
-	<-closed
-	<-ended
-	if len(s.readers) != 0 {
-		t.Error("a reader that has ended is on the account")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"stele/entry"
+	"stele/internal/core"
 )
 
 // TestRootIsNobodyElse: a root key whose id is how the ledger calls the store or the command line is refused wherever it comes from.
@@ -21,7 +22,7 @@ func TestRootIsNobodyElse(t *testing.T) {
 	}
 	for id, good := range map[string]bool{"local": false, "local:alice": false, "local:": false, "stele": false, "localadmin": true, "stelemate": true} {
 		root := entry.AccessKey{ID: id, Secret: "a-secret-of-some-length"}
-		file := filepath.Join(folder, fileRootKey)
+		file := filepath.Join(folder, core.FileRootKey)
 		if err := os.WriteFile(file, []byte(`{"access_key":"`+id+`","secret_key":"a-secret-of-some-length"}`), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
 )
@@ -71,18 +72,18 @@ func (s *Store) ScrubStatus() ScrubStatus {
 
 // Scrubbed says how far the rolling scrub is, also of a store in which none runs: as its newest entry has it, with the days of the server that wrote that.
 func (s *Store) Scrubbed(ctx context.Context) (ScrubStatus, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return ScrubStatus{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if st := s.ScrubStatus(); st.Days > 0 {
 		return st, nil
 	}
 	last, err := s.lastScrub(ctx)
-	if !s.opt.ReadOnly {
+	if s.core.State.TakesWrites() {
 		last.status.Days = s.opt.ScrubDays
 	}
-	return last.status, translate(err)
+	return last.status, core.Translate(err)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -111,7 +112,7 @@ func (s *Store) runScrub(ctx context.Context) {
 		if ctx.Err() != nil || errors.Is(err, ErrFailed) {
 			return
 		}
-		s.outcome(workScrub, "", err)
+		s.core.OutcomeOf(core.WorkScrub, "", err)
 		if s.scrub.sleep(ctx, scrubRetry) != nil {
 			return
 		}
@@ -123,12 +124,12 @@ func (s *Store) scrubOn(ctx context.Context, period time.Duration) error {
 	err := s.resumeScrub(ctx)
 	for err == nil {
 		if wait := s.untilRound(period); wait > 0 {
-			s.outcome(workScrub, "", nil)
+			s.core.OutcomeOf(core.WorkScrub, "", nil)
 			err = s.scrub.sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
 			continue
 		}
 		if err = s.scrubRound(ctx, period); err == nil {
-			s.outcome(workScrub, "", nil)
+			s.core.OutcomeOf(core.WorkScrub, "", nil)
 		}
 	}
 	return err
@@ -153,12 +154,12 @@ func (s *Store) resumeScrub(ctx context.Context) error {
 
 // lastScrub is where the scrub was when it was last noted.
 func (s *Store) lastScrub(ctx context.Context) (last scrubNote, err error) {
-	first, _, _, err := s.led().Entry(ctx, 0)
+	first, _, _, err := s.core.Ledger().Entry(ctx, 0)
 	if err != nil {
 		return last, err
 	}
 	last.status = ScrubStatus{Oldest: first.Time, Bad: s.bad(), Failing: s.failing()}
-	row, ok, err := s.index.Reader().Config(index.LastOf(entry.VerifyScrub, scrubName))
+	row, ok, err := s.core.Index.Reader().Config(index.LastOf(entry.VerifyScrub, scrubName))
 	if err != nil || !ok {
 		return last, err
 	}
@@ -166,7 +167,7 @@ func (s *Store) lastScrub(ctx context.Context) (last scrubNote, err error) {
 	if err != nil {
 		return last, err
 	}
-	e, _, _, err := s.led().Entry(ctx, at)
+	e, _, _, err := s.core.Ledger().Entry(ctx, at)
 	if err != nil {
 		return last, err
 	}
@@ -201,7 +202,7 @@ func (s *Store) untilRound(period time.Duration) time.Duration {
 	if !c.begun.IsZero() {
 		return 0
 	}
-	return max(0, c.status.Oldest.Add(period/2).Sub(s.now()))
+	return max(0, c.status.Oldest.Add(period/2).Sub(s.core.Now()))
 }
 
 // scrubRound reads every sealed file from the position on.
@@ -214,7 +215,7 @@ func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
 	rate := min(max(scrubLeast, int64(float64(total)/(period/2).Seconds())), scrubMost)
 	c.mu.Lock()
 	if c.begun.IsZero() {
-		c.begun, c.status.Position = s.now(), ""
+		c.begun, c.status.Position = s.core.Now(), ""
 	}
 	c.status.Done, c.status.Total, c.status.BytesPerSecond = 0, total, rate
 	position, frames := c.status.Position, c.status.Rounds%framesEvery == framesEvery-1
@@ -228,7 +229,7 @@ func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
 		c.mu.Lock()
 		c.status.Done += f.SizeBytes
 		c.status.Position = max(position, f.Name)
-		due := s.now().Sub(c.noted) >= scrubProgress
+		due := s.core.Now().Sub(c.noted) >= scrubProgress
 		c.mu.Unlock()
 		if due {
 			if err := s.noteScrub(ctx); err != nil {
@@ -238,7 +239,7 @@ func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
 	}
 	c.mu.Lock()
 	c.status.Rounds++
-	c.status.Oldest, c.status.Round = c.begun, s.now()
+	c.status.Oldest, c.status.Round = c.begun, s.core.Now()
 	c.begun, c.status.Position = time.Time{}, ""
 	c.mu.Unlock()
 	return s.noteScrub(ctx)
@@ -248,11 +249,11 @@ func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
 func (s *Store) scrubFiles(ctx context.Context) (files []engine.Info, total int64, err error) {
 	there := map[string]int64{}
 	for _, folder := range []string{engine.Packs, engine.Segments} {
-		if err := s.eng.List(ctx, folder, func(i engine.Info) error { there[i.Name] = i.SizeBytes; return nil }); err != nil {
+		if err := s.core.Engine.List(ctx, folder, func(i engine.Info) error { there[i.Name] = i.SizeBytes; return nil }); err != nil {
 			return nil, 0, err
 		}
 	}
-	names, err := s.sealedPacks()
+	names, err := s.core.SealedPacks()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -261,7 +262,7 @@ func (s *Store) scrubFiles(ctx context.Context) (files []engine.Info, total int6
 			names = append(names, name)
 		}
 	}
-	names = append(names, s.led().Sealed()...)
+	names = append(names, s.core.Ledger().Sealed()...)
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		files = append(files, engine.Info{Name: name, SizeBytes: there[name]})
@@ -274,16 +275,16 @@ func (s *Store) scrubFiles(ctx context.Context) (files []engine.Info, total int6
 func (s *Store) scrubFile(ctx context.Context, name string, frames bool, rate int64) error {
 	pace := func(n int64) error {
 		d := time.Duration(float64(n) / float64(rate) * float64(time.Second))
-		if s.inside.calls.Load() > 0 { // somebody is at work
+		if s.core.Inside.Calls.Load() > 0 { // somebody is at work
 			d *= 2
 		}
 		return s.scrub.sleep(ctx, d)
 	}
 	var why error
 	if folder, _ := engine.SplitName(name); folder == engine.Segments {
-		_, why = s.led().Scrub(ctx, name, pace)
+		_, why = s.core.Ledger().Scrub(ctx, name, pace)
 	} else {
-		_, why = s.body.Scrub(ctx, name, frames, pace)
+		_, why = s.core.Body.Scrub(ctx, name, frames, pace)
 	}
 	if why != nil && ctx.Err() == nil {
 		why = s.healFile(ctx, name, why)
@@ -317,9 +318,9 @@ func (s *Store) noteScrub(ctx context.Context) error {
 	if st.Position != "" {
 		data["position"] = st.Position
 	}
-	c.noted = s.now()
+	c.noted = s.core.Now()
 	c.mu.Unlock()
-	_, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+	_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.VerifyScrub, Private: entry.Private{Name: scrubName, Data: data}}, nil
 	})
 	return err

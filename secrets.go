@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/keyring"
 )
 
@@ -52,25 +53,25 @@ func (s *Store) seal(secret string, t entry.Type, name string) (string, error) {
 	if secret == "" {
 		return "", nil
 	}
-	sealed, err := s.keys.SealSecret(secret, string(t), name)
+	sealed, err := s.core.Keys.SealSecret(secret, string(t), name)
 	if errors.Is(err, keyring.ErrLongSecret) {
-		return "", ofKind(err, ErrBadName)
+		return "", core.OfKind(err, ErrBadName)
 	}
 	return sealed, err
 }
 
 func (s *Store) unseal(sealed string, t entry.Type, name string) (string, error) {
-	clear, err := s.keys.OpenSecret(sealed, string(t), name)
-	return clear, translate(err)
+	clear, err := s.core.Keys.OpenSecret(sealed, string(t), name)
+	return clear, core.Translate(err)
 }
 
-// applyRows is the one way of entries into the index. Its rows are not encrypted, so that a secret which an entry from before has in clear is sealed on its way there.
-func (s *Store) applyRows(batch []entry.Entry) error {
+// sealedRows are entries as the index is to have them. Its rows are not encrypted, so that a secret which an entry from before has in clear is sealed on its way there.
+func (s *Store) sealedRows(batch []entry.Entry) ([]entry.Entry, error) {
 	rows := batch
 	for i := range batch {
 		row, was, err := s.sealedRow(batch[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !was {
 			continue
@@ -80,7 +81,7 @@ func (s *Store) applyRows(batch []entry.Entry) error {
 		}
 		rows[i] = row
 	}
-	return s.index.Apply(rows)
+	return rows, nil
 }
 
 // sealedRow is an entry as the index is to have it, and whether that is another than it is. What can't be read as a target stays as it is, for who mends it.

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine/mem"
 	"stele/internal/index"
 	"stele/internal/keyring"
@@ -57,7 +58,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	}
 	sealed := 0
 	for at := range s.Size() {
-		e, _, private, err := s.led().Entry(ctx, at)
+		e, _, private, err := s.core.Ledger().Entry(ctx, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,11 +86,11 @@ func TestSecretsAreSealed(t *testing.T) {
 	if sealed != 5 {
 		t.Errorf("%d entries have a secret, not those of two keys and of a target, set and written anew twice", sealed)
 	}
-	rows, err := s.index.AccessKeys()
+	rows, err := s.core.Index.AccessKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	named, err := s.index.Named(entry.BackupTarget)
+	named, err := s.core.Index.Named(entry.BackupTarget)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestSecretsAreSealed(t *testing.T) {
 				t.Errorf("the key is %+v, %v", a, err)
 			}
 		}
-		spec, ok, err := s.targetIn(s.index.Reader(), "nas")
+		spec, ok, err := s.targetIn(s.core.Index.Reader(), "nas")
 		if err != nil || !ok || spec.SecretKey != swordfish {
 			t.Errorf("the target is %+v, %v", spec, err)
 		}
@@ -151,7 +152,7 @@ func TestSecretsElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := readFile(fsys, "kit.txt")
+	text, err := core.ReadFile(fsys, "kit.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,22 +219,22 @@ func TestSecretsFromBeforeInTheIndex(t *testing.T) {
 	}); err == nil {
 		t.Fatal("a secret in clear can be written")
 	}
-	if err := s.applyRows(batch); err != nil {
+	if err := s.core.ApplyRows(batch); err != nil {
 		t.Fatal(err)
 	}
 	if old.Secret != swordfish || batch[1].Private.Access != old || batch[1].Private.Secret != "" || !strings.Contains(batch[2].Private.Value, swordfish) {
 		t.Error("the entries that others have were changed")
 	}
-	if rows, err := s.index.AccessKeys(); err != nil || len(rows) != 1 || rows[0].Secret != "" || rows[0].Sealed == "" {
+	if rows, err := s.core.Index.AccessKeys(); err != nil || len(rows) != 1 || rows[0].Secret != "" || rows[0].Sealed == "" {
 		t.Errorf("the row of the key is %+v, %v", rows, err)
 	}
-	if row, ok, err := s.index.Reader().Config(index.NamedBy(entry.BackupTarget, "nas")); err != nil || !ok || strings.Contains(row.Value, swordfish) || row.Sealed == "" {
+	if row, ok, err := s.core.Index.Reader().Config(index.NamedBy(entry.BackupTarget, "nas")); err != nil || !ok || strings.Contains(row.Value, swordfish) || row.Sealed == "" {
 		t.Errorf("the row of the target is %+v, %v", row, err)
 	}
 	if a, err := s.AccessKey(ctx, "OLD"); err != nil || a.Secret != swordfish {
 		t.Errorf("the key is %+v, %v", a, err)
 	}
-	if spec, ok, err := s.targetIn(s.index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
+	if spec, ok, err := s.targetIn(s.core.Index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
 		t.Errorf("the target is %+v, %v", spec, err)
 	}
 }

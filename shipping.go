@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/replicate"
 )
@@ -49,12 +50,12 @@ type shipping struct {
 }
 
 func (s *Store) origin() *replicate.Origin {
-	return &replicate.Origin{Engine: s.eng, Ledger: s.led(), Body: s.body, Keys: s.keys, Format: formatText, Sealed: s.sealOf, SealedBefore: s.sealedBefore, Heal: s.healFor(byShipping)}
+	return &replicate.Origin{Engine: s.core.Engine, Ledger: s.core.Ledger(), Body: s.core.Body, Keys: s.core.Keys, Format: core.FormatText, Sealed: s.core.SealOf, SealedBefore: s.sealedBefore, Heal: s.healFor(byShipping)}
 }
 
 // syncTargets starts and ends shippers, so that they are those that the ledger says.
 func (s *Store) syncTargets() error {
-	if !s.state.takesWrites() || s.opt.OpenTarget == nil {
+	if !s.core.State.TakesWrites() || s.opt.OpenTarget == nil {
 		return nil
 	}
 	specs, err := s.specs()
@@ -89,7 +90,7 @@ func (s *Store) syncTargets() error {
 func (s *Store) startTarget(spec TargetSpec) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &shipping{spec: spec, limit: replicate.Rate(spec.RateBytes), cancel: cancel, done: make(chan struct{})}
-	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: r.limit, Log: s.log,
+	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: r.limit, Log: s.core.Log,
 		Open: func(ctx context.Context) (engine.Engine, error) {
 			opened, err := s.opt.OpenTarget(ctx, spec)
 			if err != nil {
@@ -101,7 +102,7 @@ func (s *Store) startTarget(spec TargetSpec) {
 			return opened.Engine, err
 		},
 		Shipped:   func() { s.shippedTo(r) },
-		Fail:      func(err error) { s.targetFailed(spec.Name, err); s.wakeHousekeeping() },
+		Fail:      func(err error) { s.targetFailed(spec.Name, err); s.core.WakeHousekeeping() },
 		ListEvery: s.opt.ListTargets,
 		Held:      s.held(spec.Name),
 		Listed:    func(ctx context.Context, size uint64, lost []string) error { return s.listed(ctx, r, size, lost) },
@@ -141,7 +142,7 @@ func (s *Store) targetFailed(name string, err error) {
 	var later *replicate.SupersededError
 	if errors.As(err, &later) && later.Proven {
 		if err := s.Supersede(later.Epoch, "target "+name); err != nil && !errors.Is(err, ErrClosed) {
-			s.log.Error("couldn't note that another primary has taken over", "err", err)
+			s.core.Log.Error("couldn't note that another primary has taken over", "err", err)
 		}
 	}
 }
@@ -181,9 +182,9 @@ func (s *Store) stopTargets() {
 	var wait sync.WaitGroup
 	for _, r := range all {
 		wait.Go(func() {
-			if st := r.shipper.Status(); st.Err == nil && r.spec.Every == 0 && s.led().Err() == nil {
+			if st := r.shipper.Status(); st.Err == nil && r.spec.Every == 0 && s.core.Ledger().Err() == nil {
 				if err := r.shipper.Flush(ctx); err != nil {
-					s.log.Warn("a target did not take what came last; it will at the next start", "target", r.spec.Name, "err", err)
+					s.core.Log.Warn("a target did not take what came last; it will at the next start", "target", r.spec.Name, "err", err)
 				}
 			}
 			r.cancel()
@@ -197,14 +198,14 @@ func (s *Store) stopTargets() {
 // FlushTargets lists every target, ships all that is committed now and all that the target has lost, and returns when it can be restored from there, or why it can't. A store that takes no writes ships
 // nothing: ErrReadOnly.
 func (s *Store) FlushTargets(ctx context.Context) error {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
-	ctx, cancel := s.untilClosed(ctx)
+	defer s.core.Leave()
+	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if !s.state.takesWrites() {
-		return fmt.Errorf("nothing is shipped from here: %w", s.refusal())
+	if !s.core.State.TakesWrites() {
+		return fmt.Errorf("nothing is shipped from here: %w", s.core.Refusal())
 	}
 	all := s.shippings()
 	first := false // of one of them the ledger does not say yet that it holds anything
@@ -218,7 +219,7 @@ func (s *Store) FlushTargets(ctx context.Context) error {
 			err = flushAll(ctx, all)
 		}
 	}
-	return s.closedOr(translate(err))
+	return s.core.ClosedOr(core.Translate(err))
 }
 
 // flushAll ships to all of them, side by side.

@@ -140,7 +140,7 @@ func showUploads(w io.Writer, s *Store, bucket string) error {
 			}
 			for _, p := range parts {
 				fmt.Fprintf(w, "    part %d %s\n", p.Number, p.ETag)
-				r, err := s.body.Read(ctx, p.Body, 0, p.Body.Size)
+				r, err := s.core.Body.Read(ctx, p.Body, 0, p.Body.Size)
 				if err != nil {
 					return err
 				}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 )
 
@@ -52,7 +53,7 @@ var destructive = regexp.MustCompile(`(?i)\b(remove|delete|rm|anew in it|begin a
 // TestWithoutFormat: a full store without its 22 bytes of store.format is not told to delete itself, and the line that the message prints mends it.
 func TestWithoutFormat(t *testing.T) {
 	folder := fullStore(t)
-	format := filepath.Join(folder, fileFormat)
+	format := filepath.Join(folder, core.FileFormat)
 	if err := os.RemoveAll(filepath.Dir(format)); err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +117,8 @@ func TestSmallFiles(t *testing.T) {
 	}
 	full := fullStore(t)
 	// What a file of a whole store may do when it is damaged: must is true where Open must refuse.
-	for file, must := range map[string]bool{fileFormat: true, fileIdentity: true, fileRootKey: false, filePublished: false, durable.LockFile: false, "keyring/000001": true,
-		fileFrom: false, fileStandby: false, fileAccepted: false, fileFormer: false, fileFollowers: false, fileSuperseded: false, dirIndex: false} {
+	for file, must := range map[string]bool{core.FileFormat: true, core.FileIdentity: true, core.FileRootKey: false, core.FilePublished: false, durable.LockFile: false, "keyring/000001": true,
+		core.FileFrom: false, core.FileStandby: false, core.FileAccepted: false, core.FileFormer: false, core.FileFollowers: false, core.FileSuperseded: false, core.DirIndex: false} {
 		for how, damage := range damages {
 			t.Run(file+"/"+how, func(t *testing.T) {
 				folder := filepath.Join(t.TempDir(), "data")

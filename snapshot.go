@@ -11,14 +11,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/snapshot"
 )
 
 const (
-	dirCheckpoint = "index.snapshot" // the index's files while they are shipped: links, gone afterwards
-	indexName     = "index"          // the Name of backup.index entries
+	indexName = "index" // the Name of backup.index entries
 )
 
 // snapshots takes one snapshot of the index at a time.
@@ -43,23 +43,23 @@ type IndexSnapshot struct {
 // The store goes on meanwhile. What a target has of it already is not shipped again, and all but the newest two snapshots are removed there. A target that fails does not
 // keep the others from theirs; the errors are joined.
 func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (done IndexSnapshot, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return done, err
 	}
-	defer s.leave()
-	ctx, cancel := s.untilClosed(ctx)
+	defer s.core.Leave()
+	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if s.opt.ReadOnly {
-		return done, s.refusal()
+	if !s.core.State.TakesWrites() {
+		return done, s.core.Refusal()
 	}
 	s.snapshots.mu.Lock()
 	defer s.snapshots.mu.Unlock()
-	at := s.path(dirCheckpoint)
-	if err := s.fs.RemoveAll(at); err != nil && !errors.Is(err, os.ErrNotExist) {
+	at := s.core.Path(core.DirCheckpoint)
+	if err := s.core.FS.RemoveAll(at); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return done, fmt.Errorf("couldn't remove an earlier checkpoint of the index: %w", err)
 	}
-	defer func() { err = s.closedOr(errors.Join(err, s.fs.RemoveAll(at))) }()
-	if done.Size, err = s.index.Checkpoint(at); err != nil {
+	defer func() { err = s.core.ClosedOr(errors.Join(err, s.core.FS.RemoveAll(at))) }()
+	if done.Size, err = s.core.Index.Checkpoint(at); err != nil {
 		return done, err
 	}
 	taken, err := s.takeSnapshot(ctx, at, done.Size)
@@ -73,14 +73,14 @@ func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (do
 }
 
 func (s *Store) takeSnapshot(ctx context.Context, at string, size uint64) (*snapshot.Taken, error) {
-	files, err := checkpointFiles(s.fs, at)
+	files, err := checkpointFiles(s.core.FS, at)
 	if err != nil {
 		return nil, err
 	}
-	if s.snapshots.key != s.keys.Current().ID {
-		s.snapshots.key, s.snapshots.known = s.keys.Current().ID, nil
+	if s.snapshots.key != s.core.Keys.Current().ID {
+		s.snapshots.key, s.snapshots.known = s.core.Keys.Current().ID, nil
 	}
-	taken, err := snapshot.Take(ctx, files, size, index.Format, s.keys.StoreID, bodyKeys{s.keys}, s.snapshots.known)
+	taken, err := snapshot.Take(ctx, files, size, index.Format, s.core.Keys.StoreID, core.BodyKeys{Ring: s.core.Keys}, s.snapshots.known)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +118,8 @@ func (s *Store) shipSnapshot(ctx context.Context, taken *snapshot.Taken, targets
 			errs = append(errs, err)
 			continue
 		}
-		if _, err := snapshot.Prune(ctx, t, s.keys.StoreID, bodyKeys{s.keys}); err != nil {
-			s.log.Debug("superseded snapshots of the index stay on a target", "reason", err)
+		if _, err := snapshot.Prune(ctx, t, s.core.Keys.StoreID, core.BodyKeys{Ring: s.core.Keys}); err != nil {
+			s.core.Log.Debug("superseded snapshots of the index stay on a target", "reason", err)
 		}
 	}
 	return errors.Join(errs...)
@@ -136,7 +136,7 @@ func (s *Store) noteSnapshot(ctx context.Context, taken *snapshot.Taken) (uint64
 		return 0, err
 	}
 	defer w.Release()
-	c, err := s.commit(ctx, Actor{Key: actorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
+	c, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.BackupIndex, Private: entry.Private{Name: indexName, Target: taken.Size, Doc: &w.Body}}, nil
 	})
 	return c.Entry, err
@@ -144,15 +144,15 @@ func (s *Store) noteSnapshot(ctx context.Context, taken *snapshot.Taken) (uint64
 
 // snapshotOptions say which snapshots to believe.
 func (s *Store) snapshotOptions() snapshot.Options {
-	return snapshot.Options{Store: s.keys.StoreID, Keys: bodyKeys{s.keys}, Format: index.Format, Size: s.led().Size(), Confirm: s.confirmSnapshot,
+	return snapshot.Options{Store: s.core.Keys.StoreID, Keys: core.BodyKeys{Ring: s.core.Keys}, Format: index.Format, Size: s.core.Ledger().Size(), Confirm: s.confirmSnapshot,
 		Passed: func(name string, why error) {
-			s.log.Warn("a snapshot of the index is of no use", "name", name, "reason", why)
+			s.core.Log.Warn("a snapshot of the index is of no use", "name", name, "reason", why)
 		}}
 }
 
 // confirmSnapshot asks the ledger whether a backup.index entry says what a target's list says.
 func (s *Store) confirmSnapshot(ctx context.Context, c snapshot.Claim) (bool, error) {
-	e, _, _, err := s.led().Entry(ctx, c.Entry)
+	e, _, _, err := s.core.Ledger().Entry(ctx, c.Entry)
 	if err != nil {
 		return false, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
 	"stele/internal/snapshot"
@@ -51,7 +52,7 @@ func TestSnapshotIndex(t *testing.T) {
 	if none := findSnapshot(t, s, full); none != nil {
 		t.Fatal("found on a target that had no room")
 	}
-	e, _, _, err := s.led().Entry(ctx, done.Entry)
+	e, _, _, err := s.core.Ledger().Entry(ctx, done.Entry)
 	if err != nil || e.Type != entry.BackupIndex || e.Private.Target != done.Size {
 		t.Fatalf("%+v, %v", e, err)
 	}
@@ -60,7 +61,7 @@ func TestSnapshotIndex(t *testing.T) {
 	if err != nil || again.Size <= done.Size || again.ShippedBytes >= done.ShippedBytes {
 		t.Fatalf("%+v after %+v: %v", again, done, err)
 	}
-	if names, _ := s.fs.List(s.dir); slices.Contains(names, dirCheckpoint) {
+	if names, _ := s.core.FS.List(s.core.Dir()); slices.Contains(names, core.DirCheckpoint) {
 		t.Fatal("the checkpoint is still there")
 	}
 }

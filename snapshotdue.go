@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/replicate"
@@ -32,16 +33,16 @@ type takenAt struct{ size, entry uint64 }
 
 // lastSnapshot is the one that the newest backup.index entry names; size 0: there is none.
 func (s *Store) lastSnapshot(ctx context.Context) (last takenAt, err error) {
-	row, ok, err := s.index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
+	row, ok, err := s.core.Index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
 	if err != nil || !ok {
 		return last, err
 	}
 	if last.entry, err = strconv.ParseUint(row.Value, 10, 64); err != nil {
 		return last, fmt.Errorf("the index's row of its last snapshot: %w", err)
 	}
-	e, _, _, err := s.led().Entry(ctx, last.entry)
+	e, _, _, err := s.core.Ledger().Entry(ctx, last.entry)
 	if err != nil {
-		return last, translate(err)
+		return last, core.Translate(err)
 	}
 	last.size = e.Private.Target
 	return last, nil
@@ -55,11 +56,11 @@ func (s *Store) outgrown(last uint64) bool {
 
 // SnapshotDue reports whether the ledger has grown enough since the last snapshot of the index for another one.
 func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return false, err
 	}
-	defer s.leave()
-	if len(s.index.Missing()) > 0 {
+	defer s.core.Leave()
+	if len(s.core.Index.Missing()) > 0 {
 		return false, nil // it still rests on a snapshot itself
 	}
 	last, err := s.lastSnapshot(ctx)
@@ -81,7 +82,7 @@ func (s *Store) snapshotOn(ctx context.Context, target engine.Engine) uint64 {
 // snapshotTargets brings a snapshot of the index to the targets that are well and for which one is due. One at a time goes on beside the housekeeping, and seldom enough to take no more than a
 // fiftieth of the time.
 func (s *Store) snapshotTargets(ctx context.Context) error {
-	if s.opt.ReadOnly || len(s.index.Missing()) > 0 || int64(s.monotonic()) < s.snapshots.rest.Load() {
+	if !s.core.State.TakesWrites() || len(s.core.Index.Missing()) > 0 || int64(s.core.Monotonic()) < s.snapshots.rest.Load() {
 		return nil
 	}
 	if !s.targets.snapshotting.CompareAndSwap(false, true) {
@@ -90,10 +91,10 @@ func (s *Store) snapshotTargets(ctx context.Context) error {
 	due := s.dueTargets() // asked only now: one that just ended has told its targets
 	if len(due) == 0 {
 		s.targets.snapshotting.Store(false)
-		s.outcome(workSnapshot, "", nil) // all who are reached have one; who is not says so itself
+		s.core.OutcomeOf(core.WorkSnapshot, "", nil) // all who are reached have one; who is not says so itself
 		return nil
 	}
-	s.done.Go(func() {
+	s.core.Background.Go(func() {
 		s.shipSnapshots(ctx, due)
 		s.targets.snapshotting.Store(false)
 		if s.snapshots.taken != nil {
@@ -105,14 +106,14 @@ func (s *Store) snapshotTargets(ctx context.Context) error {
 
 // shipSnapshots brings a snapshot to targets, and sets for how long that was it.
 func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
-	start, rest := s.monotonic(), time.Duration(0)
+	start, rest := s.core.Monotonic(), time.Duration(0)
 	engines := make([]engine.Engine, len(due))
 	for i, r := range due {
 		engines[i] = r.engine()
 	}
 	_, err := s.SnapshotIndex(ctx, engines...)
 	if ctx.Err() == nil {
-		s.outcome(workSnapshot, "", err)
+		s.core.OutcomeOf(core.WorkSnapshot, "", err)
 	}
 	if err != nil {
 		rest = snapshotRetry
@@ -120,7 +121,7 @@ func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
 	for i, r := range due {
 		r.tookSnapshot(s.snapshotOn(ctx, engines[i]))
 	}
-	now := s.monotonic()
+	now := s.core.Monotonic()
 	s.snapshots.rest.Store(int64(now + max(rest, min(snapshotRest*(now-start), snapshotRestMost))))
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/body"
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -26,14 +27,8 @@ import (
 	"stele/tree"
 )
 
-// Files of a standby's folder, beside those of a store.
-const (
-	fileStandby  = "standby"  // whom it follows, and since when pinned (JSON); while it is there the folder is no store yet
-	fileAccepted = "accepted" // the newest checkpoint that was accepted: a signed note
-)
-
 // ErrStandby: the folder is a standby's, which takes no writes. It is ErrReadOnly too.
-var ErrStandby = fmt.Errorf("%w: this is a standby. Write to the primary, or make this one the primary with `stele promote`", ErrReadOnly)
+var ErrStandby = core.ErrStandby
 
 // StandbyPin is what a standby holds fast of the store that it follows.
 type StandbyPin struct {
@@ -68,34 +63,34 @@ type Standby struct {
 // NewStandby makes an empty folder a standby's: its identity, whose recipient the primary is to admit. A folder that is one already keeps it.
 func NewStandby(folder string, opt Options) (recipient string, err error) {
 	s := newStore(folder, opt)
-	if b, err := readFile(s.fs, s.path(fileIdentity)); err == nil {
-		id, err := age.ParseX25519Identity(string(trimSpace(b)))
+	if b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileIdentity)); err == nil {
+		id, err := age.ParseX25519Identity(string(core.TrimSpace(b)))
 		if err != nil {
-			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, s.path(fileIdentity), err)
+			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, s.core.Path(core.FileIdentity), err)
 		}
 		_, pinned, err := PinOf(folder, opt)
 		if err != nil {
 			return "", err
 		}
 		if !pinned && IsStore(folder, opt) {
-			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", s.dir)
+			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", s.core.Dir())
 		}
 		return id.Recipient().String(), nil
 	}
-	if empty, err := isEmpty(s.fs, s.dir); err != nil {
+	if empty, err := core.IsEmpty(s.core.FS, s.core.Dir()); err != nil {
 		return "", err
 	} else if !empty {
-		return "", fmt.Errorf("%s is not empty: a standby needs an empty or missing folder", s.dir)
+		return "", fmt.Errorf("%s is not empty: a standby needs an empty or missing folder", s.core.Dir())
 	}
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return "", fmt.Errorf("couldn't make the standby's identity: %w", err)
 	}
-	if err := durable.MkdirAll(s.fs, s.dir); err != nil {
-		return "", fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
+		return "", fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
 	}
-	if err := durable.WriteFile(s.fs, s.path(fileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("couldn't write %s: %w", fileIdentity, err)
+	if err := durable.WriteFile(s.core.FS, s.core.Path(core.FileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("couldn't write %s: %w", core.FileIdentity, err)
 	}
 	return id.Recipient().String(), nil
 }
@@ -103,15 +98,15 @@ func NewStandby(folder string, opt Options) (recipient string, err error) {
 // PinOf returns what a standby's folder holds fast; false: nothing yet.
 func PinOf(folder string, opt Options) (pin StandbyPin, ok bool, err error) {
 	s := newStore(folder, opt)
-	b, err := readFile(s.fs, s.path(fileStandby))
-	if isNotExist(err) {
+	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileStandby))
+	if core.IsNotExist(err) {
 		return pin, false, nil
 	}
 	if err == nil {
 		err = json.Unmarshal(b, &pin)
 	}
 	if err != nil {
-		return pin, false, fmt.Errorf("couldn't read %s: %w", s.path(fileStandby), err)
+		return pin, false, fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileStandby), err)
 	}
 	return pin, true, nil
 }
@@ -123,16 +118,16 @@ func SetPin(folder string, opt Options, pin StandbyPin) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(s.fs, s.dir); err != nil { // without keys nothing made it before
-		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil { // without keys nothing made it before
+		return fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
 	}
-	return durable.Replace(s.fs, s.path(fileStandby), append(b, '\n'), durable.PrivateFile)
+	return durable.Replace(s.core.FS, s.core.Path(core.FileStandby), append(b, '\n'), durable.PrivateFile)
 }
 
 // CopyKeyring stores a keyring file of the primary's; what is there already is left.
 func CopyKeyring(ctx context.Context, folder string, opt Options, name string, content []byte) error {
 	s := newStore(folder, opt)
-	d, err := dir.Open(s.fs, s.dir, dir.Options{})
+	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{})
 	if err != nil {
 		return err
 	}
@@ -158,19 +153,19 @@ func OpenStandby(ctx context.Context, folder string, opt Options) (_ *Standby, e
 	b := &Standby{Pin: pin, folder: s, sums: map[string]entry.Pack{}, bugs: follow.Bug}
 	defer func() {
 		if err != nil {
-			err = errors.Join(translate(err), b.Close())
+			err = errors.Join(core.Translate(err), b.Close())
 		}
 	}()
-	if err := s.lockFolder(); err != nil {
+	if err := s.core.LockFolder(); err != nil {
 		return nil, err
 	}
-	if err := s.sweep(); err != nil {
+	if err := s.core.Sweep(); err != nil {
 		return nil, err
 	}
-	if s.eng, err = dir.Open(s.fs, s.dir, dir.Options{}); err != nil {
+	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return nil, err
 	}
-	b.files = follow.NewFiles(s.eng)
+	b.files = follow.NewFiles(s.core.Engine)
 	if err := b.loadAccepted(); err != nil {
 		return nil, err
 	}
@@ -197,39 +192,39 @@ func (b *Standby) openKeyless(ctx context.Context) (err error) {
 
 func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	s := b.folder
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err != nil {
 		return err
 	}
-	if s.keys, err = keyring.LoadSigner(ctx, s.eng, b.Pin.VKey, id); err != nil { // that of a later epoch may be here, and is not for us yet
+	if s.core.Keys, err = keyring.LoadSigner(ctx, s.core.Engine, b.Pin.VKey, id); err != nil { // that of a later epoch may be here, and is not for us yet
 		return err
 	}
-	if err := s.openRoot(); err != nil {
+	if err := s.core.OpenRoot(); err != nil {
 		return err
 	}
 	if s.ID() != b.Pin.Store {
 		return fmt.Errorf("%w: the keyring is of store %s, the standby follows %s", ErrWrongKey, s.ID(), b.Pin.Store)
 	}
-	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.keys, Ends: b.Pin.ends(), SegmentBytes: s.opt.SegmentBytes})
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.core.Keys, Ends: b.Pin.ends(), SegmentBytes: s.opt.SegmentBytes})
 	if err != nil {
 		return err
 	}
 	if err := b.rebase(ctx); err != nil {
 		return err
 	}
-	s.ledger.Store(b.follower.Ledger)
+	s.core.SetLedger(b.follower.Ledger)
 	if err := b.openRows(ctx); err != nil {
 		return err
 	}
-	b.packs = follow.NewPacks(b.files, s.keys.StoreID, s.keys.Sealer, followPlaces{s.index})
+	b.packs = follow.NewPacks(b.files, s.core.Keys.StoreID, s.core.Keys.Sealer, followPlaces{s.core.Index})
 	if err := b.packs.Resume(ctx); err != nil {
 		return err
 	}
 	if err := b.learnSealed(ctx); err != nil {
 		return err
 	}
-	s.state, s.opt.ReadOnly, s.begun = following, true, true
-	s.body, err = body.Open(ctx, body.Options{Engine: b.files, Keys: bodyKeys{s.keys}, Places: bodyPlaces{s.index}, StoreID: s.keys.StoreID, Epoch: s.keys.Epoch, ReadOnly: true})
+	s.core.State, s.core.Begun = core.Following, true
+	s.core.Body, err = body.Open(ctx, body.Options{Engine: b.files, Keys: core.BodyKeys{Ring: s.core.Keys}, Places: core.BodyPlaces{DB: s.core.Index}, StoreID: s.core.Keys.StoreID, Epoch: s.core.Keys.Epoch, ReadOnly: true})
 	b.Store = s
 	return err
 }
@@ -237,32 +232,32 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 // openRows opens the index and brings it up to the ledger. It has no log of its own: what it knows and the ledger does not was lost here, or is evidence by now.
 func (b *Standby) openRows(ctx context.Context) error {
 	s, size := b.folder, b.follower.Size()
-	if err := s.openIndex(); err != nil {
+	if err := s.core.OpenIndex(); err != nil {
 		return err
 	}
-	if have := s.index.Size(); have > size {
-		if err := s.renewIndex(fmt.Errorf("it has seen %d entries, of which %d count", have, size)); err != nil {
+	if have := s.core.Index.Size(); have > size {
+		if err := s.core.RenewIndex(fmt.Errorf("it has seen %d entries, of which %d count", have, size)); err != nil {
 			return err
 		}
 	}
 	if size == 0 {
 		return nil
 	}
-	if err := s.ownIndex(ctx, b.follower.Ledger); err != nil {
+	if err := s.core.OwnIndex(ctx, b.follower.Ledger); err != nil {
 		return err
 	}
-	return s.replay(ctx, b.follower.Ledger)
+	return s.core.Replay(ctx, b.follower.Ledger)
 }
 
 // learnSealed makes known where the chunks of sealed packs are that the index does not know: their own indexes say so.
 func (b *Standby) learnSealed(ctx context.Context) error {
 	s := b.folder
-	return s.eng.List(ctx, engine.Packs, func(i engine.Info) error {
+	return s.core.Engine.List(ctx, engine.Packs, func(i engine.Info) error {
 		name, ok := pack.ParseName(i.Name)
-		if !ok || s.index.KnowsPack(name) {
+		if !ok || s.core.Index.KnowsPack(name) {
 			return nil
 		}
-		f, err := s.eng.Open(ctx, i.Name)
+		f, err := s.core.Engine.Open(ctx, i.Name)
 		if err != nil {
 			return err
 		}
@@ -271,7 +266,7 @@ func (b *Standby) learnSealed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("couldn't read the index of %s: %w", i.Name, err)
 		}
-		p := followPlaces{s.index}
+		p := followPlaces{s.core.Index}
 		if err := p.Add(name, chunks); err != nil {
 			return err
 		}
@@ -298,16 +293,16 @@ func (p followPlaces) In(id entry.ID) (pack.Name16, bool, error) {
 }
 
 func (b *Standby) loadAccepted() error {
-	note, err := readFile(b.folder.fs, b.folder.path(fileAccepted))
-	if isNotExist(err) {
+	note, err := core.ReadFile(b.folder.core.FS, b.folder.core.Path(core.FileAccepted))
+	if core.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't read %s: %w", fileAccepted, err)
+		return fmt.Errorf("couldn't read %s: %w", core.FileAccepted, err)
 	}
 	b.accepted, _, err = b.Pin.open(note)
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrCorrupt, b.folder.path(fileAccepted), err)
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, b.folder.core.Path(core.FileAccepted), err)
 	}
 	b.note = note
 	return nil
@@ -331,7 +326,7 @@ func (b *Standby) rebase(ctx context.Context) error {
 func (b *Standby) Epoch() uint32 { return b.follower.NextEpoch() }
 
 // SealTail seals what grows here of the segments. The standby must be closed then. It is what is done before another epoch is pinned.
-func (b *Standby) SealTail() error { return translate(b.follower.SealTail()) }
+func (b *Standby) SealTail() error { return core.Translate(b.follower.SealTail()) }
 
 // Accepted is the newest checkpoint that was accepted and kept, and its signed note; zero and nil: none yet.
 func (b *Standby) Accepted() (tree.Checkpoint, []byte) {
@@ -357,7 +352,7 @@ func (b *Standby) Root(ctx context.Context, size uint64) (tree.Hash, error) {
 func (b *Standby) TimeOf(ctx context.Context, at uint64) (time.Time, error) {
 	bundle, err := b.follower.LeafBundle(ctx, int64(at/tree.GroupSize), int(at%tree.GroupSize)+1)
 	if err != nil {
-		return time.Time{}, translate(err)
+		return time.Time{}, core.Translate(err)
 	}
 	leaves, err := tree.ParseBundle(bundle)
 	if err != nil {
@@ -372,7 +367,7 @@ func (b *Standby) Packs() *follow.Packs { return b.packs }
 
 // HasSealed says whether a sealed file is here.
 func (b *Standby) HasSealed(ctx context.Context, name string) (bool, error) {
-	f, err := b.folder.eng.Open(ctx, name)
+	f, err := b.folder.core.Engine.Open(ctx, name)
 	if errors.Is(err, engine.ErrNotExist) {
 		return false, nil
 	}
@@ -423,23 +418,23 @@ func (b *Standby) Forget() { b.follower.Forget() }
 // may the checkpoint be cosigned. After an error the standby must be opened again.
 func (b *Standby) Accept(ctx context.Context, p *ledger.Piece) error {
 	if err := b.follower.Accept(ctx, p); err != nil { // a crash from here on finds the entries in a tail or a segment: they were judged
-		return translate(err)
+		return core.Translate(err)
 	}
 	if err := b.keep(p); err != nil {
 		return err
 	}
 	b.follower.Show(p)
 	if b.Store == nil || len(p.Entries) == 0 {
-		return translate(b.follower.Failed())
+		return core.Translate(b.follower.Failed())
 	}
-	if err := b.applyRows(p.Entries); err != nil {
-		return translate(err)
+	if err := b.core.ApplyRows(p.Entries); err != nil {
+		return core.Translate(err)
 	}
 	if p.Sealed {
-		b.flushIndex()
+		b.core.FlushIndex()
 	}
 	b.changed.tell(0)
-	return translate(b.follower.Failed())
+	return core.Translate(b.follower.Failed())
 }
 
 // keep keeps the checkpoint of a piece, unless a larger one was accepted before files were lost here.
@@ -448,7 +443,7 @@ func (b *Standby) keep(p *ledger.Piece) error {
 		return nil
 	}
 	if !b.bugs.NoteNotKept {
-		if err := durable.Replace(b.folder.fs, b.folder.path(fileAccepted), p.Note, durable.PrivateFile); err != nil {
+		if err := durable.Replace(b.folder.core.FS, b.folder.core.Path(core.FileAccepted), p.Note, durable.PrivateFile); err != nil {
 			return fmt.Errorf("couldn't keep the accepted checkpoint: %w", err)
 		}
 	}
@@ -463,22 +458,22 @@ func (b *Standby) keep(p *ledger.Piece) error {
 }
 
 // Dir is the standby's folder.
-func (b *Standby) Dir() string { return b.folder.dir }
+func (b *Standby) Dir() string { return b.folder.core.Dir() }
 
 // Close ends following and reading, and gives the folder back. What grew here stays as tails.
 func (b *Standby) Close() error {
 	var errs []error
 	s := b.folder
 	first := false
-	s.closed.Do(func() { first = true })
+	s.core.Closed.Do(func() { first = true })
 	if !first {
 		return nil
 	}
-	s.shut()
-	s.endReaders()
-	close(s.stop)
-	if s.body != nil {
-		errs = append(errs, s.body.Close())
+	s.core.Shut()
+	s.core.EndReaders()
+	close(s.core.Stop)
+	if s.core.Body != nil {
+		errs = append(errs, s.core.Body.Close())
 	}
 	if b.packs != nil {
 		errs = append(errs, b.packs.Close())
@@ -486,11 +481,11 @@ func (b *Standby) Close() error {
 	if b.follower != nil {
 		errs = append(errs, b.follower.Close())
 	}
-	if s.index != nil {
-		errs = append(errs, s.index.Close())
+	if s.core.Index != nil {
+		errs = append(errs, s.core.Index.Close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+	if s.core.Lock != nil {
+		errs = append(errs, s.core.Lock.Close())
 	}
-	return translate(errors.Join(errs...))
+	return core.Translate(errors.Join(errs...))
 }

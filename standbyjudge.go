@@ -44,7 +44,7 @@ func (b *Standby) Judge(ctx context.Context, p *ledger.Piece) error {
 		}
 		err := b.judge(ctx, e)
 		if err == nil {
-			err = b.index.Fold(e)
+			err = b.core.Index.Fold(e)
 		}
 		if err != nil {
 			return &RefusedError{e.Index, err}
@@ -63,7 +63,7 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 		if p.Marker || b.bugs.SkipLocks {
 			return nil
 		}
-		a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
+		a, err := b.core.Index.Pending().Attrs(p.Inc, p.Key, p.Target)
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 // judgeRetention refuses what shortens a lock: the rule of SetRetention, judged again.
 func (b *Standby) judgeRetention(e *entry.Entry) error {
 	p := &e.Private
-	a, err := b.index.Pending().Attrs(p.Inc, p.Key, p.Target)
+	a, err := b.core.Index.Pending().Attrs(p.Inc, p.Key, p.Target)
 	if err != nil || b.bugs.SkipLocks {
 		return err
 	}
@@ -105,7 +105,7 @@ func (b *Standby) judgePack(ctx context.Context, want *entry.Pack) error {
 			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, want.Name))
 		}
 		var err error
-		if got, err = b.body.PackInfo(ctx, want.Name); err != nil {
+		if got, err = b.core.Body.PackInfo(ctx, want.Name); err != nil {
 			return err
 		}
 	}
@@ -130,8 +130,8 @@ func (b *Standby) chunksHere(ctx context.Context, e *entry.Entry) error {
 		if of == nil {
 			continue
 		}
-		err := b.body.Chunks(ctx, *of, func(id entry.ID) error {
-			if _, ok, err := b.index.Place(id); err != nil || !ok {
+		err := b.core.Body.Chunks(ctx, *of, func(id entry.ID) error {
+			if _, ok, err := b.core.Index.Place(id); err != nil || !ok {
 				return errors.Join(err, fmt.Errorf("%w: chunk %x", ErrMissingChunk, id[:8]))
 			}
 			return nil

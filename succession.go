@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"stele/internal/core"
 	"stele/internal/engine/dir"
 	"stele/internal/keyring"
 	"stele/internal/segment"
@@ -39,11 +40,11 @@ func (u *Succession) First() string {
 
 // Succession returns the epochs of the store, with the receipts, made now, of the entries that began them.
 func (s *Store) Succession(ctx context.Context) (Succession, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Succession{}, err
 	}
-	defer s.leave()
-	vkey, err := s.keys.VKey()
+	defer s.core.Leave()
+	vkey, err := s.core.Keys.VKey()
 	if err != nil {
 		return Succession{}, err
 	}
@@ -52,9 +53,9 @@ func (s *Store) Succession(ctx context.Context) (Succession, error) {
 		return u, err
 	}
 	for _, r := range u.Reigns {
-		receipt, err := s.led().Receipt(ctx, r.End)
+		receipt, err := s.core.Ledger().Receipt(ctx, r.End)
 		if err != nil {
-			return u, translate(err)
+			return u, core.Translate(err)
 		}
 		u.Receipts = append(u.Receipts, receipt)
 	}
@@ -65,7 +66,7 @@ func (s *Store) Succession(ctx context.Context) (Succession, error) {
 func (s *Store) reigns() (all []Reign, err error) {
 	epochs := s.Epochs()
 	for i, e := range epochs[:len(epochs)-1] {
-		vkeys, err := s.keys.VKeys(e.Epoch)
+		vkeys, err := s.core.Keys.VKeys(e.Epoch)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +77,7 @@ func (s *Store) reigns() (all []Reign, err error) {
 
 // firstOf is the first entry of the first segment of an epoch.
 func (s *Store) firstOf(epoch uint32) uint64 {
-	for _, f := range s.led().Segments() {
+	for _, f := range s.core.Ledger().Segments() {
 		if of, first, _ := segment.ParseName(f.Name); of == epoch {
 			return first
 		}
@@ -206,15 +207,15 @@ func (p *StandbyPin) EndOf(epoch uint32) uint64 {
 // OpensKeyring returns nil if a folder has the keyring of a verifier key's epoch, and opens it: ErrWrongKey if not.
 func OpensKeyring(ctx context.Context, folder string, opt Options, vkey string) error {
 	s := newStore(folder, opt)
-	d, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	id, err := s.identity()
+	id, err := s.core.Identity()
 	if err == nil {
 		_, err = keyring.LoadSigner(ctx, d, vkey, id)
 	}
-	return translate(err)
+	return core.Translate(err)
 }
 
 // ends are those of the epochs whose entries count, as ledger.Options has them; nil in a first epoch.

@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -21,7 +22,7 @@ import (
 // promoteStandby makes a standby's folder a store, and that the primary of a new epoch. The tails that following left are recovered as those of a crash. Until the mark that
 // says standby is removed, after the commit point, the folder is opened by nobody else: a crash in between is brought to its end by promoting again.
 func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin StandbyPin) (Promotion, error) {
-	of := s.ledgerOptions()
+	of := s.core.LedgerOptions()
 	accepted, epoch, err := s.acceptedBefore(pin)
 	if err != nil {
 		return Promotion{}, err
@@ -29,26 +30,26 @@ func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin Stan
 	if opt.At == 0 || opt.At >= accepted.Size { // what was accepted and is not here any more is given up by a cut alone
 		of.Seen = append(of.Seen, ledger.Seen{By: "the checkpoint that this standby accepted", Size: accepted.Size, Epoch: epoch, Root: accepted.Root})
 	}
-	p := Promotion{Store: s.ID(), From: epoch, To: s.keys.Epoch}
-	if s.keys.Epoch > epoch { // a crash came behind the commit point
-		p.VKey, err = s.keys.VKey()
-		p.Cut, _ = s.keys.EndOf(epoch)
+	p := Promotion{Store: s.ID(), From: epoch, To: s.core.Keys.Epoch}
+	if s.core.Keys.Epoch > epoch { // a crash came behind the commit point
+		p.VKey, err = s.core.Keys.VKey()
+		p.Cut, _ = s.core.Keys.EndOf(epoch)
 	} else {
 		p, err = s.promote(ctx, opt, of)
 	}
 	if err != nil {
 		return p, err
 	}
-	err = s.eng.Create(ctx, fileFormat, int64(len(formatText)), strings.NewReader(formatText))
+	err = s.core.Engine.Create(ctx, core.FileFormat, int64(len(core.FormatText)), strings.NewReader(core.FormatText))
 	if err != nil && !errors.Is(err, engine.ErrExist) {
-		return p, fmt.Errorf("couldn't write %s: %w", fileFormat, err)
+		return p, fmt.Errorf("couldn't write %s: %w", core.FileFormat, err)
 	}
 	if pin.From != "" { // before the folder is a store: from then on nothing else says whom to tell
-		if err := s.savePeers(fileFormer, withPeer(s.loadPeers(fileFormer), pin.From)); err != nil {
+		if err := s.savePeers(core.FileFormer, withPeer(s.loadPeers(core.FileFormer), pin.From)); err != nil {
 			return p, err
 		}
 	}
-	if err := durable.Remove(s.fs, s.path(fileStandby)); err != nil {
+	if err := durable.Remove(s.core.FS, s.core.Path(core.FileStandby)); err != nil {
 		return p, fmt.Errorf("couldn't make the standby a store: %w", err)
 	}
 	return p, nil
@@ -56,15 +57,15 @@ func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin Stan
 
 // acceptedBefore reads the checkpoint that the standby accepted last, and the epoch that it followed.
 func (s *Store) acceptedBefore(pin StandbyPin) (c tree.Checkpoint, epoch uint32, err error) {
-	note, err := readFile(s.fs, s.path(fileAccepted))
-	if isNotExist(err) {
+	note, err := core.ReadFile(s.core.FS, s.core.Path(core.FileAccepted))
+	if core.IsNotExist(err) {
 		return c, 0, fmt.Errorf("%w: nothing was accepted by this standby yet", ErrNotStore)
 	}
 	if err == nil {
 		c, epoch, err = pin.open(note)
 	}
 	if err != nil {
-		return c, 0, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.path(fileAccepted), err)
+		return c, 0, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.core.Path(core.FileAccepted), err)
 	}
 	if epoch < pin.Epoch() {
 		return c, 0, fmt.Errorf("%w: this standby follows epoch %d and has accepted nothing of it yet. Start it again, so that it goes on, or promote another one", ErrBehind, pin.Epoch())
@@ -75,13 +76,13 @@ func (s *Store) acceptedBefore(pin StandbyPin) (c tree.Checkpoint, epoch uint32,
 // settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
 func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyPin) error {
 	s := newStore(folder, opt)
-	d, err := dir.Open(s.fs, s.dir, dir.Options{ReadOnly: true})
+	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	known := &keyring.Keyring{Epoch: pin.Epoch()}
 	if _, err := hex.Decode(known.StoreID[:], []byte(pin.Store)); err != nil {
-		return fmt.Errorf("%w: %s names no store", ErrCorrupt, s.path(fileStandby))
+		return fmt.Errorf("%w: %s names no store", ErrCorrupt, s.core.Path(core.FileStandby))
 	}
 	newest, err := ledger.NewestEpoch(ctx, d, known)
 	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
@@ -107,21 +108,21 @@ func warnOfMore(ctx context.Context, folder string, opt Options) {
 	defer b.Close()
 	for _, seen := range b.AskTargets(ctx).seen {
 		if size := b.Size(); seen.Size > size {
-			b.log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
+			b.core.Log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
 		}
 	}
 }
 
 // standbyKeys loads the keyring of the epoch that a standby follows, or of the one that a promotion, which a crash cut short, has begun in its folder.
 func (s *Store) standbyKeys(ctx context.Context, pin StandbyPin, id age.Identity) error {
-	newest, err := newestEpoch(ctx, s.eng, id)
+	newest, err := core.NewestEpoch(ctx, s.core.Engine, id)
 	if err != nil {
 		return err
 	}
 	if newest > pin.Epoch() {
-		return s.loadKeys(ctx, id)
+		return s.core.LoadKeys(ctx, id)
 	}
-	s.keys, err = keyring.LoadSigner(ctx, s.eng, pin.VKey, id)
+	s.core.Keys, err = keyring.LoadSigner(ctx, s.core.Engine, pin.VKey, id)
 	return err
 }
 
@@ -152,10 +153,10 @@ func (s *Store) Learn(ctx context.Context, at uint64, data map[string]string, by
 // wouldLearn is Learn for who only reads: ErrSuperseded if the entry ends this store.
 func (s *Store) wouldLearn(ctx context.Context, at uint64, data map[string]string, _ string) error {
 	epoch, err := s.provenHandover(ctx, at, data)
-	if err != nil || epoch <= s.keys.Epoch {
+	if err != nil || epoch <= s.core.Keys.Epoch {
 		return err
 	}
-	return supersededError(s.dir, epoch, s.keys.Epoch)
+	return core.SupersededError(s.core.Dir(), epoch, s.core.Keys.Epoch)
 }
 
 // provenHandover is the epoch that an entry begins, if the signer of this one has consented to it.
@@ -164,7 +165,7 @@ func (s *Store) provenHandover(ctx context.Context, at uint64, data map[string]s
 	if err != nil {
 		return 0, err
 	}
-	vkeys, err := s.keys.VKeys(s.keys.Epoch)
+	vkeys, err := s.core.Keys.VKeys(s.core.Keys.Epoch)
 	if err != nil {
 		return 0, err
 	}
@@ -186,8 +187,8 @@ func (s *Store) provenHandover(ctx context.Context, at uint64, data map[string]s
 // rootForHandover is our own root where the later epoch goes on. A store that was rolled back behind that takes the root that its own signer signed.
 func (s *Store) rootForHandover(ctx context.Context, h *tree.Handover, keys []*tree.Verifier) (root tree.Hash, err error) {
 	if size, _ := s.TreeHead(); h.Cut <= size {
-		root, err = s.led().Root(ctx, h.Cut)
-		return root, translate(err)
+		root, err = s.core.Ledger().Root(ctx, h.Cut)
+		return root, core.Translate(err)
 	}
 	err = tree.ErrHandover
 	for _, v := range keys {

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 )
 
@@ -418,7 +419,7 @@ func TestNewerStore(t *testing.T) {
 	for text, want := range map[string]error{"stele store, format 1\n": ErrVersion, "stele store, format 12\n": ErrVersion, "stele store, format 00\n": ErrCorrupt,
 		"stele store, format 1": ErrCorrupt, "": ErrCorrupt, "another program's\n": ErrCorrupt} {
 		files := maps.Clone(x.files)
-		files[crashFolder+"/"+fileFormat] = []byte(text)
+		files[crashFolder+"/"+core.FileFormat] = []byte(text)
 		_, _, err := x.open(t, files)
 		if !errors.Is(err, want) || errors.Is(err, ErrVersion) && errors.Is(err, ErrCorrupt) {
 			t.Errorf("%q: %v, want %v", text, err, want)
@@ -479,7 +480,7 @@ func (x *tampered) size(t testing.TB) uint64 {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	return s.led().Size()
+	return s.core.Ledger().Size()
 }
 
 func replaceFolder(files, with map[string][]byte, folder string) {

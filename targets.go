@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/keyring"
@@ -95,10 +96,10 @@ func (s *Store) AddTarget(ctx context.Context, by Actor, spec TargetSpec) (Commi
 // AddTargetAnew is AddTarget for a target that has lost all that it held: a person agrees that it begins anew there. It takes the recovery kit's text, on the machine itself: whoever emptied
 // a target must not be able to say that this is well.
 func (s *Store) AddTargetAnew(ctx context.Context, by Actor, spec TargetSpec, kit []byte) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := s.holdsKit(by, kit); err != nil {
 		return Committed{}, err
 	}
@@ -106,11 +107,11 @@ func (s *Store) AddTargetAnew(ctx context.Context, by Actor, spec TargetSpec, ki
 }
 
 func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew bool) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
-	was, known, err := s.targetIn(s.index.Reader(), spec.Name)
+	defer s.core.Leave()
+	was, known, err := s.targetIn(s.core.Index.Reader(), spec.Name)
 	if err != nil {
 		return Committed{}, err
 	}
@@ -197,9 +198,9 @@ func (s *Store) holdsKit(by Actor, kit []byte) error {
 	}
 	k, err := keyring.ParseKit(kit)
 	if err == nil {
-		err = k.Confirm(s.keys)
+		err = k.Confirm(s.core.Keys)
 	}
-	return translate(err)
+	return core.Translate(err)
 }
 
 // checkTarget refuses what is no target, before it is one.
@@ -211,7 +212,7 @@ func (s *Store) checkTarget(ctx context.Context, spec TargetSpec, held uint64) e
 		return badValue("a schedule, a rate and a number of days can't be below 0")
 	case s.opt.OpenTarget == nil:
 		return badState("this store was opened without a way to targets")
-	case s.opt.ReadOnly:
+	case !s.core.State.TakesWrites():
 		return ErrReadOnly
 	}
 	opened, err := s.opt.OpenTarget(ctx, spec)
@@ -280,9 +281,9 @@ func parseTarget(name, value string) (spec TargetSpec, err error) {
 
 // specs reads the targets of the index, in order of name.
 func (s *Store) specs() (specs []TargetSpec, err error) {
-	named, err := s.index.Named(entry.BackupTarget)
+	named, err := s.core.Index.Named(entry.BackupTarget)
 	if err != nil {
-		return nil, translate(err)
+		return nil, core.Translate(err)
 	}
 	for _, n := range named {
 		spec, err := s.openTarget(n.Name, n.Setting)
@@ -312,7 +313,7 @@ func (s *Store) noTarget(name string) error {
 
 // whichTarget asks for the name of one of several targets.
 func whichTarget(specs []TargetSpec, verb string) error {
-	return ofKind(fmt.Errorf("which target? %s. `stele %s %s`", named(specs, "or"), verb, specs[0].Name), ErrWhich, ErrBadName)
+	return core.OfKind(fmt.Errorf("which target? %s. `stele %s %s`", named(specs, "or"), verb, specs[0].Name), ErrWhich, ErrBadName)
 }
 
 // named lists the names of targets.
@@ -330,10 +331,10 @@ func named(specs []TargetSpec, last string) string {
 // RemoveTarget ends the shipping to a target; what lies there stays. It takes the recovery kit's text, given on the machine itself; or, with kit empty, a keep period of waiting, which Targets shows and
 // anyone may cancel (DESIGN section 7). It returns when the target goes: zero: now.
 func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []byte) (time.Time, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return time.Time{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	now := len(kit) > 0
 	if now {
 		if err := s.holdsKit(by, kit); err != nil {
@@ -364,10 +365,10 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 
 // CancelRemoval keeps a target that waits for its removal.
 func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		spec, ok, err := s.targetIn(r, name)
 		if err != nil || !ok {
@@ -391,7 +392,7 @@ func (s *Store) removeDue(ctx context.Context) error {
 		if spec.Removing.IsZero() {
 			continue
 		}
-		_, err := s.commit(ctx, Actor{Key: actorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 			now, ok, err := s.targetIn(r, spec.Name)
 			if err != nil || !ok || now.Removing.IsZero() || now.Removing.After(at.Time) {
 				return ledgerDraft{}, orErr(err, errNoChange)
@@ -427,16 +428,16 @@ func (s *Store) drills(ctx context.Context, target string) (passed time.Time, fa
 
 // namedIn is the entry whose index a setting holds; false if there is no such setting.
 func (s *Store) namedIn(ctx context.Context, setting string) (e entry.Entry, ok bool, err error) {
-	row, ok, err := s.index.Reader().Config(setting)
+	row, ok, err := s.core.Index.Reader().Config(setting)
 	if err != nil || !ok {
-		return e, false, translate(err)
+		return e, false, core.Translate(err)
 	}
 	at, err := strconv.ParseUint(row.Value, 10, 64)
 	if err != nil {
 		return e, false, fmt.Errorf("%w: the index's row %s: delete the index folder, it will be rebuilt", ErrCorrupt, setting)
 	}
-	e, _, _, err = s.led().Entry(ctx, at)
-	return e, err == nil, translate(err)
+	e, _, _, err = s.core.Ledger().Entry(ctx, at)
+	return e, err == nil, core.Translate(err)
 }
 
 // lastOf is the time of the newest entry of a type about a name; zero: there is none.

@@ -217,7 +217,7 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
+	if err := errors.Join(s.core.Body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	const week = 7 * 24 * time.Hour
@@ -279,7 +279,7 @@ func TestSyncListsTargets(t *testing.T) {
 	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
+	if err := errors.Join(s.core.Body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	packs, err := filepath.Glob(filepath.Join(nas, "packs", "*"))

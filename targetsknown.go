@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"stele/internal/core"
 	"stele/internal/durable"
 )
 
-// fileTargets keeps what was last known of the targets, so that a start which doesn't reach one can say how much it holds and since when it is not reached. It is a convenience for who looks at the
+// The file fileTargets keeps what was last known of the targets, so that a start which doesn't reach one can say how much it holds and since when it is not reached. It is a convenience for who looks at the
 // status: nothing is decided by it, and its loss costs those words until the targets are reached.
-const fileTargets = "targets"
 
 // knownTarget is what was last known of a target.
 type knownTarget struct {
@@ -43,8 +43,8 @@ func (s *Store) readKnown() {
 		return
 	}
 	k.read = true
-	b, err := readFile(s.fs, s.path(fileTargets))
-	if isNotExist(err) {
+	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileTargets))
+	if core.IsNotExist(err) {
 		return
 	}
 	if err == nil {
@@ -55,7 +55,7 @@ func (s *Store) readKnown() {
 	}
 	if err != nil {
 		k.last = targetsKnown{}
-		s.log.Warn("what was last known of the targets can't be read; it is known again when they are reached", "file", s.path(fileTargets), "reason", err)
+		s.core.Log.Warn("what was last known of the targets can't be read; it is known again when they are reached", "file", s.core.Path(core.FileTargets), "reason", err)
 	}
 }
 
@@ -110,10 +110,10 @@ func (s *Store) keep(all bool) error {
 	}
 	b, err := json.Marshal(now)
 	if err == nil {
-		err = durable.Replace(s.fs, s.path(fileTargets), append(b, '\n'), durable.PrivateFile)
+		err = durable.Replace(s.core.FS, s.core.Path(core.FileTargets), append(b, '\n'), durable.PrivateFile)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't write %s, by which the next start knows what targets hold: %w", s.path(fileTargets), err)
+		return fmt.Errorf("couldn't write %s, by which the next start knows what targets hold: %w", s.core.Path(core.FileTargets), err)
 	}
 	k.last = now
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/ledger"
 	"stele/internal/replicate"
 )
@@ -13,13 +14,13 @@ import (
 // Targets says how every target stands, in order of name. The secret keys are left out. A target to which nothing is being shipped is looked at first: what is said of it is of now. One that doesn't answer
 // within 3 s is said not to.
 func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	s.lookAtTargets(ctx)
 	out, err := s.targetsKnown(ctx)
-	if err == nil && !s.state.takesWrites() {
+	if err == nil && !s.core.State.TakesWrites() {
 		s.askTargets(ctx, out)
 	}
 	return out, err
@@ -27,10 +28,10 @@ func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
 
 // TargetsKnown is Targets without a look at any of them: a target that is shipped to from here is looked at every minute by itself.
 func (s *Store) TargetsKnown(ctx context.Context) ([]TargetStatus, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.targetsKnown(ctx)
 }
 
@@ -70,7 +71,7 @@ func (s *Store) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
 		if r != nil {
 			r.status(st, s.Size())
 			if r.untold() {
-				st.LastLoss = s.now()
+				st.LastLoss = s.core.Now()
 			}
 		}
 		if err := s.recall(ctx, st); err != nil {
@@ -94,7 +95,7 @@ func (s *Store) recall(ctx context.Context, st *TargetStatus) error {
 	if st.Size == known.Size {
 		st.Restorable = known.Restorable
 	} else if st.Size > 0 {
-		if e, _, _, err := s.led().Entry(ctx, st.Size-1); err == nil {
+		if e, _, _, err := s.core.Ledger().Entry(ctx, st.Size-1); err == nil {
 			st.Restorable = e.Time
 		}
 	}
@@ -123,7 +124,7 @@ func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
 	waiting := map[int]bool{}
 	for i, st := range all {
 		spec := st.TargetSpec
-		if full, ok, err := s.targetIn(s.index.Reader(), spec.Name); err == nil && ok {
+		if full, ok, err := s.targetIn(s.core.Index.Reader(), spec.Name); err == nil && ok {
 			spec.SecretKey = full.SecretKey
 		}
 		spec.ReadOnly, all[i].Asked, waiting[i] = true, true, true
@@ -158,7 +159,7 @@ func (s *Store) askTarget(ctx context.Context, spec TargetSpec) (a targetAnswer)
 	}
 	defer closeEngine(a.opened.Engine)
 	if a.lock, a.err = locksFor(ctx, a.opened.Engine); a.err == nil {
-		a.seen, a.err = replicate.Head(ctx, a.opened.Engine, s.keys)
+		a.seen, a.err = replicate.Head(ctx, a.opened.Engine, s.core.Keys)
 		a.seen.By = "target " + spec.Name
 	}
 	return a
@@ -182,7 +183,7 @@ func (s *Store) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnswer
 	}
 	st.Connected, st.Size, st.Behind = true, min(seen.Size, s.Size()), s.Size()-min(seen.Size, s.Size())
 	if st.Restorable = (time.Time{}); st.Size > 0 {
-		if e, _, _, err := s.led().Entry(ctx, st.Size-1); err == nil {
+		if e, _, _, err := s.core.Ledger().Entry(ctx, st.Size-1); err == nil {
 			st.Restorable = e.Time
 		}
 	}
@@ -190,14 +191,14 @@ func (s *Store) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnswer
 
 // compareSeen compares the ledger with what a target has seen of it. Where a backup is served it is no fault that a target has more: the backup is an older one, and nothing was rolled back.
 func (s *Store) compareSeen(ctx context.Context, st *TargetStatus, seen ledger.Seen) error {
-	if size := s.Size(); (s.state == serving || s.state == copied) && seen.Epoch <= s.keys.Epoch && seen.Size > size {
+	if size := s.Size(); (s.core.State == core.Serving || s.core.State == core.Copied) && seen.Epoch <= s.core.Keys.Epoch && seen.Size > size {
 		st.Newer = seen.Size - size
 		return nil
 	}
-	if end, ok := s.keys.EndOf(seen.Epoch); ok && seen.Size > end {
+	if end, ok := s.core.Keys.EndOf(seen.Epoch); ok && seen.Size > end {
 		st.Beyond = seen.Size - end
 	}
-	return s.led().Compare(ctx, seen)
+	return s.core.Ledger().Compare(ctx, seen)
 }
 
 func (r *shipping) status(st *TargetStatus, size uint64) {

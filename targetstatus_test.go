@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"stele/internal/core"
 	"stele/internal/keyring"
 	"stele/internal/replicate"
 )
@@ -76,7 +77,7 @@ func TestAmnesia(t *testing.T) {
 		}
 		r.again(t, func() {
 			r.unmount(t, false)
-			path := filepath.Join(r.folder, fileTargets)
+			path := filepath.Join(r.folder, core.FileTargets)
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}

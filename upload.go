@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
@@ -22,14 +23,14 @@ const (
 
 // CreateUpload opens a multipart upload with what the object will have: Headers, Meta, Tags, Lock, Checksum (algorithm and kind).
 func (s *Store) CreateUpload(ctx context.Context, by Actor, u Upload) (Upload, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Upload{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if err := s.early(PutRequest{By: by, Bucket: u.Bucket, Key: u.Key, Headers: u.Headers, Meta: u.Meta, Tags: u.Tags, Lock: u.Lock}); err != nil {
 		return Upload{}, err
 	}
-	u.ID, u.By = randomHex(16), by.Key
+	u.ID, u.By = core.RandomHex(16), by.Key
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, err := bucketFor(r, u.Bucket)
 		if err != nil {
@@ -61,14 +62,14 @@ type PartRequest struct {
 
 // PutPart writes a part; it replaces one of the same number. A part is a body like any other, so that completing an upload moves no bytes.
 func (s *Store) PutPart(ctx context.Context, q PartRequest) (Part, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Part{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if q.Number < 1 || q.Number > MaxParts {
 		return Part{}, fmt.Errorf("%w: part number %d, allowed are 1 to %d", ErrInvalidPart, q.Number, MaxParts)
 	}
-	_, u, err := openUpload(s.index.Reader(), q.Bucket, q.Key, q.Upload)
+	_, u, err := openUpload(s.core.Index.Reader(), q.Bucket, q.Key, q.Upload)
 	if err == nil {
 		err = ownUpload(q.By, u) // before the body is read
 	}
@@ -120,11 +121,11 @@ func openUpload(r index.Reader, bucket, key, id string) (*index.Bucket, index.Up
 
 // UploadInfo returns an open upload; ErrNoUpload.
 func (s *Store) UploadInfo(ctx context.Context, bucket, key, id string) (Upload, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Upload{}, err
 	}
-	defer s.leave()
-	_, u, err := openUpload(s.index.Reader(), bucket, key, id)
+	defer s.core.Leave()
+	_, u, err := openUpload(s.core.Index.Reader(), bucket, key, id)
 	return uploadOf(bucket, u), err
 }
 
@@ -153,10 +154,10 @@ var errChanged = errors.New("the upload changed meanwhile")
 // Complete commits the object. It moves no bytes: the object's body is a list of the parts' bodies. Completed already, with the same parts: the version that it became then, whatever the conditions say now, so
 // that a client which did not hear the answer may ask again. ErrNoUpload, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, ErrBusy, and as for Put.
 func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	for try := 1; ; try++ {
 		v, err := s.completeOnce(ctx, q)
 		if errors.Is(err, ErrNoUpload) {
@@ -191,7 +192,7 @@ func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, fo
 	}
 	var near []index.Record
 	n := 0
-	err = s.index.History(b.Inc, q.Key, func(r index.Record) error {
+	err = s.core.Index.History(b.Inc, q.Key, func(r index.Record) error {
 		if r.Parts > 0 && r.ETag == etag {
 			near = append(near, r)
 		}
@@ -204,14 +205,14 @@ func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, fo
 		return v, false, err
 	}
 	for i := range near {
-		e, _, _, err := s.led().Entry(ctx, near[i].Entry)
+		e, _, _, err := s.core.Ledger().Entry(ctx, near[i].Entry)
 		if err != nil {
-			return v, false, translate(err)
+			return v, false, core.Translate(err)
 		}
 		if e.Private.Upload == q.Upload {
 			v = Version{Bucket: q.Bucket, Key: q.Key, ID: s.versionID(e.Index, near[i].Null), Entry: e.Index, Inc: b.Inc}
 			v.fill(&near[i])
-			cur, ok, err := s.index.Reader().Current(b.Inc, q.Key)
+			cur, ok, err := s.core.Index.Reader().Current(b.Inc, q.Key)
 			v.Latest = ok && cur.Entry == v.Entry
 			return v, true, err
 		}
@@ -233,7 +234,7 @@ func etagOfParts(parts []Part) (string, bool) {
 }
 
 func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, error) {
-	r := s.index.Reader()
+	r := s.core.Index.Reader()
 	touched, err := r.Touched(q.Upload) // read before the parts: the commit compares
 	if err != nil {
 		return Version{}, err
@@ -287,7 +288,7 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 // choose matches the parts that the client names against those that were uploaded.
 func (s *Store) choose(q CompleteRequest) ([]Part, error) {
 	have := map[int]Part{}
-	if err := s.index.Parts(q.Upload, 0, func(p index.Part) error { have[p.Number] = partOf(p); return nil }); err != nil {
+	if err := s.core.Index.Parts(q.Upload, 0, func(p index.Part) error { have[p.Number] = partOf(p); return nil }); err != nil {
 		return nil, err
 	}
 	if len(q.Parts) == 0 {
@@ -332,10 +333,10 @@ func assemble(parts []Part) (entry.Parts, string) {
 
 // Abort ends an upload; its parts are hidden.
 func (s *Store) Abort(ctx context.Context, by Actor, bucket, key, id string) (Committed, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, u, err := openUpload(r, bucket, key, id)
 		if err == nil {
@@ -359,10 +360,10 @@ type UploadPage struct {
 
 // Uploads returns a page of open uploads, by key, then id. After and AfterID are the markers; Max 0 lists none.
 func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return UploadPage{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	b, err := s.bucketRow(q.Bucket, View{})
 	if err != nil || q.Max <= 0 {
 		return page, err
@@ -371,7 +372,7 @@ func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, er
 	n, last := 0, ""
 	for again := true; again && err == nil; {
 		again = false
-		err = s.index.Uploads(b.Inc, q.Prefix, after, afterID, func(u index.Upload) error {
+		err = s.core.Index.Uploads(b.Inc, q.Prefix, after, afterID, func(u index.Upload) error {
 			cp := commonPrefix(u.Key, q.Prefix, q.Delimiter)
 			switch {
 			case cp != "" && (cp == last || cp == q.After):
@@ -407,17 +408,17 @@ var errStop = errors.New("stop")
 
 // Parts returns the parts of an open upload with numbers above after, at most limit, and whether there are more.
 func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit int) (parts []Part, u Upload, more bool, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, Upload{}, false, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if u, err = s.UploadInfo(ctx, bucket, key, id); err != nil {
 		return nil, u, false, err
 	}
 	if after >= MaxParts || limit <= 0 {
 		return nil, u, false, nil
 	}
-	err = s.index.Parts(id, max(after, 0), func(p index.Part) error {
+	err = s.core.Index.Parts(id, max(after, 0), func(p index.Part) error {
 		if len(parts) == limit {
 			more = true
 			return errStop

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/fsck"
 	"stele/internal/heal"
@@ -24,19 +25,19 @@ type VerifyOptions struct {
 
 // Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
 func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return fsck.Report{}, err
 	}
-	defer s.leave()
-	ctx, cancel := s.untilClosed(ctx)
+	defer s.core.Leave()
+	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if opt.Deep && !s.opt.ReadOnly {
-		if err := s.body.Flush(ctx); err != nil { // growing packs are sealed, so that they are read too
-			return fsck.Report{}, translate(err)
+	if opt.Deep && s.core.State.TakesWrites() {
+		if err := s.core.Body.Flush(ctx); err != nil { // growing packs are sealed, so that they are read too
+			return fsck.Report{}, core.Translate(err)
 		}
 	}
 	found := outcome{deep: opt.Deep, damaged: map[string]string{}}
-	what := fsck.Options{Engine: s.eng, Keys: s.keys, Body: s.body, Ledger: s.led(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress,
+	what := fsck.Options{Engine: s.core.Engine, Keys: s.core.Keys, Body: s.core.Body, Ledger: s.core.Ledger(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress,
 		Problem: func(p fsck.Problem) {
 			found.add(p)
 			if opt.Problem != nil {
@@ -49,13 +50,13 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, err
 	}
 	r, err := fsck.Check(ctx, what)
 	if err != nil {
-		return r, s.closedOr(translate(err))
+		return r, s.core.ClosedOr(core.Translate(err))
 	}
 	s.noteOutcome(&found, r.Healed)
 	if err := s.noteRefusals(ctx, &r, opt); err != nil {
-		return r, s.closedOr(translate(err))
+		return r, s.core.ClosedOr(core.Translate(err))
 	}
-	if s.opt.ReadOnly {
+	if !s.core.State.TakesWrites() {
 		return r, nil
 	}
 	facts := map[string]string{"deep": strconv.FormatBool(opt.Deep), "size": strconv.FormatUint(r.Size, 10), "root": r.Root.String(),
@@ -72,15 +73,15 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, err
 // storedBytes adds up segments and packs, and of those that grow what is durable in them.
 func (s *Store) storedBytes(ctx context.Context, out *Stats) error {
 	for prefix, n := range map[string]*int{engine.Segments: &out.Segments, engine.Packs: &out.Packs} {
-		if err := s.eng.List(ctx, prefix, func(i engine.Info) error { *n++; out.StoredBytes += i.SizeBytes; return nil }); err != nil {
+		if err := s.core.Engine.List(ctx, prefix, func(i engine.Info) error { *n++; out.StoredBytes += i.SizeBytes; return nil }); err != nil {
 			return fmt.Errorf("couldn't list %s: %w", prefix, err)
 		}
 	}
-	_, _, segments := s.led().Growing()
+	_, _, segments := s.core.Ledger().Growing()
 	for _, g := range segments {
 		out.StoredBytes += g.DurableBytes
 	}
-	_, _, packs := s.body.Packs(1 << 62)
+	_, _, packs := s.core.Body.Packs(1 << 62)
 	for _, g := range packs {
 		out.StoredBytes += g.EndBytes
 	}

@@ -67,7 +67,7 @@ func TestDeepReadsWhereReadersAreLed(t *testing.T) {
 	if _, wrong := deep(t, s); wrong != "" {
 		t.Fatal(wrong)
 	}
-	at, ok, err := s.index.Place(v.Body.Ref)
+	at, ok, err := s.core.Index.Place(v.Body.Ref)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
@@ -76,14 +76,14 @@ func TestDeepReadsWhereReadersAreLed(t *testing.T) {
 		"length": {Pack: at.Pack, Offset: at.Offset, Length: at.Length + 1},
 		"pack":   {Pack: [16]byte{1}, Offset: at.Offset, Length: at.Length},
 	} {
-		if err := s.index.AddPlaces([]entry.ID{v.Body.Ref}, []index.Place{place}); err != nil {
+		if err := s.core.Index.AddPlaces([]entry.ID{v.Body.Ref}, []index.Place{place}); err != nil {
 			t.Fatal(err)
 		}
 		if r, wrong := deep(t, s); !strings.Contains(wrong, "bucket/lost") || len(r.Problems) != 1 {
 			t.Errorf("another %s: %q", what, wrong)
 		}
 	}
-	if err := s.index.AddPlaces([]entry.ID{v.Body.Ref}, []index.Place{at}); err != nil {
+	if err := s.core.Index.AddPlaces([]entry.ID{v.Body.Ref}, []index.Place{at}); err != nil {
 		t.Fatal(err)
 	}
 	if _, wrong := deep(t, s); wrong != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 	"stele/internal/moment"
@@ -28,15 +29,15 @@ func commonPrefix(key, prefix, delimiter string) string {
 // Times are the ledger's: where somebody has set the wall clock, a moment is counted by the clock that entries have. ErrFuture for what has not happened, ErrBeforeStore for what was before the
 // first entry, ErrBadMoment for what is no moment.
 func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return View{}, err
 	}
-	defer s.leave()
-	now := s.led().Now()
+	defer s.core.Leave()
+	now := s.core.Ledger().Now()
 	m, err := moment.Parse(when, now)
 	switch {
 	case err != nil:
-		return View{}, ofKind(err, ErrBadName)
+		return View{}, core.OfKind(err, ErrBadName)
 	case m.Size > 0:
 		return s.viewOfSize(m.Size)
 	case m.Name != "":
@@ -48,12 +49,12 @@ func (s *Store) ViewAt(ctx context.Context, when string) (View, error) {
 }
 
 func (s *Store) viewOfPin(name string) (View, error) {
-	pin, ok, err := s.index.Reader().Pin(name)
+	pin, ok, err := s.core.Index.Reader().Pin(name)
 	if err != nil {
 		return View{}, err
 	}
 	if !ok {
-		return View{}, ofKind(moment.Unreadable(name), ErrBadName)
+		return View{}, core.OfKind(moment.Unreadable(name), ErrBadName)
 	}
 	return View{Size: pin.Size}, nil
 }
@@ -72,16 +73,16 @@ func (s *Store) reached(at View) error {
 
 // viewOfTime is the view of all entries up to a time. A second that has begun counts as past, so that a script may write the time that its clock shows.
 func (s *Store) viewOfTime(ctx context.Context, t time.Time) (View, error) {
-	now := s.led().Now()
+	now := s.core.Ledger().Now()
 	if begun := t.Truncate(time.Second); begun.After(now) {
 		return View{}, fmt.Errorf("%w: %s, and it is %s (UTC)", ErrFuture, begun.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
 	}
-	n, err := s.led().SizeAt(ctx, minTime(t, now))
+	n, err := s.core.Ledger().SizeAt(ctx, minTime(t, now))
 	if err != nil {
-		return View{}, translate(err)
+		return View{}, core.Translate(err)
 	}
 	if n == 0 {
-		return View{}, ofKind(fmt.Errorf("%w at %s (UTC). Name a later moment: `stele log` begins with the first one", ErrBeforeStore, t.UTC().Format(time.DateTime)), ErrBadName)
+		return View{}, core.OfKind(fmt.Errorf("%w at %s (UTC). Name a later moment: `stele log` begins with the first one", ErrBeforeStore, t.UTC().Format(time.DateTime)), ErrBadName)
 	}
 	return View{Size: min(n, s.Size())}, nil
 }
@@ -91,10 +92,10 @@ var viewName = regexp.MustCompile(`^(.+)--at-(?:([0-9]{8}t[0-9]{6}z)|e([0-9]+)|(
 // ParseBucket splits the name of a bucket as of a time, NAME--at-20261120t100000z (entries up to that second, included), NAME--at-e123456 (ledger size) or NAME--at-PIN, into the bucket's name and the view. An ordinary name is
 // returned as it is, with the present.
 func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return "", View{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	m := viewName.FindStringSubmatch(name)
 	if m == nil {
 		return name, View{}, nil
@@ -111,7 +112,7 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 		}
 		v, err = s.viewOfSize(n)
 	default:
-		pin, ok, perr := s.index.Reader().Pin(m[4])
+		pin, ok, perr := s.core.Index.Reader().Pin(m[4])
 		if perr != nil || !ok {
 			return "", View{}, orErr(perr, fmt.Errorf("%w: no pinned view %s", ErrNoBucket, m[4]))
 		}
@@ -124,7 +125,7 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 func (s *Store) viewOfSecond(ctx context.Context, second string) (View, error) {
 	t, err := moment.Second(second)
 	if err != nil {
-		return View{}, ofKind(err, ErrBadName)
+		return View{}, core.OfKind(err, ErrBadName)
 	}
 	return s.viewOfTime(ctx, t)
 }
@@ -146,10 +147,10 @@ type Pinned struct {
 // Pin names a view. The name stands in bucket names, so it is a letter and up to 15 letters or digits, all lower-case; a word that is read as a moment, such as yesterday, can't be one. ErrBadState if the name is taken, ErrFuture for a size
 // that the ledger has not reached.
 func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return Pinned{}, err
 	}
-	defer s.leave()
+	defer s.core.Leave()
 	if !moment.IsName(name) || moment.IsWord(name) || regexp.MustCompile(`^e[0-9]+$`).MatchString(name) {
 		return Pinned{}, badValue("a view can't be called %.40q. Take a letter and up to 15 lower-case letters or digits; e and a number, and words for a time such as yesterday, are taken", name)
 	}
@@ -171,11 +172,11 @@ func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned
 
 // Views returns the pinned views, in order of name.
 func (s *Store) Views(ctx context.Context) ([]Pinned, error) {
-	if err := s.enter(); err != nil {
+	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.leave()
-	pins, err := s.index.Pins()
+	defer s.core.Leave()
+	pins, err := s.core.Index.Pins()
 	out := make([]Pinned, 0, len(pins))
 	for _, p := range pins {
 		out = append(out, Pinned{p.Name, p.Size, p.Created})

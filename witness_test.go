@@ -217,7 +217,7 @@ func (w *witnessed) compare(s *Store) error {
 		if told++; told > 8 && !full { // in random order
 			continue
 		}
-		if now, err := s.led().Root(ctx, at); err != nil || now != root {
+		if now, err := s.core.Ledger().Root(ctx, at); err != nil || now != root {
 			return fmt.Errorf("the root of size %d was %s and is %s (%w)", at, root, now, err)
 		}
 	}

@@ -1,6 +1,8 @@
-package stele
+package core
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
 // inodesOf asks the file system; zero where it counts none, as btrfs.
 func inodesOf(dir string) inodes {

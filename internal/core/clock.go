@@ -1,4 +1,4 @@
-package stele
+package core
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ var released = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 // believable is for how long after it was built a program believes the clock.
 const believable = 10 * 365 * 24 * time.Hour
 
-// built is a moment before which this program was not there.
-func built() time.Time {
+// Built is a moment before which this program was not there.
+func Built() time.Time {
 	at := released
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -28,7 +28,7 @@ func built() time.Time {
 // ClockDoubt returns why the wall clock can't be right, nil if it may be: a program does not run before it was built, and hardly ten years after. It matters when a store is made, since the ledger's clock
 // begins with the wall clock then, never goes back, and locks and keep periods are reckoned by it. A day is left for time zones that were mistaken for UTC.
 func (s *Store) ClockDoubt() error {
-	now, from := s.now().UTC(), built()
+	now, from := s.Now().UTC(), Built()
 	const next = "Locks and keep periods of a store count by the clock with which it was made, and that never goes back: set the clock, and make the store anew in another folder before anything is kept in this one"
 	switch {
 	case now.Before(from.Add(-24 * time.Hour)):

@@ -1,4 +1,4 @@
-package stele
+package core
 
 import (
 	"cmp"
@@ -16,15 +16,12 @@ import (
 	"stele/internal/ledger"
 )
 
-// Work that nobody waits for has nobody whom its failure would tell. What fails of it is state: it is shown by status and metrics, with since when and why, until it succeeds, also after a restart.
-// It is kept in a small file beside the engine's folders and not in the ledger, which is what may be failing. The file is a convenience: without it a failure is known again when it happens again.
-
 // The kinds of work. What is worked on tells several of one kind apart.
 const (
 	workEntries   = "housekeeping" // entries that accrue beside requests
 	workPublished = "the published checkpoint"
-	workSnapshot  = "snapshots of the index"
-	workScrub     = "the scrub"
+	WorkSnapshot  = "snapshots of the index"
+	WorkScrub     = "the scrub"
 	workIndex     = "the index"
 	WorkLifecycle = "lifecycle rules" // of a bucket
 	WorkDrills    = "drills"
@@ -58,7 +55,6 @@ func (w *WitnessStatus) Last() time.Time {
 }
 
 const (
-	fileFailing = "failing" // beside the engine's folders
 	// keepFailing is how often the file is written where nothing but a time or a count changed.
 	keepFailing = time.Hour
 )
@@ -98,10 +94,10 @@ func (s *Store) Outcomes(work string, failed map[string]error) {
 }
 
 // Outcome takes note of how work went of which there is one of its kind.
-func (s *Store) Outcome(work string, err error) { s.outcome(work, "", err) }
+func (s *Store) Outcome(work string, err error) { s.OutcomeOf(work, "", err) }
 
 // outcome takes note of how one piece of work went.
-func (s *Store) outcome(work, of string, err error) {
+func (s *Store) OutcomeOf(work, of string, err error) {
 	f := &s.failures
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -118,7 +114,7 @@ func (s *Store) succeeded(key workKey) bool {
 	was, failed := s.failures.work[key]
 	if failed {
 		delete(s.failures.work, key)
-		s.log.Info("what failed is well again", "work", key.work, "of", key.of, "failed_since", was.Since, "times", was.Times)
+		s.Log.Info("what failed is well again", "work", key.work, "of", key.of, "failed_since", was.Since, "times", was.Times)
 	}
 	return failed
 }
@@ -131,7 +127,7 @@ func (s *Store) fails(key workKey, err error) bool {
 		}
 	}
 	f := &s.failures
-	now, why := s.now().UTC(), reason(err.Error())
+	now, why := s.Now().UTC(), Reason(err.Error())
 	was, known := f.work[key]
 	if f.work == nil {
 		f.work = map[workKey]FailingWork{}
@@ -142,31 +138,31 @@ func (s *Store) fails(key workKey, err error) bool {
 	}
 	f.work[key] = next
 	if !known || was.Error != why || now.Sub(was.Last) >= keepFailing { // else the log has it
-		s.log.Error("work beside requests failed; it is tried again", "work", key.work, "of", key.of, "failing_since", next.Since, "times", next.Times, "err", err)
+		s.Log.Error("work beside requests failed; it is tried again", "work", key.work, "of", key.of, "failing_since", next.Since, "times", next.Times, "err", err)
 	}
 	return !known
 }
 
 // keepFailing writes the file where there is news, or where it is old. failures.mu is held. That it can't be written must not hold anything up: what it says is in memory.
 func (s *Store) keepFailing(news bool) {
-	now, nothing := s.now(), len(s.failures.work) == 0 && len(s.failures.witnesses) == 0
-	if !s.state.takesWrites() || !s.begun || !news && (nothing || now.Sub(s.failures.kept) < keepFailing) {
+	now, nothing := s.Now(), len(s.failures.work) == 0 && len(s.failures.witnesses) == 0
+	if !s.State.TakesWrites() || !s.Begun || !news && (nothing || now.Sub(s.failures.kept) < keepFailing) {
 		return
 	}
 	s.failures.kept = now
 	b, err := json.Marshal(failingFile{1, sortedWork(s.failures.work), sortedWitnesses(s.failures.witnesses)})
 	if err == nil {
-		err = durable.Replace(s.fs, s.path(fileFailing), append(b, '\n'), durable.PrivateFile)
+		err = durable.Replace(s.FS, s.Path(fileFailing), append(b, '\n'), durable.PrivateFile)
 	}
 	if err != nil {
-		s.log.Warn("couldn't keep what fails; it is shown while this process runs", "file", s.path(fileFailing), "err", err)
+		s.Log.Warn("couldn't keep what fails; it is shown while this process runs", "file", s.Path(fileFailing), "err", err)
 	}
 }
 
 // takeFailing reads what an earlier process kept. What it names fails until it is seen to succeed.
 func (s *Store) takeFailing() error {
-	b, err := readFile(s.fs, s.path(fileFailing))
-	if isNotExist(err) {
+	b, err := ReadFile(s.FS, s.Path(fileFailing))
+	if IsNotExist(err) {
 		return nil
 	}
 	var kept failingFile
@@ -177,7 +173,7 @@ func (s *Store) takeFailing() error {
 		err = fmt.Errorf("%w: it has version %d", ErrVersion, kept.V)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't read %s, which says what failed before the start: %w", s.path(fileFailing), err)
+		return fmt.Errorf("couldn't read %s, which says what failed before the start: %w", s.Path(fileFailing), err)
 	}
 	s.failures.mu.Lock()
 	defer s.failures.mu.Unlock()
@@ -213,30 +209,27 @@ func sortedWitnesses(all map[string]WitnessStatus) []WitnessStatus {
 	return slices.SortedFunc(maps.Values(all), func(a, b WitnessStatus) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// knowWitnesses begins to keep account of the witnesses that are asked, and forgets those that are not any more.
-func (s *Store) knowWitnesses() {
-	if s.opt.Witnesses == nil {
-		return // who opens the store for a verb says nothing of them
-	}
+// KnowWitnesses begins to keep account of the witnesses that are asked, and forgets those that are not any more.
+func (s *Store) KnowWitnesses(names []string) {
 	f := &s.failures
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.witnesses
 	f.witnesses = map[string]WitnessStatus{}
-	for _, w := range s.opt.Witnesses {
-		st, known := was[w.Name]
+	for _, name := range names {
+		st, known := was[name]
 		if !known {
-			st = WitnessStatus{Name: w.Name, Asked: s.now().UTC()}
+			st = WitnessStatus{Name: name, Asked: s.Now().UTC()}
 		}
-		f.witnesses[w.Name] = st
+		f.witnesses[name] = st
 	}
 	if len(was) > 0 || len(f.witnesses) > 0 {
 		s.keepFailing(true)
 	}
 }
 
-// noteWitness takes note of what a witness said.
-func (s *Store) noteWitness(name string, err error) {
+// NoteWitness takes note of what a witness said.
+func (s *Store) NoteWitness(name string, err error) {
 	f := &s.failures
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -245,28 +238,28 @@ func (s *Store) noteWitness(name string, err error) {
 	switch {
 	case err == nil:
 		news = st.Error != "" || st.Cosigned.IsZero()
-		st.Cosigned, st.Error = s.now().UTC(), ""
-	case brokeOff(err) && s.closing():
+		st.Cosigned, st.Error = s.Now().UTC(), ""
+	case BrokeOff(err) && s.Closing():
 		return
 	default:
-		st.Error = reason(err.Error())
+		st.Error = Reason(err.Error())
 	}
 	f.witnesses[name] = st
 	s.keepFailing(news)
 }
 
-// chore is a piece of housekeeping.
-type chore struct {
-	what string
-	do   func(context.Context) error
+// Chore is a piece of housekeeping.
+type Chore struct {
+	What string
+	Do   func(context.Context) error
 }
 
-// round does chores, each whatever becomes of the others, takes note of how they went, and returns those that failed.
-func (s *Store) round(ctx context.Context, chores []chore) (failed []chore) {
+// Round does chores, each whatever becomes of the others, takes note of how they went, and returns those that failed.
+func (s *Store) Round(ctx context.Context, chores []Chore) (failed []Chore) {
 	for _, c := range chores {
-		err := c.do(ctx)
+		err := c.Do(ctx)
 		if ctx.Err() == nil {
-			s.outcome(workEntries, c.what, err)
+			s.OutcomeOf(workEntries, c.What, err)
 		}
 		if err != nil {
 			failed = append(failed, c)

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package stele
+package core
 
 func inodesOf(string) inodes { return inodes{} }

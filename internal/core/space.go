@@ -1,4 +1,4 @@
-package stele
+package core
 
 import (
 	"context"
@@ -40,12 +40,12 @@ type inodes struct{ free, total uint64 }
 // reserveInodes are left for the ledger and the index, which make a file now and then. A pack takes one.
 const reserveInodes = 64
 
-// met notes that a write met a full medium, and translates the error. What the disk says is free does not tell all: from then on Room tries.
-func (s *Store) met(err error) error {
+// Met notes that a write met a full medium, and translates the error. What the disk says is free does not tell all: from then on Room tries.
+func (s *Store) Met(err error) error {
 	if noRoom(err) {
 		s.space.refused.Store(true)
 	}
-	return translate(err)
+	return Translate(err)
 }
 
 // tryRoom returns nil once the medium has room for a pack again, after it had none. It asks at most once a second.
@@ -67,13 +67,13 @@ func (s *Store) tryRoom() error {
 
 // probeRoom makes a file as a write would begin one, and removes it.
 func (s *Store) probeRoom() error {
-	path := s.path("tmp/room-" + durable.Random()) // in the engine's folder of temporary files, which are swept
-	f, err := durable.Grow(s.fs, path, durable.GrowOptions{PreallocateBytes: s.packBytes()})
+	path := s.Path("tmp/room-" + durable.Random()) // in the engine's folder of temporary files, which are swept
+	f, err := durable.Grow(s.FS, path, durable.GrowOptions{PreallocateBytes: s.packBytes()})
 	if err == nil {
 		_, err = f.Write([]byte("room"))
 		err = errors.Join(err, f.Close())
 	}
-	if rerr := s.fs.Remove(path); err == nil && !isNotExist(rerr) {
+	if rerr := s.FS.Remove(path); err == nil && !IsNotExist(rerr) {
 		err = rerr
 	}
 	return err
@@ -92,7 +92,7 @@ func (s *Store) Space() (free, total uint64, ok bool) {
 	defer s.space.mu.Unlock()
 	if now := time.Now(); now.Sub(s.space.asked) > spaceKeptFor {
 		s.space.asked = now
-		u, err := s.fs.GetDiskUsage(s.dir)
+		u, err := s.FS.GetDiskUsage(s.dir)
 		s.space.known = err == nil
 		s.space.free, s.space.total = u.AvailBytes, u.TotalBytes
 		if s.onDisk() {
@@ -100,6 +100,13 @@ func (s *Store) Space() (free, total uint64, ok bool) {
 		}
 	}
 	return s.space.free, s.space.total, s.space.known
+}
+
+// AskSpaceAgain has the disk asked at the next look, however short ago it was asked.
+func (s *Store) AskSpaceAgain() {
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	s.space.asked, s.space.probed = time.Time{}, time.Time{}
 }
 
 // reserve returns the bytes that bodies may not take.
@@ -129,7 +136,7 @@ func (s *Store) Disk() (d Disk) {
 }
 
 // Room returns ErrFull while writes of bodies are refused for want of space, else nil.
-func (s *Store) Room() error { return s.roomFor(0) }
+func (s *Store) Room() error { return s.RoomFor(0) }
 
 func (s *Store) freeInodes() inodes {
 	s.space.mu.Lock()
@@ -137,8 +144,8 @@ func (s *Store) freeInodes() inodes {
 	return s.space.inodes
 }
 
-// roomFor refuses a body that would touch the reserve; size below 0: not known.
-func (s *Store) roomFor(size int64) error {
+// RoomFor refuses a body that would touch the reserve; size below 0: not known.
+func (s *Store) RoomFor(size int64) error {
 	if err := s.tryRoom(); err != nil {
 		return err
 	}
@@ -181,8 +188,8 @@ func noRoom(err error) bool {
 	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// notAsked says whether a file could not be looked at: nothing is known of it then, and least of all that it is damaged.
-func notAsked(err error) bool {
+// NotAsked says whether a file could not be looked at: nothing is known of it then, and least of all that it is damaged.
+func NotAsked(err error) bool {
 	for _, why := range []error{syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.EACCES, syscall.EPERM, syscall.ENOMEM} {
 		if errors.Is(err, why) {
 			return true
@@ -193,13 +200,13 @@ func notAsked(err error) bool {
 
 // recoverLeft recovers what a crash left, and what a full disk had no room for at the start, once there is. What is in it stays readable until then.
 func (s *Store) recoverLeft(ctx context.Context) error {
-	n := s.body.LeftTails()
+	n := s.Body.LeftTails()
 	if n == 0 || s.Room() != nil {
 		return nil
 	}
-	if err := s.body.RecoverLeft(ctx); err != nil {
+	if err := s.Body.RecoverLeft(ctx); err != nil {
 		return err
 	}
-	s.log.Info("recovered what a crash left on the full disk", "tails", n)
+	s.Log.Info("recovered what a crash left on the full disk", "tails", n)
 	return nil
 }

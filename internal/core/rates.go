@@ -1,6 +1,8 @@
-package stele
+package core
 
-import "time"
+import (
+	"time"
+)
 
 // rates hold access keys to the entries a second that they may cause (DESIGN section 5: counts of entries have quotas, since no entry is ever removed). A burst of a minute's worth is let
 // through, then as many as the rate says. Only the sequencer asks, by entry time; what was used is forgotten when the process ends.
@@ -11,12 +13,12 @@ type bucket struct {
 	at   time.Time
 }
 
-// burstSeconds is how many seconds' worth of entries may come at once.
-const burstSeconds = 60
+// BurstSeconds is how many seconds' worth of entries may come at once.
+const BurstSeconds = 60
 
 // allow takes one entry from a key's allowance of rate entries a second; false if nothing is left.
 func (r *rates) allow(key string, rate int, now time.Time) bool {
-	full := float64(rate) * burstSeconds
+	full := float64(rate) * BurstSeconds
 	b := (*r)[key]
 	if b == nil {
 		if *r == nil {

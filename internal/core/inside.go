@@ -1,4 +1,4 @@
-package stele
+package core
 
 import (
 	"context"
@@ -15,63 +15,63 @@ import (
 // inside counts the calls that are under way, so that Close waits for them. Nobody enters a store that is being closed: index, ledger and packs need not
 // stand calls after their end. A call inside another one may find the store closed and ends with ErrClosed; it does not wait, so that Close can't be held up by it.
 type inside struct {
-	calls atomic.Int64  // negative: closed
+	Calls atomic.Int64  // negative: closed
 	idle  chan struct{} // holds a token when the last one has left a closed store
 }
 
 const closedAt = math.MinInt64 / 2
 
-func (s *Store) enter() error {
-	if s.inside.calls.Add(1) < 0 {
-		s.leave()
+func (s *Store) Enter() error {
+	if s.Inside.Calls.Add(1) < 0 {
+		s.Leave()
 		return ErrClosed
 	}
 	return nil
 }
 
-func (s *Store) leave() {
-	if s.inside.calls.Add(-1) == closedAt {
+func (s *Store) Leave() {
+	if s.Inside.Calls.Add(-1) == closedAt {
 		select {
-		case s.inside.idle <- struct{}{}:
+		case s.Inside.idle <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// closing reports whether Close was called: what goes on for long looks now and then.
-func (s *Store) closing() bool { return s.inside.calls.Load() < 0 }
+// Closing reports whether Close was called: what goes on for long looks now and then.
+func (s *Store) Closing() bool { return s.Inside.Calls.Load() < 0 }
 
-// untilClosed returns a context for work that goes on for minutes: it ends when the store is closed.
-func (s *Store) untilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
+// UntilClosed returns a context for work that goes on for minutes: it ends when the store is closed.
+func (s *Store) UntilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
+	stop := context.AfterFunc(s.Life, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// goOn returns what a long walk over the index asks now and then.
-func (s *Store) goOn(ctx context.Context) func() error {
+// GoOn returns what a long walk over the index asks now and then.
+func (s *Store) GoOn(ctx context.Context) func() error {
 	return func() error {
-		if s.closing() {
+		if s.Closing() {
 			return ErrClosed
 		}
 		return ctx.Err()
 	}
 }
 
-// closedOr names the reason for a context that Close ended.
-func (s *Store) closedOr(err error) error {
-	if errors.Is(err, context.Canceled) && s.closing() {
+// ClosedOr names the reason for a context that Close ended.
+func (s *Store) ClosedOr(err error) error {
+	if errors.Is(err, context.Canceled) && s.Closing() {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err
 }
 
-// shut lets nobody in any more and returns when everybody has left. Called once.
-func (s *Store) shut() {
-	n := s.inside.calls.Add(closedAt)
+// Shut lets nobody in any more and returns when everybody has left. Called once.
+func (s *Store) Shut() {
+	n := s.Inside.Calls.Add(closedAt)
 	s.end()
-	for ; n != closedAt; n = s.inside.calls.Load() {
-		<-s.inside.idle
+	for ; n != closedAt; n = s.Inside.Calls.Load() {
+		<-s.Inside.idle
 	}
 }
 
@@ -87,46 +87,46 @@ type bodyReader struct {
 	mu sync.Mutex // if ahead: one reads or closes at a time
 }
 
-// track keeps account of the readers that may fetch ahead: Close ends that before it closes what they read.
-func (s *Store) track(r body.Reader, n int64) *bodyReader {
+// Track keeps account of the readers that may fetch ahead: Close ends that before it closes what they read.
+func (s *Store) Track(r body.Reader, n int64) *bodyReader {
 	b := &bodyReader{s: s, r: r, ahead: n >= fetchesAhead}
 	if b.ahead {
-		s.mu.Lock()
+		s.readersMu.Lock()
 		s.readers[b] = true
-		s.mu.Unlock()
+		s.readersMu.Unlock()
 	}
 	return b
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
-	if err := b.s.enter(); err != nil {
+	if err := b.s.Enter(); err != nil {
 		return 0, err
 	}
-	defer b.s.leave()
+	defer b.s.Leave()
 	if b.ahead {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 	}
 	n, err := b.r.Read(p)
 	if err != nil && err != io.EOF {
-		err = translate(err)
+		err = Translate(err)
 	}
 	return n, err
 }
 
 // WriteTo implements io.WriterTo.
 func (b *bodyReader) WriteTo(w io.Writer) (int64, error) {
-	if err := b.s.enter(); err != nil {
+	if err := b.s.Enter(); err != nil {
 		return 0, err
 	}
-	defer b.s.leave()
+	defer b.s.Leave()
 	if b.ahead {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		w = untilClosed{w, b.s}
 	}
 	n, err := b.r.WriteTo(w)
-	return n, translate(err)
+	return n, Translate(err)
 }
 
 // untilClosed ends a long copy when the store is closed.
@@ -136,7 +136,7 @@ type untilClosed struct {
 }
 
 func (u untilClosed) Write(p []byte) (int, error) {
-	if u.s.closing() {
+	if u.s.Closing() {
 		return 0, ErrClosed
 	}
 	return u.w.Write(p)
@@ -150,21 +150,21 @@ func (b *bodyReader) Close() error {
 	b.mu.Lock()
 	err := b.r.Close()
 	b.mu.Unlock()
-	b.s.mu.Lock()
+	b.s.readersMu.Lock()
 	delete(b.s.readers, b)
-	b.s.mu.Unlock()
+	b.s.readersMu.Unlock()
 	return err
 }
 
-// endReaders ends what readers fetch ahead. Nobody is inside any more.
-func (s *Store) endReaders() {
-	s.mu.Lock()
+// EndReaders ends what readers fetch ahead. Nobody is inside any more.
+func (s *Store) EndReaders() {
+	s.readersMu.Lock()
 	left := make([]*bodyReader, 0, len(s.readers))
 	for b := range s.readers {
 		left = append(left, b)
 	}
 	clear(s.readers)
-	s.mu.Unlock()
+	s.readersMu.Unlock()
 	for _, b := range left {
 		b.mu.Lock()
 		b.r.Close()

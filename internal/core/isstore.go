@@ -1,4 +1,4 @@
-package stele
+package core
 
 import (
 	"fmt"
@@ -9,21 +9,21 @@ import (
 	"stele/internal/segment"
 )
 
-// checkIsStore says why a folder is no store that Open may open, and what to do about it. It never advises to remove anything: whoever reads the message is about to do what it says.
-func (s *Store) checkIsStore() error {
-	if _, err := s.fs.Stat(s.path(fileStandby)); err == nil {
+// CheckIsStore says why a folder is no store that Open may open, and what to do about it. It never advises to remove anything: whoever reads the message is about to do what it says.
+func (s *Store) CheckIsStore() error {
+	if _, err := s.FS.Stat(s.Path(FileStandby)); err == nil {
 		return fmt.Errorf("%w --data %s", ErrStandby, s.dir)
 	}
-	text, err := readFile(s.fs, s.path(fileFormat))
+	text, err := ReadFile(s.FS, s.Path(FileFormat))
 	if err == nil {
 		return s.checkFormat(string(text))
 	}
-	if !isNotExist(err) {
-		return fmt.Errorf("couldn't read %s: %w", s.path(fileFormat), err)
+	if !IsNotExist(err) {
+		return fmt.Errorf("couldn't read %s: %w", s.Path(FileFormat), err)
 	}
-	names, err := s.fs.List(s.dir)
+	names, err := s.FS.List(s.dir)
 	switch {
-	case isNotExist(err):
+	case IsNotExist(err):
 		return fmt.Errorf("%w: %s does not exist. `stele init --data %s` makes a store there", ErrNotStore, s.dir, s.dir)
 	case err != nil:
 		return fmt.Errorf("couldn't read the folder %s: %w", s.dir, err)
@@ -36,7 +36,7 @@ func (s *Store) checkIsStore() error {
 		return s.withoutFormat(left)
 	}
 	for _, n := range names {
-		if n == fileIdentity {
+		if n == FileIdentity {
 			return fmt.Errorf("%w: making the store in %s was interrupted before it held anything. Name another folder with --data, or move this one away (mv %s %s.unfinished) and run init again", ErrNotStore, s.dir, quoted(s.dir), quoted(s.dir))
 		}
 	}
@@ -61,9 +61,9 @@ func (r remains) String() string {
 // remains counts what only a store has, by name: a folder in which any of it lies is never called empty.
 func (s *Store) remains() (r remains, err error) {
 	for _, folder := range []string{engine.Segments, engine.Packs, engine.Keyrings, engine.Meta, "open/"} {
-		names, lerr := s.fs.List(s.path(strings.TrimSuffix(folder, "/")))
-		if lerr != nil && !isNotExist(lerr) && !s.isFile(strings.TrimSuffix(folder, "/")) {
-			return r, fmt.Errorf("couldn't read the folder %s: %w", s.path(folder), lerr)
+		names, lerr := s.FS.List(s.Path(strings.TrimSuffix(folder, "/")))
+		if lerr != nil && !IsNotExist(lerr) && !s.isFile(strings.TrimSuffix(folder, "/")) {
+			return r, fmt.Errorf("couldn't read the folder %s: %w", s.Path(folder), lerr)
 		}
 		for _, n := range names {
 			_, _, isSegment := segment.ParseName(folder + n)
@@ -86,7 +86,7 @@ func (s *Store) remains() (r remains, err error) {
 }
 
 func (s *Store) isFile(name string) bool {
-	info, err := s.fs.Stat(s.path(name))
+	info, err := s.FS.Stat(s.Path(name))
 	return err == nil && !info.IsDir()
 }
 
@@ -94,13 +94,13 @@ func (s *Store) isFile(name string) bool {
 // finished (init writes its recovery kit just before it) and in which format, and neither can be told from the rest. Writing it is one line, for someone who knows the folder's history.
 func (s *Store) withoutFormat(left remains) error {
 	if left.copied {
-		return fmt.Errorf("%w: %s holds an unfinished copy of a store (%s): %s is missing. Run the command that began it once more (stele restore FROM, or stele serve --from): it goes on where it stopped", ErrNotStore, s.dir, left, s.path(fileFormat))
+		return fmt.Errorf("%w: %s holds an unfinished copy of a store (%s): %s is missing. Run the command that began it once more (stele restore FROM, or stele serve --from): it goes on where it stopped", ErrNotStore, s.dir, left, s.Path(FileFormat))
 	}
-	put := fmt.Sprintf("mkdir -p %s && printf 'stele store, format 0\\n' > %s", quoted(s.path(strings.TrimSuffix(engine.Meta, "/"))), quoted(s.path(fileFormat)))
+	put := fmt.Sprintf("mkdir -p %s && printf 'stele store, format 0\\n' > %s", quoted(s.Path(strings.TrimSuffix(engine.Meta, "/"))), quoted(s.Path(FileFormat)))
 	if left.fresh() {
-		return fmt.Errorf("%w: %s is missing, beside files of a store (%s). Either making the store was interrupted here, and nothing was ever stored: then name another folder with --data. Or the file was lost: then put it back with: %s", ErrNotStore, s.path(fileFormat), left, put)
+		return fmt.Errorf("%w: %s is missing, beside files of a store (%s). Either making the store was interrupted here, and nothing was ever stored: then name another folder with --data. Or the file was lost: then put it back with: %s", ErrNotStore, s.Path(FileFormat), left, put)
 	}
-	return fmt.Errorf("%w: %s is missing, and all else of a store may be there (%s). Keep the folder. Put the file back with: %s", ErrNotStore, s.path(fileFormat), left, put)
+	return fmt.Errorf("%w: %s is missing, and all else of a store may be there (%s). Keep the folder. Put the file back with: %s", ErrNotStore, s.Path(FileFormat), left, put)
 }
 
 // quoted writes a path as a shell takes it.
@@ -116,10 +116,10 @@ func (s *Store) checkFormat(text string) error {
 	var version int
 	_, err := fmt.Sscanf(text, "stele store, format %d\n", &version)
 	switch {
-	case text == formatText:
+	case text == FormatText:
 		return nil
 	case err == nil && version > 0 && text == fmt.Sprintf("stele store, format %d\n", version):
 		return fmt.Errorf("%w: %s has format %d, this program reads up to 0. Open it with a newer Stele", ErrVersion, s.dir, version)
 	}
-	return fmt.Errorf("%w: %s is not what a store was made with. Copy it back, or write it anew with: printf 'stele store, format 0\\n' > %s", ErrCorrupt, s.path(fileFormat), quoted(s.path(fileFormat)))
+	return fmt.Errorf("%w: %s is not what a store was made with. Copy it back, or write it anew with: printf 'stele store, format 0\\n' > %s", ErrCorrupt, s.Path(FileFormat), quoted(s.Path(FileFormat)))
 }

@@ -1,4 +1,4 @@
-package stele
+package core
 
 import (
 	"fmt"
@@ -7,38 +7,34 @@ import (
 	"stele/internal/ledger"
 )
 
-// fileSuperseded says that another primary has taken over from this folder's: "epoch 3\nknown from …\n". It is never removed. A folder to which the later epoch's files are
-// brought is in that epoch, and the file has no more effect.
-const fileSuperseded = "superseded"
-
-// refuseSuperseded returns ErrSuperseded if the folder is marked with a later epoch than its own.
-func (s *Store) refuseSuperseded() error {
+// RefuseSuperseded returns ErrSuperseded if the folder is marked with a later epoch than its own.
+func (s *Store) RefuseSuperseded() error {
 	epoch, err := s.marked()
-	if isNotExist(err) {
+	if IsNotExist(err) {
 		return nil
 	}
 	if err != nil { // damaged: that it is there says enough
-		return fmt.Errorf("%w: couldn't read %s: %v", ErrSuperseded, s.path(fileSuperseded), err)
+		return fmt.Errorf("%w: couldn't read %s: %v", ErrSuperseded, s.Path(FileSuperseded), err)
 	}
-	if epoch <= s.keys.Epoch {
+	if epoch <= s.Keys.Epoch {
 		return nil
 	}
-	return supersededError(s.dir, epoch, s.keys.Epoch)
+	return SupersededError(s.dir, epoch, s.Keys.Epoch)
 }
 
 // Superseded returns ErrSuperseded if another primary is known to have taken over from this folder's, else nil.
-func (s *Store) Superseded() error { return s.refuseSuperseded() }
+func (s *Store) Superseded() error { return s.RefuseSuperseded() }
 
 // marked reads the epoch with which the folder is marked.
 func (s *Store) marked() (epoch uint32, err error) {
-	text, err := readFile(s.fs, s.path(fileSuperseded))
+	text, err := ReadFile(s.FS, s.Path(FileSuperseded))
 	if err == nil {
 		_, err = fmt.Sscanf(string(text), "epoch %d\n", &epoch)
 	}
 	return epoch, err
 }
 
-func supersededError(dir string, epoch, ours uint32) error {
+func SupersededError(dir string, epoch, ours uint32) error {
 	return fmt.Errorf("%w: %s is in epoch %d, and epoch %d has begun elsewhere. Don't promote it: stele standby --from URL, on this folder, makes it a standby of the new primary; or copy from the new primary, or from its target, into an empty folder. What only this folder holds stays readable by the reading verbs", ErrSuperseded, dir, ours, epoch)
 }
 
@@ -47,24 +43,24 @@ func supersededError(dir string, epoch, ours uint32) error {
 //
 // A present epoch that is not older is an error, and nothing ends.
 func (s *Store) Supersede(epoch uint32, by string) error {
-	if err := s.enter(); err != nil {
+	if err := s.Enter(); err != nil {
 		return err
 	}
-	defer s.leave()
-	if s.opt.ReadOnly {
+	defer s.Leave()
+	if !s.State.TakesWrites() {
 		return ErrReadOnly
 	}
-	if epoch <= s.keys.Epoch {
-		return fmt.Errorf("the store is in epoch %d: epoch %d does not end it", s.keys.Epoch, epoch)
+	if epoch <= s.Keys.Epoch {
+		return fmt.Errorf("the store is in epoch %d: epoch %d does not end it", s.Keys.Epoch, epoch)
 	}
-	s.led().Supersede(&ledger.SupersededError{By: by, Epoch: epoch, Known: s.keys.Epoch})
-	s.log.Error("another primary has taken over: no more writes", "epoch", epoch, "by", by)
+	s.Ledger().Supersede(&ledger.SupersededError{By: by, Epoch: epoch, Known: s.Keys.Epoch})
+	s.Log.Error("another primary has taken over: no more writes", "epoch", epoch, "by", by)
 	if marked, err := s.marked(); err == nil && marked > epoch {
 		return nil
 	}
 	text := fmt.Sprintf("epoch %d\nknown from %q\n", epoch, by)
-	if err := durable.Replace(s.fs, s.path(fileSuperseded), []byte(text), durable.PrivateFile); err != nil {
-		return fmt.Errorf("couldn't write %s: writing has ended in this process only: %w", s.path(fileSuperseded), err)
+	if err := durable.Replace(s.FS, s.Path(FileSuperseded), []byte(text), durable.PrivateFile); err != nil {
+		return fmt.Errorf("couldn't write %s: writing has ended in this process only: %w", s.Path(FileSuperseded), err)
 	}
 	return nil
 }

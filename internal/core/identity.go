@@ -1,0 +1,107 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"filippo.io/age"
+
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/frame"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+func (s *Store) OpenKeys(ctx context.Context) error {
+	id, err := s.Identity()
+	if err != nil {
+		return err
+	}
+	return s.LoadKeys(ctx, id)
+}
+
+// OpenRoot gets the root access key.
+func (s *Store) OpenRoot() error {
+	if s.opt.Root != nil {
+		return s.giveRoot()
+	}
+	return s.LoadRoot()
+}
+
+// Identity is what opens the keyring: the one given, or the folder's own.
+func (s *Store) Identity() (age.Identity, error) {
+	identity, of := s.opt.Identity, "what was given as the recovery key"
+	if identity == "" {
+		of = s.Path(FileIdentity)
+		b, err := ReadFile(s.FS, s.Path(FileIdentity))
+		if err != nil {
+			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.Path(FileIdentity), err)
+		}
+		identity = string(TrimSpace(b))
+	}
+	id, err := age.ParseX25519Identity(identity)
+	if err != nil {
+		err = fmt.Errorf("%w: %s is not an age identity: %v", ErrWrongKey, of, err)
+		if s.opt.Identity == "" {
+			err = fmt.Errorf("%w. Put the file back, or open the store with --recovery-key and the key from its recovery kit", err)
+		}
+		return nil, err
+	}
+	return id, nil
+}
+
+// LoadKeys loads the keyring of the epoch that the ledger is in.
+func (s *Store) LoadKeys(ctx context.Context, id age.Identity) error {
+	epoch, err := NewestEpoch(ctx, s.Engine, id)
+	if epoch == 0 { // nothing is sealed yet
+		epoch = math.MaxUint32
+	}
+	if err == nil {
+		s.Keys, err = keyring.LoadEpoch(ctx, s.Engine, epoch, id)
+	}
+	return err
+}
+
+// NewestKeyring is the newest keyring that opens; nil: none does, which whoever loads that of an epoch says better.
+func NewestKeyring(ctx context.Context, e engine.Engine, id age.Identity) (*keyring.Keyring, error) {
+	newest, err := keyring.Newest(ctx, e, id)
+	if errors.Is(err, keyring.ErrNone) || errors.Is(err, keyring.ErrWrongKey) || errors.Is(err, frame.ErrCorrupt) {
+		return nil, nil
+	}
+	return newest, err
+}
+
+// NewestEpoch is the newest epoch that the segments and the keyrings in e prove to have begun; 0: nothing is sealed yet.
+func NewestEpoch(ctx context.Context, e engine.Engine, id age.Identity) (uint32, error) {
+	newest, err := NewestKeyring(ctx, e, id)
+	if err != nil {
+		return 0, err
+	}
+	return ledger.NewestEpoch(ctx, e, newest)
+}
+
+// ServerIdentity reads this machine's identity, or makes it.
+func (s *Store) ServerIdentity() (*age.X25519Identity, error) {
+	b, err := ReadFile(s.FS, s.Path(FileIdentity))
+	if err == nil {
+		id, err := age.ParseX25519Identity(string(TrimSpace(b)))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s is not an age identity: %v. Move it away, and a new one is made", ErrWrongKey, s.Path(FileIdentity), err)
+		}
+		return id, nil
+	}
+	if !IsNotExist(err) {
+		return nil, fmt.Errorf("couldn't read %s: %w", s.Path(FileIdentity), err)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("couldn't make the server's identity: %w", err)
+	}
+	if err := durable.WriteFile(s.FS, s.Path(FileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("couldn't write %s: %w", FileIdentity, err)
+	}
+	return id, nil
+}

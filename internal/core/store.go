@@ -1,0 +1,158 @@
+// Package core keeps ledger, index and body of a store in step, in its folder: the one opening with its guards (opening.go), the one commit (commit.go), what is written beside requests
+// (housekeep.go), and how Close waits for who is inside (inside.go).
+//
+// It knows no objects, no backups and no standbys. What these have to say in the life of a store it takes as functions: [Hooks], and [Layer] for a backup that lies beneath the folder.
+package core
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/entry"
+	"stele/internal/body"
+	"stele/internal/durable"
+	"stele/internal/engine"
+	"stele/internal/index"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+var started = time.Now()
+
+// Monotonic is a clock that nobody sets.
+func (s *Store) Monotonic() time.Duration {
+	if s.opt.Clock != nil {
+		return s.opt.Clock.Monotonic()
+	}
+	return time.Since(started)
+}
+
+// Options say how to open a store's folder.
+type Options struct {
+	FS           vfs.FS           // nil: the operating system's
+	Kit          string           // where Create writes the recovery kit; empty: beside the folder
+	ReadOnly     bool             // several readers may share a store that no process writes
+	Clock        ledger.Clock     // nil: the system's
+	Log          *slog.Logger     // nil: nothing is logged
+	Identity     string           // opens the keyring in place of the folder's identity file
+	Root         *entry.AccessKey // the root access key; nil: the one kept in the folder
+	SegmentBytes int64            // at which files are sealed; 0: the defaults
+	PackBytes    int64
+	Still        bool // nothing runs beside requests: the store is opened to be asked and closed again
+}
+
+// Store is index, ledger and body in step, in a folder. Its methods may be called concurrently.
+type Store struct {
+	opt    Options
+	dir    string
+	kit    string // where Create wrote the recovery kit
+	FS     vfs.FS
+	Log    *slog.Logger
+	Hooks  Hooks
+	Lock   *durable.Lock
+	Engine engine.Appender
+	Keys   *keyring.Keyring
+	root   entry.AccessKey
+	Index  *index.DB
+	Body   *body.Store
+	// ledger is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
+	ledgerNow atomic.Pointer[ledger.Ledger]
+	// state is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
+	State      State
+	Begun      bool
+	over       *Layer // what lies beneath the folder; nil: nothing
+	Unpromoted bool   // the folder is a full copy of a backup, and no primary yet
+	stuck      error  // why a store that would take writes is open for reading only; nil: it is not
+
+	denials  denials
+	seals    seals
+	rates    rates // the sequencer's
+	space    space
+	failures failures
+
+	readersMu sync.Mutex
+	readers   map[*bodyReader]bool // open, and perhaps fetching ahead
+
+	Inside     inside
+	Life       context.Context // ends when Close begins
+	end        context.CancelFunc
+	Closed     sync.Once
+	Stop       chan struct{}
+	Background sync.WaitGroup
+}
+
+// New is the store in a folder, before it is opened.
+func New(folder string, opt Options) *Store {
+	s := &Store{opt: opt, dir: filepath.Clean(folder), FS: opt.FS, Log: opt.Log, Stop: make(chan struct{}),
+		readers: map[*bodyReader]bool{}, Inside: inside{idle: make(chan struct{}, 1)}, seals: seals{wake: make(chan struct{}, 1)}}
+	s.Life, s.end = context.WithCancel(context.Background())
+	if s.FS == nil {
+		s.FS = vfs.Default
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+func (s *Store) LedgerOptions() ledger.Options {
+	return ledger.Options{Engine: s.Engine, Keys: s.Keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}, Unpublished: s.unpublished(),
+		Copies: s.Hooks.Copies, Healed: s.Hooks.Healed, Unhealed: s.Hooks.Unhealed}
+}
+
+func (s *Store) Ledger() *ledger.Ledger { return s.ledgerNow.Load() }
+
+// ID returns the store id, 32 hex digits.
+func (s *Store) ID() string { return hex.EncodeToString(s.Keys.StoreID[:]) }
+
+// Dir returns the data folder.
+func (s *Store) Dir() string { return s.dir }
+
+// Size returns the ledger size: the number of durable, applied entries.
+func (s *Store) Size() uint64 { return s.Index.Size() }
+
+// ReadOnly reports whether the store was opened for reading only.
+func (s *Store) ReadOnly() bool { return !s.State.TakesWrites() }
+
+// Close takes no more calls (ErrClosed), waits for those under way, seals what is open and gives the lock back. A call that is in the middle of a body ends with ErrClosed at
+// its next read or write; one that waits for its source or its reader is waited for, so cut their connections first. Readers that are open and not reading are not waited for.
+// It must not be called from a function that a call of the store has called. A second Close waits for the first and returns nil.
+func (s *Store) Close() (err error) {
+	s.Closed.Do(func() {
+		s.Shut()
+		s.EndReaders()
+		close(s.Stop)
+		s.Background.Wait() // what it still writes comes before the files are closed
+		s.Hooks.Stopped()
+		err = s.closeFiles()
+	})
+	return err
+}
+
+func (s *Store) closeFiles() (err error) {
+	if s.Body != nil {
+		err = errors.Join(err, s.Body.Close()) // seals packs; their entries are appended below
+	}
+	if l := s.Ledger(); l != nil {
+		if s.Begun && s.State.TakesWrites() && s.Body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
+			err = errors.Join(err, s.appendSeals(context.Background()), s.Hooks.Chores.Last(context.Background()))
+		}
+		err = errors.Join(err, s.Hooks.Leave())
+		err = errors.Join(err, l.Close())
+	}
+	if s.Index != nil {
+		err = errors.Join(err, s.Index.Close())
+	}
+	if s.Lock != nil {
+		err = errors.Join(err, s.Lock.Close())
+	}
+	return Translate(err)
+}
