@@ -80,7 +80,7 @@ func TestNamedFlags(t *testing.T) {
 		}
 	}
 	walk(grammar(&cli{}).Model.Node)
-	others := []string{"recursive", "endpoint-url", "ol-s", "x-s", "table-s"} // of clients whose commands are shown, and ends of bucket names
+	others := []string{"recursive", "endpoint-url", "ol-s", "x-s", "table-s", "version"} // of clients whose commands are shown, ends of bucket names, and of stele-verify
 	for _, l := range literals(t) {
 		for _, m := range flagWord.FindAllStringSubmatch(l.text, -1) {
 			if !known[m[1]] && !strings.HasSuffix(m[1], "-") && !slices.Contains(others, m[1]) {

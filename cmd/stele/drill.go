@@ -53,14 +53,9 @@ func (c *drillRunCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if d.Certificate.Head == 0 {
-		return withHint(notPassed(&d.Certificate), "the problems above say why it can't be opened; look whether it is the right place, and its disk is mounted; `stele target sync` ships again what it lacks")
+		return withHint(d.Certificate.Err(), "the problems above say why it can't be opened; look whether it is the right place, and its disk is mounted; `stele target sync` ships again what it lacks")
 	}
-	return withHint(notPassed(&d.Certificate), "keep that copy as it is, it may be evidence, and add another target: stele target add NAME URL")
-}
-
-// notPassed is the error of a certificate that says so: exit code 6.
-func notPassed(c *verify.Certificate) error {
-	return fmt.Errorf("%w: target %s did not pass its drill of %s", verify.ErrFailed, shown(c.Target), moment(c.Started))
+	return withHint(d.Certificate.Err(), "keep that copy as it is, it may be evidence, and add another target: stele target add NAME URL")
 }
 
 func (c *drillRunCmd) write(d *stele.Drilled) error {
@@ -87,47 +82,11 @@ func (a *app) certificate(c *verify.Certificate) error {
 	if a.cli.JSON {
 		return a.document(c)
 	}
-	outcome := "passed"
-	if !c.OK {
-		outcome = "FAILED"
-	}
-	read := fmt.Sprintf("%s, %s", count(c.Versions, "version"), size(c.Bytes))
-	if c.Full {
-		read += ", and every byte of the copy"
-	}
-	key := "the server's identity; --recovery-key tries the kit"
-	if c.OpenedBy == verify.OpenedByRecovery {
-		key = "the recovery key"
-	}
-	at, holds := "none: the drill did not get so far", "nothing that could be opened"
-	if c.Size > 0 {
-		at = fmt.Sprintf("%s, size %d, chosen at random", moment(c.Moment), c.Size)
-	}
-	if c.Head > 0 {
-		holds = entries(c.Head)
-		if !c.HeadTime.IsZero() {
-			holds += ", newest of " + moment(c.HeadTime)
+	for i, f := range c.Facts() {
+		if i == 0 {
+			f[1] = a.bold(f[1])
 		}
-	}
-	lost, first := "nothing", "none: no object was ever written"
-	if !c.OK {
-		lost, first = "not known", "none: the drill did not get so far"
-	}
-	if c.RPOSeconds > 0 {
-		lost = "the changes of the last " + seconds(c.RPOSeconds)
-	}
-	if c.Versions > 0 {
-		first = "after " + seconds(c.RTOSeconds)
-	}
-	for _, l := range [][2]string{
-		{"drill", a.bold(outcome)}, {"target", shown(c.Target) + ", " + shown(c.Place)}, {"moment", at},
-		{"read", read}, {"listed", count(c.Listed, "key")}, {"holds", holds},
-		{"would lose", lost}, {"first read", first}, {"opened by", key},
-	} {
-		fmt.Fprintf(a.stdout, "%-11s %s\n", l[0], l[1])
-	}
-	for _, p := range c.Problems {
-		fmt.Fprintf(a.stdout, "%-11s %s\n", "problem", shown(p))
+		fmt.Fprintf(a.stdout, "%-11s %s\n", f[0], f[1])
 	}
 	return nil
 }
@@ -164,10 +123,10 @@ func (c *drillCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.certificate(cert); err != nil || cert.OK {
+	if err := a.certificate(cert); err != nil {
 		return err
 	}
-	return notPassed(cert)
+	return cert.Err()
 }
 
 // drillsLook is how often a server looks for targets that are to be drilled: a failed drill is tried again within the hour.

@@ -62,7 +62,9 @@ stele rm -r photos/2024`,
 stele log -n 20
 stele log --type 'object.*' --bucket photos --since yesterday
 stele log --actor local:alice --json`,
-	"prove": `stele prove photos/cat.jpg -o cat.receipt`,
+	"prove": `
+stele prove photos/cat.jpg -o cat.receipt
+stele prove --epochs ./epochs                           # for who has pinned the key of an older epoch`,
 	"verify": `
 stele verify --deep                                     # every byte of the store
 stele verify --deep --heal                              # and replace what is damaged by a target's copy

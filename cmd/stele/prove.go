@@ -6,23 +6,33 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 
 	"stele/entry"
 	"stele/internal/admin"
 	"stele/tree"
+	"stele/verify"
 )
 
 type proveCmd struct {
-	Object    string `arg:"" name:"bucket/key" help:"The object."`
+	Object    string `arg:"" optional:"" name:"bucket/key" help:"The object."`
 	Out       string `short:"o" placeholder:"FILE" help:"Write the receipt to a file instead of standard output."`
 	At        string `placeholder:"WHEN" help:"${at}"`
 	VersionID string `placeholder:"ID" help:"A version."`
+
+	Epochs string `placeholder:"DIR" help:"Instead of an object's: write the receipts of the entries that began the epochs after the first, for who has pinned an older key: stele-verify succession."`
 
 	Witness     string `placeholder:"URL" help:"Have the receipt's checkpoint cosigned by the witness there: the admin address of a standby, or any C2SP tlog-witness."`
 	WitnessVKey string `name:"witness-vkey" placeholder:"KEY" help:"The witness' verifier key, or a file that holds it; goes with --witness."`
 }
 
 func (c *proveCmd) Run(ctx context.Context, a *app) error {
+	if (c.Object == "") != (c.Epochs != "") || c.Epochs != "" && *c != (proveCmd{Epochs: c.Epochs}) {
+		return usage{errors.New("name an object, or give --epochs DIR and nothing else")}
+	}
+	if c.Epochs != "" {
+		return c.epochs(ctx, a)
+	}
 	if (c.Witness == "") != (c.WitnessVKey == "") {
 		return usage{errors.New("--witness and --witness-vkey go together")}
 	}
@@ -122,6 +132,47 @@ func (c *proveCmd) explain(a *app, s admin.Store, key, sum string, kind entry.Bo
 		witness = " --witness " + c.WitnessVKey
 	}
 	a.note("check   stele verify %s --receipt %s --vkey %s%s", shown(path.Base(key)), receipt, s.VKey(), witness)
+}
+
+// epochs writes a receipt for each epoch after the first, and checks them as a stranger will.
+func (c *proveCmd) epochs(ctx context.Context, a *app) error {
+	s, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	u, err := s.Succession(ctx)
+	if err != nil {
+		return fmt.Errorf("couldn't prove the epochs: %w", err)
+	}
+	steps, err := verify.Successors(u.First(), u.Receipts...)
+	if err != nil {
+		return fmt.Errorf("couldn't prove the epochs: %w", err)
+	}
+	if err := os.MkdirAll(c.Epochs, 0o755); err != nil {
+		return fmt.Errorf("couldn't write the receipts: %w", err)
+	}
+	for i, step := range steps {
+		name := filepath.Join(c.Epochs, fmt.Sprintf("epoch-%06d.receipt", step.Epoch)) // in the order of their names
+		if err := writeNew(name, u.Receipts[i]); err != nil {
+			return err
+		}
+		if err := a.epoch(name, step); err != nil {
+			return err
+		}
+	}
+	if len(steps) == 0 {
+		a.note("the store is in its first epoch: its key has no successor")
+	}
+	return nil
+}
+
+func (a *app) epoch(name string, step verify.Successor) error {
+	if a.cli.JSON {
+		return a.document(map[string]any{"v": 1, "receipt": name, "epoch": step.Epoch, "cut": step.Cut, "vkey": step.VKey})
+	}
+	a.say("%s: epoch %d began with %s", shown(name), step.Epoch, entries(step.Cut))
+	return nil
 }
 
 // writeNew writes a file that must not be there yet.

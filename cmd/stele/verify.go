@@ -180,21 +180,20 @@ func (c *verifyCmd) file(a *app) error {
 	if err != nil {
 		return err
 	}
-	e := &r.Entry
 	if a.cli.JSON {
-		doc := map[string]any{"v": 1, "ok": true, "bucket": e.Private.Bucket, "key": e.Private.Key, "entry": e.Index, "time": e.Time.UTC().Format(time.RFC3339Nano),
-			"actor": e.Private.Actor, "sha256": r.SHA256.String(), "size": r.Size, "origin": r.Checkpoint.Origin, "ledger_size": r.Checkpoint.Size, "root": r.Checkpoint.Root.String()}
+		doc := r.Document()
 		if c.Witness != "" {
 			doc["cosigned"] = moment(cosigned)
 		}
 		return a.document(doc)
 	}
-	a.say("good: %s is %s/%s as it was put at %s by %s", shown(c.File), e.Private.Bucket, shown(e.Private.Key), moment(e.Time), shown(e.Private.Actor))
-	a.say("entry %d of %s, proven by the checkpoint of size %d", e.Index, r.Checkpoint.Origin, r.Checkpoint.Size)
+	lines := r.Lines(c.File)
 	if c.Witness != "" {
-		a.say("cosigned by the witness at %s", moment(cosigned))
+		lines = slices.Insert(lines, 2, "cosigned by the witness at "+moment(cosigned))
 	}
-	a.say("sha256 %s, %d bytes", r.SHA256, r.Size)
+	for _, l := range lines {
+		a.say("%s", l)
+	}
 	return nil
 }
 

@@ -98,6 +98,7 @@ type Moments interface {
 type Audit interface {
 	ID() string
 	VKey() string
+	Succession(ctx context.Context) (stele.Succession, error)
 	Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error
 	Verify(ctx context.Context, opt stele.VerifyOptions) (fsck.Report, error)
 	Stats(ctx context.Context) (stele.Stats, error)
