@@ -14,9 +14,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"stele/internal/config"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
+	"stele/internal/target"
 )
 
 // BenchmarkFrom makes a backup of STELE_BENCH_N small objects (default 20,000) on STELE_BENCH_TARGET (a URL; default: a folder) and measures serving from it: from nothing to the first correct GET, and to the first accepted write after a promotion.
@@ -33,14 +33,14 @@ func BenchmarkFrom(b *testing.B) {
 		b.Fatal(err)
 	}
 	url := cmp.Or(os.Getenv("STELE_BENCH_TARGET"), "dir://"+filepath.Join(root, "target"))
-	target, _, err := config.OpenTarget(ctx, url, config.TargetOptions{Make: true})
+	opened, _, err := target.Open(ctx, url, target.Options{Make: true})
 	if err != nil {
 		b.Fatal(err)
 	}
 	late := max(1, min(n/2, max(snapshotEntries, n/snapshotShare)))
 	fillTiny(b, s, 0, n-late)
 	b.Run("snapshot", func(b *testing.B) {
-		done, err := s.SnapshotIndex(ctx, target)
+		done, err := s.SnapshotIndex(ctx, opened)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -50,8 +50,8 @@ func BenchmarkFrom(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
-	copyTo(b, folder, target)
-	from, opt := From{Target: target, Name: "bench"}, Options{Identity: recoveryOf(b, kit)}
+	copyTo(b, folder, opened)
+	from, opt := From{Target: opened, Name: "bench"}, Options{Identity: recoveryOf(b, kit)}
 	b.Run("first-get", func(b *testing.B) {
 		i := 0
 		for b.Loop() {

@@ -1,5 +1,7 @@
 package main
 
+import "stele/internal/target"
+
 const description = `An immutable S3 store that can prove it kept everything.
 
     stele serve                   # make a store, or go on with it: it prints what to do next
@@ -14,6 +16,8 @@ const whenHelp = `2h (ago), 1h30m, 7d, yesterday, 04:04 (the last one), "2026-11
 var helpVars = map[string]string{
 	"at":   "The store as of a moment: " + whenHelp + ", @123456 (ledger size) or a pinned view's name.",
 	"when": whenHelp,
+
+	"targets": target.Forms(),
 }
 
 // cli is the grammar: a line per verb.

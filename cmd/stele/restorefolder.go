@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/config"
 	"stele/internal/replicate"
+	"stele/internal/target"
 )
 
 type restoreCmd struct {
@@ -21,7 +21,7 @@ type restoreCmd struct {
 	Overwrite bool   `group:"Put BUCKET/KEY back as it was" help:"With --to-dir, replace files that differ."`
 	DryRun    bool   `group:"Put BUCKET/KEY back as it was" short:"n" help:"Say what would be done; change nothing."`
 
-	From          string `group:"Or make a data folder of a backup" placeholder:"URL" help:"The target. The folder --data, missing or empty, becomes the store that lies there: dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
+	From          string `group:"Or make a data folder of a backup" placeholder:"URL" help:"The target. The folder --data, missing or empty, becomes the store that lies there: ${targets}."`
 	SameEpoch     bool   `group:"Or make a data folder of a backup" help:"Go on in the epoch of the old primary, which is gone for good."`
 	AcceptLacking bool   `group:"Or make a data folder of a backup" help:"Finish although packs are missing or damaged on the target."`
 	Without       string `group:"Or make a data folder of a backup" placeholder:"PATTERN,…" help:"Leave these files of the target out, as keyring/000007,segments/000099-*: junk that somebody put there and nobody may remove."`
@@ -64,12 +64,12 @@ func (c *restoreCmd) folder(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	target, facts, err := config.OpenTarget(ctx, c.From, config.TargetOptions{ReadOnly: true, Without: c.Without, Store: a.data()})
+	from, facts, err := target.Open(ctx, c.From, target.Options{ReadOnly: true, Without: c.Without, Store: a.data()})
 	if err != nil {
 		return err
 	}
 	start, p := time.Now(), a.progress("restored", "")
-	r, err := stele.RestoreFolder(ctx, a.data(), stele.RestoreOptions{Options: opt, Target: target, Name: facts.Place, AcceptLacking: c.AcceptLacking,
+	r, err := stele.RestoreFolder(ctx, a.data(), stele.RestoreOptions{Options: opt, Target: from, Name: facts.Place, AcceptLacking: c.AcceptLacking,
 		Progress: func(done, total int64) { p.bytes.Store(done); p.ofBytes.Store(total) }})
 	p.end()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/internal/config"
+	"stele/internal/target"
 )
 
 // from is what `serve --from` serves.
@@ -19,7 +20,7 @@ func (s *server) from(ctx context.Context) (f stele.From, err error) {
 	if f.RateBytes, err = config.Rate(s.cfg.HydrateRate); err != nil {
 		return f, usage{fmt.Errorf("hydrate-rate: %w", err)}
 	}
-	f.Target, _, err = config.OpenTarget(ctx, s.cfg.From, config.TargetOptions{ReadOnly: true, Without: s.cfg.Without, Store: s.cfg.Data})
+	f.Target, _, err = target.Open(ctx, s.cfg.From, target.Options{ReadOnly: true, Without: s.cfg.Without, Store: s.cfg.Data})
 	return f, err
 }
 

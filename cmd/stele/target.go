@@ -13,6 +13,7 @@ import (
 	"stele/internal/config"
 	"stele/internal/engine"
 	"stele/internal/replicate"
+	"stele/internal/target"
 )
 
 type targetCmd struct {
@@ -26,12 +27,12 @@ type targetCmd struct {
 // targetsOf opens targets for the store in folder.
 func targetsOf(folder string) func(context.Context, stele.TargetSpec) (stele.OpenedTarget, error) {
 	return func(ctx context.Context, spec stele.TargetSpec) (stele.OpenedTarget, error) {
-		e, f, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey,
+		e, f, err := target.Open(ctx, spec.URL, target.Options{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey,
 			LockFor: time.Duration(spec.LockDays) * 24 * time.Hour, Store: folder, Offsite: spec.Offsite, ReadOnly: spec.ReadOnly, Make: spec.Make})
 		if err == nil && spec.LockDays > 0 && !spec.ReadOnly {
 			e, err = shortTails(ctx, e, folder, spec)
 		}
-		return stele.OpenedTarget{Engine: e, NoCopy: f.NoCopy, Disks: f.Disks, Server: f.Kind == "s3"}, err
+		return stele.OpenedTarget{Engine: e, NoCopy: f.NoCopy, Disks: f.Disks, Server: f.Server}, err
 	}
 }
 
@@ -44,13 +45,13 @@ func shortTails(ctx context.Context, e engine.Engine, folder string, spec stele.
 	if !ok {
 		return e, nil
 	}
-	tails, _, err := config.OpenTarget(ctx, spec.URL, config.TargetOptions{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey, LockFor: replicate.TailLock, Store: folder})
+	tails, _, err := target.Open(ctx, spec.URL, target.Options{Name: spec.Name, AccessKey: spec.AccessKey, SecretKey: spec.SecretKey, LockFor: replicate.TailLock, Store: folder})
 	return replicate.ShortTails(locking, tails), err
 }
 
 type targetAddCmd struct {
 	Name          string        `arg:"" help:"What it is called."`
-	URL           string        `arg:"" name:"url" help:"dir:///PATH or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT."`
+	URL           string        `arg:"" name:"url" help:"Where it lies: ${targets}."`
 	Every         time.Duration `placeholder:"TIME" help:"Ship on a schedule, such as 5m (as it comes)."`
 	Rate          string        `placeholder:"RATE" help:"Bytes a second at most, such as 10MB (no limit)."`
 	LockDays      int           `placeholder:"N" help:"Lock files for so many days, where the target can."`
@@ -63,7 +64,7 @@ type targetAddCmd struct {
 func (c *targetAddCmd) Run(ctx context.Context, a *app) error {
 	spec := stele.TargetSpec{Name: c.Name, URL: c.URL, Every: c.Every, LockDays: c.LockDays, Offsite: c.Offsite, AccessKey: c.TargetKey}
 	if !strings.Contains(c.URL, "://") && !filepath.IsAbs(c.URL) {
-		return usage{fmt.Errorf("%s is no place: write dir:///PATH, from the root, or s3://BUCKET/PREFIX?endpoint=https://HOST", shown(c.URL))} // relative to whose folder, this one's or the server's?
+		return usage{fmt.Errorf("%s is no place: write %s", shown(c.URL), target.Forms())} // relative to whose folder, this one's or the server's?
 	}
 	var err error
 	if spec.RateBytes, err = config.Rate(c.Rate); err != nil {

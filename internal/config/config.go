@@ -1,6 +1,5 @@
 // Package config is what a server can be told: one struct, the same names as flags (--tls-cert), in the environment (STELE_TLS_CERT) and in a
 // YAML file (tls-cert:). A flag wins over the environment, that over the file, and that over the default. An unknown key is an error.
-// It also opens what a URL names as a target.
 package config
 
 import (

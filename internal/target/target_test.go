@@ -1,4 +1,4 @@
-package config
+package target
 
 import (
 	"bytes"
@@ -29,8 +29,8 @@ func environment(pairs ...string) func(string) string {
 	return func(name string) string { return m[name] }
 }
 
-// TestTargetURL: a URL that can't be meant is refused with one that could, and no secret is repeated.
-func TestTargetURL(t *testing.T) {
+// TestURL: a URL that can't be meant is refused with one that could, and no secret is repeated.
+func TestURL(t *testing.T) {
 	for _, c := range []struct{ raw, want string }{
 		{"", "dir:///PATH"},
 		{"dir://relative/path", "three slashes"},
@@ -50,19 +50,19 @@ func TestTargetURL(t *testing.T) {
 		{"dir://key:swordfish@host/path", "three slashes"},
 		{"s3://key:swordfish@b%zz", "no URL"},
 	} {
-		opt := TargetOptions{Getenv: environment()}
+		opt := Options{Getenv: environment()}
 		if strings.Contains(c.raw, "127.0.0.1") {
 			opt.AccessKey, opt.SecretKey = "id", "secret"
 		}
-		_, _, err := OpenTarget(t.Context(), c.raw, opt)
+		_, _, err := Open(t.Context(), c.raw, opt)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "swordfish") {
-			t.Errorf("OpenTarget(%q) = %v, want an error with %q", c.raw, err, c.want)
+			t.Errorf("Open(%q) = %v, want an error with %q", c.raw, err, c.want)
 		}
 	}
 }
 
-// TestTargetKeys: which key is used when several are there.
-func TestTargetKeys(t *testing.T) {
+// TestKeys: which key is used when several are there.
+func TestKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("from-file\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -75,14 +75,14 @@ func TestTargetKeys(t *testing.T) {
 	all := append(aws, "STELE_TARGET_ACCESS_KEY", "any", "STELE_TARGET_SECRET_KEY_FILE", file)
 	own := append(all, "STELE_TARGET_OFF_SITE_ACCESS_KEY", "own", "STELE_TARGET_OFF_SITE_SECRET_KEY", "own-secret", "STELE_TARGET_READ_ACCESS_KEY", "reader", "STELE_TARGET_READ_SECRET_KEY", "reads")
 	for _, c := range []struct {
-		opt         TargetOptions
+		opt         Options
 		write, read s3.Credentials
 	}{
-		{TargetOptions{Getenv: environment(aws...)}, s3.Credentials{AccessKey: "aws", SecretKey: "aws-secret", SessionToken: "token"}, s3.Credentials{}},
-		{TargetOptions{Getenv: environment(all...)}, s3.Credentials{AccessKey: "any", SecretKey: "from-file"}, s3.Credentials{}},
-		{TargetOptions{Getenv: environment(own...), Name: "off-site"}, s3.Credentials{AccessKey: "own", SecretKey: "own-secret"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
-		{TargetOptions{Getenv: environment(own...), AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{}},
-		{TargetOptions{Getenv: environment(own[len(own)-4:]...), ReadOnly: true}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
+		{Options{Getenv: environment(aws...)}, s3.Credentials{AccessKey: "aws", SecretKey: "aws-secret", SessionToken: "token"}, s3.Credentials{}},
+		{Options{Getenv: environment(all...)}, s3.Credentials{AccessKey: "any", SecretKey: "from-file"}, s3.Credentials{}},
+		{Options{Getenv: environment(own...), Name: "off-site"}, s3.Credentials{AccessKey: "own", SecretKey: "own-secret"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
+		{Options{Getenv: environment(own...), AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{AccessKey: "given", SecretKey: "given-secret"}, s3.Credentials{}},
+		{Options{Getenv: environment(own[len(own)-4:]...), ReadOnly: true}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}, s3.Credentials{AccessKey: "reader", SecretKey: "reads"}},
 	} {
 		got, err := s3Options(u, c.opt)
 		if err != nil || got.Write != c.write || got.Read != c.read {
@@ -95,18 +95,18 @@ func TestTargetKeys(t *testing.T) {
 	for _, getenv := range []func(string) string{
 		environment("STELE_TARGET_ACCESS_KEY", "half", "AWS_SECRET_ACCESS_KEY", "x"), environment("AWS_SECRET_ACCESS_KEY", "x"), environment("STELE_TARGET_ACCESS_KEY_FILE", "/not/there"),
 	} {
-		if _, err := s3Options(u, TargetOptions{Getenv: getenv}); err == nil {
+		if _, err := s3Options(u, Options{Getenv: getenv}); err == nil {
 			t.Error("half a key is taken")
 		}
 	}
 }
 
-// TestTargetFolder: a folder is made when its target is added, and never again, and one on the store's disk is known for it.
-func TestTargetFolder(t *testing.T) {
+// TestFolder: a folder is made when its target is added, and never again, and one on the store's disk is known for it.
+func TestFolder(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "made here: at once")
-	for _, opt := range []TargetOptions{{ReadOnly: true}, {}} {
-		if _, _, err := OpenTarget(t.Context(), path, opt); !errors.Is(err, engine.ErrGone) {
+	for _, opt := range []Options{{ReadOnly: true}, {}} {
+		if _, _, err := Open(t.Context(), path, opt); !errors.Is(err, engine.ErrGone) {
 			t.Errorf("a folder that is missing, %+v: %v", opt, err)
 		}
 	}
@@ -114,21 +114,21 @@ func TestTargetFolder(t *testing.T) {
 		t.Error("a folder was made for a target that is not being added")
 	}
 	for _, raw := range []string{"dir://" + (&url.URL{Path: path}).EscapedPath(), path} {
-		e, f, err := OpenTarget(t.Context(), raw, TargetOptions{Store: root, Make: true})
+		e, f, err := Open(t.Context(), raw, Options{Store: root, Make: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if f.Kind != "dir" || f.Place != path || f.NoCopy == "" {
-			t.Errorf("OpenTarget(%q): %+v", raw, f)
+			t.Errorf("Open(%q): %+v", raw, f)
 		}
 		if _, ok := e.(*dir.Dir); !ok {
-			t.Errorf("OpenTarget(%q) is a %T", raw, e)
+			t.Errorf("Open(%q) is a %T", raw, e)
 		}
 	}
-	if _, f, err := OpenTarget(t.Context(), path, TargetOptions{Store: "/not/there"}); err != nil || f.NoCopy == "" {
+	if _, f, err := Open(t.Context(), path, Options{Store: "/not/there"}); err != nil || f.NoCopy == "" {
 		t.Errorf("a store whose disk isn't known: %+v, %v, want it taken for the same", f, err)
 	}
-	e, _, err := OpenTarget(t.Context(), path, TargetOptions{ReadOnly: true})
+	e, _, err := Open(t.Context(), path, Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +137,8 @@ func TestTargetFolder(t *testing.T) {
 	}
 }
 
-// TestTargetBucket: a bucket of a real server, by its URL.
-func TestTargetBucket(t *testing.T) {
+// TestBucket: a bucket of a real server, by its URL.
+func TestBucket(t *testing.T) {
 	dir := t.TempDir()
 	st, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Root: &entry.AccessKey{ID: "ROOTKEY", Secret: "root-secret", Role: stele.RoleAdmin}, Kit: filepath.Join(dir, "kit")})
 	if err != nil {
@@ -151,9 +151,9 @@ func TestTargetBucket(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	opt := TargetOptions{Getenv: environment("AWS_ACCESS_KEY_ID", "ROOTKEY", "AWS_SECRET_ACCESS_KEY", "root-secret")}
+	opt := Options{Getenv: environment("AWS_ACCESS_KEY_ID", "ROOTKEY", "AWS_SECRET_ACCESS_KEY", "root-secret")}
 	raw := "s3://copies/of/this?endpoint=" + srv.URL
-	if _, _, err := OpenTarget(t.Context(), raw, opt); !errors.Is(err, s3.ErrNoBucket) {
+	if _, _, err := Open(t.Context(), raw, opt); !errors.Is(err, s3.ErrNoBucket) {
 		t.Errorf("a bucket that is missing: %v", err)
 	}
 	c, err := minio.New(srv.Listener.Addr().String(), &minio.Options{Creds: credentials.NewStaticV4("ROOTKEY", "root-secret", "")})
@@ -163,7 +163,7 @@ func TestTargetBucket(t *testing.T) {
 	if err := c.MakeBucket(t.Context(), "copies", minio.MakeBucketOptions{ObjectLocking: true}); err != nil {
 		t.Fatal(err)
 	}
-	e, f, err := OpenTarget(t.Context(), raw, opt)
+	e, f, err := Open(t.Context(), raw, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,5 +175,25 @@ func TestTargetBucket(t *testing.T) {
 	}
 	if _, err := c.StatObject(t.Context(), "copies", "of/this/packs/p", minio.StatObjectOptions{}); err != nil {
 		t.Errorf("the file isn't where the URL says: %v", err)
+	}
+}
+
+// TestKinds: each kind is opened by its scheme, and the error of a URL that can't be meant names it; docs/BACKUP.md has a row for it.
+func TestKinds(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/BACKUP.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, wrong := Open(t.Context(), "moon://crater", Options{Getenv: environment()})
+	for _, k := range kinds() {
+		if !strings.HasPrefix(k.form, k.scheme+"://") || wrong == nil || !strings.Contains(wrong.Error(), k.form) || !strings.Contains(Forms(), k.form) {
+			t.Errorf("%s is written %s, and the error says: %v", k.scheme, k.form, wrong)
+		}
+		if row := "\n| `" + k.scheme + "` | `" + k.form + "` |"; !strings.Contains(string(doc), row) {
+			t.Errorf("docs/BACKUP.md, Kinds of targets, has no row that begins with%s", row)
+		}
+		if !isURL(k.scheme + ":x") {
+			t.Errorf("%s:x is taken for a folder's path", k.scheme)
+		}
 	}
 }
