@@ -45,11 +45,11 @@ func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string
 		case ok && was.Value != recipient:
 			return ledgerDraft{}, badState("there is a standby %s with another recipient. Remove it first: stele standby rm %s", name, name)
 		case ok:
-			return ledgerDraft{}, errNoChange
+			return ledgerDraft{}, core.ErrNoChange
 		}
 		return ledgerDraft{Type: entry.StandbyAdmit, Private: entry.Private{Name: name, Value: recipient}}, nil
 	})
-	if err != nil && !errors.Is(err, errNoChange) {
+	if err != nil && !errors.Is(err, core.ErrNoChange) {
 		return Committed{}, err
 	}
 	return c, s.wrapKeys(ctx)

@@ -204,15 +204,15 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 		}
 		parts = entry.AppendParts(nil, list)
 	}
-	head, err := s.cosignedOver(ctx, at)
+	head, err := s.care.CosignedOver(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	if head.size == 0 {
+	if head.Size == 0 {
 		r, err := s.core.Ledger().ReceiptParts(ctx, at, parts)
 		return r, core.Translate(err)
 	}
-	r, err := s.core.Ledger().ReceiptUnder(ctx, at, head.size, head.note, parts)
+	r, err := s.core.Ledger().ReceiptUnder(ctx, at, head.Size, head.Note, parts)
 	return r, core.Translate(err)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -40,9 +39,6 @@ const maxUserName = 64
 func isActor(actor, asked string) bool {
 	return actor == asked || asked == core.ActorLocal && strings.HasPrefix(actor, core.ActorLocal+":")
 }
-
-// errNoChange ends a decide function that found nothing to do: no entry, and no error for the caller, who has still waited for every entry that the answer depends on.
-var errNoChange = errors.New("no change")
 
 // commit records a change: see core.Store.Record.
 func (s *Store) commit(ctx context.Context, by Actor, fn core.Decide) (Committed, error) {

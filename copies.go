@@ -2,12 +2,13 @@ package stele
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"fmt"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"stele/internal/engine"
-	"stele/internal/heal"
+	"stele/internal/engine/dir"
 	"stele/internal/ledger"
 	"stele/internal/replicate"
 )
@@ -157,10 +158,7 @@ func (s *Store) openCopy(ctx context.Context, spec TargetSpec) (engine.Engine, e
 
 // fetchPacks gets the packs that belong to entries which the ledger has just got back from a target: the folder was rolled back. What can't be had now is missed when it is read.
 func (s *Store) fetchPacks(ctx context.Context) {
-	s.heals.mu.Lock()
-	back := slices.ContainsFunc(s.heals.queue, func(h heal.Healed) bool { return strings.HasPrefix(h.Name, engine.Segments) })
-	s.heals.mu.Unlock()
-	if !back || !s.core.State.TakesWrites() {
+	if !s.care.GotSegments() || !s.core.State.TakesWrites() {
 		return
 	}
 	for _, c := range s.Copies() {
@@ -174,4 +172,16 @@ func (s *Store) fetchPacks(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// Copy is a copy of the store elsewhere, by which damage here is healed. What it yields is believed only as far as it proves itself.
+type Copy = engine.Copy
+
+// FolderCopy is a copy of a store's folder, as cp -r or rsync made it; name is what it is called in entries and in the log.
+func FolderCopy(name, folder string) (Copy, error) {
+	d, err := dir.Open(vfs.Default, folder, dir.Options{ReadOnly: true})
+	if err != nil {
+		return Copy{}, fmt.Errorf("couldn't open the copy %s: %w", name, err)
+	}
+	return Copy{Name: name, Engine: d}, nil
 }

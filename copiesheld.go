@@ -158,11 +158,11 @@ func (s *Store) tellHeld(ctx context.Context, r *shipping) error {
 	}
 	_, err = s.commit(ctx, Actor{Key: core.ActorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
 		if _, ok, err := s.targetIn(rd, r.spec.Name); err != nil || !ok {
-			return ledgerDraft{}, orErr(err, errNoChange) // removed meanwhile
+			return ledgerDraft{}, orErr(err, core.ErrNoChange) // removed meanwhile
 		}
 		return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil
 	})
-	if errors.Is(err, errNoChange) {
+	if errors.Is(err, core.ErrNoChange) {
 		return nil
 	}
 	r.setHeldKnown(err == nil)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/care"
 	"stele/internal/witness"
 	"stele/tree"
 )
 
 // honest is a witness in this process.
-func honest(t *testing.T, name, vkey string) (Witness, *tree.Cosignature) {
+func honest(t *testing.T, name, vkey string) (care.Witness, *tree.Cosignature) {
 	t.Helper()
 	w, err := witness.Open(witness.Options{FS: vfs.NewMem(), Key: "key-" + name, Folder: "logs-" + name, Logs: []string{vkey}})
 	if err != nil {
@@ -23,7 +24,7 @@ func honest(t *testing.T, name, vkey string) (Witness, *tree.Cosignature) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Witness{name, func(ctx context.Context, signed []byte, prove func(ctx context.Context, from, to uint64) ([]tree.Hash, error)) ([]byte, error) {
+	return care.Witness{Name: name, Ask: func(ctx context.Context, signed []byte, prove func(ctx context.Context, from, to uint64) ([]tree.Hash, error)) ([]byte, error) {
 		line, err := w.AddCheckpoint(0, nil, signed)
 		var size *witness.SizeError
 		if errors.As(err, &size) {
@@ -76,32 +77,32 @@ func TestRequireWitness(t *testing.T) {
 	}
 	one, oneKey := honest(t, "one", vkey)
 	two, twoKey := honest(t, "two", vkey)
-	refuses := Witness{"refuses", func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+	refuses := care.Witness{Name: "refuses", Ask: func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
 		return nil, errors.New("no")
 	}}
-	silent := Witness{"silent", func(ctx context.Context, _ []byte, _ func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+	silent := care.Witness{Name: "silent", Ask: func(ctx context.Context, _ []byte, _ func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
 	for i, c := range []struct {
-		witnesses []Witness
+		witnesses []care.Witness
 		need      int
 		least     int // cosignatures that the receipt bears at least
 		given     bool
 	}{
 		{nil, 0, 0, true},
-		{[]Witness{one}, 0, 0, true},
-		{[]Witness{one}, 1, 1, true},
-		{[]Witness{one, two}, 1, 1, true},
-		{[]Witness{one, two}, 2, 2, true},
-		{[]Witness{refuses}, 0, 0, true},
-		{[]Witness{refuses}, 1, 0, false},
-		{[]Witness{one, refuses}, 1, 1, true},
-		{[]Witness{one, refuses}, 2, 0, false},
-		{[]Witness{one, silent}, 1, 1, true},
-		{[]Witness{silent, one, two}, 2, 2, true},
-		{[]Witness{refuses, silent, one, two}, 2, 2, true},
-		{[]Witness{silent}, 0, 0, true},
+		{[]care.Witness{one}, 0, 0, true},
+		{[]care.Witness{one}, 1, 1, true},
+		{[]care.Witness{one, two}, 1, 1, true},
+		{[]care.Witness{one, two}, 2, 2, true},
+		{[]care.Witness{refuses}, 0, 0, true},
+		{[]care.Witness{refuses}, 1, 0, false},
+		{[]care.Witness{one, refuses}, 1, 1, true},
+		{[]care.Witness{one, refuses}, 2, 0, false},
+		{[]care.Witness{one, silent}, 1, 1, true},
+		{[]care.Witness{silent, one, two}, 2, 2, true},
+		{[]care.Witness{refuses, silent, one, two}, 2, 2, true},
+		{[]care.Witness{silent}, 0, 0, true},
 	} {
 		s, err := Open(ctx, "a", Options{FS: fs, Witnesses: c.witnesses, RequireWitnesses: c.need})
 		if err != nil {
@@ -110,7 +111,7 @@ func TestRequireWitness(t *testing.T) {
 		for j := range 3 {
 			v := put(t, s, "bkt", fmt.Sprintf("k%d/%d", i, j), []byte("x"))
 			receipt, err := s.Receipt(ctx, v.Entry)
-			if (err == nil) != c.given || err != nil && !errors.Is(err, ErrNoWitness) {
+			if (err == nil) != c.given || err != nil && !errors.Is(err, care.ErrNoWitness) {
 				t.Errorf("case %d: %v", i, err)
 			}
 			if err == nil {
@@ -128,19 +129,19 @@ func TestRequireWitness(t *testing.T) {
 // TestSilentWitness: a receipt that waits for a witness ends with its request, and with the store.
 func TestSilentWitness(t *testing.T) {
 	asked := make(chan bool, 100)
-	silent := Witness{"silent", func(ctx context.Context, _ []byte, _ func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+	silent := care.Witness{Name: "silent", Ask: func(ctx context.Context, _ []byte, _ func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
 		asked <- true
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	s, err := Create(ctx, "a", Options{FS: vfs.NewMem(), Kit: "kit.txt", Witnesses: []Witness{silent}, RequireWitnesses: 1})
+	s, err := Create(ctx, "a", Options{FS: vfs.NewMem(), Kit: "kit.txt", Witnesses: []care.Witness{silent}, RequireWitnesses: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-asked
 	ended, end := context.WithCancel(ctx)
 	end()
-	if _, err := s.Receipt(ended, 0); !errors.Is(err, ErrNoWitness) {
+	if _, err := s.Receipt(ended, 0); !errors.Is(err, care.ErrNoWitness) {
 		t.Errorf("with a request that has ended: %v", err)
 	}
 	got := make(chan error)
@@ -174,7 +175,7 @@ func TestForkedWitness(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	write := func(folder, bucket string) ([]byte, error) {
-		s, err := Open(ctx, folder, Options{FS: fs, Witnesses: []Witness{w}, RequireWitnesses: 1})
+		s, err := Open(ctx, folder, Options{FS: fs, Witnesses: []care.Witness{w}, RequireWitnesses: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +191,7 @@ func TestForkedWitness(t *testing.T) {
 	if _, err := write("a", "true"); err != nil {
 		t.Fatal(err)
 	}
-	if receipt, err := write("thief", "forged"); !errors.Is(err, ErrNoWitness) {
+	if receipt, err := write("thief", "forged"); !errors.Is(err, care.ErrNoWitness) {
 		t.Fatalf("a receipt of a rewritten history: %v, %s", err, receipt)
 	}
 }
@@ -205,8 +206,8 @@ func TestWitnessOptions(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w := Witness{Name: "one"}
-	for what, opt := range map[string]Options{"more than there are": {Witnesses: []Witness{w}, RequireWitnesses: 2}, "one twice": {Witnesses: []Witness{w, w}, RequireWitnesses: 2},
+	w := care.Witness{Name: "one"}
+	for what, opt := range map[string]Options{"more than there are": {Witnesses: []care.Witness{w}, RequireWitnesses: 2}, "one twice": {Witnesses: []care.Witness{w, w}, RequireWitnesses: 2},
 		"fewer than none": {RequireWitnesses: -1}} {
 		opt.FS = fs
 		if s, err := Open(ctx, "a", opt); !errors.Is(err, ErrBadName) {

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/heal"
 )
@@ -88,8 +89,8 @@ func TestDamageStaysKnown(t *testing.T) {
 	x := newTampered(t, false)
 	for _, path := range []string{x.inFolder("packs/")[0], slices.Min(x.inFolder("segments/"))} {
 		segment := strings.Contains(path, "/segments/")
-		for _, by := range []string{byRead, byVerify} {
-			if segment && by == byRead {
+		for _, by := range []string{care.ByRead, care.ByVerify} {
+			if segment && by == care.ByRead {
 				continue // it is in memory: nobody reads the file
 			}
 			what := fmt.Sprintf("%s, met by %s", path, by)
@@ -104,7 +105,7 @@ func TestDamageStaysKnown(t *testing.T) {
 			if segment {
 				writeOver(t, fs, path, x.flipped(path)[path])
 			}
-			if by == byRead {
+			if by == care.ByRead {
 				someRead(x, s)
 				someRead(x, s)
 			} else if r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true}); err != nil || r.OK() {
@@ -143,13 +144,13 @@ func TestDamageStaysKnown(t *testing.T) {
 func TestReaderLeavesFindings(t *testing.T) {
 	x := newTampered(t, false)
 	path := x.inFolder("packs/")[0]
-	for _, by := range []string{byRead, byVerify} {
+	for _, by := range []string{care.ByRead, care.ByVerify} {
 		fs := vfs.NewMem()
 		if err := restore(fs, x.flipped(path)); err != nil {
 			t.Fatal(err)
 		}
 		s := x.reopened(t, fs, true)
-		if by == byRead {
+		if by == care.ByRead {
 			someRead(x, s)
 		} else if r, err := s.Verify(ctx, VerifyOptions{Deep: true}); err != nil || r.OK() {
 			t.Errorf("%v %v", r.Problems, err)
@@ -192,7 +193,7 @@ func TestNoHealStorm(t *testing.T) {
 			writeOver(t, fs, path, b)
 		}
 		file := strings.TrimPrefix(path, crashFolder+"/")
-		mend := s.healFor(byScrub)
+		mend := s.care.HealFor(care.ByScrub)
 		for i := range 20 {
 			rot()
 			err := mend(ctx, file, errors.New("a byte is wrong"))
@@ -223,11 +224,9 @@ func TestNoHealStorm(t *testing.T) {
 func TestBrokenOffIsNoDamage(t *testing.T) {
 	s := newTestStore(t, Options{})
 	for _, why := range []error{context.Canceled, ErrClosed, fmt.Errorf("couldn't read it: %w", context.DeadlineExceeded)} {
-		s.damaged("packs/x.pack", byStart, fmt.Errorf("pack packs/x.pack: %w", why))
+		s.care.NoteDamage("packs/x.pack", care.ByStart, fmt.Errorf("pack packs/x.pack: %w", why))
 	}
-	s.findings.mu.Lock()
-	defer s.findings.mu.Unlock()
-	if len(s.findings.queue) > 0 {
-		t.Errorf("noted as damaged: %v", s.findings.queue)
+	if all, err := s.Damaged(); err != nil || len(all) > 0 {
+		t.Errorf("noted as damaged: %v, %v", all, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/moment"
 )
@@ -97,3 +98,17 @@ const (
 	WorkDrills    = core.WorkDrills
 	WorkTLS       = core.WorkTLS
 )
+
+// ErrNoWitness: the cosignatures that receipts must bear can't be had now. What the receipt would be of is as durable as ever.
+var ErrNoWitness = care.ErrNoWitness
+
+// What takes care of a store says: see internal/care.
+type (
+	Witness     = care.Witness     // somebody who cosigns the store's checkpoints
+	ScrubStatus = care.ScrubStatus // how far the rolling scrub is
+	Damage      = care.Damage      // a file that is known to be damaged and was not healed
+	Failing     = care.Failing     // a file that was healed more than once lately: its medium fails
+)
+
+// TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
+const TheFolder = care.TheFolder

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/tree"
 )
@@ -108,20 +109,20 @@ func TestWitnessStatus(t *testing.T) {
 	}
 	one, _ := honest(t, "one", vkey)
 	asked := make(chan struct{}, 100)
-	refuses := Witness{"two", func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+	refuses := care.Witness{Name: "two", Ask: func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
 		asked <- struct{}{}
 		return nil, errors.New("I will not")
 	}}
 	waits := make(chan time.Duration, 100)
 	soon := func(d time.Duration) <-chan time.Time {
-		if d != witnessPause {
+		if d != care.WitnessPause {
 			waits <- d
 		}
 		c := make(chan time.Time, 1)
 		c <- time.Time{}
 		return c
 	}
-	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []Witness{one, refuses}, cosignWait: soon}); err != nil {
+	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []care.Witness{one, refuses}, cosignWait: soon}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 3 { // though nothing is written
@@ -148,7 +149,7 @@ func TestWitnessStatus(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []Witness{refuses}}); err != nil {
+	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []care.Witness{refuses}}); err != nil {
 		t.Fatal(err)
 	}
 	if all := s.Witnesses(); len(all) != 1 || !all[0].Asked.Equal(first) {
@@ -157,7 +158,7 @@ func TestWitnessStatus(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []Witness{}}); err != nil {
+	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []care.Witness{}}); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()

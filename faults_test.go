@@ -42,7 +42,7 @@ var deliberate = []struct {
 	{bug: "begin an epoch without a look at its parent", hook: "internal/ledger/ledger.go: skipParent", test: "internal/ledger/epoch_test.go: TestHandover"},
 	{bug: "begin an epoch with another parent", hook: "internal/ledger/ledger.go: otherParent", test: "internal/ledger/epochcrash_test.go: TestCrashInBeginNotices"},
 	{bug: "cut one entry too far", hook: "internal/ledger/ledger.go: cutTooFar", test: "internal/ledger/epochcrash_test.go: TestCrashInBeginNotices"},
-	{bug: "skip the fsync of the fence's mark", hook: "supersede.go: durable.Replace", test: "promote_test.go: TestCrashInSupersedeNotices"},
+	{bug: "skip the fsync of the fence's mark", hook: "internal/core/supersede.go: durable.Replace", test: "promote_test.go: TestCrashInSupersedeNotices"},
 	{bug: "reuse a nonce after recovery of a pack", hook: "internal/body/body.go: reuseNonce", test: "internal/body/crash_test.go: TestEveryBugIsCaught"},
 	{bug: "reuse a nonce after recovery of a segment", hook: "internal/ledger/ledger.go: reuseFileID", test: "internal/ledger/crash_test.go: TestCrashNotices"},
 	{bug: "remove the tail before its copy is published", hook: "internal/ledger/ledger.go: removeFirst", test: "internal/ledger/crash_test.go: TestCrashNotices"},

@@ -300,8 +300,8 @@ func (x *battered) spoil(v victim, what int, r *rand.Rand) (string, error) {
 
 // scrubNow reads every sealed file, once, and heals.
 func (x *battered) scrubNow() error {
-	x.scrub.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	if err := x.scrubRound(ctx, time.Hour); err != nil {
+	x.care.Opt.ScrubSleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+	if err := x.care.ScrubRound(ctx, time.Hour); err != nil {
 		return err
 	}
 	if bad := x.ScrubStatus().Bad; len(bad) > 0 {

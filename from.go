@@ -83,7 +83,7 @@ func openFrom(ctx context.Context, folder string, from From, opt Options) (*Stor
 	}
 	b := &backing{From: from}
 	b.fill.full, b.fill.ended = make(chan struct{}), make(chan struct{})
-	s.from = b
+	s.from, s.care.Opt.Full = b, b.fill.full
 	return s.opened(ctx, core.Way{Over: s.layer(b)})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
@@ -53,7 +54,7 @@ func (s *Store) Hide(ctx context.Context, q HideRequest) (HideResult, error) {
 		}
 		return ledger.Draft{Type: entry.ObjectHide, Private: p}, err
 	})
-	if errors.Is(err, errNoChange) {
+	if errors.Is(err, core.ErrNoChange) {
 		return HideResult{}, nil
 	}
 	if err != nil {
@@ -85,7 +86,7 @@ func hideCurrent(r index.Reader, b *index.Bucket, q HideRequest, p *entry.Privat
 		return nil
 	}
 	if !ok {
-		return errNoChange
+		return core.ErrNoChange
 	}
 	p.Target, p.Null = cur.Entry, cur.Null
 	return nil
@@ -109,7 +110,7 @@ func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at l
 		return err
 	}
 	if !ok {
-		return errNoChange
+		return core.ErrNoChange
 	}
 	if q.If.Noncurrent {
 		if latest, _, err := r.Latest(b.Inc, q.Key); err != nil || latest.Entry == cur.Entry {

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"stele/internal/core"
+	"stele/internal/engine"
 	"stele/internal/ledger"
 	"stele/tree"
 )
@@ -125,4 +126,22 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	t := s.core.Index.AllTotals()
 	out.Objects, out.Bytes, out.Versions, out.PutBytes, out.HiddenBytes = t.Objects, t.Bytes, t.Versions, t.PutBytes, t.HiddenBytes
 	return out, s.storedBytes(ctx, &out)
+}
+
+// storedBytes adds up segments and packs, and of those that grow what is durable in them.
+func (s *Store) storedBytes(ctx context.Context, out *Stats) error {
+	for prefix, n := range map[string]*int{engine.Segments: &out.Segments, engine.Packs: &out.Packs} {
+		if err := s.core.Engine.List(ctx, prefix, func(i engine.Info) error { *n++; out.StoredBytes += i.SizeBytes; return nil }); err != nil {
+			return fmt.Errorf("couldn't list %s: %w", prefix, err)
+		}
+	}
+	_, _, segments := s.core.Ledger().Growing()
+	for _, g := range segments {
+		out.StoredBytes += g.DurableBytes
+	}
+	_, _, packs := s.core.Body.Packs(1 << 62)
+	for _, g := range packs {
+		out.StoredBytes += g.EndBytes
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"stele/entry"
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/keyring"
@@ -271,7 +272,7 @@ func TestEveryWayWakes(t *testing.T) {
 			x := prepare(t)
 			asked := make(chan struct{}, 1)
 			opt := x.options()
-			opt.Witnesses = []Witness{{Name: "w", Ask: func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
+			opt.Witnesses = []care.Witness{{Name: "w", Ask: func(context.Context, []byte, func(context.Context, uint64, uint64) ([]tree.Hash, error)) ([]byte, error) {
 				signal(asked)
 				return nil, errors.New("this witness only listens")
 			}}}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 )
 
 // reference is the store's API in memory, written from AWS's rules and from DESIGN, not from package index: for each key the list of
@@ -188,7 +189,7 @@ func (c *change) String() string {
 	return fmt.Sprintf("%s %s %s/%s %s %s %v", c.request, c.do, c.bucket, c.key, c.version, c.content.name, c.cond)
 }
 
-// decide judges a change at a time and returns what applies it, or the refusal: a sentinel, a *RetentionError, or errNoChange.
+// decide judges a change at a time and returns what applies it, or the refusal: a sentinel, a *RetentionError, or core.ErrNoChange.
 func (m *reference) decide(c *change, now time.Time) (func(at uint64, now time.Time), error) {
 	b := m.live[c.bucket]
 	if revoked, ok := m.keys[c.by]; c.by != "" && (revoked || !ok) {
@@ -371,7 +372,7 @@ func (m *reference) decideHide(b *refBucket, c *change, now time.Time) (func(uin
 	}
 	if c.version == "" {
 		if b.versioning == Unversioned && target == nil {
-			return nil, errNoChange
+			return nil, core.ErrNoChange
 		}
 		return func(at uint64, now time.Time) {
 			if b.versioning == Unversioned {
@@ -385,7 +386,7 @@ func (m *reference) decideHide(b *refBucket, c *change, now time.Time) (func(uin
 		}, nil
 	}
 	if target == nil {
-		return nil, errNoChange
+		return nil, core.ErrNoChange
 	}
 	if !target.marker {
 		if err := guarded(target.lock, now, c.bypass); err != nil {

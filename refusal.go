@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/fsck"
 	"stele/internal/ledger"
 )
-
-// TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
-const TheFolder = "the folder"
 
 // Refusals says why a server would not open the folder for writing, or not as it is, though all files in it may be as they were written: another primary has taken over, or targets, followers, the published
 // checkpoint or the index have seen more of the ledger, or another one, than is here. It asks what the opening asks, and changes nothing; who has the store open for writing has asked already,
@@ -49,19 +47,6 @@ func (s *Store) refusals(ctx context.Context) (all []error, err error) {
 	return all, ctx.Err()
 }
 
-// noteRefusals tells a verification why the store would not be opened. That is no damage of a file, and is asked anew at each opening: it is not kept.
-func (s *Store) noteRefusals(ctx context.Context, r *fsck.Report, opt VerifyOptions) error {
-	all, err := s.refusals(ctx)
-	for _, why := range all {
-		p := fsck.Problem{Where: TheFolder, What: "a server would not open it as it is: " + why.Error()}
-		r.Problems = append(r.Problems, p)
-		if opt.Problem != nil {
-			opt.Problem(p)
-		}
-	}
-	return err
-}
-
 // explained adds to what the ledger says of what it lacks what to do about it.
 func (s *Store) explained(err error) error {
 	var behind *ledger.BehindError
@@ -76,4 +61,18 @@ func nonNil(err error) []error {
 		return nil
 	}
 	return []error{err}
+}
+
+// VerifyOptions say how far a verification of the store goes.
+type VerifyOptions struct {
+	By       Actor
+	Deep     bool                    // read and hash every byte
+	Heal     bool                    // replace what is damaged by proven copies
+	Progress func(done, total int64) // bytes; may be nil
+	Problem  func(p fsck.Problem)    // told as it is found; may be nil
+}
+
+// Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
+func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
+	return s.care.Verify(ctx, care.VerifyOptions{By: opt.By.who(), Deep: opt.Deep, Heal: opt.Heal, Progress: opt.Progress, Problem: opt.Problem})
 }

@@ -3,7 +3,9 @@ package stele
 import (
 	"context"
 	"errors"
+	"strings"
 
+	"stele/internal/care"
 	"stele/internal/core"
 )
 
@@ -14,13 +16,13 @@ func (s *Store) rooms() core.Hooks {
 		Prepare:  s.prepareFindings,
 		Rows:     s.sealedRows,
 		Applied:  func() { s.changed.tell(0); s.wakeTargets() },
-		Healed:   s.healed,
-		Unhealed: s.unhealed,
-		Sound:    s.readSound,
-		Damaged:  func(name string, err error) { s.damaged(name, byStart, err) },
+		Healed:   s.care.NoteHealed,
+		Unhealed: s.care.NoteUnhealed,
+		Sound:    s.care.NoteSound,
+		Damaged:  func(name string, err error) { s.care.NoteDamage(name, care.ByStart, err) },
 		Begin:    s.beginRooms,
 		Stopped:  s.stopRooms,
-		Leave:    s.leaveFindings,
+		Leave:    s.care.LeaveFindings,
 		Chores:   s.chores(),
 	}
 }
@@ -29,16 +31,18 @@ func (s *Store) chores() core.Chores {
 	losses, held := core.Chore{What: "recording what targets lost", Do: s.appendLosses}, core.Chore{What: "recording what targets hold", Do: s.appendHeld}
 	return core.Chores{
 		First: []core.Chore{{What: "wrapping the keyring for the admitted standbys", Do: s.wrapKeys}, {What: "comparing the packs with their seal entries", Do: s.comparePacks}},
-		Woken: []core.Chore{{What: "recording heals", Do: s.appendHeals}, {What: "recording damage", Do: s.appendFindings}, losses,
+		Woken: []core.Chore{{What: "recording heals", Do: s.care.AppendHeals}, {What: "recording damage", Do: s.care.AppendFindings}, losses,
 			{What: "recording that targets hold something", Do: s.appendFirstHeld}, {What: "keeping in mind which targets are reached", Do: s.keepReached}, {What: "snapshots of the index", Do: s.snapshotTargets}},
 		Minute:   []core.Chore{{What: "removing targets that are due", Do: s.removeDue}, held, {What: "keeping in mind what targets hold", Do: s.keepKnown}},
 		Stopping: []core.Chore{losses, held},
-		Last:     func(ctx context.Context) error { return errors.Join(s.appendHeals(ctx), s.appendFindings(ctx)) },
+		Last: func(ctx context.Context) error {
+			return errors.Join(s.care.AppendHeals(ctx), s.care.AppendFindings(ctx))
+		},
 	}
 }
 
 func (s *Store) prepareFindings() {
-	if err := s.takeFindings(); err != nil {
+	if err := s.care.TakeFindings(); err != nil {
 		s.core.Log.Error("what earlier verifications found is not known", "err", err)
 	}
 }
@@ -49,18 +53,18 @@ func (s *Store) beginRooms() error {
 		s.core.KnowWitnesses(witnessNames(s.opt.Witnesses))
 	}
 	if s.opt.ScrubDays > 0 {
-		s.core.Background.Go(func() { s.runScrub(s.core.Life) })
+		s.core.Background.Go(func() { s.care.RunScrub(s.core.Life) })
 	}
 	if len(s.opt.Witnesses) > 0 {
 		s.core.Background.Add(1)
-		go s.keepCosigned()
+		go s.care.KeepCosigned()
 	}
 	return s.syncTargets()
 }
 
 // comparePacks finds the packs that lack their seal entry, and the entries that lack their pack.
 func (s *Store) comparePacks(ctx context.Context) error {
-	return errors.Join(s.core.Unsealed(ctx), s.healMissing(ctx))
+	return errors.Join(s.core.Unsealed(ctx), s.care.HealMissing(ctx))
 }
 
 // stopRooms ends what beginRooms began. Nothing else runs beside requests any more.
@@ -71,4 +75,26 @@ func (s *Store) stopRooms() {
 			s.core.Log.Warn("what is known of the targets is forgotten at the next start", "err", err)
 		}
 	}
+}
+
+// checkWitnesses refuses what can't be met.
+func (o *Options) checkWitnesses() error {
+	names := map[string]bool{}
+	for _, w := range o.Witnesses {
+		if names[w.Name] {
+			return badValue("witness %s is named twice", w.Name)
+		}
+		names[w.Name] = true
+	}
+	if o.RequireWitnesses < 0 || o.RequireWitnesses > len(o.Witnesses) {
+		return badValue("%d witnesses are required, %d are named: %s", o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
+	}
+	return nil
+}
+
+func witnessNames(all []care.Witness) (names []string) {
+	for _, w := range all {
+		names = append(names, w.Name)
+	}
+	return names
 }

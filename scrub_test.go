@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/care"
 )
 
 // scrubbed opens the files with a scrub whose rests are told to the function given.
@@ -168,7 +169,7 @@ func TestScrubbed(t *testing.T) {
 	if err := restore(fs, x.files); err != nil {
 		t.Fatal(err)
 	}
-	read := func() ScrubStatus {
+	read := func() care.ScrubStatus {
 		t.Helper()
 		opt := x.w.copy().tamperOptions(fs)
 		opt.ReadOnly = true

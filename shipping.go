@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/replicate"
@@ -50,7 +51,7 @@ type shipping struct {
 }
 
 func (s *Store) origin() *replicate.Origin {
-	return &replicate.Origin{Engine: s.core.Engine, Ledger: s.core.Ledger(), Body: s.core.Body, Keys: s.core.Keys, Format: core.FormatText, Sealed: s.core.SealOf, SealedBefore: s.sealedBefore, Heal: s.healFor(byShipping)}
+	return &replicate.Origin{Engine: s.core.Engine, Ledger: s.core.Ledger(), Body: s.core.Body, Keys: s.core.Keys, Format: core.FormatText, Sealed: s.core.SealOf, SealedBefore: s.sealedBefore, Heal: s.care.HealFor(care.ByShipping)}
 }
 
 // syncTargets starts and ends shippers, so that they are those that the ledger says.

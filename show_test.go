@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"stele/entry"
+	"stele/internal/core"
 )
 
 // show writes down all that a store shows in a view, in the words of reference.render. Every body is read, every page is small.
@@ -211,7 +212,7 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 		var r HideResult
 		r, err = s.Hide(ctx, HideRequest{By: by, Bucket: c.bucket, Key: c.key, VersionID: c.version, If: c.cond})
 		if at, made = r.Committed, r.VersionID; err == nil && r.Time.IsZero() {
-			err = errNoChange
+			err = core.ErrNoChange
 		}
 	case "tags":
 		_, err = s.SetTags(ctx, by, place, c.tags)

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/ledger"
 )
@@ -44,7 +45,7 @@ type Options struct {
 	AskHandover AskHandover
 	// Witnesses cosign the checkpoints of receipts (c2sp.org/tlog-witness) of a store that is open for writing: as many as RequireWitnesses must, or no receipt is given (ErrNoWitness); with 0 a
 	// receipt bears the cosignatures that are at hand. nil: nobody is asked, and the status still tells of those whom the last server asked; empty: they are forgotten.
-	Witnesses        []Witness
+	Witnesses        []care.Witness
 	RequireWitnesses int
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
 	ScrubDays  int
@@ -60,12 +61,10 @@ type Options struct {
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
 	core *core.Store
+	care *care.Care
 	opt  Options
 
 	changed   changed
-	heals     heals
-	findings  findings
-	scrub     scrub
 	snapshots snapshots
 	targets   targets
 	secrets   secrets
@@ -76,8 +75,6 @@ type Store struct {
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
-
-	cosign cosigning
 
 	peersMu   sync.Mutex // guards the files of addresses
 	followers []string   // as in the file; nil: not read yet
@@ -129,6 +126,8 @@ func newStore(folder string, opt Options) *Store {
 	s := &Store{opt: opt, lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}}
 	s.core = core.New(folder, core.Options{FS: opt.FS, Kit: opt.Kit, ReadOnly: opt.ReadOnly, Clock: opt.Clock, Log: opt.Log, Identity: opt.Identity, Root: opt.Root,
 		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
+	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, CosignWait: opt.cosignWait, ScrubDays: opt.ScrubDays, ScrubSleep: opt.scrubSleep,
+		Grown: s.changed.wait, Refusals: s.refusals})
 	s.core.Hooks = s.rooms()
 	return s
 }

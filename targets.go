@@ -351,13 +351,13 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name}}, nil
 		case !spec.Removing.IsZero():
 			when = spec.Removing
-			return ledgerDraft{}, errNoChange
+			return ledgerDraft{}, core.ErrNoChange
 		}
 		when = at.Time.Add(keepPeriod).Truncate(time.Second)
 		spec.Removing = when
 		return s.targetDraft(spec)
 	})
-	if err != nil && !errors.Is(err, errNoChange) {
+	if err != nil && !errors.Is(err, core.ErrNoChange) {
 		return time.Time{}, err
 	}
 	return when, s.syncTargets()
@@ -395,11 +395,11 @@ func (s *Store) removeDue(ctx context.Context) error {
 		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 			now, ok, err := s.targetIn(r, spec.Name)
 			if err != nil || !ok || now.Removing.IsZero() || now.Removing.After(at.Time) {
-				return ledgerDraft{}, orErr(err, errNoChange)
+				return ledgerDraft{}, orErr(err, core.ErrNoChange)
 			}
 			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: spec.Name, Reason: "the wait is over"}}, nil
 		})
-		if errors.Is(err, errNoChange) {
+		if errors.Is(err, core.ErrNoChange) {
 			continue
 		}
 		if err == nil {

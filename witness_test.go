@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/tree"
 )
 
@@ -57,7 +58,7 @@ func (w *witnessed) copy() *witnessed {
 }
 
 // refusals are the errors by which a store says no, all others are failures.
-var refusals = []error{errNoChange, ErrNoBucket, ErrNoKey, ErrNoVersion, ErrNoUpload, ErrBucketExists, ErrBucketNotEmpty, ErrMarker, ErrPrecondition,
+var refusals = []error{core.ErrNoChange, ErrNoBucket, ErrNoKey, ErrNoVersion, ErrNoUpload, ErrBucketExists, ErrBucketNotEmpty, ErrMarker, ErrPrecondition,
 	ErrOverwriteDenied, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, ErrBadState, ErrKeyRevoked, ErrNoAccessKey}
 
 func isRefusal(err error) bool {

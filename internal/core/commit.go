@@ -160,3 +160,6 @@ func (s *Store) overName() string {
 	}
 	return s.over.Name
 }
+
+// ErrNoChange ends a decide function that found nothing to do: no entry, and no error for the caller, who has still waited for every entry that the answer depends on.
+var ErrNoChange = errors.New("no change")

@@ -1,10 +1,9 @@
-package stele
+package care
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,25 +23,25 @@ var ErrNoWitness = errors.New("no receipt without its witness")
 // Waits for witnesses.
 const (
 	witnessWait  = 10 * time.Second // for their answers
-	witnessPause = time.Second      // between two checkpoints that nobody asked for
+	WitnessPause = time.Second      // between two checkpoints that nobody asked for
 	witnessEvery = time.Hour        // the same, where nothing is written
 )
 
 // cosigning has checkpoints cosigned: one at a time, and all who wait for a receipt share it.
 type cosigning struct {
 	mu     sync.Mutex
-	newest cosignedHead // borne by as many as are required
+	newest Cosigned     // borne by as many as are required
 	round  *cosignRound // under way; nil: none
 }
 
-type cosignedHead struct {
-	size uint64
-	note []byte // with the lines of the witnesses
+type Cosigned struct {
+	Size uint64
+	Note []byte // with the lines of the witnesses
 }
 
 // cosignRound is a checkpoint that the witnesses are asked about.
 type cosignRound struct {
-	cosignedHead
+	Cosigned
 	lines int
 	left  int           // witnesses that have not answered
 	errs  []error       // of those that did not cosign
@@ -53,35 +52,35 @@ type cosignRound struct {
 }
 
 // required is how many witnesses a receipt must bear, and how many make a checkpoint that is worth keeping.
-func (s *Store) required() int { return max(1, s.opt.RequireWitnesses) }
+func (s *Care) required() int { return max(1, s.Opt.RequireWitnesses) }
 
-// cosignedOver is a cosigned checkpoint that covers an entry. nil where none is needed and none is at hand. ErrNoWitness: it is needed, and the witnesses were asked in vain.
-func (s *Store) cosignedOver(ctx context.Context, at uint64) (cosignedHead, error) {
-	if len(s.opt.Witnesses) == 0 {
-		return cosignedHead{}, nil
+// CosignedOver is a cosigned checkpoint that covers an entry. nil where none is needed and none is at hand. ErrNoWitness: it is needed, and the witnesses were asked in vain.
+func (s *Care) CosignedOver(ctx context.Context, at uint64) (Cosigned, error) {
+	if len(s.Opt.Witnesses) == 0 {
+		return Cosigned{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, witnessWait)
 	defer cancel()
 	for {
 		c := &s.cosign
 		c.mu.Lock()
-		if c.newest.size > at {
+		if c.newest.Size > at {
 			defer c.mu.Unlock()
 			return c.newest, nil
 		}
-		if s.opt.RequireWitnesses == 0 {
+		if s.Opt.RequireWitnesses == 0 {
 			c.mu.Unlock()
-			return cosignedHead{}, nil
+			return Cosigned{}, nil
 		}
 		r := s.beginRound()
 		c.mu.Unlock()
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			return cosignedHead{}, fmt.Errorf("%w: %d of %d witnesses must cosign it, and did not answer in time: ask again", ErrNoWitness, s.opt.RequireWitnesses, len(s.opt.Witnesses))
+			return Cosigned{}, fmt.Errorf("%w: %d of %d witnesses must cosign it, and did not answer in time: ask again", ErrNoWitness, s.Opt.RequireWitnesses, len(s.Opt.Witnesses))
 		}
-		if err := c.verdict(r, at, s.opt.RequireWitnesses); err != nil {
-			return cosignedHead{}, s.core.ClosedOr(err)
+		if err := c.verdict(r, at, s.Opt.RequireWitnesses); err != nil {
+			return Cosigned{}, s.core.ClosedOr(err)
 		}
 	}
 }
@@ -90,25 +89,25 @@ func (s *Store) cosignedOver(ctx context.Context, at uint64) (cosignedHead, erro
 func (c *cosigning) verdict(r *cosignRound, at uint64, need int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r.lines >= need || r.size <= at {
+	if r.lines >= need || r.Size <= at {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of the %d cosignatures that it must bear were given. See to the witness, or serve without --require-witness: %w", ErrNoWitness, r.lines, need, errors.Join(r.errs...))
 }
 
 // beginRound returns the round under way, or begins one with the newest checkpoint. cosign.mu is held.
-func (s *Store) beginRound() *cosignRound {
+func (s *Care) beginRound() *cosignRound {
 	c := &s.cosign
 	if c.round != nil {
 		return c.round
 	}
 	note := s.core.Ledger().Checkpoint()
-	r := &cosignRound{cosignedHead: cosignedHead{note: note}, left: len(s.opt.Witnesses), done: make(chan struct{}), answered: make(chan struct{})}
+	r := &cosignRound{Cosigned: Cosigned{Note: note}, left: len(s.Opt.Witnesses), done: make(chan struct{}), answered: make(chan struct{})}
 	if head, err := tree.ReadCheckpoint(note); err == nil {
-		r.size = head.Size
+		r.Size = head.Size
 	}
 	c.round = r
-	for _, w := range s.opt.Witnesses {
+	for _, w := range s.Opt.Witnesses {
 		s.core.Background.Go(func() {
 			ctx, cancel := context.WithTimeout(s.core.Life, witnessWait)
 			defer cancel()
@@ -120,21 +119,21 @@ func (s *Store) beginRound() *cosignRound {
 }
 
 // answered notes what a witness said. One that is late adds its line to a checkpoint that is kept already.
-func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
+func (s *Care) answered(r *cosignRound, w Witness, line []byte, err error) {
 	c := &s.cosign
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.left--
 	s.core.NoteWitness(w.Name, err)
 	if err != nil {
-		s.core.Log.Warn("a witness did not cosign", "witness", w.Name, "size", r.size, "err", err)
+		s.core.Log.Warn("a witness did not cosign", "witness", w.Name, "size", r.Size, "err", err)
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", w.Name, err))
 	} else {
 		r.lines++
-		r.note = []byte(string(r.note) + string(line)) // a copy: who has the note keeps it as it was
+		r.Note = []byte(string(r.Note) + string(line)) // a copy: who has the note keeps it as it was
 	}
-	if r.lines >= s.required() && r.size >= c.newest.size {
-		c.newest = r.cosignedHead
+	if r.lines >= s.required() && r.Size >= c.newest.Size {
+		c.newest = r.Cosigned
 	}
 	if !r.ended && (r.lines >= s.required() || r.left == 0) {
 		r.ended, c.round = true, nil
@@ -145,16 +144,16 @@ func (s *Store) answered(r *cosignRound, w Witness, line []byte, err error) {
 	}
 }
 
-// keepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand: as it grows, and else every hour, since a witness
+// KeepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand: as it grows, and else every hour, since a witness
 // that is gone is to be known also where nothing is written. What a witness did not cosign it is asked for again.
-func (s *Store) keepCosigned() {
+func (s *Care) KeepCosigned() {
 	defer s.core.Background.Done()
-	wait := s.opt.cosignWait
+	wait := s.Opt.CosignWait
 	if wait == nil {
 		wait = time.After
 	}
 	for failures := 0; ; {
-		next := s.changed.wait()
+		next := s.Opt.Grown()
 		s.cosign.mu.Lock()
 		r := s.beginRound()
 		s.cosign.mu.Unlock()
@@ -163,7 +162,7 @@ func (s *Store) keepCosigned() {
 		case <-s.core.Stop:
 			return
 		}
-		pause, answered := wait(witnessPause), r.answered
+		pause, answered := wait(WitnessPause), r.answered
 		var again <-chan time.Time
 		for waiting := true; waiting; {
 			select {
@@ -196,33 +195,4 @@ func cosignAgain(failures int) time.Duration {
 		return witnessEvery
 	}
 	return min(time.Minute<<min(failures-1, 10), witnessEvery)
-}
-
-// Cosigned is the newest checkpoint that bears the cosignatures of as many witnesses as are required (one at least), and its size; nil: there is none yet.
-func (s *Store) Cosigned() (note []byte, size uint64) {
-	s.cosign.mu.Lock()
-	defer s.cosign.mu.Unlock()
-	return s.cosign.newest.note, s.cosign.newest.size
-}
-
-// checkWitnesses refuses what can't be met.
-func (o *Options) checkWitnesses() error {
-	names := map[string]bool{}
-	for _, w := range o.Witnesses {
-		if names[w.Name] {
-			return badValue("witness %s is named twice", w.Name)
-		}
-		names[w.Name] = true
-	}
-	if o.RequireWitnesses < 0 || o.RequireWitnesses > len(o.Witnesses) {
-		return badValue("%d witnesses are required, %d are named: %s", o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
-	}
-	return nil
-}
-
-func witnessNames(all []Witness) (names []string) {
-	for _, w := range all {
-		names = append(names, w.Name)
-	}
-	return names
 }

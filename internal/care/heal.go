@@ -1,33 +1,20 @@
-package stele
+package care
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
+	"strings"
 	"sync"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
 	"stele/internal/body"
 	"stele/internal/core"
 	"stele/internal/engine"
-	"stele/internal/engine/dir"
 	"stele/internal/heal"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
-
-// Copy is a copy of the store elsewhere, by which damage here is healed. What it yields is believed only as far as it proves itself.
-type Copy = engine.Copy
-
-// FolderCopy is a copy of a store's folder, as cp -r or rsync made it; name is what it is called in entries and in the log.
-func FolderCopy(name, folder string) (Copy, error) {
-	d, err := dir.Open(vfs.Default, folder, dir.Options{ReadOnly: true})
-	if err != nil {
-		return Copy{}, fmt.Errorf("couldn't open the copy %s: %w", name, err)
-	}
-	return Copy{Name: name, Engine: d}, nil
-}
 
 // heals are files that were replaced and whose heal entry is still to be written. A crash loses the queue, not the heals; the log has them.
 type heals struct {
@@ -36,7 +23,7 @@ type heals struct {
 }
 
 // healed takes note of a replaced file. It is called on the goroutine that replaced it and doesn't wait for the ledger.
-func (s *Store) healed(h heal.Healed) {
+func (s *Care) NoteHealed(h heal.Healed) {
 	s.core.Log.Warn("healed a damaged file", "file", h.Name, "from", h.From, "what", h.What, "bytes", h.Bytes, "wrong", h.Wrong)
 	s.heals.mu.Lock()
 	s.heals.queue = append(s.heals.queue, h)
@@ -45,21 +32,18 @@ func (s *Store) healed(h heal.Healed) {
 }
 
 // unhealed takes note of damage that a reader met. It is called on the reader's goroutine, or on one of the ledger's, and doesn't wait for the ledger.
-func (s *Store) unhealed(name string, err error) { s.damaged(name, byRead, err) }
+func (s *Care) NoteUnhealed(name string, err error) { s.NoteDamage(name, ByRead, err) }
 
-// readSound takes note of a pack that is as it was sealed, though a reader met damage in it.
-func (s *Store) readSound(name string) { s.foundSound(name) }
-
-// appendHeals writes the heal entries of all files that were replaced.
-func (s *Store) appendHeals(ctx context.Context) error {
+// AppendHeals writes the heal entries of all files that were replaced.
+func (s *Care) AppendHeals(ctx context.Context) error {
 	s.heals.mu.Lock()
 	queue := s.heals.queue
 	s.heals.queue = nil
 	s.heals.mu.Unlock()
 	for i := range queue {
 		h := &queue[i]
-		if _, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-			return ledgerDraft{Type: entry.Heal, Private: entry.Private{Name: h.Name, Reason: core.Reason(h.What), Data: h.Data()}}, nil
+		if _, err := s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+			return ledger.Draft{Type: entry.Heal, Private: entry.Private{Name: h.Name, Reason: core.Reason(h.What), Data: h.Data()}}, nil
 		}); err != nil {
 			s.heals.mu.Lock()
 			s.heals.queue = append(queue[i:len(queue):len(queue)], s.heals.queue...)
@@ -70,10 +54,8 @@ func (s *Store) appendHeals(ctx context.Context) error {
 	return nil
 }
 
-// bytes
-
-// healMissing heals the sealed packs that are gone.
-func (s *Store) healMissing(ctx context.Context) error {
+// HealMissing heals the sealed packs that are gone.
+func (s *Care) HealMissing(ctx context.Context) error {
 	names, err := s.core.SealedPacks()
 	if err != nil {
 		return err
@@ -83,28 +65,28 @@ func (s *Store) healMissing(ctx context.Context) error {
 			return nil
 		}
 		if err := s.core.Body.Heal(ctx, name, errGone); err != nil && ctx.Err() == nil {
-			s.damaged(name, byStart, err)
+			s.NoteDamage(name, ByStart, err)
 		}
 	}
 	return nil
 }
 
-// healFor is healFile, and takes note of the outcome in the name of who met the damage.
-func (s *Store) healFor(by string) func(ctx context.Context, file string, why error) error {
+// HealFor is healFile, and takes note of the outcome in the name of who met the damage.
+func (s *Care) HealFor(by string) func(ctx context.Context, file string, why error) error {
 	return func(ctx context.Context, file string, why error) error {
 		err := s.healFile(ctx, file, why)
 		switch {
 		case err == nil:
-			s.foundSound(file)
+			s.NoteSound(file)
 		case ctx.Err() == nil:
-			s.damaged(file, by, err)
+			s.NoteDamage(file, by, err)
 		}
 		return err
 	}
 }
 
 // healFile replaces a damaged or missing file by a proven copy, or finds it whole.
-func (s *Store) healFile(ctx context.Context, file string, why error) error {
+func (s *Care) healFile(ctx context.Context, file string, why error) error {
 	if folder, _ := engine.SplitName(file); folder == engine.Segments {
 		return s.core.Ledger().Heal(ctx, file, why)
 	}
@@ -116,3 +98,10 @@ func (s *Store) healFile(ctx context.Context, file string, why error) error {
 }
 
 var errGone = errors.New("the file is gone")
+
+// GotSegments reports whether a segment came back from a copy, and its heal entry is still to be written.
+func (s *Care) GotSegments() bool {
+	s.heals.mu.Lock()
+	defer s.heals.mu.Unlock()
+	return slices.ContainsFunc(s.heals.queue, func(h heal.Healed) bool { return strings.HasPrefix(h.Name, engine.Segments) })
+}

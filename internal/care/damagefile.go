@@ -1,4 +1,4 @@
-package stele
+package care
 
 import (
 	"encoding/json"
@@ -11,9 +11,9 @@ import (
 	"stele/internal/durable"
 )
 
-// leaveFindings writes what a reader of the folder itself found out beside the engine's folders, for the next one who writes entries. A folder that this process may not write in is left as it is:
+// LeaveFindings writes what a reader of the folder itself found out beside the engine's folders, for the next one who writes entries. A folder that this process may not write in is left as it is:
 // the reader has been told by its own call.
-func (s *Store) leaveFindings() error {
+func (s *Care) LeaveFindings() error {
 	if s.core.State != core.Reader {
 		return nil
 	}
@@ -55,10 +55,10 @@ func sameFindings(a, b map[string]finding) bool {
 
 func unmarshalFindings(b []byte, f *findingsFile) error {
 	if err := json.Unmarshal(b, f); err != nil {
-		return fmt.Errorf("%w: %v. Remove it and verify again", ErrCorrupt, err)
+		return fmt.Errorf("%w: %v. Remove it and verify again", core.ErrCorrupt, err)
 	}
 	if f.V != 1 {
-		return fmt.Errorf("%w: it has version %d", ErrVersion, f.V)
+		return fmt.Errorf("%w: it has version %d", core.ErrVersion, f.V)
 	}
 	return nil
 }

@@ -1,30 +1,29 @@
-package stele
+package care
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"stele/entry"
 	"stele/internal/core"
-	"stele/internal/engine"
 	"stele/internal/fsck"
 	"stele/internal/heal"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
 
-// VerifyOptions say how far a verification of the store goes.
+// checkOptions say how far a verification of the store goes.
 type VerifyOptions struct {
-	By       Actor
+	By       core.Who
 	Deep     bool                    // read and hash every byte
 	Heal     bool                    // replace what is damaged by proven copies
 	Progress func(done, total int64) // bytes; may be nil
 	Problem  func(p fsck.Problem)    // told as it is found; may be nil
 }
 
-// Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
-func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
+// check verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
+func (s *Care) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
 	if err := s.core.Enter(); err != nil {
 		return fsck.Report{}, err
 	}
@@ -37,7 +36,7 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, err
 		}
 	}
 	found := outcome{deep: opt.Deep, damaged: map[string]string{}}
-	what := fsck.Options{Engine: s.core.Engine, Keys: s.core.Keys, Body: s.core.Body, Ledger: s.core.Ledger(), Size: s.Size(), Deep: opt.Deep, Progress: opt.Progress,
+	what := fsck.Options{Engine: s.core.Engine, Keys: s.core.Keys, Body: s.core.Body, Ledger: s.core.Ledger(), Size: s.core.Size(), Deep: opt.Deep, Progress: opt.Progress,
 		Problem: func(p fsck.Problem) {
 			found.add(p)
 			if opt.Problem != nil {
@@ -45,7 +44,7 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, err
 			}
 		}}
 	if opt.Heal {
-		what.Heal = s.healFor(byVerify)
+		what.Heal = s.HealFor(ByVerify)
 		ctx = heal.AtOnce(ctx)
 	}
 	r, err := fsck.Check(ctx, what)
@@ -64,26 +63,24 @@ func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, err
 	if opt.Heal {
 		facts["healed"] = strconv.Itoa(len(r.Healed))
 	}
-	_, err = s.commit(ctx, opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.VerifyRun, Private: entry.Private{Data: facts}}, nil
+	_, err = s.core.Record(ctx, opt.By, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.VerifyRun, Private: entry.Private{Data: facts}}, nil
 	})
-	return r, errors.Join(err, s.appendFindings(ctx))
+	return r, errors.Join(err, s.AppendFindings(ctx))
 }
 
-// storedBytes adds up segments and packs, and of those that grow what is durable in them.
-func (s *Store) storedBytes(ctx context.Context, out *Stats) error {
-	for prefix, n := range map[string]*int{engine.Segments: &out.Segments, engine.Packs: &out.Packs} {
-		if err := s.core.Engine.List(ctx, prefix, func(i engine.Info) error { *n++; out.StoredBytes += i.SizeBytes; return nil }); err != nil {
-			return fmt.Errorf("couldn't list %s: %w", prefix, err)
+// TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
+const TheFolder = "the folder"
+
+// noteRefusals tells a verification why the store would not be opened. That is no damage of a file, and is asked anew at each opening: it is not kept.
+func (s *Care) noteRefusals(ctx context.Context, r *fsck.Report, opt VerifyOptions) error {
+	all, err := s.Opt.Refusals(ctx)
+	for _, why := range all {
+		p := fsck.Problem{Where: TheFolder, What: "a server would not open it as it is: " + why.Error()}
+		r.Problems = append(r.Problems, p)
+		if opt.Problem != nil {
+			opt.Problem(p)
 		}
 	}
-	_, _, segments := s.core.Ledger().Growing()
-	for _, g := range segments {
-		out.StoredBytes += g.DurableBytes
-	}
-	_, _, packs := s.core.Body.Packs(1 << 62)
-	for _, g := range packs {
-		out.StoredBytes += g.EndBytes
-	}
-	return nil
+	return err
 }

@@ -1,6 +1,7 @@
-package stele
+package care
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,19 +17,16 @@ import (
 	"stele/internal/engine"
 	"stele/internal/fsck"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
-
-// What is known to be damaged is state, not an event: a verify.damage entry says that a file is damaged and was not healed, and it stays so, over restarts, until a heal entry or another verify.damage entry
-// says that the file is as it was written. One entry a file, however many readers meet the damage. Who opens the store for reading only can't write entries: it leaves what it found in a file beside
-// the engine's folders, from which the next one who writes makes them.
 
 // Who met damage.
 const (
-	byRead     = "a read"
-	byScrub    = "the scrub"
-	byVerify   = "a verification"
-	byStart    = "the start"
-	byShipping = "shipping"
+	ByRead     = "a read"
+	ByScrub    = "the scrub"
+	ByVerify   = "a verification"
+	ByStart    = "the start"
+	ByShipping = "shipping"
 )
 
 // wholeStore is the name under which a verification keeps what is wrong and lies in no file that can be named.
@@ -66,7 +64,7 @@ type findings struct {
 }
 
 // damaged takes note of a damaged file. It may be called from anywhere and doesn't wait for the ledger.
-func (s *Store) damaged(file, by string, why error) {
+func (s *Care) NoteDamage(file, by string, why error) {
 	if core.BrokeOff(why) || core.NotAsked(why) {
 		return // nobody has looked at the file: nothing is known of it
 	}
@@ -87,7 +85,7 @@ func (s *Store) damaged(file, by string, why error) {
 }
 
 // foundSound takes note of a file that is as it was written. It costs nothing while none is known to be damaged.
-func (s *Store) foundSound(file string) {
+func (s *Care) NoteSound(file string) {
 	q := &s.findings
 	q.mu.Lock()
 	_, queued := q.queue[file]
@@ -111,7 +109,7 @@ func (q *findings) put(file string, f finding) {
 }
 
 // knownDamage says whether the ledger has a file as damaged.
-func (s *Store) knownDamage(file string) (bool, error) {
+func (s *Care) knownDamage(file string) (bool, error) {
 	if s.core.Index == nil {
 		return false, nil
 	}
@@ -119,8 +117,8 @@ func (s *Store) knownDamage(file string) (bool, error) {
 	return ok, err
 }
 
-// appendFindings writes the entries of what was found out.
-func (s *Store) appendFindings(ctx context.Context) error {
+// AppendFindings writes the entries of what was found out.
+func (s *Care) AppendFindings(ctx context.Context) error {
 	q := &s.findings
 	for {
 		q.mu.Lock()
@@ -137,8 +135,8 @@ func (s *Store) appendFindings(ctx context.Context) error {
 		name := names[0]
 		f := q.queue[name]
 		q.mu.Unlock()
-		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(r index.Reader, _ ledgerSlot) (ledgerDraft, error) { return f.draft(r, name) })
-		if err != nil && !errors.Is(err, errNoChange) {
+		_, err := s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(r index.Reader, _ ledger.Slot) (ledger.Draft, error) { return f.draft(r, name) })
+		if err != nil && !errors.Is(err, core.ErrNoChange) {
 			return err
 		}
 		q.mu.Lock()
@@ -149,20 +147,20 @@ func (s *Store) appendFindings(ctx context.Context) error {
 	}
 }
 
-func (f finding) draft(r index.Reader, file string) (ledgerDraft, error) {
+func (f finding) draft(r index.Reader, file string) (ledger.Draft, error) {
 	_, known, err := r.Config(index.NamedBy(entry.VerifyDamage, file))
 	if err != nil || known == (f.What != "") {
-		return ledgerDraft{}, orErr(err, errNoChange)
+		return ledger.Draft{}, cmp.Or(err, core.ErrNoChange)
 	}
 	p := entry.Private{Name: file}
 	if f.What != "" {
 		p.Value, p.Reason, p.Data = "damaged", f.What, map[string]string{"by": f.By}
 	}
-	return ledgerDraft{Type: entry.VerifyDamage, Private: p}, nil
+	return ledger.Draft{Type: entry.VerifyDamage, Private: p}, nil
 }
 
 // Damaged returns the files that are known to be damaged and were not healed, in order of name, also those whose entries are still to be written.
-func (s *Store) Damaged() (out []Damage, err error) {
+func (s *Care) Damaged() (out []Damage, err error) {
 	all := map[string]index.Damage{}
 	if s.core.Index != nil {
 		all, err = s.core.Index.Damaged()
@@ -186,7 +184,7 @@ func (s *Store) Damaged() (out []Damage, err error) {
 }
 
 // bad is Damaged as a map. An index that can't be read is reported by whoever asks it for anything else.
-func (s *Store) bad() map[string]string {
+func (s *Care) bad() map[string]string {
 	out := map[string]string{}
 	all, err := s.Damaged()
 	if err != nil {
@@ -199,7 +197,7 @@ func (s *Store) bad() map[string]string {
 }
 
 // FailingFiles returns the files that were healed more than once lately.
-func (s *Store) FailingFiles() (out []Failing, err error) {
+func (s *Care) FailingFiles() (out []Failing, err error) {
 	all, err := s.core.Index.Healed()
 	for _, file := range slices.Sorted(maps.Keys(all)) {
 		if h := all[file]; h.Times >= failingAfter && s.core.Now().Sub(h.Last) < index.HealsFor {
@@ -210,7 +208,7 @@ func (s *Store) FailingFiles() (out []Failing, err error) {
 }
 
 // failing is FailingFiles for a status, which says by Damaged where the index can't be read.
-func (s *Store) failing() []Failing {
+func (s *Care) failing() []Failing {
 	out, err := s.FailingFiles()
 	if err != nil {
 		s.core.Log.Error("couldn't read how often files were healed", "err", err)
@@ -247,18 +245,18 @@ func (o *outcome) add(p fsck.Problem) {
 }
 
 // noteOutcome takes note of what a verification found: what is damaged, what was healed, and, where nothing was wrong, that what it read is as it was written.
-func (s *Store) noteOutcome(o *outcome, healed []fsck.Problem) {
+func (s *Care) noteOutcome(o *outcome, healed []fsck.Problem) {
 	for file, what := range o.damaged {
-		s.damaged(file, byVerify, errors.New(what))
+		s.NoteDamage(file, ByVerify, errors.New(what))
 	}
 	for _, h := range healed {
 		if o.damaged[h.Where] == "" {
-			s.foundSound(h.Where)
+			s.NoteSound(h.Where)
 		}
 	}
 	switch {
 	case len(o.damaged) == 0 && o.others > 0:
-		s.damaged(wholeStore, byVerify, fmt.Errorf("%d problems, the first: %s", o.others, o.other))
+		s.NoteDamage(wholeStore, ByVerify, fmt.Errorf("%d problems, the first: %s", o.others, o.other))
 		return
 	case len(o.damaged) > 0:
 		return
@@ -269,7 +267,7 @@ func (s *Store) noteOutcome(o *outcome, healed []fsck.Problem) {
 	}
 	for _, d := range known {
 		if o.deep || strings.HasPrefix(d.File, engine.Segments) {
-			s.foundSound(d.File)
+			s.NoteSound(d.File)
 		}
 	}
 }
@@ -280,8 +278,8 @@ type findingsFile struct {
 	Files map[string]finding `json:"files"`
 }
 
-// takeFindings queues what readers have left.
-func (s *Store) takeFindings() error {
+// TakeFindings queues what readers have left.
+func (s *Care) TakeFindings() error {
 	f, err := s.readFindings()
 	if err != nil || len(f.Files) == 0 {
 		return err
@@ -296,7 +294,7 @@ func (s *Store) takeFindings() error {
 	return nil
 }
 
-func (s *Store) readFindings() (f findingsFile, err error) {
+func (s *Care) readFindings() (f findingsFile, err error) {
 	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFindings))
 	if core.IsNotExist(err) {
 		return f, nil
@@ -310,7 +308,7 @@ func (s *Store) readFindings() (f findingsFile, err error) {
 	return f, err
 }
 
-func (s *Store) removeFindings() error {
+func (s *Care) removeFindings() error {
 	if err := s.core.FS.Remove(s.core.Path(core.FileFindings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("couldn't remove %s, which is in the ledger now: %w", s.core.Path(core.FileFindings), err)
 	}

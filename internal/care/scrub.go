@@ -1,4 +1,4 @@
-package stele
+package care
 
 import (
 	"context"
@@ -12,10 +12,8 @@ import (
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
-
-// The rolling scrub reads every sealed file again: packs against their pack.seal entries (every fourth round every frame and name as well), segments leaf by leaf up to their signatures.
-// A round is to take half of Options.ScrubDays at most, and the next begins when half of them have passed, so that no byte is older than the whole.
 
 const (
 	scrubName     = "scrub"
@@ -58,11 +56,10 @@ type scrub struct {
 	status ScrubStatus
 	begun  time.Time // this round; zero: not begun
 	noted  time.Time // the newest entry about it
-	sleep  func(ctx context.Context, d time.Duration) error
 }
 
 // ScrubStatus returns it.
-func (s *Store) ScrubStatus() ScrubStatus {
+func (s *Care) ScrubStatus() ScrubStatus {
 	s.scrub.mu.Lock()
 	defer s.scrub.mu.Unlock()
 	st := s.scrub.status
@@ -71,7 +68,7 @@ func (s *Store) ScrubStatus() ScrubStatus {
 }
 
 // Scrubbed says how far the rolling scrub is, also of a store in which none runs: as its newest entry has it, with the days of the server that wrote that.
-func (s *Store) Scrubbed(ctx context.Context) (ScrubStatus, error) {
+func (s *Care) Scrubbed(ctx context.Context) (ScrubStatus, error) {
 	if err := s.core.Enter(); err != nil {
 		return ScrubStatus{}, err
 	}
@@ -81,12 +78,15 @@ func (s *Store) Scrubbed(ctx context.Context) (ScrubStatus, error) {
 	}
 	last, err := s.lastScrub(ctx)
 	if s.core.State.TakesWrites() {
-		last.status.Days = s.opt.ScrubDays
+		last.status.Days = s.Opt.ScrubDays
 	}
 	return last.status, core.Translate(err)
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func (s *Care) sleep(ctx context.Context, d time.Duration) error {
+	if s.Opt.ScrubSleep != nil {
+		return s.Opt.ScrubSleep(ctx, d)
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -97,38 +97,38 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// runScrub scrubs round after round until ctx ends.
-func (s *Store) runScrub(ctx context.Context) {
-	if s.from != nil { // what is not here yet is proven when it is brought
+// RunScrub scrubs round after round until ctx ends.
+func (s *Care) RunScrub(ctx context.Context) {
+	if s.Opt.Full != nil { // what is not here yet is proven when it is brought
 		select {
-		case <-s.from.fill.full:
+		case <-s.Opt.Full:
 		case <-ctx.Done():
 			return
 		}
 	}
-	period := time.Duration(s.opt.ScrubDays) * 24 * time.Hour
+	period := time.Duration(s.Opt.ScrubDays) * 24 * time.Hour
 	for {
 		err := s.scrubOn(ctx, period)
-		if ctx.Err() != nil || errors.Is(err, ErrFailed) {
+		if ctx.Err() != nil || errors.Is(err, core.ErrFailed) {
 			return
 		}
 		s.core.OutcomeOf(core.WorkScrub, "", err)
-		if s.scrub.sleep(ctx, scrubRetry) != nil {
+		if s.sleep(ctx, scrubRetry) != nil {
 			return
 		}
 	}
 }
 
 // scrubOn scrubs round after round until something goes wrong.
-func (s *Store) scrubOn(ctx context.Context, period time.Duration) error {
+func (s *Care) scrubOn(ctx context.Context, period time.Duration) error {
 	err := s.resumeScrub(ctx)
 	for err == nil {
 		if wait := s.untilRound(period); wait > 0 {
 			s.core.OutcomeOf(core.WorkScrub, "", nil)
-			err = s.scrub.sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
+			err = s.sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
 			continue
 		}
-		if err = s.scrubRound(ctx, period); err == nil {
+		if err = s.ScrubRound(ctx, period); err == nil {
 			s.core.OutcomeOf(core.WorkScrub, "", nil)
 		}
 	}
@@ -136,11 +136,8 @@ func (s *Store) scrubOn(ctx context.Context, period time.Duration) error {
 }
 
 // resumeScrub goes on where the newest entry says that an earlier life was.
-func (s *Store) resumeScrub(ctx context.Context) error {
+func (s *Care) resumeScrub(ctx context.Context) error {
 	c := &s.scrub
-	if c.sleep = s.opt.scrubSleep; c.sleep == nil {
-		c.sleep = sleep
-	}
 	last, err := s.lastScrub(ctx)
 	if err != nil {
 		return err
@@ -148,12 +145,12 @@ func (s *Store) resumeScrub(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status, c.begun, c.noted = last.status, last.begun, last.noted
-	c.status.Days = s.opt.ScrubDays
+	c.status.Days = s.Opt.ScrubDays
 	return nil
 }
 
 // lastScrub is where the scrub was when it was last noted.
-func (s *Store) lastScrub(ctx context.Context) (last scrubNote, err error) {
+func (s *Care) lastScrub(ctx context.Context) (last scrubNote, err error) {
 	first, _, _, err := s.core.Ledger().Entry(ctx, 0)
 	if err != nil {
 		return last, err
@@ -195,7 +192,7 @@ type scrubNote struct {
 }
 
 // untilRound is how long to wait before the next round begins; 0 while one is under way.
-func (s *Store) untilRound(period time.Duration) time.Duration {
+func (s *Care) untilRound(period time.Duration) time.Duration {
 	c := &s.scrub
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,8 +202,8 @@ func (s *Store) untilRound(period time.Duration) time.Duration {
 	return max(0, c.status.Oldest.Add(period/2).Sub(s.core.Now()))
 }
 
-// scrubRound reads every sealed file from the position on.
-func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
+// ScrubRound reads every sealed file from the position on.
+func (s *Care) ScrubRound(ctx context.Context, period time.Duration) error {
 	c := &s.scrub
 	files, total, err := s.scrubFiles(ctx)
 	if err != nil {
@@ -246,7 +243,7 @@ func (s *Store) scrubRound(ctx context.Context, period time.Duration) error {
 }
 
 // scrubFiles are the sealed files that are there or should be, by name.
-func (s *Store) scrubFiles(ctx context.Context) (files []engine.Info, total int64, err error) {
+func (s *Care) scrubFiles(ctx context.Context) (files []engine.Info, total int64, err error) {
 	there := map[string]int64{}
 	for _, folder := range []string{engine.Packs, engine.Segments} {
 		if err := s.core.Engine.List(ctx, folder, func(i engine.Info) error { there[i.Name] = i.SizeBytes; return nil }); err != nil {
@@ -272,13 +269,13 @@ func (s *Store) scrubFiles(ctx context.Context) (files []engine.Info, total int6
 }
 
 // scrubFile reads a file, and heals it if it is not what it was.
-func (s *Store) scrubFile(ctx context.Context, name string, frames bool, rate int64) error {
+func (s *Care) scrubFile(ctx context.Context, name string, frames bool, rate int64) error {
 	pace := func(n int64) error {
 		d := time.Duration(float64(n) / float64(rate) * float64(time.Second))
 		if s.core.Inside.Calls.Load() > 0 { // somebody is at work
 			d *= 2
 		}
-		return s.scrub.sleep(ctx, d)
+		return s.sleep(ctx, d)
 	}
 	var why error
 	if folder, _ := engine.SplitName(name); folder == engine.Segments {
@@ -293,18 +290,18 @@ func (s *Store) scrubFile(ctx context.Context, name string, frames bool, rate in
 		return ctx.Err()
 	}
 	if why == nil {
-		s.foundSound(name)
+		s.NoteSound(name)
 	} else {
-		s.damaged(name, byScrub, why)
+		s.NoteDamage(name, ByScrub, why)
 	}
-	if err := s.appendFindings(ctx); err != nil && ctx.Err() == nil {
+	if err := s.AppendFindings(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return ctx.Err()
 }
 
 // noteScrub writes where the scrub is to the ledger.
-func (s *Store) noteScrub(ctx context.Context) error {
+func (s *Care) noteScrub(ctx context.Context) error {
 	c := &s.scrub
 	c.mu.Lock()
 	st := c.status
@@ -320,8 +317,8 @@ func (s *Store) noteScrub(ctx context.Context) error {
 	}
 	c.noted = s.core.Now()
 	c.mu.Unlock()
-	_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.VerifyScrub, Private: entry.Private{Name: scrubName, Data: data}}, nil
+	_, err := s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.VerifyScrub, Private: entry.Private{Name: scrubName, Data: data}}, nil
 	})
 	return err
 }
