@@ -1,5 +1,5 @@
-// Package entry is one ledger entry: its kinds, its canonical encoding, its leaf and the commitment that ties
-// the private part to it. It does no I/O.
+// Package entry defines one ledger entry: its types, its canonical encoding, its leaf, and the commitment that ties
+// the private part to the leaf. It does no I/O and trusts nobody: Parse functions take hostile bytes, and what they accept encodes to the same bytes again.
 //
 // An entry has a public part, the leaf, and a private part. The leaf is what the Merkle tree holds:
 //

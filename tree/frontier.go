@@ -4,7 +4,7 @@
 //
 // Leaves come in groups of 256, one full level-0 tile each. A Frontier, the right edge, is all that appending needs. A
 // Reader proves anything about any size from the hashes of the complete groups (32 bytes per 256 entries in memory)
-// and the leaf hashes of the one or two groups that a proof passes through.
+// and the leaf hashes of the one or two groups that a proof passes through. Nothing from outside is trusted: a proof is checked against a root, a root against a signature by a pinned key.
 package tree
 
 import (

@@ -1,4 +1,5 @@
-// Package verify checks what Stele says, with nothing of Stele's running: no server, no index.
+// Package verify checks what Stele says (receipts, certificates, the succession of epochs) on any machine, offline. It trusts the public keys that the caller pins, and nothing else.
+// It needs no server, no index and no key of the store; of this module it imports entry and tree alone.
 package verify
 
 import (

@@ -1,10 +1,13 @@
-// Package admin is a store from outside its process: the JSON calls that the verbs use, health, metrics and the ledger's public face.
+// Package admin lets other processes work with a store: the JSON calls of the verbs, health, metrics, and the public face of the ledger.
 //
-// [Store] is what a verb needs of a store. A *stele.Store is one; a [Client] is another one, which asks the server that holds the
-// folder, over its unix socket or its admin port. So a verb has the same words and the same output whichever it talks to.
+// [Store] is what a verb needs of a store. A *stele.Store is one. A [Client] is another: it asks the server that holds the folder, over its unix
+// socket or its admin port. So a verb has the same words and the same output whichever it talks to.
 //
-// Protocol, not frozen: POST /v1/METHOD. Arguments and results are JSON with "v":1; the bytes of Put and OpenBody and the lines of
-// Log and Verify are streamed. What ends a stream early stands in the trailer Stele-Error. Errors carry codes, so that errors.Is
+// It trusts a request on the socket as far as the socket's file mode lets processes in, and takes the user's name from the kernel. It trusts a request on the
+// admin port by its signature, for the service "stele-admin", and by the role of its key.
+//
+// The protocol is not frozen: POST /v1/METHOD. Arguments and results are JSON with "v":1. The bytes of Put and OpenBody, and the lines of
+// Log and Verify, are streamed. If a stream ends early, the trailer Stele-Error says why. Errors carry codes, so that errors.Is
 // finds the sentinels of package stele on both sides.
 package admin
 

@@ -1,19 +1,20 @@
-// Package body is the way of an object's bytes into packs and out of them: cut, deduplicate, compress, seal, make durable,
-// lease; find, authenticate, open.
+// Package body brings an object's bytes into packs and out of them again.
 //
-// In. Write cuts a stream into chunks by content, names each by a keyed digest, and appends those the store does not hold yet
-// to an open pack. Nothing is promised by that. Sync returns once every chunk that the body names is durable, in one fsync shared by
+// In. Write cuts a stream into chunks by content, names each by a keyed digest, and appends those that the store does not hold yet
+// to an open pack, compressed and encrypted. That alone promises nothing. Sync returns once every chunk that the body names is durable, in one fsync shared by
 // all who wait; the caller may then commit the entry. Release ends the leases that kept the body's chunks from
 // being erased meanwhile.
 //
 // Out. Read follows a body (a chunk, a manifest of chunks, a parts document of bodies) and opens each chunk's frame under
-// GCM. What does not open is an error, and so is what is missing: never a shorter object.
+// GCM. A chunk that does not open, or is missing, is an error. The reader never sees a shorter object or other bytes.
 //
 // A chunk is a source for deduplication only once its pack's fsync has returned (DESIGN, invariant 12), or within the one
 // body that wrote it, whose Sync waits for it.
 //
-// A failed write or fsync makes the whole store refuse to write until it is opened anew (invariant 6); a full medium
+// A failed write or fsync makes the whole store refuse to write until it is opened anew (DESIGN invariant 6). A full medium
 // fails only the pack that met it.
+//
+// It trusts neither the engine nor a copy: every chunk is authenticated before it is used. It trusts the index for places only as hints, which the chunk's own frame proves.
 package body
 
 import (
@@ -262,7 +263,7 @@ func (s *Store) lookup(id *entry.ID) (Place, bool, error) {
 	return p, ok, nil
 }
 
-// addPlaces makes durable chunks known: to the index, then as sources for deduplication.
+// addPlaces makes durable chunks known: first to the index, then to the filter. In that order, because the filter's yes sends the writer to the index.
 func (s *Store) addPlaces(name pack.Name16, chunks []pack.Chunk) error {
 	if len(chunks) == 0 {
 		return nil

@@ -118,7 +118,7 @@ func (l *lane) open(ctx context.Context) (*openPack, error) {
 	return p, nil
 }
 
-// prepare makes the spare pack. If it can't, the roll will say why.
+// prepare makes the spare pack. If it fails, nothing is noted: open then makes a pack itself, and meets the same error where a caller gets it.
 func (l *lane) prepare() {
 	p, err := l.s.newPack(l.s.ctx, l.stream, frame.NewFileID(), l.s.opt.Keys.Current())
 	if err != nil {
@@ -158,11 +158,11 @@ func (l *lane) roll(p *openPack) {
 // sealAside seals the current pack in the background. l.mu is held.
 func (l *lane) sealAside(p *openPack) {
 	l.cur = nil
-	l.s.work.Go(func() { _ = p.seal() }) // who waits for the pack gets the error; the store has noted it
+	l.s.work.Go(func() { _ = p.seal() }) // the error is not lost: seal has noted it in the store, and those who wait for the pack get it
 }
 
-// abandon lets go of a pack that failed or is to be sealed. What was synced in one that failed stays readable; the next
-// Open makes a pack of it.
+// abandon takes a pack that failed, or is to be sealed, out of its lane, so that the next append begins another. What was synced in a pack that failed stays readable; the next
+// Open makes a sealed pack of it.
 func (l *lane) abandon(p *openPack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,7 +181,7 @@ type openPack struct {
 	sealer *frame.Sealer
 	w      *pack.Writer
 
-	io sync.Mutex // held by who syncs or seals
+	io sync.Mutex // held while the pack is synced or sealed: an fsync and a seal at once could disagree on what is durable. Taken before mu
 
 	mu      sync.Mutex
 	durable int64  // chunks that end here are durable and in Places
@@ -247,8 +247,8 @@ type group struct {
 	err  error
 }
 
-// syncTo returns when what ends at end is durable and in Places. All who come while one fsync runs share the next one; one of them
-// runs it.
+// syncTo returns when what ends at end is durable and in Places. All callers that come while one fsync runs share the next one, because the running fsync may not cover what they have appended; one of them
+// runs it. A caller whose ctx ends while it waits leaves the group; the fsync is then led by another.
 func (p *openPack) syncTo(ctx context.Context, end int64) error {
 	p.mu.Lock()
 	if p.durable >= end || p.err != nil {
@@ -281,7 +281,7 @@ func (p *openPack) syncTo(ctx context.Context, end int64) error {
 // run runs the group that gathers, and hands the lead on.
 func (p *openPack) run() {
 	p.io.Lock()
-	runtime.Gosched() // who is about to append, or to wait, comes into this group
+	runtime.Gosched() // lets goroutines that are about to append, or to wait, join this group and share its fsync
 	p.mu.Lock()
 	g := p.next
 	p.next = nil // from here on a new group gathers
@@ -292,13 +292,13 @@ func (p *openPack) run() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.next != nil {
-		p.next.lead <- struct{}{} // kept in the channel until one of the group takes it
+		p.next.lead <- struct{}{} // never blocks: the channel holds one token, until one of the group takes it
 	} else {
 		p.leading = false
 	}
 }
 
-// sync makes durable what was appended so far. p.io is held.
+// sync makes durable what was appended so far. p.io is held. A pack whose fsync failed once is never synced again (DESIGN invariant 6).
 func (p *openPack) sync() error {
 	p.mu.Lock()
 	sealed, err := p.sealed, p.err
@@ -315,7 +315,7 @@ func (p *openPack) sync() error {
 	return err
 }
 
-// settle notes the outcome of an fsync. A crash before the places are written leaves a tail, or a sealed pack that the
+// settle notes the outcome of an fsync. Places come after the fsync, so that no chunk is a source for deduplication before it is durable (DESIGN invariant 12). A crash before the places are written leaves a tail, or a sealed pack that the
 // index does not know: Open reads either.
 func (p *openPack) settle(chunks []pack.Chunk, err error) error {
 	if err == nil {
@@ -345,7 +345,7 @@ func (p *openPack) seal() error {
 
 func (p *openPack) sealOnce() error {
 	p.io.Lock()
-	defer p.io.Unlock() // held to the end: whoever comes second may rely on all of it
+	defer p.io.Unlock() // held to the end: a second caller finds the pack sealed, known and published, or failed
 	chunks, info, err := p.w.Seal()
 	if errors.Is(err, pack.ErrSealed) {
 		return p.failed()
@@ -386,7 +386,7 @@ func (s *Store) publish(p *openPack, info entry.Pack) {
 	p.closing = true
 	s.mu.Unlock()
 	if last {
-		_ = p.grow.Close() // all is durable; nothing depends on the descriptor
+		_ = p.grow.Close() // its error says nothing: Seal has made all of it durable
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"stele/entry"
 )
 
-// source leases the pack that holds a durable chunk, so that it is not erased, and says whether there is one.
+// source finds the pack that holds a durable chunk and leases it, so that the pack is not erased before the entry that will name the chunk is committed. It says whether there is one.
 func (s *Store) source(id *entry.ID) (Place, bool, error) {
 	if s.opt.faults.dedupUnsynced {
 		s.mu.Lock()
@@ -99,7 +99,7 @@ func (s *Store) Forget(names [][16]byte) {
 	s.files.drop(names)
 }
 
-// Moved lets go of what is open of packs that the engine reads from another place from now on.
+// Moved closes what is open of packs that the engine reads from another place from now on, so that later reads open the new place.
 func (s *Store) Moved(names [][16]byte) { s.files.drop(names) }
 
 // LearnMore makes known the sealed packs that came to the engine since, as Open does.

@@ -112,14 +112,14 @@ func (s *Store) learn(ctx context.Context, name [16]byte) error {
 	defer f.Close()
 	if _, err := pack.ReadHeader(f, name); err != nil && !errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, frame.ErrTorn) {
 		return err // a newer format, or no luck with the medium
-	} // a bad header is judged when a chunk is read
+	} // a damaged header is dealt with when a chunk is read
 	chunks, err := pack.ReadIndex(f, f.Size())
 	whole := err == nil
 	if errors.Is(err, frame.ErrCorrupt) && len(s.copies()) > 0 && !s.opt.ReadOnly && s.Heal(ctx, pack.Name(name), err) == nil {
-		return nil // and learned
+		return nil // Heal has also learned it
 	}
 	if errors.Is(err, frame.ErrCorrupt) {
-		// What its frames still say is better than nothing; a place is but a claim, which GCM judges at each read. The pack is not marked known.
+		// The index of the pack is damaged, so the places come from its frames. That is safe: a place is only a claim, which GCM checks at each read. The pack is not marked known, so that the next Open tries again.
 		s.mu.Lock()
 		s.recovered.damaged++
 		s.mu.Unlock()
@@ -264,7 +264,7 @@ func (s *Store) fillFilter() {
 		}
 		return nil
 	})
-	if err == nil { // else the index is asked for every chunk, as until now
+	if err == nil { // after an error the index goes on being asked for every chunk
 		s.filter.ready.Store(true)
 	}
 }

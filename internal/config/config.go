@@ -1,5 +1,5 @@
-// Package config is what a server can be told: one struct, the same names as flags (--tls-cert), in the environment (STELE_TLS_CERT) and in a
-// YAML file (tls-cert:). A flag wins over the environment, that over the file, and that over the default. An unknown key is an error.
+// Package config holds the settings of a server in one struct. Each has the same name as a flag (--tls-cert), in the environment (STELE_TLS_CERT) and in a
+// YAML file (tls-cert:). A flag wins over the environment, the environment over the file, and the file over the default. An unknown key is an error.
 package config
 
 import (

@@ -22,7 +22,8 @@
 // An unlink of a temporary or private name is not fsynced: a crash brings back a name that means nothing more.
 //
 // Nothing here retries an fsync. After a failed one the kernel may have dropped the dirty pages and call the next one a
-// success, so the error is marked [ErrSync] and whoever sees it stops writing for good (DESIGN, invariant 6).
+// success, so the error is marked [ErrSync] and whoever sees it stops writing for good (DESIGN, invariant 6). The package trusts that an fsync which returned success
+// has made the bytes durable.
 package durable
 
 import (

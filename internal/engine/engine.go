@@ -1,9 +1,11 @@
-// Package engine is the storage contract: where sealed files of a store live.
+// Package engine is the storage contract: it says what a place must do in which the sealed files of a store live.
 //
 // A store is a set of named, sealed, immutable files: segments (the ledger), packs (the bytes), keyrings.
-// An engine creates them once, reads ranges of them, lists them and (packs, and what is superseded on a target) removes them. It knows nothing
-// of entries, chunks or keys, and it cannot change a file. A primary needs files that grow as well; an engine
-// that can give it those implements [Appender].
+// An engine creates each once, reads ranges of it and lists the names. It removes packs, and files that are superseded on a target. It knows nothing
+// of entries, chunks or keys, and it cannot change a file. A primary also needs files that grow; an engine
+// that has those implements [Appender].
+//
+// Nobody trusts what an engine returns: whoever reads a file verifies it. An engine is trusted only to make durable what it says is durable. Package enginetest holds every engine to this contract.
 package engine
 
 import (

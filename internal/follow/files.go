@@ -1,5 +1,5 @@
 // Package follow keeps the files of a store that follows another one: byte copies of the primary's sealed files, and growing files that are brought up to what the
-// primary's last fsync covers. Files shows both under their sealed names; Packs takes what comes for packs and proves each chunk before it counts.
+// primary's last fsync covers. [Files] shows both under their sealed names. [Packs] takes the bytes that arrive for packs and proves each chunk before it counts: the primary is not trusted.
 package follow
 
 import (

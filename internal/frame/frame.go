@@ -1,5 +1,5 @@
-// Package frame is what segments and packs have in common: the file header, the frame and the sealing of a frame's body
-// under a key that belongs to one file. It does no I/O of its own.
+// Package frame has what segments and packs share: the file header, the frame, and the encryption of a frame's body
+// under a key that belongs to one file. It does no I/O of its own. Bytes that do not parse are ErrCorrupt, a higher version under a right checksum is ErrVersion.
 //
 // All integers are big-endian. A file is a header, then frames. Frozen:
 //

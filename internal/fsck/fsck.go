@@ -1,4 +1,5 @@
-// Package fsck verifies a store from its files up: frames, entries, tree, signatures, packs and bodies. It trusts no index.
+// Package fsck verifies a whole store from its files: frames, entries, tree, signatures, packs and bodies. It trusts the keyring and nothing else; it never asks the index, so that
+// what it says does not rest on a cache. It reports what is wrong. It writes nothing itself: Options.Heal, if set, replaces what is damaged.
 package fsck
 
 import (

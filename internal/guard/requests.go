@@ -1,5 +1,5 @@
-// Package guard keeps those who stall, flood or repeat themselves from holding up a server: requests whose body nobody reads, connections without number, bodies that hardly come, lines of log that say
-// the same. It knows nothing of what is served.
+// Package guard keeps clients that stall or flood from holding up a server for the others. It bounds connections, bodies that nobody reads and bodies that hardly arrive, shares places fairly
+// between neighbours, and counts log lines that repeat themselves. It trusts no client, and knows nothing of what is served.
 package guard
 
 import (

@@ -1,5 +1,6 @@
-// Package heal puts a proven copy in the place of a damaged file: the one way in which a sealed file is written again. Who calls it knows what the file must be
-// (the SHA-256 of a pack.seal entry, a chain of leaves and signed roots); this package sees to it that nothing else takes the name.
+// Package heal replaces a damaged file by a proven copy. That is the only way in which a sealed file is ever written again. The caller knows what the file must be
+// (the SHA-256 of a pack.seal entry, a chain of leaves and signed roots) and proves it; this package makes sure that nothing unproven takes the name, and that only one heal of a file runs at a time.
+// A copy is trusted only after that proof.
 //
 // The damaged file is not kept. What it was is the proven file plus the difference between the two, and the difference is what a Healed says: where the first and the last
 // wrong byte were, how many were wrong, the wrong bytes themselves where they are few, the damaged file's own SHA-256. That goes into a ledger entry, so that an auditor can tell a bit

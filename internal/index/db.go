@@ -1,6 +1,6 @@
-// Package index is rows and places in Pebble: what S3 shows of the ledger now (current keys, versions, buckets, uploads),
-// the history of every key as of any size, and where each chunk lies. All of it is derived from entries and from the packs'
-// footers; the index decides nothing, and deleting its folder costs a rebuild.
+// Package index keeps what is derived from the ledger, in Pebble, so that it can be looked up fast. Rows say what S3 shows now (current keys, versions, buckets, uploads) and
+// what every key was at any ledger size; they come from entries. Places say which pack holds each chunk; they come from the packs'
+// footers. The index decides nothing and is trusted with nothing: deleting its folder costs the time to make it anew.
 //
 // No Pebble WAL: the ledger is the WAL. Each batch carries the ledger size that it brings the rows to, so that after a
 // crash the rows are those of an exact prefix of the ledger, and Apply of the rest is what recovery does.

@@ -8,6 +8,8 @@
 //	 "reigns":[{"epoch":1,"end":120,"vkeys":["<vkey>"…]}…],"data":[{"id":1,"key":"<64 hex>","dedup":"<64 hex>"}…],"recipients":["age1…"…]}
 //
 // A new epoch has a new keyring file, with a signer of its own; reigns are the epochs before it.
+//
+// Whoever opens a keyring can read everything and sign checkpoints. age encrypts a file and does not say who made it, so that a foreign keyring may lie there: callers take the one whose epoch and signer they know.
 package keyring
 
 import (

@@ -9,7 +9,7 @@ import (
 	"stele/internal/engine"
 )
 
-// around is the engine of a ledger that is opened for reading while files of it are damaged or gone: nothing is written, and a proven copy is read in the place of each.
+// around is the engine of a ledger that is opened read-only while some of its files are damaged or missing. It writes nothing, and reads a proven copy in the place of each such file.
 type around struct {
 	engine.Engine
 	mu     sync.RWMutex

@@ -119,7 +119,7 @@ func (l *Ledger) successor(ctx context.Context, next *keyring.Keyring, cut uint6
 	if root, err := l.Root(ctx, from); err != nil || from > 0 && root != n.head.root {
 		return nil, fmt.Errorf("the entries before %d don't make the root %s: %w", from, root, err)
 	}
-	if err := n.startClock(ctx, l); err != nil { // of all that l holds: what lies beyond the cut tells how far the clock was all the same
+	if err := n.startClock(ctx, l); err != nil { // from all that l holds: entries beyond the cut count no more, and still tell how far the clock was
 		return nil, err
 	}
 	s.time.last, s.time.stale = last.Time, true
@@ -185,7 +185,7 @@ func (n *Ledger) beginWith(d Draft) (err error) {
 	if err := s.prepare(n); err != nil {
 		return err
 	}
-	at, wall, _ := s.time.next() // if the clocks have parted, the first entry of the running ledger brings a time.drift
+	at, wall, _ := s.time.next() // if the clocks have parted, the first batch after the next Open records a time.drift
 	if _, err := n.add(d, at, wall); err != nil {
 		return n.fail(err)
 	}

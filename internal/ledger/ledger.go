@@ -1,8 +1,11 @@
 // Package ledger is the log: the one place where a change becomes true.
 //
-// One goroutine, the sequencer, takes what was proposed while the last fsync ran, decides each proposal in order, encodes, hashes, signs, writes
-// the batch with its signed tree head to the active segment and syncs it: the commit point. A second goroutine
-// applies the batch to whatever is derived (Options.Apply) and wakes who waits; meanwhile the next batch is on its way.
+// One goroutine, the sequencer, takes what was proposed while the last fsync ran and decides each proposal in order. It encodes, hashes and signs the batch, writes
+// it with its signed tree head to the active segment, and syncs that: the commit point. A second goroutine
+// applies the batch to whatever is derived (Options.Apply) and wakes those who wait; meanwhile the next batch is on its way.
+//
+// It promises that what was acknowledged is found by every later Open, or that Open says what is missing; that entries have one order and a time that never decreases; and that after a
+// failed write nothing more is written. It trusts the keyring and a successful fsync. Files are verified when they are opened, and again where they are read.
 // docs/COMMIT.md has the steps, and what a crash after each leaves.
 package ledger
 

@@ -47,7 +47,7 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 		if err := l.open.close(); err != nil {
 			return nil, err
 		}
-		return Open(ctx, opt) // with more than before
+		return Open(ctx, opt) // with more entries than before: the heal has fetched them
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.open.close())
@@ -75,14 +75,15 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 			if err := l.open.close(); err != nil {
 				return nil, err
 			}
-			return OpenReadOnly(ctx, l.opt) // with more than before: l.opt.Engine is led around what is missing
+			return OpenReadOnly(ctx, l.opt) // with more than before: l.opt.Engine now reads from the copy what is missing here
 		}
 	}
 	l.publish.newest = l.Checkpoint()
 	return l, nil
 }
 
-// open opens what is there, after the heal of each segment that stands in the way. Who only reads is led around it.
+// open opens what is there, after healing each segment that stands in the way. In read-only mode nothing is repaired: a damaged segment is read from a verified copy. Each segment is tried
+// once, so that a copy which does not help ends the loop.
 func open(ctx context.Context, opt Options, readOnly bool) (*Ledger, error) {
 	if readOnly && (opt.Copies != nil || opt.ReadTails) {
 		opt.Engine = readAround(opt.Engine)
@@ -273,8 +274,8 @@ type proven struct {
 	signer   *tree.Verifier
 }
 
-// prove checks a sealed segment's footer, which proves itself: its groups and its edge must make the same
-// tree as those before it, and that the root that is signed.
+// prove checks a sealed segment's footer, which proves itself: its groups, behind those of the segments before it, and its edge must make one
+// tree, and that tree's root must be the one that is signed.
 func (l *Ledger) prove(epoch uint32, f *segment.Footer, groups tree.Frontier) (p proven, err error) {
 	bad := fmt.Errorf("the footer's hashes are not those of the tree: %w", frame.ErrCorrupt)
 	c := f.Commit
@@ -312,7 +313,7 @@ func (l *Ledger) take(f *segment.Footer, p proven) {
 	l.head = head{f.Commit.Size, f.Commit.Root, f.Commit, p.signer}
 }
 
-// verify checks a commit's signature by the keys of its epoch, and returns by whom it is.
+// verify checks a commit's signature by the keys of its epoch, and returns the key that made it.
 func (l *Ledger) verify(epoch uint32, c segment.Commit) (*tree.Verifier, error) {
 	for _, v := range l.keys[epoch] {
 		if v.KeyHash() != c.KeyHash {

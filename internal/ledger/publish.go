@@ -10,9 +10,9 @@ import (
 	"stele/internal/engine"
 )
 
-// publisher moves the published checkpoint along, at most once every Options.PublishEvery: who watches the ledger from outside sees
-// few heads, each consistent with the last. What was published is kept in a file first, so that a ledger which was rolled
-// back behind it is noticed at Open.
+// publisher moves the published checkpoint along, at most once every Options.PublishEvery, so that whoever watches the ledger from outside sees
+// few heads, each consistent with the last. A checkpoint is kept in a file before it is shown, so that the next Open notices a ledger that was
+// rolled back behind what was shown.
 type publisher struct {
 	kicked chan struct{} // holds a token when the ledger has grown
 	quit   chan struct{}
@@ -72,7 +72,7 @@ func (p *publisher) publish(l *Ledger) {
 	l.mu.RLock()
 	h := l.head
 	l.mu.RUnlock()
-	p.storing.Lock()
+	p.storing.Lock() // one at a time: in the file a smaller size must never follow a larger one
 	defer p.storing.Unlock()
 	if h.size <= p.size || h.signer == nil {
 		return
@@ -97,7 +97,7 @@ func (p *publisher) publish(l *Ledger) {
 	p.mu.Unlock()
 }
 
-// passes says that an error is of a lack that passes, met before anything was promised: no room, or no free file descriptor.
+// passes says whether an error is a lack that may pass (no room, no free file descriptor) and that was met before anything was promised.
 func passes(err error) bool {
 	for _, lack := range []error{engine.ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
 		if errors.Is(err, lack) {

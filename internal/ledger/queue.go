@@ -18,10 +18,10 @@ type proposal struct {
 	err   error
 }
 
-// take is the sequencer's: false if the proposal was withdrawn.
+// take is called by the sequencer; false if the proposal was withdrawn. Of take and withdraw exactly one succeeds, so that a caller who gave up knows for sure that no entry was made.
 func (p *proposal) take() bool { return p.taken.CompareAndSwap(false, true) }
 
-// withdraw is the caller's: false if the proposal was taken.
+// withdraw is called by the proposal's caller; false if the proposal was taken.
 func (p *proposal) withdraw() bool { return p.taken.CompareAndSwap(false, true) }
 
 // queue holds the proposals that came in while the last batch was under way.
@@ -52,7 +52,7 @@ func (q *queue) add(p *proposal) error {
 // next waits for proposals and returns all there are; false when the queue is closed and empty. spare is reused.
 func (q *queue) next(spare []*proposal) ([]*proposal, bool) {
 	for {
-		// A fsync of a pack wakes many at once. The first of them wakes us, and the others are to come into the same batch.
+		// The fsync of a pack wakes many writers at once, and the first of them wakes us. Yielding lets the others queue too, so that they share our next fsync.
 		runtime.Gosched()
 		q.mu.Lock()
 		if len(q.waiting) > 0 {

@@ -27,8 +27,8 @@ type recovery struct {
 	why  error  // what stood between
 }
 
-// recoverTails brings the ledger up to what its tails hold. A crash anywhere in it is harmless: until the copy is published the tails are there, and
-// then they hold nothing that it has not.
+// recoverTails brings the ledger up to what its tails hold. A crash anywhere in it is harmless: until the copy is published the tails are still there, and
+// after that they hold nothing that the copy lacks.
 func (l *Ledger) recoverTails(ctx context.Context) error {
 	app, ok := l.opt.Engine.(engine.Appender)
 	if !ok {
@@ -55,10 +55,10 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 	if err := r.close(); err != nil {
 		return fmt.Errorf("couldn't recover: %w", err)
 	}
-	return removeTails(ctx, app, held)
+	return removeTails(ctx, app, held) // last: only now a sealed segment holds all that they hold
 }
 
-// tails copies what the ledger has not, and returns those that hold nothing more than the ledger and the copy, or nothing of the ledger.
+// tails copies the batches that the ledger lacks. It returns the tails that may be removed once the copy is published: those that hold nothing beyond ledger and copy, or nothing of this ledger.
 func (r *recovery) tails(tails []engine.Tail) (held []engine.Tail, err error) {
 	l := r.l
 	frontier, groups := l.seq.frontier, len(l.groups)
@@ -78,7 +78,7 @@ func (r *recovery) tails(tails []engine.Tail) (held []engine.Tail, err error) {
 		}
 	}
 	if size := l.seq.frontier.Size(); r.saw > size {
-		l.seq.frontier, l.groups = frontier, l.groups[:groups] // a copy goes on from the sealed segments
+		l.seq.frontier, l.groups = frontier, l.groups[:groups] // what heals this from a copy starts from the sealed segments
 		err := fmt.Errorf("couldn't recover: a tail is damaged behind its first %d entries (%v), and proves that there were %d: copy it back from a backup: %w", size, r.why, r.saw, frame.ErrCorrupt)
 		return nil, &damagedSegment{first: l.head.size, err: err, least: r.saw}
 	}
@@ -119,7 +119,7 @@ func (r *recovery) tail(t engine.Tail) error {
 	defer f.Close()
 	s := segment.NewScanner(f, f.Size(), first, r.l.opt.Keys.Sealer)
 	checked, quit := make(chan checkedBatch, 8), make(chan struct{})
-	defer func() { // the scanner is the goroutine's until it is done
+	defer func() { // the goroutine uses the scanner until checked is closed: wait for that before f is closed
 		close(quit)
 		for range checked {
 		}
@@ -214,7 +214,7 @@ func (c *checkedBatch) check(scratch *segment.Scratch) error {
 func (r *recovery) batch(b checkedBatch) error {
 	l, c := r.l, b.Commit
 	size := l.seq.frontier.Size()
-	if c.Size <= size { // a sealed segment has it, or another tail: an earlier recovery was cut short
+	if c.Size <= size { // a sealed segment has it, or another tail, because an earlier recovery was cut short
 		if root := l.seq.frontier.Root(); c.Size == size && c.Root != root {
 			return fmt.Errorf("at size %d its root differs from the ledger's: %w", size, frame.ErrCorrupt)
 		}
@@ -250,7 +250,7 @@ func (r *recovery) batch(b checkedBatch) error {
 
 const recoveryBuffer = 1 << 20 // bytes written at once
 
-// publish seals the copy: from here on it is the ledger.
+// publish seals the copy, once its last root has been found signed. From here on the copy is the ledger.
 func (r *recovery) publish() error {
 	if r.w == nil {
 		return nil
@@ -277,7 +277,7 @@ func (r *recovery) close() error {
 	return r.w.Close()
 }
 
-// readTails is recoverTails for a ledger that is opened read-only because its engine takes no writes, for want of room or whatever else: the copy is made in memory, and read there, and the tails stay. It holds
+// readTails is recoverTails for a ledger that is opened read-only because its engine takes no writes (a full disk, say). The copy is made in memory and read there, and the tails stay. The copy holds
 // one segment at most.
 func (l *Ledger) readTails(ctx context.Context) error {
 	e, ok := l.opt.Engine.(*around)
@@ -313,7 +313,7 @@ func (m inMemory) Open(context.Context, string) (engine.File, error) {
 	return engine.NewBytesFile(m.b), nil
 }
 
-// refuseTails is for a ledger opened read-only.
+// refuseTails is for a ledger that is opened read-only without Options.ReadTails. It refuses a tail that has entries which no sealed segment holds: showing the ledger without them would hide acknowledged entries.
 func (l *Ledger) refuseTails(ctx context.Context) error {
 	e, ok := l.opt.Engine.(interface {
 		Tails(context.Context) ([]engine.Tail, error)

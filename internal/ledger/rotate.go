@@ -53,7 +53,7 @@ func (l *Ledger) createIn(memory *engine.Memory, first uint64, id frame.FileID, 
 	}
 	room := l.opt.SegmentBytes + l.opt.SegmentBytes/4
 	if bufferBytes > 0 {
-		room = 0 // a copy of a tail takes what the tail holds: the disk may be full
+		room = 0 // the copy of a tail needs only what the tail holds, and the disk may be full
 	}
 	return segment.Create(context.Background(), app, segment.Options{
 		StoreID: l.opt.Keys.StoreID, KeyID: key.ID, Epoch: l.opt.Keys.Epoch, First: first, FileID: id, Sealer: s,
@@ -61,7 +61,7 @@ func (l *Ledger) createIn(memory *engine.Memory, first uint64, id frame.FileID, 
 	})
 }
 
-// prepare sees to it that there is an active segment. A lack of room, or of file descriptors, is not for ever: the next proposal tries again.
+// prepare makes sure that there is an active segment. A lack of room, or of file descriptors, may pass, and nothing was promised yet: so the ledger has not failed, and the next proposal tries again.
 func (s *sequencer) prepare(l *Ledger) error {
 	if s.active != nil {
 		return nil
@@ -98,14 +98,15 @@ func (s *sequencer) rotate(l *Ledger) error {
 	}
 	spoilt := l.spoilt.Load() == s.active.First()+1 && size > s.active.First() && s.rotateAt != size
 	if spoilt || s.rotateAt > size && bytes >= full+full/4 {
-		// It is damaged. Or entries have become much longer than those from which the place was reckoned. The segment ends here; the next one has the wrong
-		// name for that, and another is made while a put waits.
+		// The segment is damaged, or entries have become much longer than those from which its end was estimated. It ends here. The segment that was made ahead is named by
+		// another entry, so a new one is made while a put waits.
 		if s.next != nil {
 			l.discard(s.next)
 		}
 		s.next, s.rotateAt = nil, size
 	}
 	if s.rotateAt > 0 && size == s.rotateAt {
+		// Sealing costs an fsync, which runs on its own goroutine while the next batch goes into the next segment.
 		l.sealing <- sealing{s.active, l.segments[len(l.segments)-1], s.frontier}
 		s.active, s.rotateAt = nil, 0
 	}
@@ -138,7 +139,7 @@ func (l *Ledger) runSeal() {
 	defer l.workers.Done()
 	for s := range l.sealing {
 		if l.failed() != nil {
-			continue // stays a tail
+			continue // it stays a tail, which the next Open recovers
 		}
 		if err := l.seal(s); err != nil {
 			l.fail(err)
@@ -163,7 +164,7 @@ func (l *Ledger) seal(s sealing) error {
 	over := s.file.over
 	l.mu.Unlock()
 	if over != nil {
-		_ = l.healLaid(s.file, s.w.View().Over(over)) // else it is sealed with the damage, which whoever reads it next, or the scrub, has healed
+		_ = l.healLaid(s.file, s.w.View().Over(over)) // if this fails, the segment is sealed with its damage, and the next read of it, or the scrub, heals it
 	}
 	l.hide(s.file)
 	if err := s.w.Close(); err != nil {
@@ -199,7 +200,7 @@ func (l *Ledger) abandon(ctx context.Context, w *segment.Writer) error {
 	return l.removeTail(ctx, w.Name())
 }
 
-// hide takes the view of the active segment away and waits for those who read in it.
+// hide takes the view of the active segment away and waits for those who read in it, because the descriptor behind the view is closed next. Readers that come later find the sealed file.
 func (l *Ledger) hide(f *file) {
 	l.mu.Lock()
 	f.view = nil
@@ -208,7 +209,7 @@ func (l *Ledger) hide(f *file) {
 }
 
 func (l *Ledger) removeTail(ctx context.Context, name string) error {
-	app := l.opt.Engine.(engine.Appender) // create has asked
+	app := l.opt.Engine.(engine.Appender) // createIn has checked that it is one
 	tails, err := app.Tails(ctx)
 	if err != nil {
 		return fmt.Errorf("couldn't look for tails: %w", err)

@@ -73,7 +73,7 @@ func (l *Ledger) commit(proposals []*proposal) (rest []*proposal) {
 	s.batch.reset()
 	err := l.failed()
 	if err == nil {
-		err = l.superseded()
+		err = l.superseded() // asked before each batch: once a later epoch is known, nothing more may be signed in this one
 	}
 	if err == nil {
 		err = s.prepare(l)
@@ -93,7 +93,7 @@ func (l *Ledger) commit(proposals []*proposal) (rest []*proposal) {
 		if err := l.write(); err != nil {
 			err = l.fail(err)
 			for _, p := range s.batch.waiting {
-				p.entry, p.err = entry.Entry{}, err // a refusal too: what it rested on may not be durable
+				p.entry, p.err = entry.Entry{}, err // refusals as well: the entries that a refusal rests on may not be durable
 			}
 			l.apply <- applied{waiting: s.batch.waiting}
 			return rest
@@ -106,11 +106,12 @@ func (l *Ledger) commit(proposals []*proposal) (rest []*proposal) {
 	return rest
 }
 
-// decide fills the batch from proposals, in order, and returns those for which it has no room.
+// decide fills the batch from proposals, in order, and returns those for which it has no room. The order in which proposals came is the commit order: each decide function sees the effects
+// of all before it, through Options.Decided, although none of this batch is durable yet.
 func (l *Ledger) decide(proposals []*proposal) (rest []*proposal) {
 	s := &l.seq
 	room := segment.BatchEntries
-	if s.rotateAt > 0 {
+	if s.rotateAt > 0 { // the next segment is already named by the entry at which this one must end
 		room = int(min(uint64(room), s.rotateAt-s.frontier.Size()))
 	}
 	for i, p := range proposals {
@@ -162,7 +163,7 @@ func (l *Ledger) add(d Draft, at, wall time.Time) (entry.Entry, error) {
 		return entry.Entry{}, fmt.Errorf("couldn't make an entry: %w", err)
 	}
 	if e.Private.Clock != nil {
-		s.time.carried(e.Index)
+		s.time.carried(e.Index) // only now: an entry that Validate refused carries nothing
 	}
 	b := &s.batch
 	start := len(b.bytes)
@@ -190,7 +191,7 @@ func (s *sequencer) salt() (salt [16]byte) {
 	return salt
 }
 
-// write commits the batch.
+// write commits the batch. frontier is a copy until the fsync has returned: if anything before that fails, the sequencer's own tree is still that of the durable ledger.
 func (l *Ledger) write() error {
 	s, b := &l.seq, &l.seq.batch
 	frontier := s.frontier
@@ -206,7 +207,7 @@ func (l *Ledger) write() error {
 		l.apply <- applied{b.entries, b.waiting}
 		b.entries, b.waiting = nil, nil
 	}
-	if err := l.sync(); err != nil {
+	if err := l.sync(); err != nil { // nobody repeats it: the page cache can now hold what the disk does not (DESIGN invariant 6)
 		return err
 	}
 	// The commit point is behind us: whatever happens now, the next Open finds the batch.
@@ -247,7 +248,7 @@ func (l *Ledger) encode(size uint64, root tree.Hash) (segment.Batch, error) {
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
-// show lets readers see the batch that has become durable.
+// show lets readers see the batch that has become durable. Size, hashes and segment change together under l.mu, so that a reader who sees the new size can also prove it.
 func (l *Ledger) show(c segment.Commit, groups []tree.Hash) {
 	s := &l.seq
 	l.mu.Lock()
@@ -281,7 +282,7 @@ func (l *Ledger) runApply() {
 			}
 		}
 		for _, p := range b.waiting {
-			// An entry that is durable but not applied is not acknowledged: who reads would not see it.
+			// An entry that is durable but not applied is not acknowledged, because a read that follows would not see it.
 			if broken != nil {
 				p.entry, p.err = entry.Entry{}, broken
 			}
@@ -290,7 +291,8 @@ func (l *Ledger) runApply() {
 	}
 }
 
-// finish seals what is active and gives back what was prepared. Called once, when the goroutines are done.
+// finish seals the active segment and gives back the one that was made ahead. Called once, when the goroutines are done. After a failure the active segment stays a tail, because what it
+// holds on disk is not known any more; the next Open recovers it.
 func (s *sequencer) finish(l *Ledger) error {
 	ctx := context.Background()
 	var errs []error

@@ -1,4 +1,4 @@
-// Package pack is the pack: a file of sealed chunks, closed by an index of them.
+// Package pack writes and reads packs. A pack is a file of encrypted chunks, closed by an index of them.
 //
 // A pack is a frame file (package frame) with magic "STELEPAK". Its frames are, frozen with version 1:
 //
@@ -17,7 +17,8 @@
 // trailer are written before the last fsync, and only then does the file get its sealed name: packs/<32 hex>.pack, the
 // first 16 bytes of the file id.
 //
-// A file that grows has no footer. Scan reads it frame by frame; what GCM opens was written by who holds the key.
+// A file that grows has no footer. Scan reads it frame by frame; whatever GCM opens was written by somebody who holds the key.
+// The index in the footer is in clear and is not trusted: the frame of a chunk proves its place.
 package pack
 
 import (

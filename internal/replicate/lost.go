@@ -12,8 +12,8 @@ import (
 	"stele/internal/segment"
 )
 
-// findLost notes what was on the target and is gone. Two things tell: what an earlier session of this process knew to be there, and the ledger. Packs go before the segments that hold their
-// pack.seal entries, so that a target which holds such an entry was given the pack.
+// findLost notes what was on the target and is gone. It knows what was there from an earlier session of this process, and from the ledger: packs are shipped before the segments that hold their
+// pack.seal entries, so a target that holds such an entry was given the pack.
 func (s *session) findLost(ctx context.Context, former *session, held uint64) error {
 	if s.at > 0 && s.o.SealedBefore != nil {
 		if err := s.o.SealedBefore(s.at, s.wanted(former)); err != nil {
@@ -46,7 +46,7 @@ func (s *session) findLost(ctx context.Context, former *session, held uint64) er
 	return nil
 }
 
-// lostKeyrings takes the keyrings for lost where entries are there and none of them is: they go first.
+// lostKeyrings takes the keyrings for lost if the target holds entries and no keyring, because keyrings are shipped first.
 func (s *session) lostKeyrings(ctx context.Context) error {
 	for name := range s.have {
 		if _, ok := keyring.Number(name); ok {
@@ -59,7 +59,7 @@ func (s *session) lostKeyrings(ctx context.Context) error {
 	return s.o.Engine.List(ctx, engine.Keyrings, func(i engine.Info) error { s.lost[i.Name] = true; return nil })
 }
 
-// wanted takes a pack for lost that is not there, unless it is damaged here and so was never shipped.
+// wanted takes a missing pack for lost, unless that pack is damaged here and was therefore never shipped.
 func (s *session) wanted(former *session) func(name string) {
 	return func(name string) {
 		_, there := s.have[name]
@@ -110,7 +110,7 @@ func (s *session) again(ctx context.Context, held uint64) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.alien = now.alien // what was looked at, else the same file would have the target listed again and again
+	s.alien = now.alien // remembers which strange files were looked at; otherwise each would cause another listing, again and again
 	if len(now.lost) == 0 && now.at == s.at {
 		if len(s.lacking) > 0 { // what was damaged here may be healed by now
 			s.next, s.retry = 0, true

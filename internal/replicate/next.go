@@ -23,7 +23,7 @@ func (s *Shipper) next(ctx context.Context, ses *session, waiting *[]chan<- erro
 		return s.o.markNow(), shipNow, nil
 	}
 	if s.opt.Every > 0 && len(*waiting) == 0 {
-		if ses.begun { // else what came while nobody shipped is late already
+		if ses.begun { // the first shipment of a session does not wait: what was written before it is late already
 			if todo, err = s.schedule(ctx, waiting); err != nil || todo != shipNow {
 				return m, todo, err
 			}
@@ -97,7 +97,7 @@ func (s *Shipper) listNow() bool {
 	}
 }
 
-// settle waits for the packs that grow now to be sealed, but not for long: then all there is by then is shipped, with tails.
+// settle waits for the packs that grow now to be sealed, for tailAfter at most. After that it takes a new mark, and what still grows is shipped as tails.
 func (s *Shipper) settle(ctx context.Context, ses *session, waiting *[]chan<- error) (mark, error) {
 	m, late := s.o.markNow(), s.opt.Clock.After(tailAfter)
 	for len(*waiting) == 0 && !ses.settled(m) {

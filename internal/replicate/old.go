@@ -10,8 +10,8 @@ import (
 	"stele/internal/pack"
 )
 
-// supersedeOld lets the tail packs of an earlier session go, once a session, but for those that have a chunk which lies in no sound pack here: damage met it before it was shipped in one, and
-// this may be the last copy of it. They stay until a later session finds all of their chunks.
+// supersedeOld marks the tail packs of an earlier session for removal, once a session. It keeps a tail pack if one of its chunks lies in no sound pack here: that chunk was damaged here before it was shipped in a sealed
+// pack, and the tail may be the last copy of it. Such a tail stays until a later session finds all of its chunks.
 func (s *session) supersedeOld(ctx context.Context) {
 	for _, name := range s.old {
 		if s.faults.dropOldTails || s.heldHere(ctx, name) {
@@ -51,7 +51,7 @@ func (s *session) shortHere(ctx context.Context, here engine.Info, there int64) 
 	if short, ok := pack.ParseName(here.Name); ok {
 		if want, ok := s.sealed(ctx, short); ok && want.Size == there {
 			if s.o.Heal != nil {
-				_ = s.o.Heal(ctx, here.Name, why) // else whoever reads it, or the scrub, has it healed
+				_ = s.o.Heal(ctx, here.Name, why) // if this fails, a later read of the file or the scrub heals it
 			}
 			return true
 		}

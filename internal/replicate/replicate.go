@@ -1,5 +1,5 @@
 // Package replicate copies a store: to its targets while it runs, and from a target when it is needed. Backup, restore and serving from
-// a backup are one copy with the arguments exchanged; what is copied is verified while it is copied.
+// a backup are one copy with source and destination exchanged. It verifies whatever it copies, and believes a target only as far as the bytes prove themselves.
 //
 // docs/COPIES.md has the layout of a target and the order in which it is written: packs before the segments that name their chunks, so
 // that a target can be restored at any instant. A target is never written to before its head was compared with our ledger.

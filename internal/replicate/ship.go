@@ -33,9 +33,10 @@ func (o *Origin) markNow() mark {
 // parallel is how many packs are copied at once.
 const parallel = 4
 
-// ship brings the target up to a mark. Each step may be the last before a crash: what a segment names is there before it, and nothing goes before what supersedes it is there.
+// ship brings the target up to a mark. Each step may be the last one before a crash. So the order is fixed: keyrings, then packs, then the segments that name their chunks; and a file is removed only after the file
+// that supersedes it is there.
 func (s *session) ship(ctx context.Context, m mark) error {
-	if s.begun {
+	if s.begun { // the first shipment of a session comes right after its listing
 		if err := s.still(ctx); err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func (s *session) ship(ctx context.Context, m mark) error {
 // maxJunk bounds what is remembered of files that could not be removed; the next session finds the rest.
 const maxJunk = 10_000
 
-// sweep removes what is superseded. It is optional: credentials may not allow it, and a lock may last. After a failure it rests for some rounds.
+// sweep removes what is superseded. It is optional: the credentials may not allow it, or a lock may still hold. After a failure it pauses for 1,000 rounds, so that a target which always refuses is not asked in each.
 func (s *session) sweep(ctx context.Context) {
 	if s.rest > 0 {
 		s.rest--
@@ -82,8 +83,8 @@ func (s *session) sweep(ctx context.Context) {
 	s.junk = nil
 }
 
-// shipKeyrings copies the keyrings that the target has not. Another branch of the store, which a failover left behind, may have shipped one of the same number: ours then goes under the
-// next number that is free, for only the order of the numbers means something.
+// shipKeyrings copies the keyrings that the target lacks. Another branch of the store, left behind by a failover, may have shipped one of the same number. Ours then goes under the
+// next free number; only the order of the numbers has a meaning.
 func (s *session) shipKeyrings(ctx context.Context) error {
 	return s.o.Engine.List(ctx, engine.Keyrings, func(i engine.Info) error {
 		number, ok := keyring.Number(i.Name)
@@ -106,7 +107,7 @@ func (s *session) shipKeyrings(ctx context.Context) error {
 			} else if err := s.copyFile(ctx, name, f, nil); errors.Is(err, ErrForked) { // since the target was listed
 				s.have[name] = -1
 				continue
-			} else if err != nil { // age authenticates it
+			} else if err != nil { // no digest is compared: whoever opens a keyring notices a damaged one, since age authenticates its content
 				return err
 			}
 			s.have[name], s.rings[i.Name] = f.Size(), true
@@ -127,7 +128,7 @@ func (s *session) sameRing(ctx context.Context, name string, size int64, f engin
 	return same, err
 }
 
-// shipPacks copies the sealed packs that the target has not.
+// shipPacks copies the sealed packs that the target lacks.
 func (s *session) shipPacks(ctx context.Context) error {
 	names, next, _ := s.o.Body.Packs(s.next)
 	group, gctx := errgroup.WithContext(ctx)
@@ -150,7 +151,7 @@ func (s *session) shipPacks(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.next = next
+	s.next = next // only after all were copied: after an error the next round lists the same packs again
 	for _, name := range names {
 		s.supersede(name)
 	}
@@ -169,7 +170,7 @@ func (s *session) shipPack(ctx context.Context, name pack.Name16) error {
 	return nil
 }
 
-// shipped notes the outcome of a copy. A pack that is damaged here, or gone, holds up no other: it is reported, and tried again by the next session.
+// shipped notes the outcome of a copy. A pack that is damaged or missing here does not hold up the others: it is reported, and the next session tries it again.
 func (s *session) shipped(name pack.Name16, size int64, err error) error {
 	switch {
 	case err == nil:
@@ -183,7 +184,7 @@ func (s *session) shipped(name pack.Name16, size int64, err error) error {
 	return err
 }
 
-// supersede notes that the tails of a pack which is sealed and shipped may go.
+// supersede notes that the tails of a pack may be removed, once that pack is on the target.
 func (s *session) supersede(name pack.Name16) {
 	q := s.packs[name]
 	if _, ok := s.have[pack.Name(name)]; !ok || q == nil {
@@ -220,7 +221,7 @@ func (s *session) copyOnce(ctx context.Context, short pack.Name16) (int64, error
 			return 0, sourceError{err}
 		}
 	}
-	if !ok { // a crash came between the pack and its entry; the next start writes that
+	if !ok { // it has no pack.seal entry yet: a crash came between the two, and the next start writes the entry. Until then the pack's own frames prove it
 		r, err := s.o.Body.VerifyPack(ctx, name)
 		if err != nil {
 			return 0, sourceError{fmt.Errorf("couldn't ship %s: %w", name, err)}
@@ -304,7 +305,7 @@ func (s *session) shipSegment(ctx context.Context, f ledger.SegmentInfo) error {
 	return nil
 }
 
-// readSegment reads a sealed segment, and checks it: what is checked is what is shipped.
+// readSegment reads a sealed segment into memory and checks it there, so that the bytes that are checked are the bytes that are shipped.
 func (s *session) readSegment(ctx context.Context, name string) ([]byte, error) {
 	file, err := s.o.Engine.Open(ctx, name)
 	if err != nil {

@@ -74,7 +74,7 @@ type Status struct {
 
 // waits of a Shipper.
 const (
-	// tailAfter is how long an entry waits for the packs that grow to be sealed: at a high rate they seal by themselves, and a tail would be shipped for nothing.
+	// tailAfter is how long an entry waits for the growing packs to be sealed. At a high rate they fill up and are sealed by themselves, and a tail would ship the same bytes twice.
 	tailAfter = 1200 * time.Millisecond
 	// growthEvery is how often it looks whether they are.
 	growthEvery = 100 * time.Millisecond
@@ -336,7 +336,7 @@ func (s *Shipper) shipOnce(ctx context.Context, ses *session, m mark) error {
 		return err
 	}
 	came, err := ses.othersCame(ctx, s.opt.Clock.Now())
-	if err == nil && came { // those who wait are answered by what a comparison finds
+	if err == nil && came { // the comparison decides what that means, and its outcome is what those who wait are told
 		_, err = s.compare(ctx, ses)
 	}
 	if err != nil {

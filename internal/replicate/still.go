@@ -24,8 +24,8 @@ func (s *session) newest() string {
 	return ""
 }
 
-// still makes sure that the newest file of entries is there, before more is shipped to go on from it: another disk may have been mounted in the target's place, or an old state of it
-// brought back. One small listing; where the target doesn't let us list, nothing is looked at.
+// still makes sure that the newest file of entries is there before anything that continues it is shipped. Another disk may have been mounted in the target's place, or an old state
+// of it brought back. It costs one small listing. If the credentials don't allow listing, nothing is checked.
 func (s *session) still(ctx context.Context) error {
 	name := s.newest()
 	if name == "" {

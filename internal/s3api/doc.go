@@ -1,5 +1,5 @@
-// Package s3api is the S3 protocol on net/http: what a request says, whether it may be believed, and how a reply is
-// written. Nothing here stores anything.
+// Package s3api speaks the S3 protocol on net/http: it reads a request, decides whether to believe it, calls the store, and writes the reply.
+// Nothing here stores anything. A request is trusted only after its signature was checked, and its body only after every declared length and digest was.
 //
 // The way of a request:
 //

@@ -18,7 +18,7 @@
 // a privates frame seals, is one zstd frame. The key hash and signature are those of the signed note
 // that the tree head (size, root) makes under the origin <store id>/<epoch>. Times are microseconds since 1970.
 //
-// The package knows no tree, no entry and no key but the file's own: who calls it verifies roots and signatures.
+// The package knows no tree, no entry and no key but the file's own. Its callers verify roots and signatures.
 package segment
 
 import (

@@ -1,15 +1,15 @@
-// Package snapshot is a snapshot of the index on a target: the files of the index as they were at one ledger size, sealed in chunks, so that any
-// range of them is read and authenticated without fetching the rest. Serving from a backup opens the index over them and needs no rebuild.
+// Package snapshot writes and reads snapshots of the index on a target: the files of the index as they were at one ledger size, encrypted in chunks, so that any
+// range of them can be read and authenticated without fetching the rest. Serving from a backup opens the index over them and needs no rebuild.
 //
 // A file of the index is one pack (package pack), snapshots/<32 hex>.pack: chunk i, of ChunkBytes and the last one of what is left, is frame i, stored as it
 // is, without pads. So a chunk's place is a matter of arithmetic, and no footer is read. The pack's file id is not drawn but derived, under the dedup key, from
 // the file's content. So a file that is in two snapshots is one pack on the target and is shipped once, and no key and nonce ever meet two contents.
 //
 // A list names the files of a snapshot: the body of a [Document], sealed under a random file id in snapshots/<size, 20 digits>-<entry, 20 digits>.idx, which is a pack too. The backup.index entry of that
-// index names the same document by its SHA-256. Packs come first, then the entry, then the list: a list whose entry does not say the same is none.
+// index names the same document by its SHA-256. Packs come first, then the entry, then the list. A list counts only if its entry says the same.
 //
-// What a target yields is believed only so far: lists and chunks by GCM under the store's key, a chunk's place by its frame's number and its file's
-// derived key, the list by its entry. An old snapshot is as good as a new one: the entries after it are folded by the reader.
+// A target is not trusted. Lists and chunks are authenticated by GCM under the store's key, a chunk's place by its frame's number and its file's
+// derived key, and the list by its entry. An old snapshot is as good as a new one: the entries after it are folded by the reader.
 package snapshot
 
 import (

@@ -1,9 +1,11 @@
 // Package standby follows a primary: it fetches what the primary made durable, has it checked and accepted ([stele.Standby]), and keeps evidence where it may not be
 // accepted. It opens no connection by itself ([Primary]).
 //
-// One round: ask where the primary stands (its newest checkpoint must be signed by the pinned key and go on from the last one that was accepted), copy what came for packs,
-// make that durable, take the segments batch by batch. A round that meets what may not be accepted ends following for good: both checkpoints are kept, and the standby
+// One round asks where the primary stands, copies the new bytes of packs, makes them durable, and takes the segments batch by batch. The primary's newest checkpoint must be signed by the pinned key and continue the last one that
+// was accepted. A round that meets something that may not be accepted ends following for good: both checkpoints are kept, and the standby
 // is frozen until a person has decided which history is the true one.
+//
+// It trusts the pinned key, and nothing else that the primary says.
 package standby
 
 import (

@@ -1,8 +1,8 @@
-// Package witness vouches for other logs' checkpoints: it cosigns one only if the log's own key has signed it and it goes on, provably, from the last one
+// Package witness cosigns the checkpoints of other logs. It cosigns one only if the log's own key has signed it and it provably continues the last one
 // that was cosigned here (c2sp.org/tlog-witness v1.0.0, c2sp.org/tlog-cosignature v1.0.1). So nobody, the log's owner included, can have two histories cosigned.
 //
-// What it trusts: its folder, and the verifier keys that it was given. Its folder's loss is a new witness, with a new key. A folder put back from an older
-// copy would cosign what it had refused: a witness is never restored from a copy, it is begun anew.
+// It trusts its folder and the verifier keys that it was given. If the folder is lost, begin a new witness with a new key. Never put the folder back from an older
+// copy: that witness would cosign what it had refused.
 package witness
 
 import (

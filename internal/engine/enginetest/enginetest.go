@@ -1,5 +1,5 @@
-// Package enginetest is the conformance suite of the storage contract. Every engine runs Run; one that grows files runs
-// RunAppender as well.
+// Package enginetest is the conformance suite of the storage contract. The tests of every engine call Run; those of an
+// engine with growing files call RunAppender as well.
 package enginetest
 
 import (

@@ -1,5 +1,5 @@
-// Package mem is the engine that keeps a store in memory, for tests and for trials: what it calls durable outlives PowerCut
-// and not the process.
+// Package mem is the engine that keeps a store in memory, for tests and for trials. What it calls durable survives PowerCut
+// and is lost with the process.
 package mem
 
 import (

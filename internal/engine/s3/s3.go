@@ -6,14 +6,16 @@
 // short or changed and nothing is left of an upload that was cut (there are no multipart uploads). A 412 may be the answer to one's own earlier
 // write whose reply was lost: each Create carries a nonce in the metadata and reads it back.
 //
-// The oldest version is the file. On a versioned bucket, delete markers and later versions of a name are junk, of a thief or of a broken tool, and
-// are looked past: List and Open ask for the versions of a name, in the one request that they need anyway, and reads go by version id. Create on
+// The oldest version is the file. On a versioned bucket, delete markers and later versions of a name are junk, of a thief or of a broken tool. The engine
+// looks past them: List and Open ask for the versions of a name, in the one request that they need anyway, and reads go by version id. Create on
 // such a bucket asks once more, since a server lets a name that lies under a delete marker be created anew; only the oldest version has created it.
 //
 // Removed for good. Remove deletes every version and marker of a name, the file itself last. What Object Lock keeps is engine.ErrLocked.
 //
 // Requests that are safe to repeat are repeated a few times, with growing, jittered waits; a request in which nothing moves for Options.Timeout is
-// given up. That is bounded; what lasts longer is the caller's.
+// given up. All of that is bounded. The caller retries what lasts longer.
+//
+// The server is trusted to refuse a second PUT of a name (a probe at the opening checks it) and, with Object Lock, to keep what is locked.
 package s3
 
 import (
