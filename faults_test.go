@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,60 +17,26 @@ import (
 	"stele/internal/crashtest"
 )
 
-// deliberate lists every deliberate bug that a test is seen to catch: those that a file system can play are run here on the whole store, the others
-// have a hook in their package and a test beside it that fails without them being caught.
+// deliberate lists the bugs that a file system can play; they are run here on the whole store. Those that are in the code itself are in internal/bug.
 var deliberate = []struct {
 	bug  string
 	play func(fs vfs.FS) vfs.FS // the bug, as a file system
 	by   func(crashtest.Scenario[witnessed]) (int, error)
-	hook string // file: what switches the bug on
-	test string // file: the test that must see it
 }{
 	{bug: "skip the pack fsync", play: without("open/packs_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "skip the pack fsync, by its writer", hook: "internal/body/body.go: skipPackSync", test: "internal/body/crash_test.go: TestEveryBugIsCaught"},
 	{bug: "skip the segment fsync", play: without("open/segments_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "skip the segment fsync, by the ledger", hook: "internal/ledger/ledger.go: skipSync", test: "internal/ledger/crash_test.go: TestCrashNotices"},
 	{bug: "skip the fsync of folders", play: without("folder"), by: crashtest.Scenario[witnessed].CutPower},
 	{bug: "acknowledge before the segment fsync", play: late("open/segments_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "acknowledge before the segment fsync, by the ledger", hook: "internal/ledger/ledger.go: ackBeforeSync", test: "internal/ledger/crash_test.go: TestCrashNotices"},
 	{bug: "acknowledge before the pack fsync", play: late("open/packs_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "answer 412 from an entry that is not durable", hook: "internal/ledger/ledger.go: refuseBeforeDurable", test: "internal/ledger/crash_test.go: TestCrashNotices"},
-	{bug: "skip a checksum", hook: "internal/body/body.go: skipAuth", test: "internal/body/crash_test.go: TestEveryBugIsCaught"},
 	{bug: "index ahead of ledger", play: without("open/segments_", "segments/"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "open without asking who has seen more", hook: "internal/ledger/ledger.go: skipSeen", test: "internal/ledger/open_test.go: skipSeen: true"},
-	{bug: "begin an epoch without a look at its parent", hook: "internal/ledger/ledger.go: skipParent", test: "internal/ledger/epoch_test.go: TestHandover"},
-	{bug: "begin an epoch with another parent", hook: "internal/ledger/ledger.go: otherParent", test: "internal/ledger/epochcrash_test.go: TestCrashInBeginNotices"},
-	{bug: "cut one entry too far", hook: "internal/ledger/ledger.go: cutTooFar", test: "internal/ledger/epochcrash_test.go: TestCrashInBeginNotices"},
-	{bug: "skip the fsync of the fence's mark", hook: "internal/core/supersede.go: durable.Replace", test: "promote_test.go: TestCrashInSupersedeNotices"},
-	{bug: "reuse a nonce after recovery of a pack", hook: "internal/body/body.go: reuseNonce", test: "internal/body/crash_test.go: TestEveryBugIsCaught"},
-	{bug: "reuse a nonce after recovery of a segment", hook: "internal/ledger/ledger.go: reuseFileID", test: "internal/ledger/crash_test.go: TestCrashNotices"},
-	{bug: "remove the tail before its copy is published", hook: "internal/ledger/ledger.go: removeFirst", test: "internal/ledger/crash_test.go: TestCrashNotices"},
 	{bug: "retry a failed fsync", play: again, by: crashtest.Scenario[witnessed].FailSyncs},
-	{bug: "retry a failed fsync, by the ledger", hook: "internal/ledger/ledger.go: retryFsync", test: "internal/ledger/crash_test.go: TestCrashNotices"},
-	{bug: "replace a pack by a copy with another SHA-256", hook: "internal/body/body.go: replaceUnverified", test: "internal/body/heal_test.go: TestHealBugs"},
-	{bug: "replace a pack by what was made of lying pieces", hook: "internal/body/body.go: replaceUnverified", test: "internal/body/mend_test.go: TestPieceBugs"},
-	{bug: "serve a copy's bytes without seal and name", hook: "internal/body/body.go: serveUnverified", test: "internal/body/heal_test.go: TestHealBugs"},
-	{bug: "serve a piece's bytes without seal and name", hook: "internal/body/body.go: serveUnverified", test: "internal/body/mend_test.go: TestPieceBugs"},
-	{bug: "replace a segment by what a copy has become since it was proven", hook: "internal/ledger/ledger.go: replaceUnproven", test: "internal/ledger/heal_test.go: TestHealNoticesATurncoat"},
-	{bug: "make a segment of batches that nobody signed", hook: "internal/ledger/ledger.go: unsignedPieces", test: "internal/ledger/remake_test.go: TestHealSegmentFromTheRightPieces"},
-	{bug: "remove a tail pack that holds the last copy of a chunk", hook: "internal/replicate/session.go: dropOldTails", test: "internal/replicate/heal_test.go: TestOldTailsOfLostChunksStay"},
-	{bug: "dedup against an unsynced pack", hook: "internal/body/body.go: dedupUnsynced", test: "internal/body/crash_test.go: TestEveryBugIsCaught"},
 }
 
-// TestDeliberateBugs plays each bug and demands that the crash test of the whole store fails; of bugs with a hook it demands that hook and test are there.
+// TestDeliberateBugs plays each bug and demands that the crash test of the whole store fails.
 func TestDeliberateBugs(t *testing.T) {
 	scenario := crashScenario(t)
 	for _, d := range deliberate {
 		t.Run(d.bug, func(t *testing.T) {
-			if d.play == nil {
-				for _, where := range []string{d.hook, d.test} {
-					file, word, _ := strings.Cut(where, ": ")
-					if b, err := os.ReadFile(filepath.FromSlash(file)); err != nil || !bytes.Contains(b, []byte(word)) {
-						t.Errorf("%s has no %s any more (%v)", file, word, err)
-					}
-				}
-				return
-			}
 			s := scenario
 			s.Stride, s.Clones = 7, 1
 			s.Work = func(fs vfs.FS, w *witnessed) error {

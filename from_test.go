@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/core"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
@@ -416,8 +417,7 @@ func TestFromProvesPacks(t *testing.T) {
 	if why, packs := x.fillWith(t, flip); !strings.Contains(why, "SHA-256") && !strings.Contains(why, "could not be brought") || len(packs) != 0 {
 		t.Fatalf("%q, here: %v", why, packs)
 	}
-	fillFaults.unproven = true
-	defer func() { fillFaults.unproven = false }()
+	bug.Plant(t, bug.FillUnproven)
 	if _, packs := x.fillWith(t, flip); len(packs) == 0 {
 		t.Fatal("the deliberate bug makes no difference: the test sees nothing")
 	}

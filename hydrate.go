@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
@@ -361,7 +362,7 @@ func (s *Store) bringFrom(ctx context.Context, from engine.Engine, name string, 
 		return err
 	}
 	defer f.Close()
-	if f.Size() != want.Size && !fillFaults.unproven {
+	if f.Size() != want.Size && !bug.On(bug.FillUnproven) {
 		return fmt.Errorf("it has %d bytes, its pack.seal entry says %d: %w", f.Size(), want.Size, frame.ErrCorrupt)
 	}
 	err = s.from.local.Create(ctx, name, f.Size(), s.proven(ctx, f, want.SHA256))
@@ -442,16 +443,11 @@ func (s *Store) packSeal(ctx context.Context, q queued) (entry.Pack, error) {
 	return r.Pack, err
 }
 
-// fillFaults are deliberate bugs, for the tests that must catch them.
-var fillFaults struct {
-	unproven bool // a pack counts as here whatever its SHA-256
-}
-
 // proven reads a pack beneath, and fails at its end unless its bytes hash to what they should.
 func (s *Store) proven(ctx context.Context, f engine.File, want entry.Hash) io.Reader {
 	fill := &s.from.fill
 	check := &want
-	if fillFaults.unproven {
+	if bug.On(bug.FillUnproven) {
 		check = nil
 	}
 	if fill.limit == nil {

@@ -14,6 +14,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/body"
+	"stele/internal/bug"
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
@@ -53,7 +54,6 @@ type Standby struct {
 	packs    *follow.Packs // nil without keys
 	sums     map[string]entry.Pack
 	folder   *Store // lock, engine and file system, with or without keys
-	bugs     follow.Bugs
 
 	mu       sync.Mutex
 	accepted tree.Checkpoint
@@ -150,7 +150,7 @@ func OpenStandby(ctx context.Context, folder string, opt Options) (_ *Standby, e
 		return nil, fmt.Errorf("%w: %s is no standby's folder", ErrNotStore, folder)
 	}
 	s := newStore(folder, opt)
-	b := &Standby{Pin: pin, folder: s, sums: map[string]entry.Pack{}, bugs: follow.Bug}
+	b := &Standby{Pin: pin, folder: s, sums: map[string]entry.Pack{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(core.Translate(err), b.Close())
@@ -442,7 +442,7 @@ func (b *Standby) keep(p *ledger.Piece) error {
 	if p.Size <= b.accepted.Size {
 		return nil
 	}
-	if !b.bugs.NoteNotKept {
+	if !bug.On(bug.AcceptUnkept) {
 		if err := durable.Replace(b.folder.core.FS, b.folder.core.Path(core.FileAccepted), p.Note, durable.PrivateFile); err != nil {
 			return fmt.Errorf("couldn't keep the accepted checkpoint: %w", err)
 		}

@@ -116,19 +116,6 @@ type Options struct {
 	Sound func(name string)
 	// Monotonic is a clock that nobody sets; nil: the system's.
 	Monotonic func() time.Duration
-
-	faults faults
-}
-
-// faults are deliberate bugs, for the tests that must catch them.
-type faults struct {
-	skipPackSync  bool // Sync returns without an fsync
-	dedupUnsynced bool // a chunk is a source before its pack is durable
-	skipAuth      bool // what GCM refuses is served
-	reuseNonce    bool // recovery goes on under the tail's own file id
-
-	replaceUnverified bool // a copy replaces a pack whatever its SHA-256
-	serveUnverified   bool // a copy's bytes are served without GCM and name
 }
 
 // Store is where bodies are. Safe for concurrent use.
@@ -157,7 +144,7 @@ type Store struct {
 	order   [][16]byte             // sealed packs in the order in which they became known
 	grown   map[*openPack]struct{} // packs that grow
 	extra   map[entry.ID]Place     // read-only: chunks of packs that Places does not know
-	pending map[entry.ID]Place     // faults.dedupUnsynced only
+	pending map[entry.ID]Place     // bug.DedupUnsynced only
 
 	// Of tails for which there was no room when they were to be recovered.
 	recovering sync.Mutex

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -39,7 +40,6 @@ type oracle struct {
 	acked  []object
 	tried  []object
 	checks int
-	faults faults
 }
 
 func copyOracle(o *oracle) *oracle {
@@ -93,7 +93,6 @@ func openOn(fs vfs.FS, o *oracle, p Places) (*Store, error) {
 	}
 	opt := options(alignedEngine{e, 512}, p)
 	opt.PackBytes = 200 << 10
-	opt.faults = o.faults
 	return Open(ctx, opt)
 }
 
@@ -262,9 +261,9 @@ func keyedFiles(fs vfs.FS) (map[string]keyedFile, error) {
 	return files, nil
 }
 
-func crashScenario(f faults) crashtest.Scenario[oracle] {
+func crashScenario() crashtest.Scenario[oracle] {
 	s := crashtest.Scenario[oracle]{
-		Setup: func(_ vfs.FS, o *oracle) error { o.faults, o.places = f, newPlaces(); return nil },
+		Setup: func(_ vfs.FS, o *oracle) error { o.places = newPlaces(); return nil },
 		Work:  crashWork, Check: crashCheck, Copy: copyOracle,
 	}
 	if testing.Short() {
@@ -273,16 +272,17 @@ func crashScenario(f faults) crashtest.Scenario[oracle] {
 	return s
 }
 
-func TestCrash(t *testing.T) { crashtest.Run(t, crashScenario(faults{})) }
+func TestCrash(t *testing.T) { crashtest.Run(t, crashScenario()) }
 
 func TestEveryBugIsCaught(t *testing.T) {
-	for name, f := range map[string]faults{
-		"skipPackSync":  {skipPackSync: true},
-		"dedupUnsynced": {dedupUnsynced: true},
-		"reuseNonce":    {reuseNonce: true},
+	for name, f := range map[string]bug.Bug{
+		"skipPackSync":  bug.SkipPackSync,
+		"dedupUnsynced": bug.DedupUnsynced,
+		"reuseNonce":    bug.ReuseNonce,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := crashScenario(f)
+			bug.Plant(t, f)
+			s := crashScenario()
 			s.Stride = 1 // with a stride the few writes between an acknowledgement and a seal can all be passed over; the first failure ends it anyway
 			runs, err := s.CutPower()
 			if err == nil {
@@ -292,7 +292,8 @@ func TestEveryBugIsCaught(t *testing.T) {
 		})
 	}
 	t.Run("skipAuth", func(t *testing.T) {
-		if err := flipAll(t, faults{skipAuth: true}); err == nil {
+		bug.Plant(t, bug.SkipChunkAuth)
+		if err := flipAll(t); err == nil {
 			t.Fatal("every byte of a pack was flipped, and nobody noticed")
 		} else {
 			t.Log(err)
@@ -301,15 +302,15 @@ func TestEveryBugIsCaught(t *testing.T) {
 }
 
 func TestNoFlippedByteIsServed(t *testing.T) {
-	if err := flipAll(t, faults{}); err != nil {
+	if err := flipAll(t); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // flipAll flips each byte of a sealed pack in turn, reads what is in it, and returns an error if a body reads otherwise, or VerifyPack is content.
-func flipAll(t *testing.T, f faults) error {
+func flipAll(t *testing.T) error {
 	fs := vfs.NewMem()
-	o := &oracle{faults: f, places: newPlaces()}
+	o := &oracle{places: newPlaces()}
 	s, err := openOn(fs, o, o.places)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -36,7 +37,6 @@ type wounded struct {
 	objs   []object
 	name   string // of the pack
 	good   []byte
-	faults faults
 
 	copies []engine.Copy
 	now    atomic.Int64 // the monotonic clock
@@ -75,7 +75,6 @@ func (w *wounded) options(t testing.TB, fs vfs.FS) Options {
 		t.Fatal(err)
 	}
 	opt := options(d, w.places)
-	opt.faults = w.faults
 	opt.Sealed = func(p entry.Pack) { w.mu.Lock(); defer w.mu.Unlock(); w.seals[p.Name] = p }
 	opt.Seal = func(_ context.Context, name string) (entry.Pack, bool, error) {
 		w.mu.Lock()
@@ -496,11 +495,10 @@ type healOracle struct {
 	acked bool
 }
 
-// healScenario heals one pack under faults.
-func healScenario(t *testing.T, f faults, copyOf func(w *wounded) []byte) crashtest.Scenario[healOracle] {
+// healScenario heals one pack.
+func healScenario(t *testing.T, copyOf func(w *wounded) []byte) crashtest.Scenario[healOracle] {
 	plain := vfs.NewMem()
 	w := newWounded(t, plain)
-	w.faults = f
 	w.copies = []engine.Copy{w.copyOf(t, "nas", copyOf(w))}
 	at := func(fs vfs.FS) (*Store, error) {
 		d, err := dir.Open(fs, woundedRoot, dir.Options{})
@@ -564,15 +562,15 @@ func healScenario(t *testing.T, f faults, copyOf func(w *wounded) []byte) crasht
 
 // TestHealCrash cuts the power at every write of a heal, and fails each of its fsyncs: the file is the old one or the good one, and all that is read is right.
 func TestHealCrash(t *testing.T) {
-	crashtest.Run(t, healScenario(t, faults{}, func(w *wounded) []byte { return w.good }))
+	crashtest.Run(t, healScenario(t, func(w *wounded) []byte { return w.good }))
 }
 
 // TestHealBugs: deliberate bugs are noticed.
 func TestHealBugs(t *testing.T) {
-	for name, f := range map[string]faults{"replaceUnverified": {replaceUnverified: true}, "serveUnverified": {serveUnverified: true}} {
+	for name, f := range map[string]bug.Bug{"replaceUnverified": bug.ReplacePackUnverified, "serveUnverified": bug.ServeUnverified} {
 		t.Run(name, func(t *testing.T) {
 			w := newWounded(t, vfs.NewMem())
-			w.faults = f
+			bug.Plant(t, f)
 			w.damage(t, flipped(w.good, 200))
 			w.copies = []engine.Copy{w.copyOf(t, "liar", flipped(w.good, 201))}
 			s := w.open(t)

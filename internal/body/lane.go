@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/pack"
@@ -215,7 +216,7 @@ func (s *Store) newPackOf(ctx context.Context, roomBytes int64, stream bool, id 
 	}
 	p := &openPack{s: s, name: name, keyID: keyID, grow: g, sealer: sealer}
 	file := g
-	if s.opt.faults.skipPackSync {
+	if bug.On(bug.SkipPackSync) {
 		file = unsynced{g}
 	}
 	p.w = pack.NewWriter(file, frame.Header{KeyID: keyID, FileID: id, Epoch: s.opt.Epoch, StoreID: s.opt.StoreID}, sealer)
@@ -226,7 +227,7 @@ func (s *Store) newPackOf(ctx context.Context, roomBytes int64, stream bool, id 
 	return p, nil
 }
 
-// unsynced is faults.skipPackSync.
+// unsynced is bug.SkipPackSync.
 type unsynced struct{ engine.Growing }
 
 func (unsynced) Sync() error { return nil }

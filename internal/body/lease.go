@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"stele/entry"
+	"stele/internal/bug"
 )
 
 // source finds the pack that holds a durable chunk and leases it, so that the pack is not erased before the entry that will name the chunk is committed. It says whether there is one.
 func (s *Store) source(id *entry.ID) (Place, bool, error) {
-	if s.opt.faults.dedupUnsynced {
+	if bug.On(bug.DedupUnsynced) {
 		s.mu.Lock()
 		p, ok := s.pending[*id]
 		s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/heal"
@@ -134,7 +135,7 @@ func (p *parts) chunk(id *entry.ID, length int64) (flags uint8, stored, plain []
 
 // openStored opens a frame that a copy yielded, and demands that its bytes have the chunk's name.
 func (s *Store) openStored(f *packFile, b []byte, id *entry.ID, length int64) (flags uint8, stored, plain []byte, err error) {
-	if s.opt.faults.serveUnverified {
+	if bug.On(bug.ServeUnverified) {
 		return b[5], b[pack.Overhead:], b[pack.Overhead:], nil
 	}
 	stored, flags, err = pack.OpenChunk(f.sealer, b, id)
@@ -204,7 +205,7 @@ func (p *parts) rebuild(local engine.File, want *entry.Pack) ([]byte, error) {
 				continue
 			}
 			sum := entry.Hash(sha256.Sum256(b))
-			if sum == want.SHA256 || p.s.opt.faults.replaceUnverified {
+			if sum == want.SHA256 || bug.On(bug.ReplacePackUnverified) {
 				return b, nil
 			}
 			err = fmt.Errorf("made again of pieces it has SHA-256 %s, should be %s: %w", sum, want.SHA256, heal.ErrUnproven)

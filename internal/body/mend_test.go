@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/frame"
@@ -405,9 +406,9 @@ func tailChunks(t testing.TB, b []byte) (all []storedChunk) {
 // TestPieceBugs: deliberate bugs are noticed: pieces that lie are served, or make a pack.
 func TestPieceBugs(t *testing.T) {
 	lie := func(b []byte) []byte { return flipped(b, len(b)/3) }
-	for name, f := range map[string]faults{"serveUnverified": {serveUnverified: true}, "replaceUnverified": {replaceUnverified: true, serveUnverified: true}} {
+	for name, f := range map[string][]bug.Bug{"serveUnverified": {bug.ServeUnverified}, "replaceUnverified": {bug.ReplacePackUnverified, bug.ServeUnverified}} {
 		w := newWounded(t, vfs.NewMem())
-		w.faults = f
+		pull := bug.Plant(t, f...)
 		w.damage(t, func() []byte { b := bytes.Clone(w.good); clear(b[frame.HeaderSize : len(b)-200]); return b }())
 		w.copies = []engine.Copy{w.pieces(t, "liar", lie)}
 		s := w.open(t)
@@ -419,6 +420,7 @@ func TestPieceBugs(t *testing.T) {
 		if !noticed {
 			t.Errorf("%s: nobody noticed", name)
 		}
+		pull()
 		w = newWounded(t, vfs.NewMem())
 		w.damage(t, make([]byte, len(w.good)))
 		w.copies = []engine.Copy{w.pieces(t, "liar", lie)}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/pack"
@@ -44,7 +45,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.ReadOnly && !opt.Learn {
 		s.extra = map[entry.ID]Place{}
 	}
-	if opt.faults.dedupUnsynced {
+	if bug.On(bug.DedupUnsynced) {
 		s.pending = map[entry.ID]Place{}
 	}
 	err := s.learnPacks(ctx)
@@ -212,7 +213,7 @@ func (c *copier) append(id *entry.ID, flags uint8, data []byte) (err error) {
 	for {
 		if c.to == nil {
 			file := frame.NewFileID()
-			if c.s.opt.faults.reuseNonce {
+			if bug.On(bug.ReuseNonce) {
 				file = c.header.FileID
 			}
 			if c.to, err = c.s.newPackOf(c.ctx, min(c.room, c.s.opt.PackBytes), false, file, c.header.KeyID); err != nil {
@@ -238,7 +239,7 @@ func (c *copier) end() error {
 	c.s.mu.Lock()
 	c.s.recovered.chunks += p.w.Chunks()
 	c.s.mu.Unlock()
-	if c.s.opt.faults.reuseNonce {
+	if bug.On(bug.ReuseNonce) {
 		chunks, err := p.w.Sync()
 		c.s.lanes.small.cur = p
 		return p.settle(chunks, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/digest"
 	"stele/internal/frame"
 )
@@ -263,7 +264,7 @@ func (a *appender) append(id *entry.ID, data []byte) error {
 		a.s.lease(p.name)
 		a.w.leases = append(a.w.leases, p.name)
 	}
-	if a.s.opt.faults.dedupUnsynced {
+	if bug.On(bug.DedupUnsynced) {
 		a.s.mu.Lock()
 		a.s.pending[*id] = Place{p.name, c.Offset, c.Length}
 		a.s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/pack"
@@ -216,7 +217,7 @@ func (p *Packs) Sync() error {
 		if c.synced == c.written {
 			continue
 		}
-		if Bug.SkipPackSync {
+		if bug.On(bug.SkipFollowedSync) {
 			c.g = unsynced{c.g}
 		}
 		if err := c.g.Sync(); err != nil {
@@ -229,7 +230,7 @@ func (p *Packs) Sync() error {
 	return nil
 }
 
-// unsynced is Bug.SkipPackSync.
+// unsynced is bug.SkipFollowedSync.
 type unsynced struct{ engine.Growing }
 
 func (unsynced) Sync() error { return nil }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/keyring"
 	"stele/internal/segment"
 	"stele/tree"
@@ -75,7 +76,7 @@ func (l *Ledger) handOver(ctx context.Context, next *keyring.Keyring, cut uint64
 			return h, err
 		}
 	}
-	if l.faults.otherParent {
+	if bug.On(bug.OtherParent) {
 		root[0] ^= 1
 		h.Parent = l.signer.Note(cut, root, l.signer.Sign(cut, root))
 		h.Proof = nil
@@ -86,7 +87,7 @@ func (l *Ledger) handOver(ctx context.Context, next *keyring.Keyring, cut uint64
 
 // successor makes the ledger of the next epoch as it is before its first batch: with the tree up to the last commit below the cut, and the entries from there to the cut in the batch.
 func (l *Ledger) successor(ctx context.Context, next *keyring.Keyring, cut uint64) (*Ledger, error) {
-	if l.faults.cutTooFar {
+	if bug.On(bug.CutTooFar) {
 		cut--
 	}
 	last, _, _, err := l.Entry(ctx, cut-1)

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/segment"
@@ -79,7 +80,7 @@ func (f *Follower) rightBegin(epoch uint32, e *entry.Entry, at tree.Frontier, ha
 	if begins != (e.Type == entry.EpochBegin) {
 		return fmt.Errorf("entry %d is a %s in epoch %d, which does not agree with where the epochs begin: %w", e.Index, e.Type, epoch, frame.ErrCorrupt)
 	}
-	if !begins || f.dataKeys() == nil || f.faults.skipParent {
+	if !begins || f.dataKeys() == nil || bug.On(bug.SkipParent) {
 		return nil
 	}
 	at.AppendMany(nil, hashes...)

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -328,18 +329,18 @@ func TestCrashInRecovery(t *testing.T) { crashtest.Run(t, recoveryScenario()) }
 // TestCrashNotices switches on one deliberate bug at a time: the crash test must fail.
 func TestCrashNotices(t *testing.T) {
 	for name, f := range map[string]struct {
-		faults Faults
-		run    func() (int, error)
+		bug bug.Bug
+		run func() (int, error)
 	}{
-		"skip the fsync":                        {Faults{skipSync: true}, scenario().CutPower},
-		"acknowledge before the fsync":          {Faults{ackBeforeSync: true}, scenario().CutPower},
-		"refuse before what it rests on":        {Faults{refuseBeforeDurable: true}, scenario().CutPower},
-		"retry a failed fsync":                  {Faults{retryFsync: true}, scenario().FailSyncs},
-		"reuse a file id in recovery":           {Faults{reuseFileID: true}, recoveryScenario().CutPower},
-		"remove the tail before its copy is in": {Faults{removeFirst: true}, recoveryScenario().CutPower},
+		"skip the fsync":                        {bug.SkipSegmentSync, scenario().CutPower},
+		"acknowledge before the fsync":          {bug.AckBeforeSync, scenario().CutPower},
+		"refuse before what it rests on":        {bug.RefuseBeforeDurable, scenario().CutPower},
+		"retry a failed fsync":                  {bug.RetryFsync, scenario().FailSyncs},
+		"reuse a file id in recovery":           {bug.ReuseFileID, recoveryScenario().CutPower},
+		"remove the tail before its copy is in": {bug.RemoveTailFirst, recoveryScenario().CutPower},
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer SetFaults(f.faults)()
+			bug.Plant(t, f.bug)
 			runs, err := f.run()
 			var found *crashtest.Failure
 			if !errors.As(err, &found) {

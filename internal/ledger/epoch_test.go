@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/keyring"
@@ -214,13 +215,13 @@ func TestStolenKey(t *testing.T) {
 func TestHandover(t *testing.T) {
 	opt := testOptions(testEngine(t, vfs.NewMem()))
 	manyBatches(t, opt, 6)
-	restore := SetFaults(Faults{otherParent: true})
+	pull := bug.Plant(t, bug.OtherParent)
 	now := mustBegin(t, opt, 20)
-	restore()
+	pull()
 	if _, err := Open(ctx, now); !errors.Is(err, tree.ErrHandover) || !errors.Is(err, frame.ErrCorrupt) {
 		t.Errorf("an epoch that names another parent: %v", err)
 	}
-	defer SetFaults(Faults{skipParent: true})()
+	bug.Plant(t, bug.SkipParent)
 	l, err := Open(ctx, now)
 	if err != nil {
 		t.Fatalf("with the check left out it must open, else this test proves nothing: %v", err)
@@ -233,9 +234,9 @@ func TestCutTooFar(t *testing.T) {
 	for _, cut := range []uint64{20, 0} {
 		opt := testOptions(testEngine(t, vfs.NewMem()))
 		manyBatches(t, opt, 6)
-		restore := SetFaults(Faults{cutTooFar: true})
+		pull := bug.Plant(t, bug.CutTooFar)
 		now := mustBegin(t, opt, cut)
-		restore()
+		pull()
 		if _, err := Open(ctx, now); !errors.Is(err, frame.ErrCorrupt) {
 			t.Errorf("an epoch that dropped one entry more than it was told: %v", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/keyring"
 )
@@ -114,14 +115,14 @@ func TestCrashInBegin(t *testing.T) {
 // TestCrashInBeginNotices: the crash test must see a new epoch that is acknowledged and not durable, or that drops too much.
 func TestCrashInBeginNotices(t *testing.T) {
 	for name, f := range map[string]struct {
-		faults Faults
-		cut    uint64
+		bugs []bug.Bug
+		cut  uint64
 	}{
-		"cut one entry too far": {Faults{cutTooFar: true, skipParent: true}, 6},
-		"another parent":        {Faults{otherParent: true}, 6},
+		"cut one entry too far": {[]bug.Bug{bug.CutTooFar, bug.SkipParent}, 6},
+		"another parent":        {[]bug.Bug{bug.OtherParent}, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer SetFaults(f.faults)()
+			bug.Plant(t, f.bugs...)
 			if runs, err := reignScenario(f.cut).CutPower(); err == nil {
 				t.Fatalf("the bug went unnoticed in %d runs", runs)
 			} else {

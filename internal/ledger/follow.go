@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/segment"
@@ -456,7 +457,7 @@ func (f *Follower) Accept(ctx context.Context, p *Piece) error {
 		if err := seg.g.Publish(); err != nil {
 			return f.fail(fmt.Errorf("couldn't publish segment %s: %w", seg.name, err))
 		}
-	} else if !f.faults.skipSync {
+	} else if !bug.On(bug.SkipSegmentSync) {
 		if err := seg.g.Sync(); err != nil {
 			return f.fail(fmt.Errorf("couldn't sync segment %s: %w", seg.name, err))
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/heal"
@@ -149,7 +150,7 @@ func (l *Ledger) replace(ctx context.Context, name string, c engine.Copy, p proo
 	h := heal.Healed{Name: name, From: c.Name, What: why.Error(), Bytes: p.sizeBytes}
 	var err error
 	h.Difference, err = heal.Replace(ctx, l.opt.Engine, name, p.sizeBytes, c.Engine, func(sum entry.Hash) error {
-		if sum != p.sum && !l.faults.replaceUnproven {
+		if sum != p.sum && !bug.On(bug.ReplaceUnproven) {
 			return errors.New("it changed while it was copied")
 		}
 		return nil

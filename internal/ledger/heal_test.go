@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
@@ -287,19 +288,20 @@ func (c *turncoat) Open(ctx context.Context, name string) (engine.File, error) {
 func TestHealNoticesATurncoat(t *testing.T) {
 	h := newHealable(t, 50)
 	name := h.names[0]
-	for _, bug := range []bool{false, true} {
-		restore := SetFaults(Faults{replaceUnproven: bug})
+	for _, wrong := range bug.Ways() {
+		if wrong {
+			bug.Plant(t, bug.ReplaceUnproven)
+		}
 		later := copyMem(t, h.good, all, func(_ string, b []byte) []byte { b[300] ^= 1; return b })
 		bad := []byte("bad")
 		opt, m := h.with(t, name, bad, &turncoat{Engine: h.good, then: later})
 		l, err := Open(ctx, opt)
-		if noticed := err != nil && bytes.Equal(readAll(t, m, name), bad); noticed == bug {
-			t.Errorf("the bug is there: %t, noticed: %t (%v)", bug, noticed, err)
+		if noticed := err != nil && bytes.Equal(readAll(t, m, name), bad); noticed == wrong {
+			t.Errorf("the bug is there: %t, noticed: %t (%v)", wrong, noticed, err)
 		}
 		if err == nil {
 			_ = l.Close()
 		}
-		restore()
 	}
 }
 

@@ -153,7 +153,6 @@ type Ledger struct {
 	signer   *tree.Signer
 	keys     map[uint32][]*tree.Verifier // every key that may have signed commits, by epoch
 	readOnly bool
-	faults   faults
 
 	queue   queue
 	seq     sequencer // owned by the sequencer's goroutine
@@ -186,22 +185,6 @@ type head struct {
 	root   tree.Hash
 	commit segment.Commit // zero in an empty ledger
 	signer *tree.Verifier // by whom commit is signed; nil in an empty ledger
-}
-
-// faults are deliberate bugs, which the crash tests must notice. Set by tests only.
-type faults struct {
-	skipSync            bool // acknowledge without an fsync
-	ackBeforeSync       bool // acknowledge, then fsync
-	refuseBeforeDurable bool // a refusal overtakes the entries that it rests on
-	retryFsync          bool // an fsync that failed is tried again
-	reuseFileID         bool // recovery writes under the file key of the tail
-	removeFirst         bool // recovery removes the tails before their copy is published
-	unsignedPieces      bool // a segment is made again of batches that nobody signed
-	replaceUnproven     bool // a copy replaces a segment whatever it is by then
-	skipSeen            bool // Open doesn't ask what others have seen
-	skipParent          bool // the handover of an epoch isn't checked
-	otherParent         bool // a new epoch names another root than that of the entries that it goes on with
-	cutTooFar           bool // a new epoch drops one entry more than it was told
 }
 
 // Append proposes an entry and waits until it is durable and applied, or refused. ctx withdraws a proposal that is not decided yet; later it has no effect.

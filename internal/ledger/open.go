@@ -146,7 +146,7 @@ func makeLedger(opt Options, readOnly bool) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the ledger: %w", err)
 	}
-	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, faults: testFaults, keys: keys,
+	l := &Ledger{opt: opt, signer: signer, readOnly: readOnly, keys: keys,
 		apply: make(chan applied, applyQueue), sealing: make(chan sealing, 1)}
 	l.turns.Now = opt.Clock.Monotonic
 	l.head.root = l.seq.frontier.Root()
@@ -181,9 +181,6 @@ func (o *Options) verifiers(signer *tree.Verifier) (map[uint32][]*tree.Verifier,
 	}
 	return all, nil
 }
-
-// testFaults are the faults of every ledger opened from now on; see export_test.go.
-var testFaults faults
 
 // start begins to take entries.
 func (l *Ledger) start() {

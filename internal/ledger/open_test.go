@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/engine/mem"
@@ -57,7 +58,7 @@ func TestBehind(t *testing.T) {
 	if _, err := Open(ctx, opt); !errors.Is(err, ErrBehind) || !strings.Contains(err.Error(), "published checkpoint") {
 		t.Errorf("open behind the published checkpoint: %v", err)
 	}
-	defer SetFaults(Faults{skipSeen: true})()
+	bug.Plant(t, bug.SkipSeen)
 	if l, err = Open(ctx, opt); err != nil {
 		t.Fatalf("with the check left out the ledger must open, else this test proves nothing: %v", err)
 	}

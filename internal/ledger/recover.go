@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/segment"
@@ -43,7 +44,7 @@ func (l *Ledger) recoverTails(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, r.close())
 	}
-	if l.faults.removeFirst {
+	if bug.On(bug.RemoveTailFirst) {
 		if err := removeTails(ctx, app, held); err != nil {
 			return errors.Join(err, r.close())
 		}
@@ -232,7 +233,7 @@ func (r *recovery) batch(b checkedBatch) error {
 	}
 	if r.w == nil {
 		id := frame.NewFileID()
-		if l.faults.reuseFileID {
+		if bug.On(bug.ReuseFileID) {
 			id = b.file
 		}
 		w, err := l.createIn(r.into, size, id, recoveryBuffer)

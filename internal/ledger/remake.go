@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/heal"
@@ -121,7 +122,7 @@ func (r *remade) add(b segment.Batch) error {
 	}
 	frontier, groups, last, within := r.c.frontier, len(r.c.groups), r.c.last, r.c.within
 	err := r.c.batch(b)
-	if err == nil && !r.l.faults.unsignedPieces {
+	if err == nil && !bug.On(bug.UnsignedPieces) {
 		epoch, _, _ := segment.ParseName(r.w.Name())
 		_, err = r.l.verify(epoch, b.Commit)
 	}

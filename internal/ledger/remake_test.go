@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
 	"stele/internal/frame"
@@ -139,21 +140,20 @@ func TestHealSegmentFromTheRightPieces(t *testing.T) {
 		}
 	}
 	other := newHealable(t, 50)
-	for what, c := range map[string]struct {
-		copies []engine.Engine
-		bug    bool
-	}{"unsigned": {[]engine.Engine{unsigned}, false}, "another history": {[]engine.Engine{other.pieces(t)}, false}, "unsigned, and the bug": {[]engine.Engine{unsigned}, true}} {
-		restore := SetFaults(Faults{unsignedPieces: c.bug})
-		opt, m := h.with(t, last, bad, c.copies...)
+	check := func(what string, touchable bool, copies ...engine.Engine) {
+		opt, m := h.with(t, last, bad, copies...)
 		l, err := Open(ctx, opt)
-		if touched := !bytes.Equal(readAll(t, m, last), bad); touched != c.bug || !c.bug && !errors.Is(err, frame.ErrCorrupt) {
+		if touched := !bytes.Equal(readAll(t, m, last), bad); touched != touchable || !touchable && !errors.Is(err, frame.ErrCorrupt) {
 			t.Errorf("%s: the file was replaced: %t; %v", what, touched, err)
 		}
 		if err == nil {
 			_ = l.Close()
 		}
-		restore()
 	}
+	check("unsigned", false, unsigned)
+	check("another history", false, other.pieces(t))
+	bug.Plant(t, bug.UnsignedPieces)
+	check("unsigned, and the bug", true, unsigned)
 }
 
 func firstOf(name string) uint64 { _, first, _ := segment.ParseName(name); return first }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/segment"
 	"stele/tree"
 )
@@ -133,7 +134,7 @@ func (l *Ledger) decide(proposals []*proposal) (rest []*proposal) {
 		}
 		l.decideOne(p, at, wall)
 		s.batch.waiting = append(s.batch.waiting, p)
-		if l.faults.refuseBeforeDurable && p.err != nil {
+		if bug.On(bug.RefuseBeforeDurable) && p.err != nil {
 			s.batch.waiting = s.batch.waiting[:len(s.batch.waiting)-1]
 			close(p.done)
 		}
@@ -203,7 +204,7 @@ func (l *Ledger) write() error {
 	if err := s.active.Append(sb, micros(b.entries[0].Time)); err != nil { // a crash from here on leaves a torn tail, or an unacknowledged batch
 		return err
 	}
-	if l.faults.ackBeforeSync {
+	if bug.On(bug.AckBeforeSync) {
 		l.apply <- applied{b.entries, b.waiting}
 		b.entries, b.waiting = nil, nil
 	}
@@ -217,11 +218,11 @@ func (l *Ledger) write() error {
 }
 
 func (l *Ledger) sync() error {
-	if l.faults.skipSync {
+	if bug.On(bug.SkipSegmentSync) {
 		return nil
 	}
 	err := l.seq.active.Sync()
-	if err != nil && l.faults.retryFsync {
+	if err != nil && bug.On(bug.RetryFsync) {
 		return nil // what a second fsync says after a failed one
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/engine/dir"
 	"stele/internal/engine/mem"
@@ -78,7 +79,7 @@ func (o *shipOracle) checkPrefix(got copied) error {
 }
 
 // targetCrash cuts the power of the target.
-func targetCrash(keys *keyring.Keyring, bugs faults) crashtest.Scenario[shipOracle] {
+func targetCrash(keys *keyring.Keyring) crashtest.Scenario[shipOracle] {
 	return crashtest.Scenario[shipOracle]{
 		Work: func(fs vfs.FS, o *shipOracle) (err error) {
 			*o = shipOracle{eng: mem.New(), m: &model{}}
@@ -95,7 +96,6 @@ func targetCrash(keys *keyring.Keyring, bugs faults) crashtest.Scenario[shipOrac
 			if err != nil {
 				return err
 			}
-			s.faults = bugs
 			return o.run(p, s)
 		},
 		Check: func(fs vfs.FS, o *shipOracle) (err error) {
@@ -137,21 +137,23 @@ func targetCrash(keys *keyring.Keyring, bugs faults) crashtest.Scenario[shipOrac
 }
 
 func TestCrashTarget(t *testing.T) {
-	s := targetCrash(testKeys(t), faults{})
+	s := targetCrash(testKeys(t))
 	s.Stride, s.Dense, s.Clones = 3, 40, 2
 	crashtest.Run(t, s)
 }
 
 // TestCrashBugs: the crash test notices what it is for.
 func TestCrashBugs(t *testing.T) {
-	for name, bugs := range map[string]faults{"segments before packs": {segmentsFirst: true}, "a tail goes before its successor": {removeFirst: true}} {
-		s := targetCrash(testKeys(t), bugs)
+	for name, b := range map[string]bug.Bug{"segments before packs": bug.ShipSegmentsFirst, "a tail goes before its successor": bug.RemoveShippedFirst} {
+		pull := bug.Plant(t, b)
+		s := targetCrash(testKeys(t))
 		s.Clones = 1
 		if _, err := s.CutPower(); err == nil {
 			t.Errorf("%s: not noticed", name)
 		} else {
 			t.Logf("%s: %v", name, err)
 		}
+		pull()
 	}
 }
 

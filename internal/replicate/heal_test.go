@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/engine"
 )
 
@@ -155,7 +156,7 @@ func TestDamageWhileItGrows(t *testing.T) {
 // TestOldTailsOfLostChunksStay: damage met a chunk before it was in a sealed pack, a crash came, and the copy could not be asked. The tail pack that has it stays on the target; the
 // deliberate bug that lets it go is noticed.
 func TestOldTailsOfLostChunksStay(t *testing.T) {
-	for _, bug := range []bool{false, true} {
+	for _, wrong := range bug.Ways() {
 		fs := vfs.NewCrashableMem()
 		p, target, s := beside(t, fs, 1<<20)
 		m := &model{}
@@ -174,7 +175,9 @@ func TestOldTailsOfLostChunksStay(t *testing.T) {
 			t.Fatal(err)
 		}
 		next := mustConnect(t, q, target)
-		next.faults.dropOldTails = bug
+		if wrong {
+			bug.Plant(t, bug.DropOldTails)
+		}
 		if err := errors.Join(next.shipNow(), next.shipNow()); err != nil {
 			t.Fatal(err)
 		}
@@ -182,8 +185,8 @@ func TestOldTailsOfLostChunksStay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := checkCopy(src, q, m); (err != nil) != bug {
-			t.Errorf("the bug is there: %t; the target: %v", bug, err)
+		if _, err := checkCopy(src, q, m); (err != nil) != wrong {
+			t.Errorf("the bug is there: %t; the target: %v", wrong, err)
 		}
 		q.mustClose(t)
 		p.mustClose(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/pack"
@@ -14,7 +15,7 @@ import (
 // pack, and the tail may be the last copy of it. Such a tail stays until a later session finds all of its chunks.
 func (s *session) supersedeOld(ctx context.Context) {
 	for _, name := range s.old {
-		if s.faults.dropOldTails || s.heldHere(ctx, name) {
+		if bug.On(bug.DropOldTails) || s.heldHere(ctx, name) {
 			s.junk = append(s.junk, name)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/keyring"
@@ -37,14 +38,6 @@ type RestoreOptions struct {
 	AcceptLacking bool
 	// Progress is told of bytes that are there and proven, and of bytes in all, from several goroutines. May be nil.
 	Progress func(done, total int64)
-
-	faults restoreFaults
-}
-
-// restoreFaults are deliberate bugs. Set by tests only.
-type restoreFaults struct {
-	formatFirst bool // the file that says "this is a store" comes first
-	noDigest    bool // packs are copied without a look at their SHA-256
 }
 
 // RestoreReport is what was restored.
@@ -81,7 +74,7 @@ func Restore(ctx context.Context, source *Source, into engine.Appender, opt Rest
 			return r.report, rerr
 		}
 	}
-	if err == nil && !opt.faults.formatFirst {
+	if err == nil && !bug.On(bug.RestoreFormatFirst) {
 		err = r.put(ctx, formatFile, opt.Format) // the commit point: from here on it is a store
 	}
 	return r.report, err
@@ -130,7 +123,7 @@ func (r *restoring) prepare(ctx context.Context) error {
 	if err := r.put(ctx, owner, fmt.Sprintf("copy of stele store %x\n", r.opt.Keys.StoreID)); err != nil {
 		return err
 	}
-	if r.opt.faults.formatFirst {
+	if bug.On(bug.RestoreFormatFirst) {
 		return r.put(ctx, formatFile, r.opt.Format)
 	}
 	return nil
@@ -300,7 +293,7 @@ func (r *restoring) packs(ctx context.Context, packs []engine.Info, seals map[st
 func (r *restoring) pack(ctx context.Context, i engine.Info, seals map[string]entry.Pack) error {
 	seal, ok := seals[i.Name]
 	switch {
-	case r.opt.faults.noDigest:
+	case bug.On(bug.RestoreUnverified):
 		_, err := r.copy(ctx, i, nil)
 		return err
 	case ok && seal.Size != i.SizeBytes:

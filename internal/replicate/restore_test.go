@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
@@ -215,17 +216,8 @@ func TestRestoreRefusals(t *testing.T) {
 		}
 	}
 
-	// The bug that the digest is for.
-	src, err := OpenSource(ctx, first(engine.Packs, any, flip))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Restore(ctx, src, mem.New(), RestoreOptions{Keys: p.keys, Format: testFormat, faults: restoreFaults{noDigest: true}}); err != nil {
-		t.Errorf("without a look at digests an altered pack must go unseen, else this test proves nothing: %v", err)
-	}
-
 	// What is missing can be accepted.
-	src, err = OpenSource(ctx, first(engine.Packs, any, func([]byte) []byte { return nil }))
+	src, err := OpenSource(ctx, first(engine.Packs, any, func([]byte) []byte { return nil }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,10 +225,19 @@ func TestRestoreRefusals(t *testing.T) {
 	if rep, err := Restore(ctx, src, into, RestoreOptions{Keys: p.keys, Format: testFormat, AcceptLacking: true}); err != nil || len(rep.Lacking) != 1 {
 		t.Errorf("accepting what is missing: %v, %v", rep.Lacking, err)
 	}
+	// The bug that the digest is for.
+	bug.Plant(t, bug.RestoreUnverified)
+	src, err = OpenSource(ctx, first(engine.Packs, any, flip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(ctx, src, mem.New(), RestoreOptions{Keys: p.keys, Format: testFormat}); err != nil {
+		t.Errorf("without a look at digests an altered pack must go unseen, else this test proves nothing: %v", err)
+	}
 }
 
 // restoreCrash cuts the power of the machine that is restored to.
-func restoreCrash(target *mem.Mem, keys *keyring.Keyring, want copied, bugs restoreFaults) crashtest.Scenario[struct{}] {
+func restoreCrash(target *mem.Mem, keys *keyring.Keyring, want copied) crashtest.Scenario[struct{}] {
 	restore := func(fs vfs.FS) error {
 		into, err := openDir(fs, "store")
 		if err != nil {
@@ -246,7 +247,7 @@ func restoreCrash(target *mem.Mem, keys *keyring.Keyring, want copied, bugs rest
 		if err != nil {
 			return err
 		}
-		_, err = Restore(ctx, src, into, RestoreOptions{Keys: keys, Format: testFormat, faults: bugs})
+		_, err = Restore(ctx, src, into, RestoreOptions{Keys: keys, Format: testFormat})
 		return err
 	}
 	return crashtest.Scenario[struct{}]{
@@ -280,10 +281,11 @@ func TestCrashRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := restoreCrash(target, p.keys, want, restoreFaults{})
+	s := restoreCrash(target, p.keys, want)
 	s.Stride, s.Dense, s.Clones = 2, 40, 2
 	crashtest.Run(t, s)
-	s = restoreCrash(target, p.keys, want, restoreFaults{formatFirst: true})
+	bug.Plant(t, bug.RestoreFormatFirst)
+	s = restoreCrash(target, p.keys, want)
 	s.Clones = 1
 	if _, err := s.CutPower(); err == nil {
 		t.Error("the format file first: not noticed")

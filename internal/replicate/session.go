@@ -73,10 +73,9 @@ type session struct {
 	o      *Origin
 	target engine.Engine
 	limit  *rate.Limiter // nil: none
-	faults faults
-	fanIn  int  // how many tails are merged into one
-	begun  bool // something was shipped
-	retry  bool // what could not be shipped is tried again, also where nothing is new
+	fanIn  int           // how many tails are merged into one
+	begun  bool          // something was shipped
+	retry  bool          // what could not be shipped is tried again, also where nothing is new
 
 	sealFrom int64 // see the constant
 
@@ -97,14 +96,6 @@ type session struct {
 	renewed time.Time                // when the locks were looked at
 	fenced  time.Time                // when other primaries were looked for
 	bytes   func(n int64)            // told of bytes shipped; may be nil
-}
-
-// faults are deliberate bugs, which the tests must notice. Set by tests only.
-type faults struct {
-	segmentsFirst bool // segments go before packs
-	noDigest      bool // a pack is copied without a look at its SHA-256
-	removeFirst   bool // a tail is removed before its successor is there
-	dropOldTails  bool // tails of an earlier session go whether or not their chunks are here
 }
 
 // Check compares a target with the ledger, as a shipper does first, and writes nothing. held is how many entries the target is known to have held. Its errors: those for which Refused is

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stele/internal/body"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/keyring"
@@ -41,7 +42,7 @@ func (s *session) ship(ctx context.Context, m mark) error {
 			return err
 		}
 	}
-	if s.faults.segmentsFirst {
+	if bug.On(bug.ShipSegmentsFirst) {
 		if err := s.shipSegments(ctx, m.size); err != nil {
 			return err
 		}
@@ -233,7 +234,7 @@ func (s *session) copyOnce(ctx context.Context, short pack.Name16) (int64, error
 		return 0, sourceError{fmt.Errorf("couldn't ship %s: %w", name, err)}
 	}
 	defer f.Close()
-	if f.Size() != want.Size && !s.faults.noDigest {
+	if f.Size() != want.Size && !bug.On(bug.ShipUnverified) {
 		return 0, sourceError{fmt.Errorf("couldn't ship %s: it has %d bytes, its pack.seal entry says %d: %w", name, f.Size(), want.Size, frame.ErrCorrupt)}
 	}
 	err = s.copyFile(ctx, name, f, &want.SHA256)

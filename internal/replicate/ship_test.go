@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
 	"stele/internal/frame"
@@ -330,7 +331,7 @@ func forge(t testing.TB, b []byte) []byte {
 
 // TestDamagedOrigin: a pack that is damaged here is not shipped, and holds up nothing else.
 func TestDamagedOrigin(t *testing.T) {
-	for _, blind := range []bool{false, true} {
+	for _, blind := range bug.Ways() {
 		fs, m := vfs.NewMem(), &model{}
 		p := mustPrimary(t, mustDir(t, fs, "store"), testKeys(t))
 		for i := range 80 {
@@ -352,7 +353,9 @@ func TestDamagedOrigin(t *testing.T) {
 		p = mustPrimary(t, mustDir(t, fs, "store"), p.keys)
 		target := mem.New()
 		s := mustConnect(t, p, target)
-		s.faults.noDigest = blind
+		if blind {
+			bug.Plant(t, bug.ShipUnverified)
+		}
 		if err := s.shipNow(); err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/body"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/pack"
@@ -173,9 +174,9 @@ func mapNames[T any](in []T, fn func(T) string) []string {
 	return out
 }
 
-// removeEarly is faults.removeFirst.
+// removeEarly is bug.RemoveShippedFirst.
 func (s *session) removeEarly(names []string) {
-	if s.faults.removeFirst {
+	if bug.On(bug.RemoveShippedFirst) {
 		for _, name := range names {
 			_ = s.target.Remove(context.Background(), name)
 		}

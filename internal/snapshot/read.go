@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/pack"
@@ -342,20 +343,14 @@ func (r *Reader) fetch(from, end int64) ([][]byte, error) {
 	return chunks, nil
 }
 
-// faults are deliberate bugs, for the tests that must catch them.
-var faults struct {
-	skipAuth bool // what GCM refuses is passed on
-	anyPlace bool // a chunk is taken for the one that was asked for, whatever its number
-}
-
 // openChunk opens frame i. GCM covers the number, so that a chunk is only ever read in its own place, and the key belongs to this one file.
 func openChunk(s *frame.Sealer, b []byte, i int64) ([]byte, error) {
-	if number := binary.BigEndian.Uint32(b[8:]); int64(number) != i && !faults.anyPlace {
+	if number := binary.BigEndian.Uint32(b[8:]); int64(number) != i && !bug.On(bug.SnapshotAnyPlace) {
 		return nil, fmt.Errorf("frame %d is in its place: %w", number, frame.ErrCorrupt)
 	}
 	id := entry.ID(b[frame.FrameHeaderSize:])
 	data, flags, err := pack.OpenChunk(s, b, &id)
-	if err != nil && faults.skipAuth {
+	if err != nil && bug.On(bug.SnapshotSkipAuth) {
 		return b[pack.Overhead-frame.SealOverhead : len(b)-frame.SealOverhead], nil
 	}
 	if err == nil && (flags != 0 || len(data) != len(b)-pack.Overhead) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
 	"stele/internal/frame"
@@ -444,16 +445,15 @@ func TestBugs(t *testing.T) {
 		}
 		return caught
 	}
-	faults.anyPlace = true
+	pull := bug.Plant(t, bug.SnapshotAnyPlace)
 	if count() == 0 {
 		t.Error("chunks in another's place are not noticed")
 	}
-	faults.anyPlace = false
-	faults.skipAuth = true
+	pull()
+	bug.Plant(t, bug.SnapshotSkipAuth)
 	if count() == 0 {
 		t.Error("chunks that GCM refuses are not noticed")
 	}
-	faults.skipAuth = false
 }
 
 // TestCacheIsBounded: what is read goes through, and the cache keeps to its limit.

@@ -12,9 +12,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele"
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/durable"
-	"stele/internal/follow"
 	"stele/tree"
 )
 
@@ -151,10 +151,9 @@ func TestCrash(t *testing.T) {
 // TestCrashBugs: each deliberate bug is noticed by TestCrash.
 func TestCrashBugs(t *testing.T) {
 	r, identity := growingRig(t)
-	for name, bug := range map[string]follow.Bugs{"a checkpoint is cosigned before it is durable": {NoteNotKept: true}, "packs are not fsynced": {SkipPackSync: true}} {
+	for name, b := range map[string]bug.Bug{"a checkpoint is cosigned before it is durable": bug.AcceptUnkept, "packs are not fsynced": bug.SkipFollowedSync} {
 		t.Run(name, func(t *testing.T) {
-			follow.Bug = bug
-			defer func() { follow.Bug = follow.Bugs{} }()
+			bug.Plant(t, b)
 			var failure *crashtest.Failure
 			s := followScenario(r, identity)
 			s.Stride = 1

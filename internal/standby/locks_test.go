@@ -12,8 +12,8 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/bug"
 	"stele/internal/engine/dir"
-	"stele/internal/follow"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 )
@@ -90,10 +90,11 @@ func TestLocksOnlyLengthen(t *testing.T) {
 		}, true},
 		"what is locked is hidden": {"COMPLIANCE", entry.ObjectHide, nil, false},
 	} {
-		for _, bug := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, bug %v", name, bug), func(t *testing.T) {
-				follow.Bug.SkipLocks = bug
-				defer func() { follow.Bug = follow.Bugs{} }()
+		for _, wrong := range bug.Ways() {
+			t.Run(fmt.Sprintf("%s, bug %v", name, wrong), func(t *testing.T) {
+				if wrong {
+					bug.Plant(t, bug.ShortenLocks)
+				}
 				r := newRig(t)
 				_, err := r.primary().CreateBucket(t.Context(), stele.Local(), "vault", true)
 				must(t, err)
@@ -114,7 +115,7 @@ func TestLocksOnlyLengthen(t *testing.T) {
 				}
 				r.forge(c.typ, change)
 				s.primary = nil
-				if c.fine || bug {
+				if c.fine || wrong {
 					catchUp(t, r, s)
 				} else {
 					r.frozen(s, "refused")

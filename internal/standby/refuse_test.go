@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele"
-	"stele/internal/follow"
+	"stele/internal/bug"
 )
 
 // copyFS copies a folder from one file system in memory into another one.
@@ -127,8 +127,7 @@ func TestRewritten(t *testing.T) {
 
 // TestRewrittenUnseen: with the consistency check left out a rewritten history of the same length goes unseen, or TestRewritten proves nothing.
 func TestRewrittenUnseen(t *testing.T) {
-	follow.Bug.SkipConsistency = true
-	defer func() { follow.Bug = follow.Bugs{} }()
+	bug.Plant(t, bug.SkipConsistency)
 	r := newRig(t)
 	r.put("common", 1000, 1)
 	r.admit()
@@ -211,22 +210,23 @@ func (h holey) ReplicaFiles(ctx context.Context, folder string) ([]stele.Replica
 
 // TestMissingChunk: an entry whose bytes have not come is not accepted; with the check left out it is.
 func TestMissingChunk(t *testing.T) {
-	for _, bug := range []bool{false, true} {
-		follow.Bug.SkipChunks = bug
+	for _, wrong := range bug.Ways() {
+		if wrong {
+			bug.Plant(t, bug.SkipChunksHere)
+		}
 		r := newRig(t)
 		r.admit()
 		r.wrap = func(p Primary) Primary { return holey{p} }
 		s := r.open()
 		catchUp(t, r, s)
 		r.put("k", 1000, 1)
-		if bug {
+		if wrong {
 			catchUp(t, r, s)
 		} else {
 			r.frozen(s, "refused")
 		}
 		must(t, s.Close())
 	}
-	follow.Bug = follow.Bugs{}
 }
 
 // garbling flips a byte of some answers.

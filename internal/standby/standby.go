@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/follow"
+	"stele/internal/bug"
 	"stele/internal/ledger"
 	"stele/tree"
 )
@@ -277,7 +277,7 @@ func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, e
 		return st, err
 	case c.Size < from:
 		return st, s.freeze("rollback", st.Checkpoint, fmt.Errorf("%d entries of the ledger were accepted here, the primary has %d: it was rolled back, or lost files", from, c.Size))
-	case from == 0 || follow.Bug.SkipConsistency:
+	case from == 0 || bug.On(bug.SkipConsistency):
 	default:
 		if err := tree.CheckConsistency(st.Proof, from, root, c.Size, c.Root); err != nil {
 			return st, s.freeze("fork", st.Checkpoint, fmt.Errorf("the primary's ledger of size %d does not go on from the one of size %d that was accepted here: history was rewritten: %w", c.Size, from, err))

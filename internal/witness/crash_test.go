@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/crashtest"
 	"stele/internal/durable"
 	"stele/tree"
@@ -98,10 +99,9 @@ func TestCrash(t *testing.T) { crashtest.Run(t, scenario(t)) }
 
 // TestCrashBugs: each deliberate bug is noticed by TestCrash.
 func TestCrashBugs(t *testing.T) {
-	for name, b := range map[string]bugs{"a checkpoint is cosigned before it is durable": {notKept: true}, "a proof is not checked": {anyProof: true}} {
+	for name, b := range map[string]bug.Bug{"a checkpoint is cosigned before it is durable": bug.CosignUnkept, "a proof is not checked": bug.CosignInconsistency} {
 		t.Run(name, func(t *testing.T) {
-			bug = b
-			defer func() { bug = bugs{} }()
+			bug.Plant(t, b)
 			var failure *crashtest.Failure
 			if _, err := scenario(t).CutPower(); !errors.As(err, &failure) {
 				t.Fatalf("not noticed: %v", err)

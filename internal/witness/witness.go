@@ -20,6 +20,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/bug"
 	"stele/internal/durable"
 	"stele/tree"
 )
@@ -64,14 +65,6 @@ type log struct {
 	kept   tree.Checkpoint // the one cosigned last; size 0 with no root: none
 	failed error           // a write failed: what the disk holds is not known until it is read again
 }
-
-// bugs are deliberate ones, which the tests must notice.
-type bugs struct {
-	notKept  bool // a checkpoint is cosigned before it is durable
-	anyProof bool // a proof is not checked
-}
-
-var bug bugs
 
 // Open opens a witness, or makes one.
 func Open(opt Options) (*Witness, error) {
@@ -148,7 +141,7 @@ func (w *Witness) AddCheckpoint(old uint64, proof []tree.Hash, signed []byte) (c
 	if old != l.kept.Size {
 		return nil, &SizeError{l.kept.Size}
 	}
-	if err := l.goesOn(proof, c); err != nil && !bug.anyProof {
+	if err := l.goesOn(proof, c); err != nil && !bug.On(bug.CosignInconsistency) {
 		return nil, err
 	}
 	if err := l.keep(w.opt.FS, c, signed); err != nil {
@@ -201,7 +194,7 @@ func (l *log) keep(fsys vfs.FS, c tree.Checkpoint, signed []byte) error {
 	if c.Size == l.kept.Size {
 		return nil // durable since it was kept, or since open
 	}
-	if !bug.notKept {
+	if !bug.On(bug.CosignUnkept) {
 		if err := durable.Replace(fsys, l.path, signed, 0o600); err != nil {
 			l.failed = err
 			return fmt.Errorf("%w: %w", ErrFailed, err)
