@@ -26,6 +26,7 @@ import (
 	"stele/internal/ledger"
 	"stele/internal/pack"
 	"stele/internal/replicate"
+	"stele/internal/retry"
 )
 
 // Hydration is how far a folder that is served from a backup is filled.
@@ -123,19 +124,11 @@ func (s *Store) startFilling() {
 	s.core.Background.Go(func() { s.keepFilling(s.core.Life) })
 }
 
-// backOff waits a second after the first failure, twice as long after each further one, a minute at most.
+// fillAgain is when filling a folder that failed is tried again.
+var fillAgain = retry.Backoff{First: time.Second, Most: time.Minute}
+
 func backOff(ctx context.Context, failures int) error {
-	if failures == 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(min(time.Minute, time.Second<<min(failures-1, 6)))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return retry.Sleep(ctx, fillAgain.Wait(failures))
 }
 
 // keepFilling fills the folder, and tries again after a failure until the store is closed.

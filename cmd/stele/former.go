@@ -6,17 +6,16 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/retry"
 )
 
-// How often a former primary that does not answer is told again: doubled from the one to the other, for as long as the server runs.
-const (
-	tellFirst = 2 * time.Second
-	tellMost  = 5 * time.Minute
-)
+// tellAgain is when a former primary that does not answer is told again, for as long as the server runs.
+var tellAgain = retry.Backoff{First: 2 * time.Second, Most: 5 * time.Minute}
 
 // tellFormer tells the primaries from which this one took over that it did, until they know. It may be killed at any moment: the store keeps who is still to be told.
 func (s *server) tellFormer(ctx context.Context, store *stele.Store) {
-	for wait := tellFirst; ; wait = min(2*wait, tellMost) {
+	for failures := 1; ; failures++ {
+		wait := tellAgain.Wait(failures)
 		left := store.Former()
 		if len(left) == 0 {
 			return
@@ -26,12 +25,8 @@ func (s *server) tellFormer(ctx context.Context, store *stele.Store) {
 				s.log.Warn("a former primary could not be told yet that another has taken over", "at", u, "err", err, "again_in", wait)
 			}
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if retry.Sleep(ctx, wait) != nil {
 			return
-		case <-t.C:
 		}
 	}
 }

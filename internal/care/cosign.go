@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"stele/internal/retry"
 	"stele/tree"
 )
 
@@ -194,5 +195,5 @@ func cosignAgain(failures int) time.Duration {
 	if failures == 0 {
 		return witnessEvery
 	}
-	return min(time.Minute<<min(failures-1, 10), witnessEvery)
+	return retry.Backoff{First: time.Minute, Most: witnessEvery}.Wait(failures)
 }

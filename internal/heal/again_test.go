@@ -32,7 +32,7 @@ func TestTurnsWaitLonger(t *testing.T) {
 	if runs < 20 || runs > 30 {
 		t.Errorf("replaced %d times in 20 days", runs)
 	}
-	now += 3 * healAgainMost
+	now += 3 * again.Most
 	if err := try(); err != nil {
 		t.Error(err)
 	}
@@ -42,7 +42,7 @@ func TestTurnsWaitLonger(t *testing.T) {
 	if err := turns.Do(AtOnce(ctx), "pack", func() error { return turns.Again(AtOnce(ctx), "pack") }); err != nil {
 		t.Errorf("who asks for it: %v", err)
 	}
-	now += healAgain
+	now += again.First
 	if err := try(); err != nil {
 		t.Errorf("after it was whole for days: %v", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"stele/internal/retry"
 )
 
 // RetryAfter is how long what could not be healed is left alone, so that damage met by every read does not become a storm of requests to the copies.
@@ -30,13 +32,10 @@ type mended struct {
 }
 
 // A file that is damaged again soon after it was replaced by a proven copy lies on a medium that fails. Replacing it at each read would wear that out, fill the ledger with heals, and help nobody, for
-// readers are served from the copy: the wait until it is replaced again begins with healAgain and doubles, up to healAgainMost.
-const (
-	healAgain     = 5 * time.Minute
-	healAgainMost = 24 * time.Hour
-)
+// readers are served from the copy: the wait until it is replaced again doubles.
+var again = retry.Backoff{First: 5 * time.Minute, Most: 24 * time.Hour}
 
-func (m *mended) wait() time.Duration { return min(healAgain<<min(m.times-1, 20), healAgainMost) }
+func (m *mended) wait() time.Duration { return again.Wait(m.times) }
 
 // AgainError: a file was replaced by a proven copy a short time ago, and is damaged again.
 type AgainError struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"stele/internal/engine"
+	"stele/internal/retry"
 )
 
 // Clock is where a Shipper's time comes from.
@@ -78,9 +78,10 @@ const (
 	tailAfter = 1200 * time.Millisecond
 	// growthEvery is how often it looks whether they are.
 	growthEvery = 100 * time.Millisecond
-	firstRetry  = time.Second
-	lastRetry   = 5 * time.Minute
 )
+
+// again is when a target that failed is tried again.
+var again = retry.Backoff{First: 2 * time.Second, Most: 5 * time.Minute}
 
 // Shipper ships a store to one target for as long as Run runs. It blocks nobody: neither the store nor another target. Its methods may be called concurrently.
 type Shipper struct {
@@ -186,13 +187,11 @@ func (s *Shipper) Run(ctx context.Context) {
 	}
 }
 
-// retryIn is how long to wait after the last error: twice as long each time, give or take a half, so that many do not come at once.
+// retryIn is how long to wait after the last error.
 func (s *Shipper) retryIn() time.Duration {
 	s.mu.Lock()
-	n := s.fail
-	s.mu.Unlock()
-	d := min(firstRetry<<min(n, 20), lastRetry)
-	return d/2 + rand.N(d)
+	defer s.mu.Unlock()
+	return again.Jittered(s.fail)
 }
 
 func (s *Shipper) failed(err error) {

@@ -99,7 +99,7 @@ func TestShipper(t *testing.T) {
 	var last time.Duration
 	for i := range 3 {
 		d := <-clock.asked
-		if d < firstRetry<<i || d < last/2 {
+		if d < again.Wait(i+1)/2 || d < last/2 {
 			t.Errorf("retry %d after %v", i, d)
 		}
 		last = d

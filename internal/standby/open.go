@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"stele"
 	"stele/internal/durable"
 	"stele/tree"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Open makes the folder a standby's, or opens what it holds. Without keys here it waits until the primary has admitted it; then what it holds is readable, whether the
@@ -26,8 +26,8 @@ func (s *Standby) Open(ctx context.Context) error {
 			return err
 		}
 	}
-	told, b := false, backoff{}
-	for {
+	told := false
+	for failures := 1; ; failures++ {
 		err := s.tryOpen(ctx)
 		if err == nil {
 			size := s.store.Here()
@@ -52,7 +52,7 @@ func (s *Standby) Open(ctx context.Context) error {
 		}
 		s.opt.Log.Warn("couldn't begin to follow, trying again", "err", err)
 		s.primary = nil
-		if err := s.opt.Sleep(ctx, b.next()); err != nil {
+		if err := s.opt.Sleep(ctx, again.Jittered(failures)); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (s *Standby) rejoin(ctx context.Context) error {
 	if _, ok, err := stele.PinOf(s.opt.Folder, s.opt.Store); err != nil || ok || !stele.IsStore(s.opt.Folder, s.opt.Store) {
 		return err
 	}
-	for b := (backoff{}); ; {
+	for failures := 1; ; failures++ {
 		err := s.dial(ctx)
 		var u stele.Succession
 		if err == nil {
@@ -81,7 +81,7 @@ func (s *Standby) rejoin(ctx context.Context) error {
 		}
 		s.opt.Log.Warn("couldn't ask the primary whether it has taken over from this folder's, trying again", "err", err)
 		s.primary = nil
-		if err := s.opt.Sleep(ctx, b.next()); err != nil {
+		if err := s.opt.Sleep(ctx, again.Jittered(failures)); err != nil {
 			return err
 		}
 	}

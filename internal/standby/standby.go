@@ -13,13 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"stele"
 	"stele/internal/bug"
 	"stele/internal/ledger"
+	"stele/internal/retry"
 	"stele/tree"
 )
 
@@ -97,7 +97,7 @@ func New(opt Options) *Standby {
 		opt.Now = time.Now
 	}
 	if opt.Sleep == nil {
-		opt.Sleep = sleep
+		opt.Sleep = retry.Sleep
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -109,17 +109,6 @@ func New(opt Options) *Standby {
 		opt.Turned = func(*stele.Standby) error { return nil }
 	}
 	return &Standby{opt: opt, grown: make(chan struct{})}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Store is the store that follows, once Open has returned. Another one takes its place when a new epoch is followed (Options.Turned).
@@ -162,14 +151,14 @@ func (s *Standby) Follow(ctx context.Context) error {
 	if err := s.stillFrozen(); err != nil {
 		return err
 	}
-	wait, b := false, backoff{}
+	wait, failures := false, 0
 	for ctx.Err() == nil {
 		err := s.round(ctx, wait)
 		var frozen *FrozenError
 		var local *localError
 		switch {
 		case err == nil:
-			wait, b = true, backoff{}
+			wait, failures = true, 0
 			s.note(func(st *Status) { st.Err = "" })
 			continue
 		case ctx.Err() != nil:
@@ -185,20 +174,16 @@ func (s *Standby) Follow(ctx context.Context) error {
 		s.note(func(st *Status) { st.Err = err.Error() })
 		s.opt.Log.Warn("couldn't follow, trying again", "err", err)
 		s.primary = nil
-		if s.opt.Sleep(ctx, b.next()) != nil {
+		failures++
+		if s.opt.Sleep(ctx, again.Jittered(failures)) != nil {
 			return nil
 		}
 	}
 	return nil
 }
 
-// backoff doubles from a tenth of a second to 5 s, with jitter.
-type backoff struct{ d time.Duration }
-
-func (b *backoff) next() time.Duration {
-	b.d = min(max(2*b.d, 100*time.Millisecond), 5*time.Second)
-	return b.d/2 + rand.N(b.d/2)
-}
+// again is when a primary that did not answer is asked again.
+var again = retry.Backoff{First: 100 * time.Millisecond, Most: 5 * time.Second}
 
 // localError is an error of the standby's own storage: nobody tries again.
 type localError struct{ err error }

@@ -39,7 +39,7 @@ func (s *S3) List(ctx context.Context, prefix string, fn func(engine.Info) error
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if attempt >= s.opt.Attempts || !transient(err) || s.sleep(ctx, backoff(attempt)) != nil {
+		if attempt >= s.opt.Attempts || !transient(err) || s.sleep(ctx, again.Jittered(attempt)) != nil {
 			return fmt.Errorf("couldn't list %s: %w", prefix, s.explain(err, "s3:ListBucket and s3:ListBucketVersions"))
 		}
 	}

@@ -22,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,6 +32,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"stele/internal/engine"
+	"stele/internal/retry"
 )
 
 // Credentials are an access key.
@@ -120,7 +120,7 @@ func New(opt Options) (*S3, error) {
 		return nil, fmt.Errorf("engine/s3: endpoint %q: write http://HOST:PORT or https://HOST", opt.Endpoint)
 	}
 	opt.Prefix = strings.Trim(opt.Prefix, "/")
-	s := &S3{opt: opt, wire: newWire(opt.Timeout), now: time.Now, sleep: sleep, asking: make(chan struct{}, 1)}
+	s := &S3{opt: opt, wire: newWire(opt.Timeout), now: time.Now, sleep: retry.Sleep, asking: make(chan struct{}, 1)}
 	if opt.Prefix != "" {
 		s.prefix = opt.Prefix + "/"
 	}
@@ -257,28 +257,14 @@ func (s *S3) retry(ctx context.Context, fn func() error) error {
 		if err == nil || n == s.opt.Attempts || ctx.Err() != nil || !transient(err) {
 			return err
 		}
-		if s.sleep(ctx, backoff(n)) != nil {
+		if s.sleep(ctx, again.Jittered(n)) != nil {
 			return err
 		}
 	}
 }
 
-// backoff is how long to wait after the n-th failure: 0.1 s, doubled each time up to 5 s, between half and all of it.
-func backoff(n int) time.Duration {
-	d := min(100*time.Millisecond<<min(n-1, 10), 5*time.Second)
-	return d/2 + rand.N(d/2)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// again is when a request that failed is repeated.
+var again = retry.Backoff{First: 100 * time.Millisecond, Most: 5 * time.Second}
 
 // metadata finds one of our own keys among an object's metadata, whatever case a server gives it.
 func metadata(o minio.ObjectInfo, key string) string {
