@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 	"internal/body":              {"entry", "internal/bug", "internal/digest", "internal/engine", "internal/frame", "internal/heal", "internal/pack"},
 	"internal/index":             {"entry"},
 	"internal/snapshot":          {"entry", "internal/bug", "internal/engine", "internal/frame", "internal/pack"},
-	"internal/standby":           {"", "tree", "verify", "internal/bug", "internal/durable", "internal/engine", "internal/follow", "internal/ledger", "internal/retry"},
+	"internal/standby":           {"", "tree", "verify", "internal/bug", "internal/durable", "internal/engine", "internal/follow", "internal/keyring", "internal/ledger", "internal/retry"},
 	"internal/witness":           {"tree", "internal/bug", "internal/durable"},
 	"internal/follow":            {"entry", "internal/bug", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/bug", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/retry", "internal/segment"},

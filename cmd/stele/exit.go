@@ -123,9 +123,9 @@ func (a *app) hintFor(err error) string {
 		return "install the newest stele: this one reads older formats only"
 	case errors.Is(err, stele.ErrFull):
 		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads work meanwhile"
-	case says(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC):
 		return "make room on that disk"
-	case errors.Is(err, stele.ErrFailed), says(err, syscall.EIO):
+	case errors.Is(err, stele.ErrFailed), errors.Is(err, syscall.EIO):
 		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
 	case errors.Is(err, stele.ErrCorrupt):
 		return "`stele verify --deep --heal` replaces what is damaged by a target's copy, with --from COPY by a folder's; without --heal it lists all that is damaged"
@@ -153,11 +153,6 @@ func (a *app) hintFor(err error) string {
 		return "run as the user who owns " + a.data()
 	}
 	return ""
-}
-
-// says reports whether an error is errno, or has its words: not every library below keeps the chain.
-func says(err error, errno syscall.Errno) bool {
-	return errors.Is(err, errno) || strings.Contains(err.Error(), errno.Error())
 }
 
 // fail prints an error and its next step, each on a line, and returns the exit code.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"stele"
@@ -39,6 +40,12 @@ var codes = []struct {
 	{"Slow", guard.ErrSlow, 408}, {"Denied", ErrDenied, 403}, {"Who", ErrWho, 401}, {"Protocol", ErrProtocol, 400},
 }
 
+// systemCodes name errors of the operating system, where nothing better says what is wrong: the client gives the same next step as on the machine itself.
+var systemCodes = []struct {
+	code string
+	is   syscall.Errno
+}{{"NoSpace", syscall.ENOSPC}, {"IO", syscall.EIO}}
+
 // worded is an error of a kind whose message is its own: it doesn't repeat the kind's words.
 type worded struct {
 	error
@@ -61,6 +68,11 @@ func Codes(err error) string {
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.is) {
+			found = append(found, c.code)
+		}
+	}
+	for _, c := range systemCodes {
+		if len(found) == 0 && errors.Is(err, c.is) {
 			found = append(found, c.code)
 		}
 	}
@@ -98,8 +110,13 @@ func (e *wireError) err() error {
 		return nil
 	}
 	r := &remoteError{message: e.Message}
-	for _, c := range codes {
-		for code := range strings.SplitSeq(e.Code, ",") {
+	for code := range strings.SplitSeq(e.Code, ",") {
+		for _, c := range codes {
+			if code == c.code {
+				r.causes = append(r.causes, c.is)
+			}
+		}
+		for _, c := range systemCodes {
 			if code == c.code {
 				r.causes = append(r.causes, c.is)
 			}

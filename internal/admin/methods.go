@@ -23,7 +23,7 @@ var methods = map[string]method{
 	"Hello": call(reads, func(ctx context.Context, q request, _ any) (hello, error) {
 		return hello{protocol, q.store.ID(), q.store.VKey(), q.store.Dir()}, nil
 	}),
-	"Put": {changes, servePut},
+	"Put": {need: changes, serve: servePut},
 	"Head": call(reads, func(ctx context.Context, q request, at stele.Place) (wireVersion, error) {
 		v, err := q.store.Head(ctx, at)
 		return versionToWire(v), err
@@ -149,9 +149,9 @@ var methods = map[string]method{
 	}),
 	"Standbys": call(reads, func(ctx context.Context, q request, _ any) ([]stele.StandbyInfo, error) { return q.store.Standbys(ctx) }),
 	// Learn ends this store's epoch, on the word of its own signer and on nobody else's: so anyone may tell.
-	"Learn": call(reads, func(ctx context.Context, q request, a learnArgs) (struct{}, error) {
+	"Learn": forAnyone(call(reads, func(ctx context.Context, q request, a learnArgs) (struct{}, error) {
 		return struct{}{}, q.store.Learn(ctx, a.Entry, a.Data, "one at "+q.by.Address)
-	}),
+	})),
 	"KitConfirmed": call(reads, func(ctx context.Context, q request, _ any) (time.Time, error) { return q.store.KitConfirmed() }),
 }
 

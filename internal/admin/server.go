@@ -146,7 +146,7 @@ func (s *Server) addRoutes(mux routeTable, who admitted) {
 	}
 	for name, m := range methods {
 		who := who
-		if name == "Learn" {
+		if m.anyone {
 			who = anyone
 		}
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
@@ -323,13 +323,14 @@ const maxArgs = 1 << 20
 
 // method serves one call.
 type method struct {
-	need  access
-	serve func(q request, w http.ResponseWriter)
+	need   access
+	anyone bool // may call it, without a key: what it is given proves itself
+	serve  func(q request, w http.ResponseWriter)
 }
 
 // call makes a method with one argument and one result, which may come with an error.
 func call[A, R any](need access, fn func(ctx context.Context, q request, a A) (R, error)) method {
-	return method{need, func(q request, w http.ResponseWriter) {
+	return method{need: need, serve: func(q request, w http.ResponseWriter) {
 		var a A
 		if err := q.args(&a); err != nil {
 			writeReply[any](w, nil, err)
@@ -338,6 +339,12 @@ func call[A, R any](need access, fn func(ctx context.Context, q request, a A) (R
 		r, err := fn(q.Context(), q, a)
 		writeReply(w, r, err)
 	}}
+}
+
+// forAnyone lets a method be called without a key.
+func forAnyone(m method) method {
+	m.anyone = true
+	return m
 }
 
 func (q *request) args(a any) error {
@@ -372,7 +379,7 @@ func writeReply[R any](w http.ResponseWriter, r R, err error) {
 
 // stream makes a method whose result is streamed. fn writes to out; an error before its first byte is an ordinary reply, a later one goes into the trailer.
 func stream[A any](need access, fn func(ctx context.Context, q request, a A, out io.Writer) error) method {
-	return method{need, func(q request, w http.ResponseWriter) {
+	return method{need: need, serve: func(q request, w http.ResponseWriter) {
 		var a A
 		if err := q.args(&a); err != nil {
 			writeReply[any](w, nil, err)

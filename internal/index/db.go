@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -114,7 +113,7 @@ func Open(dir string, opt Options) (*DB, error) {
 // power went while the folder was fsynced, and of two new names the file system kept only the one that points to the other.
 func (g *gate) openError(err error) error {
 	var errno syscall.Errno
-	system := errors.As(err, &errno) && errno != syscall.ENOENT || g.failed() != nil || strings.Contains(err.Error(), "lock held")
+	system := errors.As(err, &errno) && errno != syscall.ENOENT || g.failed() != nil || errors.Is(err, errLock)
 	switch {
 	case errors.Is(err, ErrFormat):
 		return err

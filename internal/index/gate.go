@@ -120,10 +120,14 @@ func (g *gate) giveUp() {
 	<-g.closing // never, unless Open came through in the same moment
 }
 
+// errLock: the index could not be locked, so somebody may have it open.
+var errLock = errors.New("couldn't lock it")
+
+// Lock implements vfs.FS.
 func (g *gate) Lock(name string) (io.Closer, error) {
 	l, err := g.FS.Lock(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errLock, err)
 	}
 	g.mu.Lock()
 	g.locks = append(g.locks, l)

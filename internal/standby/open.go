@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/internal/durable"
+	"stele/internal/keyring"
 	"stele/tree"
 )
 
@@ -106,7 +107,7 @@ func (s *Standby) tryOpen(ctx context.Context) error {
 	if s.store, err = stele.OpenStandby(ctx, s.opt.Folder, s.opt.Store); err == nil {
 		return nil
 	}
-	if pin.Keyless || !errors.Is(err, stele.ErrWrongKey) && !strings.Contains(err.Error(), "no keyring") {
+	if pin.Keyless || !errors.Is(err, stele.ErrWrongKey) && !errors.Is(err, keyring.ErrNone) {
 		return local(err)
 	}
 	if err := s.dial(ctx); err != nil {

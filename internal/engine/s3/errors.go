@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -107,7 +106,7 @@ func (s *S3) explainNet(err error) error {
 		next = "its certificate is signed by nobody known here: point SSL_CERT_FILE to the authority's certificate"
 	case errors.As(err, &host), errors.As(err, &invalid):
 		next = "its certificate doesn't fit: check the endpoint's name and the certificate's dates"
-	case strings.Contains(err.Error(), "HTTP response to HTTPS"):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		next = "it speaks plain HTTP: write endpoint=http://…"
 	case !network(err):
 		return fmt.Errorf("%s: %w", s, err)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -93,7 +94,7 @@ func TestErrors(t *testing.T) {
 		{answer{0, "", &net.DNSError{Err: "no such host", Name: "s3.test", IsNotFound: true}}, s3.ErrUnreachable, "check the endpoint", 1},
 		{answer{0, "", x509.UnknownAuthorityError{}}, s3.ErrUnreachable, "SSL_CERT_FILE", 1},
 		{answer{0, "", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "s3.test"}}, s3.ErrUnreachable, "certificate", 1},
-		{answer{0, "", errors.New("http: server gave HTTP response to HTTPS client")}, s3.ErrUnreachable, "endpoint=http://", 4},
+		{answer{0, "", http.ErrSchemeMismatch}, s3.ErrUnreachable, "endpoint=http://", 4},
 	} {
 		tries := 0
 		e := cannedEngine(t, func(r *http.Request) (*http.Response, error) {
@@ -110,6 +111,17 @@ func TestErrors(t *testing.T) {
 		if tries != c.tries {
 			t.Errorf("%v: %d tries, want %d", c.answer, tries, c.tries)
 		}
+	}
+}
+
+// TestPlainServer: an endpoint is named with https and speaks plain HTTP.
+func TestPlainServer(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	e := unprobed(t, s3.Options{Endpoint: strings.Replace(server.URL, "http://", "https://", 1), Bucket: "b-1", Write: s3.Credentials{AccessKey: "a", SecretKey: "b"}})
+	e.NoWait()
+	if err := e.Create(t.Context(), "packs/p", 4, strings.NewReader("data")); !errors.Is(err, s3.ErrUnreachable) || !strings.Contains(err.Error(), "endpoint=http://") {
+		t.Errorf("Create = %v", err)
 	}
 }
 
