@@ -106,9 +106,7 @@ func (s *Store) Hydrated() <-chan struct{} {
 // startFilling begins to fill the folder.
 func (s *Store) startFilling() {
 	f := &s.from.fill
-	if s.from.RateBytes > 0 {
-		f.limit = rate.NewLimiter(rate.Limit(s.from.RateBytes), paceBytes)
-	}
+	f.limit = replicate.Rate(s.from.RateBytes)
 	if f.wait = s.opt.retryFill; f.wait == nil {
 		f.wait = backOff
 	}
@@ -240,7 +238,7 @@ func (s *Store) bring(ctx context.Context, name string, size int64, path string,
 		return err
 	}
 	defer r.Close()
-	err = durable.Create(s.core.FS, path+"."+durable.Random()+".tmp", path, size, &paced{ctx: ctx, r: r, limit: limit, count: s.from.fill.count}, 0o600)
+	err = durable.Create(s.core.FS, path+"."+durable.Random()+".tmp", path, size, replicate.PacedReader(ctx, r, limit, s.from.fill.count), 0o600)
 	if err != nil {
 		return fmt.Errorf("couldn't bring %s of the index: %w", name, err)
 	}
@@ -446,33 +444,7 @@ func (s *Store) proven(ctx context.Context, f engine.File, want entry.Hash) io.R
 	if fill.limit == nil {
 		return replicate.Proven(ctx, f, check, func(n int64) { fill.count(int(n)) })
 	}
-	return &paced{ctx: ctx, r: replicate.Proven(ctx, f, check, nil), limit: fill.limit, count: fill.count}
-}
-
-// paceBytes is how much is read at once where a rate is kept.
-const paceBytes = 64 << 10
-
-// paced reads at the pace of a limiter, until ctx ends.
-type paced struct {
-	ctx   context.Context
-	r     io.Reader
-	limit *rate.Limiter
-	count func(n int)
-}
-
-func (p *paced) Read(b []byte) (int, error) {
-	if err := p.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if p.limit != nil {
-		b = b[:min(len(b), paceBytes)]
-		if err := p.limit.WaitN(p.ctx, len(b)); err != nil {
-			return 0, err
-		}
-	}
-	n, err := p.r.Read(b)
-	p.count(n)
-	return n, err
+	return replicate.PacedReader(ctx, replicate.Proven(ctx, f, check, nil), fill.limit, fill.count)
 }
 
 // bringSegments brings segments, each checked whole first: private parts against leaves, leaves against the signed root.
@@ -529,7 +501,7 @@ func (s *Store) contents(ctx context.Context, name string) ([]byte, error) {
 }
 
 func (s *Store) place(ctx context.Context, name string, b []byte) error {
-	err := s.from.local.Create(ctx, name, int64(len(b)), &paced{ctx: ctx, r: bytes.NewReader(b), limit: s.from.fill.limit, count: s.from.fill.count})
+	err := s.from.local.Create(ctx, name, int64(len(b)), replicate.PacedReader(ctx, bytes.NewReader(b), s.from.fill.limit, s.from.fill.count))
 	if err != nil && !errors.Is(err, engine.ErrExist) {
 		return fmt.Errorf("couldn't bring %s: %w", name, err)
 	}

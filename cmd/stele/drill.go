@@ -105,15 +105,11 @@ func (c *drillCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	in := a.stdin
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return sourceError(err)
-		}
-		defer f.Close()
-		in = f
+	in, err := a.input(c.File)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	const most = 1 << 20
 	signed, err := io.ReadAll(io.LimitReader(in, most))
 	if err != nil {

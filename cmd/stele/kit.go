@@ -106,14 +106,11 @@ func (c *kitConfirmCmd) Run(ctx context.Context, a *app) error {
 const maxKit = 64 << 10
 
 func (c *kitConfirmCmd) read(a *app) ([]byte, error) {
-	if c.File == "-" {
-		return io.ReadAll(io.LimitReader(a.stdin, maxKit))
-	}
-	f, err := os.Open(c.File)
+	in, err := a.input(c.File)
 	if err != nil {
-		return nil, sourceError(err)
+		return nil, err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKit))
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, maxKit))
 	return text, sourceError(err)
 }

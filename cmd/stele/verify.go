@@ -162,15 +162,11 @@ func (c *verifyCmd) file(a *app) error {
 	if err != nil {
 		return err
 	}
-	in := a.stdin
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return sourceError(err)
-		}
-		defer f.Close()
-		in = f
+	in, err := a.input(c.File)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	p := a.progress("hashed", "")
 	r, err := verify.Receipt(receipt, vkey, &countedReader{r: in, p: p})
 	p.end()

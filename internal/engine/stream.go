@@ -1,10 +1,26 @@
 package engine
 
 import (
+	"context"
 	"io"
 
 	"stele/internal/durable"
 )
+
+// Until returns r, which fails once ctx has ended: a copy ends with whoever asked for it.
+func Until(ctx context.Context, r io.Reader) io.Reader { return &until{ctx, r} }
+
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *until) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
 
 // Streamer is what a File or a Growing may offer to who reads much of it in large pieces.
 type Streamer interface {

@@ -194,14 +194,14 @@ func (l *Ledger) notOurs(t engine.Tail, epoch uint32) (goes bool, err error) {
 		}
 	case err != nil:
 		return false, err
-	case begins(&b):
+	case Begins(&b):
 		return true, nil
 	}
 	return false, fmt.Errorf("it is of epoch %d, of which the segments before it are missing: copy them back from a backup: %w", epoch, frame.ErrCorrupt)
 }
 
-// begins says whether a batch holds the first entry of an epoch.
-func begins(b *segment.Batch) bool {
+// Begins says whether a batch holds the first entry of an epoch.
+func Begins(b *segment.Batch) bool {
 	for i := range b.Pairs {
 		leaves, err := b.Pairs[i].Leaves()
 		if err != nil {

@@ -276,21 +276,7 @@ func (s *session) provenBegin(ctx context.Context, l *link) bool {
 	}
 	defer f.Close()
 	b, err := segment.NewScanner(f, f.Size(), l.first, s.o.Keys.Sealer).Next()
-	if err != nil {
-		return false
-	}
-	for i := range b.Pairs {
-		leaves, err := b.Pairs[i].Leaves()
-		if err != nil {
-			return false
-		}
-		for _, raw := range leaves {
-			if leaf, err := entry.ParseLeaf(raw); err == nil && leaf.Type == entry.EpochBegin {
-				return true
-			}
-		}
-	}
-	return false
+	return err == nil && ledger.Begins(&b)
 }
 
 func altered(err error) error {

@@ -108,20 +108,24 @@ func checksumMismatch(want, got Algorithm) error {
 	return ErrInvalidRequest.Msg("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", name(want), name(got))
 }
 
-// uploadPart writes one part.
-func (c *call) uploadPart() error {
-	number, err := c.partNumber()
-	if err != nil {
-		return err
+// partOf reads which part of which upload is to be written.
+func (c *call) partOf() (number int, u stele.Upload, err error) {
+	if number, err = c.partNumber(); err != nil {
+		return 0, u, err
 	}
 	if err := checkSpecials(c.r.Header); err != nil {
-		return err
+		return 0, u, err
 	}
-	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
+	if u, err = c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId")); err != nil {
+		return 0, u, err
+	}
+	return number, u, c.learnUpload(&u)
+}
+
+// uploadPart writes one part.
+func (c *call) uploadPart() error {
+	number, u, err := c.partOf()
 	if err != nil {
-		return err
-	}
-	if err := c.learnUpload(&u); err != nil {
 		return err
 	}
 	alg := algorithmOf(u.Checksum)
@@ -161,18 +165,8 @@ func orAlgorithm(a, other Algorithm) Algorithm {
 
 // uploadPartCopy writes one part from an object's bytes. They are read and chunked again; the chunks are those that are there already, so little is stored.
 func (c *call) uploadPartCopy() error {
-	number, err := c.partNumber()
+	number, u, err := c.partOf()
 	if err != nil {
-		return err
-	}
-	if err := checkSpecials(c.r.Header); err != nil {
-		return err
-	}
-	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
-	if err != nil {
-		return err
-	}
-	if err := c.learnUpload(&u); err != nil {
 		return err
 	}
 	src, err := c.copySource()

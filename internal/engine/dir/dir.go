@@ -149,7 +149,7 @@ func (d *Dir) Create(ctx context.Context, name string, size int64, r io.Reader) 
 	if err := d.writable(ctx, name); err != nil {
 		return err
 	}
-	err := durable.Create(d.fs, d.temp(), d.path(name), size, &reader{ctx, r}, filePerm)
+	err := durable.Create(d.fs, d.temp(), d.path(name), size, engine.Until(ctx, r), filePerm)
 	return d.note("couldn't create "+name, err)
 }
 
@@ -161,7 +161,7 @@ func (d *Dir) Replace(ctx context.Context, name string, size int64, r io.Reader)
 	if !engine.Replaceable(name) {
 		return fmt.Errorf("couldn't replace %s: %w", name, engine.ErrName)
 	}
-	return d.note("couldn't replace "+name, durable.ReplaceFrom(d.fs, d.temp(), d.path(name), size, &reader{ctx, r}, filePerm))
+	return d.note("couldn't replace "+name, durable.ReplaceFrom(d.fs, d.temp(), d.path(name), size, engine.Until(ctx, r), filePerm))
 }
 
 // Open implements engine.Engine.
@@ -337,17 +337,4 @@ func (f *file) ReadStream(room []byte, off int64, n int) ([]byte, error) {
 func (f *file) Close() error {
 	f.pages.Close()
 	return f.File.Close()
-}
-
-// reader ends a copy when its context ends.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

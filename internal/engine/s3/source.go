@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"stele/internal/durable"
+	"stele/internal/engine"
 )
 
 // spoolBytes is up to which size a source that can't be read twice is kept in memory; a larger one goes to a temporary file.
@@ -42,7 +43,7 @@ func readSource(ctx context.Context, r io.Reader, size int64) (*source, error) {
 		into = io.MultiWriter(hash, s)
 	}
 	// One more than announced, to see that there is no more.
-	n, err := io.Copy(into, io.LimitReader(&reader{ctx, r}, size+1))
+	n, err := io.Copy(into, io.LimitReader(engine.Until(ctx, r), size+1))
 	switch {
 	case err != nil:
 		err = fmt.Errorf("couldn't read the source: %w", err)
@@ -89,34 +90,21 @@ func (src *source) rewind() error {
 
 // body is the source for one request. It has no Seek: what is repeated is ours to decide.
 func (src *source) body(ctx context.Context) io.Reader {
-	return io.LimitReader(&sending{reader{ctx, src.ReadSeeker}, src}, src.size)
+	return io.LimitReader(&sending{engine.Until(ctx, src.ReadSeeker), src}, src.size)
 }
 
 // sending notes that it was the source that broke, not the line.
 type sending struct {
-	reader
+	io.Reader
 	src *source
 }
 
 func (r *sending) Read(p []byte) (int, error) {
-	n, err := r.reader.Read(p)
+	n, err := r.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.src.failed = err
 	}
 	return n, err
-}
-
-// reader ends a copy when its context ends.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // memory is a small place aside.
