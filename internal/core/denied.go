@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/time/rate"
+
 	"stele/entry"
 	"stele/internal/index"
 	"stele/internal/ledger"
@@ -17,10 +19,9 @@ import (
 
 // denials are refusals on their way into the ledger. They can't flood it: a burst of lock refusals stands alone, all others are one entry a minute.
 type denials struct {
-	mu     sync.Mutex
-	sums   map[string]*refusalSum // by kind and who
-	tokens float64
-	last   time.Time
+	mu    sync.Mutex
+	sums  map[string]*refusalSum // by kind and who
+	limit *rate.Limiter          // of the lock refusals that stand alone; nil: there was none yet
 }
 
 const (
@@ -50,20 +51,14 @@ type refusalSum struct {
 // tally counts the names that are met most; those that made room for others are counted nowhere.
 type tally map[string]int
 
+// alone says whether a lock refusal stands alone now.
 func (d *denials) alone(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.last.IsZero() {
-		d.tokens = DenialBurst
-	} else if passed := now.Sub(d.last).Seconds(); passed > 0 {
-		d.tokens = min(DenialBurst, d.tokens+passed*denialPerSecond)
+	if d.limit == nil {
+		d.limit = rate.NewLimiter(denialPerSecond, DenialBurst)
 	}
-	d.last = now
-	if d.tokens < 1 {
-		return false
-	}
-	d.tokens--
-	return true
+	return d.limit.AllowN(now, 1)
 }
 
 func (d *denials) count(kind, place, claimed string) {
