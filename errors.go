@@ -20,7 +20,6 @@ var (
 	ErrBucketNotEmpty  = errors.New("bucket is not empty")
 	ErrMarker          = errors.New("the version is a delete marker") // a read named it by version id
 	ErrPrecondition    = errors.New("precondition failed")            // If-Match, If-None-Match, decided at the commit
-	ErrNotModified     = errors.New("not modified")
 	ErrBusy            = errors.New("a conflicting write of the same key is under way")
 	ErrOverwriteDenied = errors.New("this access key may add but not overwrite")
 	ErrKeyRevoked      = core.ErrKeyRevoked

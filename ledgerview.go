@@ -3,7 +3,6 @@ package stele
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"stele/internal/core"
 	"stele/internal/engine"
@@ -58,28 +57,6 @@ func (s *Store) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, 
 	defer s.core.Leave()
 	p, err := s.core.Ledger().Consistency(ctx, from, to)
 	return p, core.Translate(err)
-}
-
-// CopyPart writes a part from a range of an existing version; n below 0: to its end.
-func (s *Store) CopyPart(ctx context.Context, q PartRequest, source Version, off, n int64) (Part, error) {
-	if err := s.core.Enter(); err != nil {
-		return Part{}, err
-	}
-	defer s.core.Leave()
-	r, err := s.OpenBody(ctx, source, off, n)
-	if err != nil {
-		return Part{}, err
-	}
-	defer r.Close()
-	if n < 0 {
-		n = source.Size - off
-	}
-	q.Body, q.Size = io.Reader(r), n
-	part, err := s.PutPart(ctx, q)
-	if err != nil {
-		return Part{}, fmt.Errorf("couldn't copy into part %d: %w", q.Number, err)
-	}
-	return part, nil
 }
 
 // Stats are sizes of the store.

@@ -104,11 +104,11 @@ func TestSnapshotDue(t *testing.T) {
 	s := newTestStore(t, Options{FS: vfs.NewMem()})
 	due := func() bool {
 		t.Helper()
-		ok, err := s.SnapshotDue(context.Background())
+		last, err := s.lastSnapshot(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		return ok
+		return s.outgrown(last.size)
 	}
 	if due() {
 		t.Fatal("due in an empty store")

@@ -54,19 +54,6 @@ func (s *Store) outgrown(last uint64) bool {
 	return size-min(last, size) >= max(cmp.Or(s.snapshots.every, snapshotEntries), size/snapshotShare)
 }
 
-// SnapshotDue reports whether the ledger has grown enough since the last snapshot of the index for another one.
-func (s *Store) SnapshotDue(ctx context.Context) (bool, error) {
-	if err := s.core.Enter(); err != nil {
-		return false, err
-	}
-	defer s.core.Leave()
-	if len(s.core.Index.Missing()) > 0 {
-		return false, nil // it still rests on a snapshot itself
-	}
-	last, err := s.lastSnapshot(ctx)
-	return err == nil && s.outgrown(last.size), err
-}
-
 // snapshotOn is the ledger size of the newest snapshot that is whole on a target; 0: none. A target that was added, or was away, when the last one was taken has an older one or none, and one that lost a
 // pack of it can't serve it.
 func (s *Store) snapshotOn(ctx context.Context, target engine.Engine) uint64 {

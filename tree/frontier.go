@@ -133,14 +133,6 @@ func (f *Frontier) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// GroupHash is the hash of a complete group of GroupSize leaf hashes.
-func GroupHash(leaves []Hash) (Hash, error) {
-	if len(leaves) != GroupSize {
-		return Hash{}, fmt.Errorf("a group of %d leaves, not %d", len(leaves), GroupSize)
-	}
-	return subtree(leaves), nil
-}
-
 // subtree is the hash of a complete subtree over a power of two of hashes.
 func subtree(h []Hash) Hash {
 	if len(h) == 1 {

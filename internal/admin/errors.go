@@ -28,7 +28,7 @@ var codes = []struct {
 }{
 	{"NoBucket", stele.ErrNoBucket, 404}, {"NoKey", stele.ErrNoKey, 404}, {"NoVersion", stele.ErrNoVersion, 404}, {"NoUpload", stele.ErrNoUpload, 404},
 	{"BucketExists", stele.ErrBucketExists, 409}, {"BucketNotEmpty", stele.ErrBucketNotEmpty, 409}, {"Marker", stele.ErrMarker, 404},
-	{"Precondition", stele.ErrPrecondition, 412}, {"NotModified", stele.ErrNotModified, 412}, {"Busy", stele.ErrBusy, 409},
+	{"Precondition", stele.ErrPrecondition, 412}, {"Busy", stele.ErrBusy, 409},
 	{"OverwriteDenied", stele.ErrOverwriteDenied, 403}, {"KeyRevoked", stele.ErrKeyRevoked, 403}, {"Rate", stele.ErrRate, 503}, {"NoAccessKey", stele.ErrNoAccessKey, 404},
 	{"Incomplete", stele.ErrIncomplete, 400}, {"TooLong", stele.ErrTooLong, 400}, {"BadName", stele.ErrBadName, 400}, {"BadRange", stele.ErrBadRange, 416},
 	{"BadState", stele.ErrBadState, 409}, {"TooLarge", stele.ErrTooLarge, 400}, {"Erased", stele.ErrErased, 410}, {"Future", stele.ErrFuture, 400},

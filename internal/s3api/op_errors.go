@@ -64,7 +64,6 @@ var storeErrors = []struct {
 		return ErrBucketNotEmpty
 	}},
 	{stele.ErrPrecondition, func(c *call, _ error) *Error { return PreconditionFailed(c.conditionHeader()) }},
-	{stele.ErrNotModified, exactly(ErrNotModified)},
 	{stele.ErrBusy, exactly(ErrConditionalConflict)},
 	{stele.ErrOverwriteDenied, said(ErrAccessDenied)},
 	{stele.ErrKeyRevoked, exactly(ErrInvalidAccessKeyID)},

@@ -13,15 +13,6 @@ const (
 	Auditor   Role = "auditor"   // read everything, settings and policies too; change nothing
 )
 
-// ValidRole tells whether r is one.
-func ValidRole(r Role) bool {
-	switch r {
-	case Admin, ReadWrite, Append, ReadOnly, Auditor:
-		return true
-	}
-	return false
-}
-
 // MustNotOverwrite tells whether a put of this role succeeds only where the key has no current version. Only the commit can
 // decide that: the caller adds If-None-Match: * to the write.
 func (r Role) MustNotOverwrite() bool { return r == Append }

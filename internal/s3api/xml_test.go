@@ -48,11 +48,11 @@ func TestXMLText(t *testing.T) {
 	}
 }
 
-func TestReadBody(t *testing.T) {
-	if b, err := ReadBody(strings.NewReader("abcd"), 4); err != nil || string(b) != "abcd" {
+func TestReadSized(t *testing.T) {
+	if b, err := readSized(strings.NewReader("abcd"), 0, 4); err != nil || string(b) != "abcd" {
 		t.Errorf("%s %v", b, err)
 	}
-	_, err := ReadBody(strings.NewReader("abcde"), 4)
+	_, err := readSized(strings.NewReader("abcde"), 0, 4)
 	wantError(t, "too long", err, "MaxMessageLengthExceeded", "")
 }
 

@@ -21,10 +21,8 @@ const (
 	maxXMLNodes = 150_000 // 64 bytes each
 )
 
-// ReadBody reads a body of at most limit bytes. A longer one is ErrMaxMessageLengthExceeded, and nothing beyond the limit is kept.
-func ReadBody(r io.Reader, limit int64) ([]byte, error) { return readSized(r, 0, limit) }
-
-// readSized is ReadBody for what says that it has size bytes, so that they are allocated once.
+// readSized reads a body of at most limit bytes, which says that it has size bytes (below 0: it doesn't say), so that they are allocated once. A longer one is
+// ErrMaxMessageLengthExceeded, and nothing beyond the limit is kept.
 func readSized(r io.Reader, size, limit int64) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(int(min(max(size, 0), limit)) + bytes.MinRead)

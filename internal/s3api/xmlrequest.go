@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What requests carry in XML. Each Decode takes the whole body, read by ReadBody, and returns *Error. Unknown elements are
+// What requests carry in XML. Each Decode takes the whole body, read by readSized, and returns *Error. Unknown elements are
 // ignored, as S3 adds new ones; missing or contradictory ones are not.
 
 // DeleteRequest is the body of DeleteObjects.

@@ -257,9 +257,6 @@ func (s *Standby) fs() vfs.FS {
 	return vfs.Default
 }
 
-// Lag is how far the standby is behind what it last heard of the primary.
-func (st Status) Lag() uint64 { return max(st.Primary, st.Accepted) - st.Accepted }
-
 // Close ends the standby. Follow must have returned.
 func (s *Standby) Close() error {
 	if store := s.Store(); store != nil {
