@@ -12,7 +12,7 @@ import (
 // line, so that a miss costs one memory access instead of a look into the index. It never misses an id that was
 // added; it is right to ask it only when ready.
 //
-// It is filled in the background once a process has asked the index in vain often enough, so that who only reads does not pay for it.
+// It is filled in the background once the index was asked for enough chunks that do not exist, so that a process which only reads does not pay for it.
 //
 // It grows by layers, each four times the one before. An id of a chunk that was erased stays: a false positive.
 type filter struct {

@@ -15,8 +15,8 @@ import (
 	"stele/internal/pack"
 )
 
-// Healing. A chunk that does not open at its place is read from the same place of a copy, or from a piece (mend.go), where GCM and its own name prove it, and the reader goes on; the pack is
-// healed behind: fetched whole from the first copy that has the SHA-256 of its pack.seal entry (or, before there is one, every chunk and footer as they should be), else made again of
+// Healing. A chunk that does not open at its place is read from the same place of a copy, or from a piece (mend.go), where GCM and its own name prove it, and the reader goes on. The pack is
+// healed in the background: fetched whole from the first copy that has the SHA-256 of its pack.seal entry (or, before there is one, every chunk and footer as they should be), else made again of
 // what several files hold, and put in place of the damaged file. A pack that grows takes no more chunks once damage was met in it; it is sealed, and healed like any other.
 
 // DamagedError says which pack a chunk could not be read from. errors.Is sees its cause.
@@ -31,7 +31,7 @@ func (e *DamagedError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-// ErrSound: there was nothing to heal, the pack is as it was sealed.
+// ErrSound: there was nothing to heal. The pack is as it was sealed.
 var ErrSound = errors.New("the pack is as it was sealed")
 
 func (s *Store) copies() []engine.Copy {
@@ -51,10 +51,10 @@ func mendable(err error) bool {
 	return true
 }
 
-// localOnly marks the context of who wants to know what is here, not what copies hold.
+// localOnly marks the context of a read that must not be answered from a copy, because it asks whether the file here is sound.
 type localOnly struct{}
 
-// rescue reads from a copy a chunk that cannot be read at its place for the reason given, and has its pack healed behind.
+// rescue reads from a copy a chunk that cannot be read at its place, for the reason given, and has its pack healed in the background.
 func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length int64, cause error) ([]byte, error) {
 	if !mendable(cause) {
 		return nil, cause
@@ -96,7 +96,7 @@ func (s *Store) rescue(ctx context.Context, id *entry.ID, place Place, length in
 	return got.plain, nil
 }
 
-// tellDamage sees to it that damage which no copy helps against is known: a sealed pack is read whole first, since it may be the index that is wrong, or one reading.
+// tellDamage reports damage that no copy could heal. It reads a sealed pack whole first, because the index may be wrong, or a single read may have failed, while the pack is sound.
 func (s *Store) tellDamage(name pack.Name16, cause error) {
 	p := s.hold(name)
 	if p != nil {
@@ -210,7 +210,7 @@ func (s *Store) healBehind(name string, cause error) {
 	})
 }
 
-// healSealed heals a pack that was damaged while it grew: behind, or at once if the store is about to close.
+// healSealed heals a pack that was damaged while it grew: in the background, or at once if the store is about to close.
 func (s *Store) healSealed(name string) {
 	if !s.closed.Load() {
 		s.healBehind(name, errGrewDamaged)
@@ -221,8 +221,8 @@ func (s *Store) healSealed(name string) {
 	}
 }
 
-// Heal replaces a damaged or missing pack by the first copy that proves itself, or waits for who is at it. why says what was found wrong. nil: the pack is whole now. ErrSound: it was
-// all the time. A pack that could not be healed is not tried again for a minute, and one that is
+// Heal replaces a damaged or missing pack by the first copy that proves itself. If another goroutine is healing it already, Heal waits for that and shares its outcome. why says what was found wrong. nil: the pack is whole now. ErrSound: it
+// always was. A pack that could not be healed is not tried again for a minute, and one that is
 // damaged again after it was healed waits longer each time (heal.AgainError), unless the context is one of heal.AtOnce.
 func (s *Store) Heal(ctx context.Context, name string, why error) error {
 	short, ok := pack.ParseName(name)
@@ -470,7 +470,7 @@ func (s *Store) Scrub(ctx context.Context, name string, frames bool, pace func(i
 
 const scrubBytes = 1 << 20 // read at once
 
-// pacedFile asks before it reads.
+// pacedFile calls pace before each read, so that the scrub leaves the disk to requests.
 type pacedFile struct {
 	engine.File
 	pace func(int64) error

@@ -18,9 +18,9 @@ import (
 	"stele/internal/pack"
 )
 
-// Mending. A target can have a pack in pieces only: its tails, which were shipped while it grew. And of several copies each can be damaged in another spot. Then the pack is made again
-// chunk by chunk: header, places and frames from whatever still has them, what no file has in its place from a piece, sealed under the number that it had. The same key, number and text
-// make the same bytes, so that the SHA-256 of its pack.seal entry proves the result like any copy; nothing else is written.
+// Mending. A target may have a pack only in pieces: its tails, which were shipped while it grew. And several copies may each be damaged in another spot. Then the pack is made again
+// chunk by chunk. Header, places and frames come from whatever file still has them; a chunk that no file has in its place comes from a piece and is sealed under the number that it had. The same key, number and text
+// make the same bytes, so the SHA-256 of the pack's pack.seal entry proves the result like any copy. Nothing is written without that proof.
 
 // pieced is a copy that may have a pack as several others.
 type pieced interface {

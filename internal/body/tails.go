@@ -45,8 +45,8 @@ func (s *Store) recoverTails(ctx context.Context) error {
 	if err != nil || len(full) == 0 {
 		return err
 	}
-	// The others have given back what they held, and so do these what was reserved for them: on a disk that is full because of that, it is the room for their copies. One after the other needs the least
-	// room at once.
+	// The recovered tails have given back their room. Now the others give back what was reserved for them and never used: if that is what filled the disk, it is the room that their copies need. They are copied one after
+	// the other, which needs the least room at once.
 	for _, t := range full {
 		if t.Release == nil {
 			continue
@@ -101,8 +101,8 @@ func (s *Store) clearTails(ctx context.Context, tails []tail, atOnce int) (full 
 	return full, err
 }
 
-// readInPlace makes the chunks of a tail readable where they are. They are authenticated as ever when they are read; they are no source of deduplication, since nobody knows whether the medium holds
-// what the page cache shows.
+// readInPlace makes the chunks of a tail readable where they are. Each is authenticated when it is read, like any chunk. They are not sources for deduplication, because after a crash the page cache can show what the medium
+// does not hold.
 func (s *Store) readInPlace(t tail) error {
 	f, err := t.Open()
 	if err != nil {
@@ -238,7 +238,7 @@ func roomFor(f engine.File) (int64, error) {
 	return room, err
 }
 
-// finish seals what was copied. On a full medium what was begun is taken away: it would take the room that the next try needs.
+// finish seals what was copied. On a full medium it removes the copy that was begun, which would take the room that the next try needs.
 func (c *copier) finish(err error) error {
 	if !errors.Is(err, engine.ErrFull) {
 		return errors.Join(err, c.end())

@@ -27,7 +27,7 @@ type Link struct {
 }
 
 // Chain sorts segments, given by their names, into those that make the ledger, in the order of their entries, and those that are evidence only: segments of an epoch that begin
-// where a later epoch had gone another way. An epoch counts up to where the segments of a later one begin, and no file says so but their names: whoever adds to an
+// where a later epoch had gone another way. An epoch counts up to where the segments of a later one begin. Only the names of the segments say so, and no other file: so whoever adds to an
 // old epoch, even with its key, adds evidence.
 func Chain(names []string) (chain, evidence []Link, err error) {
 	for _, name := range names {

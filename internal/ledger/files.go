@@ -183,7 +183,7 @@ func (o *openFiles) release(of *openFile) {
 	}
 }
 
-// drop forgets a file that was replaced. Who reads it reads on in the old one.
+// drop forgets a file that was replaced. Reads that are under way go on in the old file; later ones open the new one.
 func (o *openFiles) drop(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -207,7 +207,7 @@ func (o *openFiles) clear() {
 	}
 }
 
-// close closes what nobody uses, and has the rest closed by its last user.
+// close closes the files that nobody uses. The last user of each other file closes it.
 func (o *openFiles) close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

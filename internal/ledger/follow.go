@@ -16,8 +16,8 @@ import (
 )
 
 // Follower is a ledger that another process writes. What that one made durable comes here as the bytes of its segments, is checked as a recovery checks a tail
-// (leaves, private parts, order, roots, signature), and only then written, byte for byte, to growing files of the same names. So what a follower leaves, at whatever
-// moment it ends, is what a crash of a primary leaves.
+// (leaves, private parts, order, roots, signature), and only then written, byte for byte, to growing files of the same names. So whenever a follower ends, it leaves
+// what a crash of the primary would leave.
 //
 // Check, Accept and Show are called in this order by one goroutine. Everything of Ledger that reads may be called beside them.
 type Follower struct {
@@ -25,7 +25,7 @@ type Follower struct {
 	cur *following // nil: the next segment has not begun to come
 }
 
-// following is the segment that comes.
+// following is the segment that is arriving.
 type following struct {
 	name      string
 	epoch     uint32
@@ -41,7 +41,7 @@ type following struct {
 	file *file          // as readers see it, nil until something was shown
 }
 
-// aheadFile is a growing file and what is to come behind it.
+// aheadFile is a growing file, followed by bytes that were received and not accepted yet.
 type aheadFile struct {
 	g       io.ReaderAt
 	written int64
@@ -214,7 +214,7 @@ func (f *Follower) Forget() {
 	}
 }
 
-// rescan begins the scan anew: of what was accepted all is known.
+// rescan begins the scan anew, behind what was accepted.
 func (s *following) rescan(keys segment.Keys, size uint64) {
 	s.scan = segment.NewScanner(&s.src, s.src.written, s.first, keys)
 	for next := s.first; next < size; {
@@ -513,7 +513,7 @@ func (f *Follower) Show(p *Piece) {
 // Failed is what ended following, or nil.
 func (f *Follower) Failed() error { return f.failed() }
 
-// drop lets go of a segment that another file replaced. Its tail is removed at the next start.
+// drop closes a segment that another file replaced. Its tail is removed at the next start.
 func (f *Follower) drop(old *following) {
 	if old.file != nil {
 		f.hide(old.file)

@@ -18,8 +18,8 @@ import (
 	"stele/tree"
 )
 
-// Healing. A sealed segment that is damaged or gone is fetched from a copy. It is believed once its leaves make every root that its commits sign, it goes on from the entries before
-// it, and the entries behind it go on from it: then, and only then, it takes the place of the damaged file.
+// Healing. A sealed segment that is damaged or gone is fetched from a copy. It is believed once its leaves make every root that its commits sign, it continues the entries before
+// it, and the entries behind it continue it. Only then does it take the place of the damaged file.
 
 // damagedSegment is why the ledger can't be opened: the segment that begins at an entry.
 type damagedSegment struct {
@@ -35,7 +35,7 @@ func (d *damagedSegment) Unwrap() error { return d.err }
 // maxSegmentBytes bounds what is read into memory of a copy. A segment has about 16 MiB.
 const maxSegmentBytes = 256 << 20
 
-// raw marks the context of who reads what is here while it is being healed.
+// raw marks the context of a read that wants what lies here, damaged or not, because it is part of a heal: such a read starts no heal of its own.
 type raw struct{}
 
 func (l *Ledger) copies() []engine.Copy {
@@ -141,7 +141,7 @@ func (l *Ledger) follow(s *segment.Scanner, epoch uint32, edge *tree.Frontier, m
 	return marked, last, nil
 }
 
-// replace puts a proven copy in the place of a file; a ledger that is opened for reading is led around the file.
+// replace puts a proven copy in the place of a file. A ledger that is opened read-only replaces nothing, and reads the copy instead of the file.
 func (l *Ledger) replace(ctx context.Context, name string, c engine.Copy, p proof, why error) error {
 	if a, ok := l.opt.Engine.(*around); ok {
 		a.instead(name, c.Engine, p.sizeBytes)
@@ -161,7 +161,7 @@ func (l *Ledger) replace(ctx context.Context, name string, c engine.Copy, p proo
 	return err
 }
 
-// heals bounds how often one read waits for a heal: damage can come faster than it is healed, but not for ever.
+// heals bounds how often one read waits for a heal. A file can be damaged again while it is healed; a read must end all the same.
 const heals = 3
 
 // healing runs fn, which reads f, and again when what it met was healed, or laid over where f still grows.
@@ -197,7 +197,7 @@ func (l *Ledger) isSealed(f *file) bool {
 	return f.sealed
 }
 
-// Heal replaces a sealed segment that is damaged or gone by the first copy that proves itself, or waits for who is at it; nil too if nothing is wrong with it.
+// Heal replaces a sealed segment that is damaged or gone by the first copy that proves itself. If another goroutine is healing it already, Heal waits for that and shares its outcome. It also returns nil if nothing is wrong with the segment.
 func (l *Ledger) Heal(ctx context.Context, name string, why error) error {
 	f, err := l.named(name)
 	if err != nil {
@@ -242,7 +242,7 @@ func (l *Ledger) healFile(ctx context.Context, f *file, why error) error {
 	})
 }
 
-// settle replaces f, or reads it from the copy from now on where nothing can be written.
+// settle replaces f. Where nothing can be written, it has f read from the copy from now on.
 func (l *Ledger) settle(ctx context.Context, f *file, c engine.Copy, p proof, why error) error {
 	err := ErrClosed
 	if !l.readOnly {
@@ -266,7 +266,7 @@ func (l *Ledger) settle(ctx context.Context, f *file, c engine.Copy, p proof, wh
 // AgainError: a segment was replaced a short time ago and is damaged again.
 type AgainError = heal.AgainError
 
-// readElsewhere has a segment that is not replaced again yet read from the first copy that proves itself.
+// readElsewhere has a segment read from the first copy that proves itself, while its replacement must wait (AgainError).
 func (l *Ledger) readElsewhere(ctx context.Context, f *file) bool {
 	edge, err := l.edgeAt(ctx, f.first)
 	if err != nil {
@@ -444,7 +444,7 @@ func (l *Ledger) reaches(ctx context.Context, e engine.Engine, p proof, next str
 	}
 }
 
-// wasPublished compares a proof with the published checkpoint, if that is of a size within it.
+// wasPublished compares a proof with the published checkpoint, if the proof covers that checkpoint's size: a copy with another root there is of a rewritten history.
 func (l *Ledger) wasPublished(p proof) error {
 	c, ok := l.lastPublished()
 	if root, within := p.roots[c.Size]; ok && within && root != c.Root {

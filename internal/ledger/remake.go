@@ -88,7 +88,7 @@ func (l *Ledger) batchesOf(ctx context.Context, e engine.Engine, name string, at
 	}
 }
 
-// remade is a segment that is made again in memory. Its batches have the lengths and numbers that they had: only the file id differs.
+// remade is a segment that is made again in memory. Its batches have the same lengths and numbers as before. Only the file id differs, because no key and nonce may ever seal two contents.
 type remade struct {
 	l   *Ledger
 	to  uint64 // the last batch ends there at most
@@ -134,7 +134,7 @@ func (r *remade) add(b segment.Batch) error {
 	return r.w.Append(b, r.c.firstTime)
 }
 
-// from takes batches from a source until that has no more, and says whether there were any.
+// from takes batches from a source until the source has no more, and says whether there were any.
 func (r *remade) from(name string, each func(at uint64, add func(segment.Batch) error) error) bool {
 	at := r.w.Next()
 	err := each(at, r.add)
@@ -154,7 +154,7 @@ type local struct {
 	f engine.File
 }
 
-// fromAll takes batches from what lies here and from copies, whoever has the next one, as far as all of them together go. It returns which copies were of use.
+// fromAll takes batches from what lies here and from the copies: each next batch from any of them that has it, as far as all of them together reach. It returns the copies that were used.
 func (r *remade) fromAll(ctx context.Context, locals []local, copies []engine.Copy) (used []string) {
 	for r.w.Next() < r.to && ctx.Err() == nil {
 		went := false
@@ -243,7 +243,7 @@ func (l *Ledger) healFromPieces(ctx context.Context, f *file, why error) error {
 	return l.healRemade(ctx, f, r, why)
 }
 
-// healRemade goes on with a segment that is made again, by what is left of it here and by copies, and puts it in place.
+// healRemade completes a segment that is being made again, from what is left of it here and from copies, and puts it in place.
 func (l *Ledger) healRemade(ctx context.Context, f *file, r *remade, why error) error {
 	l.mu.RLock()
 	h := f.header
@@ -309,7 +309,7 @@ func (s single) Open(_ context.Context, name string) (engine.File, error) {
 	return s.file, nil
 }
 
-// lay lays what a copy has of a segment that grows over what is damaged here.
+// lay has the damaged bytes of a growing segment read from a copy. The file itself is not touched: it is still being written.
 func (l *Ledger) lay(ctx context.Context, f *file) error {
 	return l.turns.Do(ctx, f.name+", which grows", func() error {
 		l.mu.RLock()
@@ -463,7 +463,7 @@ func (l *Ledger) nameIn(ctx context.Context, e engine.Engine, d *damagedSegment,
 	return name, err
 }
 
-// goesOn says whether the first batch of the file behind goes on from edge: its signed root then covers the copy's entries. A file that can't be read says nothing.
+// goesOn says whether the first batch of the file behind continues edge. If so, that batch's signed root covers the copy's entries. A file that can't be read is no objection.
 func (l *Ledger) goesOn(ctx context.Context, next string, edge tree.Frontier) error {
 	if next == "" {
 		return nil

@@ -36,7 +36,7 @@ func (l *Ledger) ComparePublished(ctx context.Context) error {
 	return err
 }
 
-// comparePublished also returns the checkpoint and what it says; nil if there is none that proves anything.
+// comparePublished also returns the checkpoint and what it says; nil if there is none, or if it is damaged.
 func (l *Ledger) comparePublished(ctx context.Context) (note []byte, s Seen, err error) {
 	if l.opt.Published == nil {
 		return nil, s, nil
@@ -72,8 +72,8 @@ func (l *Ledger) seenIn(note []byte) (Seen, bool) {
 	return s, ok && err == nil && s.Epoch > l.Epoch()
 }
 
-// Compare compares the ledger with what somebody has seen of it (DESIGN invariant 5): nil if that is a part of this ledger, or of an earlier epoch beyond where it ended. Else
-// BehindError if it is more of our own epoch, ErrForked if it has another root, SupersededError if it is of a later epoch.
+// Compare compares the ledger with what somebody has seen of it (DESIGN invariant 5): nil if what was seen is a part of this ledger, or belongs to an earlier epoch beyond its end.
+// Otherwise BehindError if it is more of our own epoch, ErrForked if it has another root, SupersededError if it is of a later epoch.
 func (l *Ledger) Compare(ctx context.Context, s Seen) error {
 	size, ours := l.Size(), l.Epoch()
 	if s.Epoch > ours {

@@ -64,7 +64,7 @@ func Restore(ctx context.Context, source *Source, into engine.Appender, opt Rest
 	if err := r.prepare(ctx); err != nil {
 		return RestoreReport{}, err
 	}
-	// A shipper may supersede tails while they are copied: then the newer files are taken.
+	// A shipper may supersede tails while they are copied. Then another pass takes the newer files.
 	var err error
 	for range refreshes {
 		if err = r.pass(ctx); !errors.Is(err, engine.ErrNotExist) {
@@ -144,7 +144,7 @@ func restoreError(name string, err error) error {
 	return fmt.Errorf("couldn't restore %s: %w", name, err)
 }
 
-// pass copies what the source shows now and into has not.
+// pass copies what the source shows now and into lacks.
 func (r *restoring) pass(ctx context.Context) error {
 	led, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: r.source, Keys: r.opt.Keys})
 	if err != nil {
@@ -164,7 +164,7 @@ func (r *restoring) pass(ctx context.Context) error {
 	if err := r.keyrings(ctx); err != nil {
 		return err
 	}
-	// Which of them comes first does not matter: the place is no store before its format file is there. Packs wait for the medium, segments for the CPU.
+	// Packs and segments are copied side by side: packs wait for the medium, segments for the CPU. Which is there first does not matter, because the place is no store before its format file is there.
 	both, bctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return r.packs(bctx, packs, seals) })
 	both.Go(func() error { return r.segments(bctx, led) })
@@ -363,7 +363,7 @@ func proveChunks(f engine.File, name string, keys *keyring.Keyring) error {
 // segmentsParallel is how many segments are checked at once. Each is in memory meanwhile.
 const segmentsParallel = 2
 
-// segments copies the ledger's files that into has not.
+// segments copies the ledger's files that into lacks.
 func (r *restoring) segments(ctx context.Context, led *ledger.Ledger) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(segmentsParallel)
@@ -456,7 +456,7 @@ func (r *restoring) segment(ctx context.Context, led *ledger.Ledger, info ledger
 	return err
 }
 
-// FetchPacks copies the packs of a source that into has not, each proven by its own means: what a store needs that got back entries which it had lost. It returns how many.
+// FetchPacks copies the packs of a source that into lacks, and proves each by its own chunks and index. A store needs it after it got back entries that it had lost. It returns how many it copied.
 func FetchPacks(ctx context.Context, source *Source, into engine.Engine, keys *keyring.Keyring) (int, error) {
 	have := map[string]bool{}
 	if err := into.List(ctx, engine.Packs, func(i engine.Info) error { have[i.Name] = true; return nil }); err != nil {

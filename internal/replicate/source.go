@@ -19,7 +19,7 @@ import (
 	"stele/internal/segment"
 )
 
-// Source is a target read as a store: an engine whose segments are the sealed ones and then the fewest tails that go on without a gap,
+// Source is a target read as a store: an engine whose segments are the sealed ones, followed by the fewest tails that continue them without a gap,
 // and whose packs are the sealed ones and the tails that nothing supersedes, all under the names of a store. Of several epochs it shows the chain of the highest. It shows
 // what was there when it was opened or last refreshed. Ledger, body and verify read it like any engine; what it yields is believed only as far as it proves itself.
 // Create and Remove are ErrReadOnly. Safe for concurrent use.
@@ -57,7 +57,7 @@ func OpenSourceBelow(ctx context.Context, target engine.Engine, below uint32) (*
 // refreshes bounds how often a listing that a shipper overtook is begun again.
 const refreshes = 8
 
-// Refresh looks at what came since. What was open stays open.
+// Refresh lists the target again and shows what was added since. Files that are open stay open.
 func (s *Source) Refresh(ctx context.Context) error {
 	changed := errors.New("it changed faster than it could be listed, try again")
 	for range refreshes {
@@ -72,7 +72,7 @@ func (s *Source) Refresh(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("couldn't read the backup: %w", err)
 		}
-		// A tail that the shipper superseded while we were listing is gone by now, and what superseded it may have come too late for the list.
+		// If the shipper superseded a tail while we were listing, the tail is gone by now, and the file that superseded it may have been created too late to be listed.
 		if slices.ContainsFunc(links, func(k link) bool { return !k.sealed && !l.there[k.name] }) {
 			continue
 		}
