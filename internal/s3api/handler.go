@@ -295,7 +295,7 @@ func (c *call) serve() (err error) {
 		return do(c) // the form itself says who asks
 	}
 	if err := c.openBucket(); err != nil {
-		return err
+		return c.unlessDenied(err, c.authorize)
 	}
 	if err := c.authorize(); err != nil {
 		return err

@@ -102,6 +102,19 @@ func (c *call) openBucket() (err error) {
 	return checkOwner(firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"), &c.b)
 }
 
+// unlessDenied returns why a bucket could not be opened, but tells nobody that there is none who would be denied if there were one: else whoever has no right to a name, or no key at all, could find out
+// which names are taken, and by views of the past since when. A bucket that is not there has no policy: role and scope decide.
+func (c *call) unlessDenied(err error, judge func() error) error {
+	if !errors.Is(err, stele.ErrNoBucket) {
+		return err
+	}
+	c.b, c.at = stele.Bucket{}, stele.View{}
+	if denied := judge(); denied != nil {
+		return denied
+	}
+	return err
+}
+
 // checkVersionID refuses what can be nobody's version id, as AWS does; what could be one and is not is NoSuchVersion.
 func checkVersionID(id string) error {
 	if id == "" || id == "null" {

@@ -38,12 +38,17 @@ func (c *call) copySource() (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if src.b, err = c.store.Bucket(c.ctx, bucket, at); err != nil {
-		return nil, sourceError(err, named)
-	}
 	action := "s3:GetObject"
 	if named.VersionID != "" {
 		action = "s3:GetObjectVersion"
+	}
+	if src.b, err = c.store.Bucket(c.ctx, bucket, at); errors.Is(err, stele.ErrNoBucket) {
+		if denied := c.require(&stele.Bucket{}, bucket, stele.View{}, action, named.Key); denied != nil {
+			return nil, denied // see unlessDenied
+		}
+	}
+	if err != nil {
+		return nil, sourceError(err, named)
 	}
 	if err := checkOwner(firstOf(c.r.Header, "X-Amz-Source-Expected-Bucket-Owner"), &src.b); err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func (c *call) postObject() error {
 		return err
 	}
 	if err := c.openBucket(); err != nil {
-		return err
+		return c.unlessDenied(err, func() error { return c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key) })
 	}
 	if err := c.setCORS(); err != nil {
 		return err

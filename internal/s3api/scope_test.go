@@ -77,7 +77,10 @@ func TestPrefixOpensNothingButListings(t *testing.T) {
 		d.want("GET "+target, d.as(part, "GET", target, ""), 403)
 	}
 	d.want("HEAD of the bucket", d.as(part, "HEAD", "/alpha", ""), 200)
-	d.want("HEAD of a bucket of others", d.as(part, "HEAD", "/other", ""), 404)
+	d.want("HEAD of a bucket that is not there and would not be in the scope", d.as(part, "HEAD", "/other", ""), 403)
+	d.want("HEAD of a bucket that is not there and would be in the scope", d.as(part, "HEAD", "/fresh", ""), 404)
+	d.bucket("other", false)
+	d.want("HEAD of a bucket of others", d.as(part, "HEAD", "/other", ""), 403)
 	for _, list := range []url.Values{{}, {"list-type": {"2"}}, {"uploads": {""}}, {"versions": {""}}} {
 		for prefix, status := range map[string]int{"a/": 200, "a/deeper": 200, "b/": 403, "a": 403, "": 403} {
 			list.Set("prefix", prefix)

@@ -73,6 +73,7 @@ type line struct {
 	headers []string // "Name: value"
 	body    string
 	before  func(s *siege, by caller) (query, body string) // what must be there; run before each request that is allowed
+	lock    bool                                           // only a bucket with object lock has it
 	ok      []int                                          // statuses of those who may; none: 2xx, or 501 where Stele does not carry it out
 }
 
@@ -109,7 +110,8 @@ var table = []line{
 	{ops: "GetObject HeadObject", right: readsObject},
 	{ops: "GetObject HeadObject GetObjectAcl GetObjectTagging", right: readsObject, before: newVersion},
 	{ops: "GetObjectAttributes", right: readsObject, headers: asked},
-	{ops: "GetObjectAcl GetObjectTagging GetObjectLegalHold GetObjectRetention", right: readsObject, ok: maybeSet},
+	{ops: "GetObjectAcl GetObjectTagging", right: readsObject, ok: maybeSet},
+	{ops: "GetObjectLegalHold GetObjectRetention", right: readsObject, lock: true, ok: maybeSet},
 	{ops: "SelectObjectContent", right: readsObject, ok: []int{501}},
 	{ops: "GetObjectTorrent", right: auditsObject},
 	{ops: "ListParts", right: readsObject, before: upload},
@@ -119,7 +121,7 @@ var table = []line{
 	{ops: "ListObjects ListObjectsV2 ListObjectVersions ListMultipartUploads", right: lists},
 
 	{ops: "PutObject", right: adds, key: "in/new#", body: "bytes"},
-	{ops: "PutObject", right: adds, key: "in/new#", body: "bytes", headers: []string{"X-Amz-Tagging: a=b", "X-Amz-Object-Lock-Legal-Hold: ON"}},
+	{ops: "PutObject", right: adds, key: "in/new#", body: "bytes", headers: []string{"X-Amz-Tagging: a=b", "X-Amz-Object-Lock-Legal-Hold: ON"}, lock: true},
 	{ops: "PutObject", right: changes, body: "bytes"}, // over what is there
 	{ops: "PostObject", right: adds, key: "in/new#", body: "bytes"},
 	{ops: "PostObject", right: changes, body: "bytes"},
@@ -129,6 +131,8 @@ var table = []line{
 	{ops: "CopyObject", right: adds, key: "in/new#", source: "past:box/out/k"},
 	{ops: "CopyObject", right: adds, key: "in/new#", source: "other/in/k"},
 	{ops: "CopyObject", right: changes, source: "other/in/k"},
+	{ops: "CopyObject", right: adds, key: "in/new#", source: "none/in/k", ok: []int{404}},
+	{ops: "CopyObject", right: adds, key: "in/new#", source: "past:none/in/k", ok: []int{404}},
 	{ops: "CreateMultipartUpload", right: adds, key: "in/new#"},
 	{ops: "UploadPart", right: changes, query: "partNumber=1", body: "another part", before: upload},
 	{ops: "UploadPart", right: adds, query: "partNumber=1", body: "another part", before: ownUpload},
@@ -142,16 +146,16 @@ var table = []line{
 
 	{ops: "DeleteObject", right: changes},
 	{ops: "DeleteObject", right: changes, before: newVersion},
-	{ops: "DeleteObject", right: governs, headers: bypass, before: lockedVersion},
+	{ops: "DeleteObject", right: governs, headers: bypass, before: lockedVersion, lock: true, ok: []int{204}},
 	{ops: "DeleteObjects", right: changes, body: deleteTwo},
 	{ops: "PutObjectTagging", right: changes, body: tagging, before: present},
 	{ops: "PutObjectTagging", right: changes, body: tagging, before: newVersion},
 	{ops: "DeleteObjectTagging", right: changes, before: present},
 	{ops: "PutObjectAcl", right: changes, headers: private, before: present},
-	{ops: "PutObjectLegalHold", right: changes, key: "in/held", body: onHold},
-	{ops: "PutObjectLegalHold", right: governs, body: offHold, before: heldVersion},
-	{ops: "PutObjectRetention", right: changes, key: "in/held", body: retention},
-	{ops: "PutObjectRetention", right: governs, body: shorter, headers: bypass, before: lockedVersion},
+	{ops: "PutObjectLegalHold", right: changes, key: "in/held", body: onHold, lock: true},
+	{ops: "PutObjectLegalHold", right: governs, body: offHold, before: heldVersion, lock: true},
+	{ops: "PutObjectRetention", right: changes, key: "in/held", body: retention, lock: true},
+	{ops: "PutObjectRetention", right: governs, body: shorter, headers: bypass, before: lockedVersion, lock: true},
 	{ops: "RestoreObject UpdateObjectEncryption", right: governs},
 
 	{ops: "CreateBucket", right: makesBuckets, bucket: "new-#"},
@@ -159,7 +163,8 @@ var table = []line{
 	{ops: "DeleteBucket", right: makesBuckets, ok: []int{409}}, // it is not empty
 	{ops: "DeleteBucket", right: makesBuckets, bucket: "empty-#", before: emptyBucket},
 
-	{ops: "HeadBucket GetBucketLocation GetBucketVersioning GetObjectLockConfiguration GetBucketAcl GetBucketRequestPayment", right: knowsBucket},
+	{ops: "HeadBucket GetBucketLocation GetBucketVersioning GetBucketAcl GetBucketRequestPayment", right: knowsBucket},
+	{ops: "GetObjectLockConfiguration", right: knowsBucket, lock: true},
 	{ops: "GetBucketCors GetBucketEncryption GetBucketOwnershipControls GetPublicAccessBlock", right: knowsBucket, ok: maybeSet},
 	{ops: "GetBucketTagging GetBucketLifecycleConfiguration", right: readsBucket, ok: maybeSet},
 	{ops: "GetBucketPolicy GetBucketPolicyStatus", right: audits, ok: maybeSet},
@@ -169,7 +174,7 @@ var table = []line{
 		GetBucketMetadataTableConfiguration GetBucketMetadataConfiguration`, right: audits},
 
 	{ops: "PutBucketVersioning", right: administers, body: versioning},
-	{ops: "PutObjectLockConfiguration", right: administers, body: objectLock},
+	{ops: "PutObjectLockConfiguration", right: administers, body: objectLock, lock: true},
 	{ops: "PutBucketAcl", right: administers, headers: private},
 	{ops: "PutBucketTagging", right: administers, body: tagging},
 	{ops: "PutBucketPolicy", right: administers, body: policy},

@@ -1,6 +1,7 @@
 package attacktest
 
 import (
+	"cmp"
 	"crypto/md5" //nolint:gosec // Content-MD5
 	"encoding/base64"
 	"fmt"
@@ -20,17 +21,20 @@ import (
 // siege is a store behind a door, and everybody who stands before it.
 type siege struct {
 	*testing.T
+	kind    kind
 	store   *stele.Store
 	url     string
 	callers []caller
 	keys    map[string]doortest.Key // of callers, by name
 	past    uint64                  // a view in which all fixtures are
 	used    int                     // numbers that stood for #
+
+	lost struct{ version, upload, complete string } // of a bucket that is gone: what named a version and an upload in it
 }
 
 const secretWords = "words that only readers see"
 
-func besiege(t *testing.T) *siege {
+func besiege(t *testing.T, k kind) *siege {
 	dir := t.TempDir()
 	root := &entry.AccessKey{ID: doortest.AccessKey, Secret: doortest.SecretKey, Role: stele.RoleAdmin}
 	store, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Root: root, Kit: filepath.Join(dir, "kit.txt")})
@@ -44,14 +48,8 @@ func besiege(t *testing.T) *siege {
 			t.Error(err)
 		}
 	})
-	s := &siege{T: t, store: store, url: srv.URL, keys: map[string]doortest.Key{}}
-	for _, bucket := range []string{"box", "other"} {
-		s.ok(store.CreateBucket(t.Context(), stele.Local(), bucket, true))
-		for _, key := range []string{"in/k", "in/k2", "in/held", "out/k"} {
-			s.root("PUT", "/"+bucket+"/"+key, secretWords)
-		}
-	}
-	s.past = store.Size()
+	s := &siege{T: t, kind: k, store: store, url: srv.URL, keys: map[string]doortest.Key{}}
+	s.build()
 	s.gather()
 	return s
 }
@@ -65,10 +63,8 @@ func (s *siege) ok(_ any, err error) {
 
 // gather makes a key of each role with each class of scope, and those whom nobody may believe.
 func (s *siege) gather() {
-	s.callers = []caller{{"root", "admin", ""}}
-	s.keys["root"] = doortest.Key{}
 	for _, role := range []string{stele.RoleAdmin, stele.RoleReadWrite, stele.RoleAppend, stele.RoleReadOnly, stele.RoleAuditor} {
-		for _, scope := range []string{"", "box", "box/in/", "box/out/", "other"} {
+		for _, scope := range s.kind.scopes {
 			c := caller{strings.TrimSpace(role + " " + scope), role, scope}
 			s.callers, s.keys[c.name] = append(s.callers, c), s.newKey(role, scope)
 		}
@@ -147,8 +143,15 @@ func (s *siege) root(method, target, body string, headers ...string) *doortest.R
 }
 
 // newVersion puts another version of in/k, so that it can be named.
-func newVersion(s *siege, _ caller) (string, string) {
-	return "versionId=" + s.root("PUT", "/box/in/k", secretWords).Header.Get("X-Amz-Version-Id"), ""
+func newVersion(s *siege, _ caller) (string, string) { return s.put(), "" }
+
+// put puts in/k, and says how the version is named.
+func (s *siege) put(headers ...string) string {
+	s.Helper()
+	if s.lost.version != "" {
+		return s.lost.version
+	}
+	return "versionId=" + cmp.Or(s.root("PUT", "/box/in/k", secretWords, headers...).Header.Get("X-Amz-Version-Id"), "null")
 }
 
 // present makes in/k what is there, whatever was deleted before.
@@ -158,14 +161,19 @@ func present(s *siege, by caller) (string, string) {
 }
 
 // lockedVersion is newVersion of one that is retained.
-func lockedVersion(s *siege, _ caller) (string, string) {
-	res := s.root("PUT", "/box/in/k", secretWords, "X-Amz-Object-Lock-Mode: GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date: 2090-01-01T00:00:00Z")
-	return "versionId=" + res.Header.Get("X-Amz-Version-Id"), ""
+func lockedVersion(s *siege, by caller) (string, string) {
+	if !s.kind.lock {
+		return newVersion(s, by)
+	}
+	return s.put("X-Amz-Object-Lock-Mode: GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date: 2090-01-01T00:00:00Z"), ""
 }
 
 // heldVersion is newVersion of one under a legal hold.
-func heldVersion(s *siege, _ caller) (string, string) {
-	return "versionId=" + s.root("PUT", "/box/in/k", secretWords, "X-Amz-Object-Lock-Legal-Hold: ON").Header.Get("X-Amz-Version-Id"), ""
+func heldVersion(s *siege, by caller) (string, string) {
+	if !s.kind.lock {
+		return newVersion(s, by)
+	}
+	return s.put("X-Amz-Object-Lock-Legal-Hold: ON"), ""
 }
 
 // upload begins an upload of in/k in the name of root, with a part, and says how it is named and completed.
@@ -181,6 +189,9 @@ func ownUpload(s *siege, by caller) (string, string) {
 
 func (s *siege) begin(by caller) (query, body string) {
 	s.Helper()
+	if s.lost.upload != "" {
+		return s.lost.upload, s.lost.complete
+	}
 	res := s.send(by, request{method: "POST", bucket: "box", key: "in/k", query: "uploads="}, false)
 	_, rest, _ := strings.Cut(string(res.Body), "<UploadId>")
 	id, _, ok := strings.Cut(rest, "</UploadId>")
