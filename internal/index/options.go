@@ -54,14 +54,34 @@ func (logger) Infof(string, ...any)  {}
 func (logger) Errorf(string, ...any) {}
 
 // Fatalf is told of a manifest that could not be written, which ends all writing, and of broken invariants.
+//
+// Pebble says no more than the text which of the two it is. The error is among args: who acts on it (a full disk) must not have to read the text.
 func (l logger) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if strings.HasPrefix(msg, "MANIFEST ") {
-		l.gate.fail(errors.New(msg))
+		l.gate.fail(fatal{msg, errors.Join(errorsOf(args)...)})
 		if !l.gate.serving.Load() {
 			l.gate.giveUp()
 		}
 		return
 	}
 	panic("index: " + msg)
+}
+
+// fatal is what ended all writing, in Pebble's words.
+type fatal struct {
+	text string
+	err  error
+}
+
+func (f fatal) Error() string { return f.text }
+func (f fatal) Unwrap() error { return f.err }
+
+func errorsOf(args []any) (errs []error) {
+	for _, a := range args {
+		if err, ok := a.(error); ok {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
