@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/internal/engine/dir"
+	"stele/internal/hydrate"
 	"stele/internal/keyring"
 )
 
@@ -84,7 +85,7 @@ func BenchmarkBackup(b *testing.B) {
 			b.Fatalf("object %d holds other bytes", i)
 		}
 	}
-	open := func(b *testing.B, from From) *Store {
+	open := func(b *testing.B, from hydrate.From) *Store {
 		s, err := OpenFrom(ctx, at("from"), from, opt)
 		if err != nil {
 			b.Fatal(err)
@@ -101,9 +102,9 @@ func BenchmarkBackup(b *testing.B) {
 		}
 		b.StartTimer()
 	}
-	from := From{Target: target, Name: "bench"}
+	from := hydrate.From{Target: target, Name: "bench"}
 	once("first-get", func(b *testing.B) {
-		s := open(b, From{Target: target, Name: "bench", Still: true})
+		s := open(b, hydrate.From{Target: target, Name: "bench", Still: true})
 		get(b, s)
 		end(b, s, "from")
 	})

@@ -28,7 +28,8 @@ func (s *Store) openSource(ctx context.Context, spec TargetSpec) (engine.Engine,
 
 // seenByTargets asks the targets how much they have seen of the ledger (DESIGN invariant 5). One that doesn't answer in time is reported, and is asked again when it is first shipped to.
 func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
-	if s.opt.OpenTarget == nil && s.from == nil {
+	backup, served := s.over.Backup()
+	if s.opt.OpenTarget == nil && !served {
 		return nil
 	}
 	specs, err := s.specs()
@@ -42,9 +43,9 @@ func (s *Store) seenByTargets(ctx context.Context) []ledger.Seen {
 		go func() { found <- s.seenBy(ctx, spec) }()
 	}
 	asked := len(specs)
-	if s.from != nil { // also where the ledger knows it by another name, or not at all
+	if served { // also where the ledger knows it by another name, or not at all
 		asked++
-		go func() { found <- s.headOf(ctx, "the backup "+s.from.Name, s.from.Target, nil) }()
+		go func() { found <- s.headOf(ctx, "the backup "+backup.Name, backup.Target, nil) }()
 	}
 	var seen []ledger.Seen
 	for range asked {
@@ -91,8 +92,9 @@ func (s *Store) Copies() (copies []Copy) {
 	if s.opt.Copies != nil {
 		copies = s.opt.Copies()
 	}
-	if s.from != nil && s.from.beneath != nil {
-		copies = append(copies, Copy{Name: s.from.Name, Engine: s.from.beneath.source})
+	if source := s.over.Source(); source != nil {
+		backup, _ := s.over.Backup()
+		copies = append(copies, Copy{Name: backup.Name, Engine: source})
 	}
 	return append(copies, s.targetCopies()...)
 }

@@ -16,6 +16,7 @@ import (
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
+	"stele/internal/hydrate"
 	"stele/internal/index"
 	"stele/internal/replicate"
 	"stele/verify"
@@ -118,7 +119,7 @@ func (s *Store) neverHeld(ctx context.Context, name string) (bool, error) {
 func (d *drill) run(ctx context.Context) (err error) {
 	scratch := d.s.core.Path(core.DrillPrefix + durable.Random())
 	defer func() { err = errors.Join(err, d.s.core.FS.RemoveAll(scratch)) }()
-	copied, err := OpenFrom(ctx, scratch, From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, Options{FS: d.s.opt.FS, Clock: d.s.opt.Clock, Identity: d.opt.Identity, Log: d.s.opt.Log})
+	copied, err := OpenFrom(ctx, scratch, hydrate.From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, Options{FS: d.s.opt.FS, Clock: d.s.opt.Clock, Identity: d.opt.Identity, Log: d.s.opt.Log})
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == verify.OpenedByRecovery {
 			return err // nothing was tried: the caller's key is not this store's

@@ -7,6 +7,7 @@ import (
 
 	"stele/internal/care"
 	"stele/internal/core"
+	"stele/internal/hydrate"
 	"stele/internal/moment"
 )
 
@@ -111,3 +112,9 @@ type (
 
 // TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
 const TheFolder = care.TheFolder
+
+// Serving from a backup: see internal/hydrate.
+type (
+	From      = hydrate.From      // says what to serve from
+	Hydration = hydrate.Hydration // how far a folder that is served from a backup is filled
+)

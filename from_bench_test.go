@@ -16,6 +16,7 @@ import (
 
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
+	"stele/internal/hydrate"
 	"stele/internal/target"
 )
 
@@ -51,7 +52,7 @@ func BenchmarkFrom(b *testing.B) {
 		b.Fatal(err)
 	}
 	copyTo(b, folder, opened)
-	from, opt := From{Target: opened, Name: "bench"}, Options{Identity: recoveryOf(b, kit)}
+	from, opt := hydrate.From{Target: opened, Name: "bench"}, Options{Identity: recoveryOf(b, kit)}
 	b.Run("first-get", func(b *testing.B) {
 		i := 0
 		for b.Loop() {

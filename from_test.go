@@ -19,6 +19,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/engine/mem"
+	"stele/internal/hydrate"
 	"stele/internal/keyring"
 )
 
@@ -119,7 +120,7 @@ func (x *backup) once(ctx context.Context, failures int) error {
 var opened = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 func (x *backup) open(fsys vfs.FS, target engine.Engine) (*Store, error) {
-	return OpenFrom(ctx, crashFolder, From{Target: target, Name: "mem:///target"}, x.options(fsys))
+	return OpenFrom(ctx, crashFolder, hydrate.From{Target: target, Name: "mem:///target"}, x.options(fsys))
 }
 
 // check compares what a store shows with what the backed up one showed.
@@ -145,7 +146,7 @@ func TestFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.from.snapshot == nil || s.from.mark.Snapshot == "" {
+	if !s.over.RestsOnSnapshot() {
 		t.Fatal("the index was not begun from the snapshot")
 	}
 	if err := x.check(s); err != nil {
@@ -230,7 +231,7 @@ func TestFromWithoutSnapshot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.from.snapshot != nil {
+			if s.over.RestsOnSnapshot() {
 				t.Fatal("the snapshot was believed")
 			}
 			<-s.Hydrated()
@@ -302,8 +303,8 @@ func bytesOf(t *testing.T, e engine.Engine, name string) []byte {
 
 // TestFromAskedFirst: a pack that was read is brought before those that were not.
 func TestFromAskedFirst(t *testing.T) {
-	parallelFills = 1 // two that start at once are opened in any order
-	defer func() { parallelFills = 2 }()
+	hydrate.ParallelFills = 1 // two that start at once are opened in any order
+	defer func() { hydrate.ParallelFills = 2 }()
 	x := newBackup(t)
 	x.gate = make(chan struct{})
 	order := &recorder{Engine: x.target}
@@ -318,9 +319,9 @@ func TestFromAskedFirst(t *testing.T) {
 	if _, err := readBody(s, v); err != nil {
 		t.Fatal(err)
 	}
-	asked := slices.Clone(s.from.fill.asked)
-	if len(asked) == 0 || len(asked) == len(s.from.beneath.infos(engine.Packs)) {
-		t.Fatalf("%d packs were read of %d", len(asked), len(s.from.beneath.infos(engine.Packs)))
+	asked, packs := s.over.AskedFor()
+	if len(asked) == 0 || len(asked) == packs {
+		t.Fatalf("%d packs were read of %d", len(asked), packs)
 	}
 	order.clear()
 	close(x.gate)
@@ -398,7 +399,7 @@ func (x *backup) fillWith(t *testing.T, spoil func(string, []byte)) (string, []s
 	target.spoil = spoil
 	target.mu.Unlock()
 	close(x.gate)
-	<-s.from.fill.ended
+	<-s.over.FillEnded()
 	h, _ := s.Hydration()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -510,7 +511,7 @@ func TestFromCrash(t *testing.T) {
 			return err
 		}
 		err = x.check(s)
-		<-s.from.fill.ended
+		<-s.over.FillEnded()
 		if h, _ := s.Hydration(); !h.Full && err == nil {
 			err = fmt.Errorf("it is not full: %s", h.Err)
 		}

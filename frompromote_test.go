@@ -13,11 +13,12 @@ import (
 	"stele/internal/core"
 	"stele/internal/crashtest"
 	"stele/internal/engine"
+	"stele/internal/hydrate"
 	"stele/internal/ledger"
 )
 
 func (x *backup) promote(fsys vfs.FS) (Promotion, error) {
-	return PromoteFrom(ctx, crashFolder, From{Target: x.target, Name: "mem:///target"}, PromoteOptions{Options: x.options(fsys), Reason: "the house burnt down"})
+	return PromoteFrom(ctx, crashFolder, hydrate.From{Target: x.target, Name: "mem:///target"}, PromoteOptions{Options: x.options(fsys), Reason: "the house burnt down"})
 }
 
 // TestFromPromote: a folder that has next to nothing yet is promoted, takes writes at once that do not depend on the target, fills itself, and is an ordinary store then.
@@ -50,7 +51,7 @@ func TestFromPromote(t *testing.T) {
 	if stats := s.core.Body.Stats(); stats.DuplicateChunks != 0 {
 		t.Fatalf("%d chunks were taken from packs that are not here", stats.DuplicateChunks)
 	}
-	missing, err := s.missing(ctx, engine.Packs)
+	missing, err := s.over.Missing(ctx, engine.Packs)
 	if err != nil || len(missing) == 0 {
 		t.Fatal("nothing is missing, the test sees nothing", err)
 	}
@@ -134,8 +135,8 @@ func TestFromPromoteCrash(t *testing.T) {
 				break
 			}
 			*acked++
-			if i == 0 && s.from != nil {
-				<-s.from.fill.ended
+			if i == 0 && s.over.FillEnded() != nil {
+				<-s.over.FillEnded()
 			}
 		}
 		return errors.Join(err, s.Close())
@@ -188,7 +189,7 @@ func TestFromScrub(t *testing.T) {
 		}
 		return rest(ctx, d)
 	}
-	s, err := OpenFrom(ctx, crashFolder, From{Target: x.target, Name: "mem:///target"}, opt)
+	s, err := OpenFrom(ctx, crashFolder, hydrate.From{Target: x.target, Name: "mem:///target"}, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/engine"
+	"stele/internal/hydrate"
 	"stele/internal/keyring"
 	"stele/tree"
 )
@@ -82,7 +83,7 @@ func newEntrance(t *testing.T) *entrance {
 func (x *entrance) from(t *testing.T, still bool) *entrance {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "elsewhere")
-	backup := From{Target: openDir(t, x.nas), Name: "dir://" + x.nas}
+	backup := hydrate.From{Target: openDir(t, x.nas), Name: "dir://" + x.nas}
 	if _, err := PromoteFrom(ctx, folder, backup, PromoteOptions{Options: Options{Identity: x.kit, OpenTarget: dirTargets}}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func (x *entrance) write(t *testing.T) *entrance {
 	if full := s.Hydrated(); full != nil {
 		select { // a folder that is to be filled is, before it is closed
 		case <-full:
-		case <-s.from.fill.ended:
+		case <-s.over.FillEnded():
 		}
 	}
 	if err := errors.Join(s.FlushTargets(ctx), s.Close()); err != nil {

@@ -48,7 +48,7 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 			err = errors.Join(err, s.core.Lock.Close())
 		}
 	}()
-	if _, _, err := s.checkFrom(ctx); err != nil {
+	if _, _, err := s.over.CheckFrom(ctx); err != nil {
 		return Promotion{}, err
 	}
 	pin, standby, err := PinOf(folder, opt.Options)
@@ -136,7 +136,7 @@ func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Optio
 			return Promotion{}, err
 		}
 	}
-	if err := s.notePromotion(next); err != nil {
+	if err := s.over.NotePromotion(next); err != nil {
 		return Promotion{}, err
 	}
 	by := opt.By
@@ -144,8 +144,8 @@ func (s *Store) promote(ctx context.Context, opt PromoteOptions, of ledger.Optio
 		by = Local()
 	}
 	why := entry.Private{Actor: by.Key, Address: by.Address, Request: by.Request, Reason: opt.Reason}
-	if s.from != nil {
-		why.Value = s.from.Name // see promotedFrom
+	if backup, served := s.over.Backup(); served {
+		why.Value = backup.Name // see promotedFrom
 	}
 	return p, l.Begin(ctx, next, p.Cut, why) // the commit point
 }

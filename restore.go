@@ -11,6 +11,7 @@ import (
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
+	"stele/internal/hydrate"
 	"stele/internal/keyring"
 	"stele/internal/replicate"
 )
@@ -48,8 +49,8 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 	if err := s.core.LockFolder(); err != nil {
 		return Restored{}, err
 	}
-	b := &backing{From: From{Target: opt.Target, Name: opt.Name}}
-	if err := s.readMark(b); err != nil {
+	b := &hydrate.Backing{From: hydrate.From{Target: opt.Target, Name: opt.Name}}
+	if err := s.over.ReadMark(b); err != nil {
 		return Restored{}, err
 	}
 	source, err := replicate.OpenSource(ctx, opt.Target)
@@ -61,13 +62,13 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 	}
 	out := Restored{Store: s.ID(), Epoch: s.core.Keys.Epoch}
 	switch {
-	case b.mark.Store != "" && b.mark.Store != s.ID():
-		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.mark.Store, s.ID())
-	case b.mark.Full: // by an earlier call
+	case b.Mark.Store != "" && b.Mark.Store != s.ID():
+		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.Mark.Store, s.ID())
+	case b.Mark.Full: // by an earlier call
 		return out, s.refusePromoted(ctx, b)
-	case b.mark.Store == "":
-		b.mark = fromMark{V: 1, Store: s.ID(), Target: opt.Name}
-		if err := s.writeMark(b.mark); err != nil {
+	case b.Mark.Store == "":
+		b.Mark = hydrate.Mark{V: 1, Store: s.ID(), Target: opt.Name}
+		if err := s.over.WriteMark(b.Mark); err != nil {
 			return out, err
 		}
 	}
@@ -84,18 +85,18 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 			return out, err
 		}
 	}
-	b.mark.Full = true
-	return out, s.writeMark(b.mark)
+	b.Mark.Full = true
+	return out, s.over.WriteMark(b.Mark)
 }
 
 // refusePromoted refuses a folder that was restored and promoted before.
-func (s *Store) refusePromoted(ctx context.Context, b *backing) error {
+func (s *Store) refusePromoted(ctx context.Context, b *hydrate.Backing) error {
 	local, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	if promoted, err := b.mark.isPromoted(ctx, local); err != nil || promoted {
-		return orErr(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.core.Dir(), b.mark.Epoch))
+	if promoted, err := b.Mark.IsPromoted(ctx, local); err != nil || promoted {
+		return orErr(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.core.Dir(), b.Mark.Epoch))
 	}
 	return nil
 }
@@ -106,7 +107,7 @@ func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyr
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sift(ctx, source, id); err != nil {
+	if err := s.over.Sift(ctx, source, id); err != nil {
 		return nil, err
 	}
 	epoch, err := core.NewestEpoch(ctx, source, id)
@@ -114,22 +115,6 @@ func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyr
 		return nil, err
 	}
 	return keyring.LoadEpoch(ctx, source, max(epoch, 1), id)
-}
-
-// sift names the files that a source leaves out since nothing shows them to be segments of this store. An error if a keyring knows of their epoch: then they are what is left of its segments.
-func (s *Store) sift(ctx context.Context, source *replicate.Source, id age.Identity) error {
-	foreign := source.Foreign()
-	if len(foreign) == 0 {
-		return nil
-	}
-	newest, err := core.NewestKeyring(ctx, source, id)
-	if err == nil && newest != nil {
-		err = source.Miss(newest)
-	}
-	if err == nil {
-		s.core.Log.Warn("files on the target bear names of segments and are not of this store: they are left alone and not read. Find out who put them there", "files", foreign)
-	}
-	return err
 }
 
 // ContinueEpoch makes a full copy of a backup the primary of the same epoch: for who knows that the old primary is gone for good. If it is not, two primaries write two histories under one name, and each
@@ -149,11 +134,11 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 	if err := s.core.LockFolder(); err != nil {
 		return err
 	}
-	b := &backing{}
-	if err := s.readMark(b); err != nil {
+	b := &hydrate.Backing{}
+	if err := s.over.ReadMark(b); err != nil {
 		return err
 	}
-	if !b.mark.Full || b.mark.Epoch > 0 {
+	if !b.Mark.Full || b.Mark.Epoch > 0 {
 		return badState("%s is not a full copy of a backup that waits for its promotion", s.core.Dir())
 	}
 	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
@@ -169,7 +154,7 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 	if err := s.wrapToSelf(ctx); err != nil {
 		return err
 	}
-	return s.dropMark() // the commit point
+	return s.over.DropMark() // the commit point
 }
 
 // wrapToSelf wraps the keyring to this machine's identity, in place of the old server's, and to all others to whom it was wrapped.

@@ -12,7 +12,7 @@ import (
 // rooms are where the rooms above the opening take part in the life of a store.
 func (s *Store) rooms() core.Hooks {
 	return core.Hooks{
-		Check: s.opt.checkWitnesses, Waits: s.checkFrom, Seen: s.seenByTargets, Followers: s.followersSay, Copies: s.Copies, Fetch: s.fetchPacks,
+		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.seenByTargets, Followers: s.followersSay, Copies: s.Copies, Fetch: s.fetchPacks,
 		Prepare:  s.prepareFindings,
 		Rows:     s.sealedRows,
 		Applied:  func() { s.changed.tell(0); s.wakeTargets() },

@@ -29,7 +29,7 @@ func IsPrimary(ctx context.Context, folder string, opt Options) (bool, error) {
 	if err != nil || standby {
 		return false, err
 	}
-	if waits, _, err := s.checkFrom(ctx); err != nil || waits {
+	if waits, _, err := s.over.CheckFrom(ctx); err != nil || waits {
 		return false, err
 	}
 	switch _, err := s.core.FS.Stat(s.core.Path(core.FileIdentity)); {

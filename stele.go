@@ -19,6 +19,7 @@ import (
 	"stele/entry"
 	"stele/internal/care"
 	"stele/internal/core"
+	"stele/internal/hydrate"
 	"stele/internal/ledger"
 )
 
@@ -62,15 +63,13 @@ type Options struct {
 type Store struct {
 	core *core.Store
 	care *care.Care
+	over *hydrate.Store
 	opt  Options
 
 	changed   changed
 	snapshots snapshots
 	targets   targets
 	secrets   secrets
-
-	// Of a folder that is, or was, filled from a backup. Set before any method can be called.
-	from *backing // nil: the folder is all there is
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
@@ -128,6 +127,7 @@ func newStore(folder string, opt Options) *Store {
 		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
 	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, CosignWait: opt.cosignWait, ScrubDays: opt.ScrubDays, ScrubSleep: opt.scrubSleep,
 		Grown: s.changed.wait, Refusals: s.refusals})
+	s.over = hydrate.New(s.core, hydrate.Options{Copies: s.targetCopies, Snapshots: s.snapshotOptions, RetryFill: opt.retryFill, Clock: opt.Clock})
 	s.core.Hooks = s.rooms()
 	return s
 }

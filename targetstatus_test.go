@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stele/internal/core"
+	"stele/internal/hydrate"
 	"stele/internal/keyring"
 	"stele/internal/replicate"
 )
@@ -151,7 +152,7 @@ func TestOlderBackupServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(t.TempDir(), "srv")
-	s, err := OpenFrom(ctx, folder, From{Target: opened.Engine, Name: "dir://" + old}, Options{OpenTarget: existingTargets, Identity: kit.RecoveryIdentity})
+	s, err := OpenFrom(ctx, folder, hydrate.From{Target: opened.Engine, Name: "dir://" + old}, Options{OpenTarget: existingTargets, Identity: kit.RecoveryIdentity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func TestPromotedFromNoTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := From{Target: opened.Engine, Name: "dir://" + here}
+	from := hydrate.From{Target: opened.Engine, Name: "dir://" + here}
 	folder, opt := filepath.Join(t.TempDir(), "srv"), Options{OpenTarget: existingTargets, Identity: kit.RecoveryIdentity}
 	if _, err := PromoteFrom(ctx, folder, from, PromoteOptions{Options: opt}); err != nil {
 		t.Fatal(err)

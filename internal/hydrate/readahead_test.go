@@ -1,4 +1,4 @@
-package stele
+package hydrate
 
 import (
 	"bytes"
@@ -12,14 +12,18 @@ import (
 	"stele/internal/engine"
 )
 
+var ctx = context.Background()
+
 // openCount is a file of bytes in memory that knows how many of its kind are open.
 type openCount struct {
 	*bytes.Reader
 	open, reads *atomic.Int64
 }
 
-func (f openCount) Size() int64  { return f.Reader.Size() }
+func (f openCount) Size() int64 { return f.Reader.Size() }
+
 func (f openCount) Close() error { f.open.Add(-1); return nil }
+
 func (f openCount) ReadAt(p []byte, off int64) (int, error) {
 	f.reads.Add(1)
 	return f.Reader.ReadAt(p, off)

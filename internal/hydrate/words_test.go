@@ -1,4 +1,4 @@
-package stele
+package hydrate
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package stele
+package hydrate
 
 import (
 	"bytes"
@@ -62,8 +62,11 @@ type filling struct {
 	ended  chan struct{} // closed when nothing is brought any more, for whatever reason
 }
 
-// parallelFills is how many packs are brought at once. Tests change it.
-var parallelFills = 2
+// parallelSmall is how many small files of the index are brought at once.
+const parallelSmall = 8
+
+// ParallelFills is how many packs are brought at once. Tests change it.
+var ParallelFills = 2
 
 // ask notes that a pack was opened beneath the folder: it is brought before the others.
 func (f *filling) ask(name string) {
@@ -107,14 +110,14 @@ func (s *Store) Hydrated() <-chan struct{} {
 func (s *Store) startFilling() {
 	f := &s.from.fill
 	f.limit = replicate.Rate(s.from.RateBytes)
-	if f.wait = s.opt.retryFill; f.wait == nil {
+	if f.wait = s.Opt.RetryFill; f.wait == nil {
 		f.wait = backOff
 	}
 	f.status.From, f.status.Since = s.from.Name, s.core.Now()
 	if s.from.Still {
 		return
 	}
-	if packs, err := s.missing(s.core.Life, engine.Packs); err == nil {
+	if packs, err := s.Missing(s.core.Life, engine.Packs); err == nil {
 		if segments, err := s.missingSegments(s.core.Life); err == nil {
 			s.countMissing(packs, segments)
 		}
@@ -149,7 +152,7 @@ func (s *Store) keepFilling(ctx context.Context) {
 // fillFolder brings everything that the folder lacks: tables of the index, packs, segments, and last the file that says that the folder is a store. Each file is proven before it gets its
 // name, so that what a crash leaves is whole files, and going on is beginning again.
 func (s *Store) fillFolder(ctx context.Context) error {
-	packs, err := s.missing(ctx, engine.Packs)
+	packs, err := s.Missing(ctx, engine.Packs)
 	if err != nil {
 		return err
 	}
@@ -178,8 +181,8 @@ func (s *Store) fillFolder(ctx context.Context) error {
 	return s.becomeFull()
 }
 
-// missing lists the files of a folder that lie beneath only.
-func (s *Store) missing(ctx context.Context, folder string) ([]engine.Info, error) {
+// Missing lists the files of a folder that lie beneath only.
+func (s *Store) Missing(ctx context.Context, folder string) ([]engine.Info, error) {
 	here := map[string]bool{}
 	if err := s.from.local.List(ctx, folder, func(i engine.Info) error { here[i.Name] = true; return nil }); err != nil {
 		return nil, err
@@ -224,11 +227,11 @@ func (s *Store) bringIndex(ctx context.Context) error {
 		s.core.Index.Arrived()
 	}
 	s.core.Index.Arrived()
-	if b.mark.Snapshot == "" {
+	if b.Mark.Snapshot == "" {
 		return nil
 	}
-	b.mark.Snapshot = ""
-	return s.writeMark(b.mark)
+	b.Mark.Snapshot = ""
+	return s.WriteMark(b.Mark)
 }
 
 // bring copies a file of the snapshot to a path, durably, once it has proven itself.
@@ -256,7 +259,7 @@ func (s *Store) bringPacks(ctx context.Context, missing []engine.Info) error {
 		return err
 	}
 	var group errgroup.Group
-	group.SetLimit(parallelFills)
+	group.SetLimit(ParallelFills)
 	var mu sync.Mutex
 	var failed []error
 	for ctx.Err() == nil {
@@ -366,7 +369,7 @@ func (s *Store) bringFrom(ctx context.Context, from engine.Engine, name string, 
 // bringElsewhere brings a pack from another target than the one that is served, which has said why it doesn't.
 func (s *Store) bringElsewhere(ctx context.Context, name string, want entry.Pack, why error) error {
 	whys := []error{heal.OfCopy(s.from.Name, why)}
-	for _, c := range s.targetCopies() {
+	for _, c := range s.Opt.Copies() {
 		err := s.bringFrom(ctx, c.Engine, name, want)
 		if err == nil {
 			s.core.Log.Warn("the backup that is served hasn't got this pack whole; another target had a good copy, which was brought", "pack", name, "good_copy", c.Name, "reason", heal.Joined(whys))
@@ -510,7 +513,7 @@ func (s *Store) place(ctx context.Context, name string, b []byte) error {
 
 // missingSegments lists the segments of the ledger that lie beneath only. What the target has of an epoch beyond its end is its own evidence.
 func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
-	missing, err := s.missing(ctx, engine.Segments)
+	missing, err := s.Missing(ctx, engine.Segments)
 	ours := map[string]bool{}
 	for _, f := range s.core.Ledger().Segments() {
 		ours[f.Name] = true
@@ -522,12 +525,12 @@ func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
 func (s *Store) becomeFull() error {
 	b := s.from
 	if s.core.State == core.Primary {
-		if err := s.dropMark(); err != nil {
+		if err := s.DropMark(); err != nil {
 			return err
 		}
 	} else {
-		b.mark.Full = true
-		if err := s.writeMark(b.mark); err != nil {
+		b.Mark.Full = true
+		if err := s.WriteMark(b.Mark); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package stele
+package hydrate
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 
+	"filippo.io/age"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 
@@ -35,7 +36,7 @@ type From struct {
 }
 
 // fromMark is the content of the file of that name.
-type fromMark struct {
+type Mark struct {
 	V        int    `json:"v"`
 	Store    string `json:"store"`              // store id, hex
 	Target   string `json:"target"`             // From.Name
@@ -45,10 +46,10 @@ type fromMark struct {
 	VKey     string `json:"vkey,omitempty"`     // its verifier key
 }
 
-// backing is what a store that serves from a backup reads beneath its folder.
-type backing struct {
+// Backing is what a store that serves from a backup reads beneath its folder.
+type Backing struct {
 	From
-	mark     fromMark
+	Mark     Mark
 	beneath  *beneath
 	local    *dir.Dir
 	promoted bool               // the folder is the primary of an epoch that began in it
@@ -56,76 +57,8 @@ type backing struct {
 	fill     filling
 }
 
-// OpenFrom serves from a backup: it opens a store over folder, which is missing, empty, or was begun by an earlier OpenFrom of the same store, and the target, from which it reads whatever
-// the folder has not got. Behind that the folder is filled (Hydration). The store takes no writes, ErrUnpromoted, until PromoteFrom has made the folder a primary. A folder that has
-// everything and was promoted is opened as Open does.
-// opt.Identity is the recovery key, unless the folder has an identity that opens the target's keyring.
-func OpenFrom(ctx context.Context, folder string, from From, opt Options) (*Store, error) {
-	const tries = 5
-	for try := 1; ; try++ {
-		s, err := openFrom(ctx, folder, from, opt)
-		// A shipper goes on meanwhile: a tail that was listed may be superseded, and gone, before it is read. What was begun in the folder is taken up again.
-		if !errors.Is(err, engine.ErrNotExist) || try == tries || ctx.Err() != nil {
-			return s, err
-		}
-	}
-}
-
-func openFrom(ctx context.Context, folder string, from From, opt Options) (*Store, error) {
-	opt.ReadOnly = false // of the folder; the store takes no writes until it is promoted
-	s := newStore(folder, opt)
-	whole, err := s.isWhole()
-	if err != nil {
-		return nil, core.Translate(err)
-	}
-	if whole {
-		return s.opened(ctx, core.Way{})
-	}
-	b := &backing{From: from}
-	b.fill.full, b.fill.ended = make(chan struct{}), make(chan struct{})
-	s.from, s.care.Opt.Full = b, b.fill.full
-	return s.opened(ctx, core.Way{Over: s.layer(b)})
-}
-
-// layer is the backup, as the opening needs it.
-func (s *Store) layer(b *backing) *core.Layer {
-	return &core.Layer{
-		OpenFolder:  func(ctx context.Context) error { return s.openFolderOver(ctx, b) },
-		Promoted:    func() bool { return b.promoted },
-		IndexStands: func() bool { return b.indexStands(s) },
-		ReadAhead:   s.readAheadOver,
-		OpenIndex:   s.openIndexOver,
-		Settle:      s.settleOver,
-		Fill:        s.startFilling,
-		Below:       s.snapshotTables,
-		Forget:      s.dropSnapshot,
-		Name:        b.Name,
-	}
-}
-
-// readAheadOver reads the ends of the segments that lie beneath the folder before the ledger asks for them, until the function that it returns is called.
-func (s *Store) readAheadOver(ctx context.Context) (end func()) {
-	segments, err := s.missing(ctx, engine.Segments)
-	if err != nil {
-		return func() {} // the ledger meets the same error, and says so
-	}
-	return s.from.beneath.readAhead(ctx, segments)
-}
-
-// settleOver lets a folder over a backup know what is asked for, and keeps what is written from now on from depending on the backup.
-func (s *Store) settleOver(ctx context.Context, st core.State) error {
-	s.from.beneath.tell(s.from.fill.ask, s.learnMoved)
-	if st == core.Serving {
-		return nil
-	}
-	return s.retireMissing(ctx)
-}
-
-// Whole reports whether a folder is a store that needs no target: one that never had any, or that has everything of its backup and was promoted.
-func Whole(folder string) (bool, error) { return newStore(folder, Options{}).isWhole() }
-
-// isWhole reports whether the folder is a store that needs no target.
-func (s *Store) isWhole() (bool, error) {
+// IsWhole reports whether the folder is a store that needs no target.
+func (s *Store) IsWhole() (bool, error) {
 	if _, err := s.core.FS.Stat(s.core.Path(core.FileFrom)); !core.IsNotExist(err) {
 		return false, err
 	}
@@ -137,14 +70,14 @@ func (s *Store) isWhole() (bool, error) {
 }
 
 // openFolderOver locks the folder and opens it over the target.
-func (s *Store) openFolderOver(ctx context.Context, b *backing) error {
+func (s *Store) openFolderOver(ctx context.Context, b *Backing) error {
 	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
 		return fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
 	}
 	if err := s.core.LockFolder(); err != nil {
 		return err
 	}
-	if err := s.readMark(b); err != nil {
+	if err := s.ReadMark(b); err != nil {
 		return err
 	}
 	if err := s.core.Sweep(); err != nil {
@@ -153,8 +86,8 @@ func (s *Store) openFolderOver(ctx context.Context, b *backing) error {
 	return s.openBeneath(ctx, b)
 }
 
-// readMark reads what an earlier OpenFrom left, and refuses a folder that holds anything else.
-func (s *Store) readMark(b *backing) error {
+// ReadMark reads what an earlier OpenFrom left, and refuses a folder that holds anything else.
+func (s *Store) ReadMark(b *Backing) error {
 	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
 	if core.IsNotExist(err) {
 		empty, err := core.IsEmpty(s.core.FS, s.core.Dir())
@@ -166,24 +99,24 @@ func (s *Store) readMark(b *backing) error {
 	if err != nil {
 		return fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileFrom), err)
 	}
-	b.mark, err = parseMark(text)
+	b.Mark, err = parseMark(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.core.Path(core.FileFrom), err)
 	}
 	return nil
 }
 
-func parseMark(text []byte) (m fromMark, err error) {
+func parseMark(text []byte) (m Mark, err error) {
 	if err := json.Unmarshal(text, &m); err != nil || m.Store == "" {
-		return m, fmt.Errorf("%w: it does not say from which backup the folder was begun. Copy the file back from a backup of the folder. Without one keep the folder, since it may hold what no backup has, and begin in another, empty one with --data", ErrCorrupt)
+		return m, fmt.Errorf("%w: it does not say from which backup the folder was begun. Copy the file back from a backup of the folder. Without one keep the folder, since it may hold what no backup has, and begin in another, empty one with --data", core.ErrCorrupt)
 	}
 	if m.V > 1 {
-		return m, fmt.Errorf("%w: version %d", ErrVersion, m.V)
+		return m, fmt.Errorf("%w: version %d", core.ErrVersion, m.V)
 	}
 	return m, nil
 }
 
-func (s *Store) writeMark(m fromMark) error {
+func (s *Store) WriteMark(m Mark) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -194,9 +127,9 @@ func (s *Store) writeMark(m fromMark) error {
 	return nil
 }
 
-// checkFrom refuses to open a folder as a store of its own while it is part of one. waits: it is a full copy that waits for its promotion, and is opened for reading only; promoted: it is a full copy that
+// CheckFrom refuses to open a folder as a store of its own while it is part of one. waits: it is a full copy that waits for its promotion, and is opened for reading only; promoted: it is a full copy that
 // has become a primary, and is still marked.
-func (s *Store) checkFrom(ctx context.Context) (waits, promoted bool, err error) {
+func (s *Store) CheckFrom(ctx context.Context) (waits, promoted bool, err error) {
 	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
 	if core.IsNotExist(err) {
 		return false, false, nil
@@ -209,27 +142,27 @@ func (s *Store) checkFrom(ctx context.Context) (waits, promoted bool, err error)
 	case err != nil:
 		return false, false, fmt.Errorf("%s: %w", s.core.Path(core.FileFrom), err)
 	case !m.Full:
-		return false, false, fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", ErrNotStore, s.core.Dir(), m.Target, m.Target)
+		return false, false, fmt.Errorf("%w: %s holds a part of the backup at %s. Start the server with --from %s, until all of it is here", core.ErrNotStore, s.core.Dir(), m.Target, m.Target)
 	}
 	local, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err == nil {
-		promoted, err = m.isPromoted(ctx, local)
+		promoted, err = m.IsPromoted(ctx, local)
 	}
 	return err == nil && !promoted, promoted, err
 }
 
 // openBeneath opens the folder over the target, and the keyring in them. A folder that was promoted is a primary of its own: its keyring is its own, and of the target it reads only what was
 // there before its epoch. What it has shipped since it holds itself, and what others have begun there is not its history.
-func (s *Store) openBeneath(ctx context.Context, b *backing) (err error) {
+func (s *Store) openBeneath(ctx context.Context, b *Backing) (err error) {
 	if b.local, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return err
 	}
-	if b.promoted, err = b.mark.isPromoted(ctx, b.local); err != nil {
+	if b.promoted, err = b.Mark.IsPromoted(ctx, b.local); err != nil {
 		return err
 	}
 	below, sealed := uint32(0), b.localPacks
 	if b.promoted {
-		below = b.mark.Epoch
+		below = b.Mark.Epoch
 	} else {
 		sealed = nil
 	}
@@ -259,17 +192,17 @@ func (s *Store) openBeneath(ctx context.Context, b *backing) (err error) {
 }
 
 // checkMark compares what an earlier start wrote down with what the target holds, or writes it down.
-func (s *Store) checkMark(b *backing) error {
-	if b.mark.Store == "" {
-		b.mark = fromMark{V: 1, Store: s.ID(), Target: b.Name}
-		return s.writeMark(b.mark)
+func (s *Store) checkMark(b *Backing) error {
+	if b.Mark.Store == "" {
+		b.Mark = Mark{V: 1, Store: s.core.ID(), Target: b.Name}
+		return s.WriteMark(b.Mark)
 	}
-	if b.mark.Store != s.ID() {
-		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.mark.Store, s.ID())
+	if b.Mark.Store != s.core.ID() {
+		return fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.Mark.Store, s.core.ID())
 	}
-	if b.mark.Full { // it may lack by now what came to the target since
-		b.mark.Full = false
-		return s.writeMark(b.mark)
+	if b.Mark.Full { // it may lack by now what came to the target since
+		b.Mark.Full = false
+		return s.WriteMark(b.Mark)
 	}
 	return nil
 }
@@ -278,7 +211,7 @@ func (s *Store) checkMark(b *backing) error {
 func (s *Store) openKeysOver(ctx context.Context, source *replicate.Source) error {
 	id, err := s.core.Identity()
 	if err == nil {
-		err = s.sift(ctx, source, id)
+		err = s.Sift(ctx, source, id)
 	}
 	if err == nil {
 		err = s.core.LoadKeys(ctx, id)
@@ -287,22 +220,22 @@ func (s *Store) openKeysOver(ctx context.Context, source *replicate.Source) erro
 }
 
 // openOwnKeys opens the keyring of the epoch that began in this folder, from the folder alone: the target may hold that of a later epoch, which another primary has begun.
-func (s *Store) openOwnKeys(ctx context.Context, b *backing) error {
+func (s *Store) openOwnKeys(ctx context.Context, b *Backing) error {
 	id, err := s.core.Identity()
 	if err != nil {
 		return err
 	}
-	if s.core.Keys, err = keyring.LoadEpoch(ctx, b.local, b.mark.Epoch, id); err != nil {
+	if s.core.Keys, err = keyring.LoadEpoch(ctx, b.local, b.Mark.Epoch, id); err != nil {
 		return err
 	}
-	if s.core.Keys.Epoch != b.mark.Epoch {
-		return fmt.Errorf("%w: %s is in epoch %d and its keyring is of epoch %d: bring the folder's own keyring back from its target", ErrWrongKey, s.core.Dir(), b.mark.Epoch, s.core.Keys.Epoch)
+	if s.core.Keys.Epoch != b.Mark.Epoch {
+		return fmt.Errorf("%w: %s is in epoch %d and its keyring is of epoch %d: bring the folder's own keyring back from its target", core.ErrWrongKey, s.core.Dir(), b.Mark.Epoch, s.core.Keys.Epoch)
 	}
-	return s.ownEpoch(&b.mark)
+	return s.ownEpoch(&b.Mark)
 }
 
 // localPacks are the packs that the folder itself holds.
-func (b *backing) localPacks(ctx context.Context) (map[string]bool, error) {
+func (b *Backing) localPacks(ctx context.Context) (map[string]bool, error) {
 	packs := map[string]bool{}
 	err := b.local.List(ctx, engine.Packs, func(i engine.Info) error { packs[i.Name] = true; return nil })
 	return packs, err
@@ -310,7 +243,7 @@ func (b *backing) localPacks(ctx context.Context) (map[string]bool, error) {
 
 // dropStaleSegments removes from the folder what the target has in another shape by now: the tail of a ledger that went on. A segment whose entries the target does not hold is kept: it may be the last
 // copy of them.
-func (s *Store) dropStaleSegments(ctx context.Context, b *backing) error {
+func (s *Store) dropStaleSegments(ctx context.Context, b *Backing) error {
 	epoch, size := b.beneath.source.Head()
 	var stale []string
 	_, foreign, err := ledger.SegmentNames(ctx, b.local, s.core.Keys)
@@ -357,9 +290,9 @@ func (s *Store) endOfSegment(ctx context.Context, local *dir.Dir, i engine.Info)
 }
 
 // indexStands reports whether the index in the folder can be opened before the ledger: it is there, and rests on no snapshot.
-func (b *backing) indexStands(s *Store) bool {
+func (b *Backing) indexStands(s *Store) bool {
 	_, err := s.core.FS.Stat(s.core.Path(core.DirIndex))
-	return err == nil && b.mark.Snapshot == ""
+	return err == nil && b.Mark.Snapshot == ""
 }
 
 // learnMoved makes known the packs that took the place of one that is gone from the target.
@@ -372,13 +305,13 @@ func (s *Store) learnMoved(ctx context.Context) {
 // openIndexOver opens the index of the folder, or begins one from the newest snapshot that proves itself, or an empty one, into which the whole ledger is folded.
 func (s *Store) openIndexOver(ctx context.Context) (err error) {
 	b := s.from
-	opt := s.snapshotOptions()
+	opt := s.Opt.Snapshots()
 	_, statErr := s.core.FS.Stat(s.core.Path(core.DirIndex))
 	if begun := statErr == nil; begun {
-		if b.mark.Snapshot == "" {
+		if b.Mark.Snapshot == "" {
 			return s.core.OpenIndex()
 		}
-		if b.snapshot, err = snapshot.Reopen(ctx, b.Target, b.mark.Snapshot, opt); err == nil {
+		if b.snapshot, err = snapshot.Reopen(ctx, b.Target, b.Mark.Snapshot, opt); err == nil {
 			return s.core.OpenIndex()
 		}
 		s.core.Log.Warn("the index is begun anew", "reason", err)
@@ -409,7 +342,7 @@ func (s *Store) beginIndex(ctx context.Context) error {
 		return fmt.Errorf("couldn't begin the index: %w", err)
 	}
 	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(installers)
+	group.SetLimit(parallelSmall)
 	for name := range b.snapshot.Sizes() {
 		if !index.IsTable(name) {
 			group.Go(func() error { return s.copySmall(gctx, name, s.core.FS.PathJoin(fresh, name)) })
@@ -418,8 +351,8 @@ func (s *Store) beginIndex(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("couldn't begin the index: %w", err)
 	}
-	b.mark.Snapshot = b.snapshot.Name()
-	if err := s.writeMark(b.mark); err != nil {
+	b.Mark.Snapshot = b.snapshot.Name()
+	if err := s.WriteMark(b.Mark); err != nil {
 		return err
 	}
 	if err := s.core.FS.Rename(fresh, s.core.Path(core.DirIndex)); err != nil {
@@ -460,9 +393,114 @@ func (s *Store) snapshotTables() *index.Below {
 
 // dropSnapshot notes that the index does not rest on a snapshot any more.
 func (s *Store) dropSnapshot() error {
-	if s.from.mark.Snapshot == "" {
+	if s.from.Mark.Snapshot == "" {
 		return nil
 	}
-	s.from.snapshot, s.from.mark.Snapshot = nil, ""
-	return s.writeMark(s.from.mark)
+	s.from.snapshot, s.from.Mark.Snapshot = nil, ""
+	return s.WriteMark(s.from.Mark)
+}
+
+// Serve lets the folder be opened over a backup: what it returns is for the opening.
+func (s *Store) Serve(from From) *core.Layer {
+	b := &Backing{From: from}
+	b.fill.full, b.fill.ended = make(chan struct{}), make(chan struct{})
+	s.from = b
+	return s.layer(b)
+}
+
+// OpenForPromotion opens a folder over its backup as far as a promotion needs it, with what the new epoch rests on in the folder. promoted: it was promoted before, and nothing was brought.
+func (s *Store) OpenForPromotion(ctx context.Context, from From) (promoted bool, err error) {
+	b := &Backing{From: from}
+	if err := s.openFolderOver(ctx, b); err != nil || b.promoted {
+		return b.promoted, err
+	}
+	s.from = b
+	return false, s.bringTails(ctx)
+}
+
+// layer is the backup, as the opening needs it.
+func (s *Store) layer(b *Backing) *core.Layer {
+	return &core.Layer{
+		OpenFolder:  func(ctx context.Context) error { return s.openFolderOver(ctx, b) },
+		Promoted:    func() bool { return b.promoted },
+		IndexStands: func() bool { return b.indexStands(s) },
+		ReadAhead:   s.readAheadOver,
+		OpenIndex:   s.openIndexOver,
+		Settle:      s.settleOver,
+		Fill:        s.startFilling,
+		Below:       s.snapshotTables,
+		Forget:      s.dropSnapshot,
+		Name:        b.Name,
+	}
+}
+
+// readAheadOver reads the ends of the segments that lie beneath the folder before the ledger asks for them, until the function that it returns is called.
+func (s *Store) readAheadOver(ctx context.Context) (end func()) {
+	segments, err := s.Missing(ctx, engine.Segments)
+	if err != nil {
+		return func() {} // the ledger meets the same error, and says so
+	}
+	return s.from.beneath.readAhead(ctx, segments)
+}
+
+// settleOver lets a folder over a backup know what is asked for, and keeps what is written from now on from depending on the backup.
+func (s *Store) settleOver(ctx context.Context, st core.State) error {
+	s.from.beneath.tell(s.from.fill.ask, s.learnMoved)
+	if st == core.Serving {
+		return nil
+	}
+	return s.retireMissing(ctx)
+}
+
+// Backup is what the store is served from; false: the folder is all there is.
+func (s *Store) Backup() (From, bool) {
+	if s.from == nil {
+		return From{}, false
+	}
+	return s.from.From, true
+}
+
+// Source is the backup as it is read; nil: there is none, or it is not open yet.
+func (s *Store) Source() *replicate.Source {
+	if s.from == nil || s.from.beneath == nil {
+		return nil
+	}
+	return s.from.beneath.source
+}
+
+// RestsOnSnapshot reports whether tables of the index are read from a snapshot on the backup.
+func (s *Store) RestsOnSnapshot() bool {
+	return s.from != nil && s.from.snapshot != nil && s.from.Mark.Snapshot != ""
+}
+
+// FillEnded returns a channel that is closed when nothing is brought any more, for whatever reason; nil for a store that is not served from a backup.
+func (s *Store) FillEnded() <-chan struct{} {
+	if s.from == nil {
+		return nil
+	}
+	return s.from.fill.ended
+}
+
+// AskedFor returns the packs that were read beneath the folder and not brought yet, oldest first, and how many lie there.
+func (s *Store) AskedFor() (asked []string, packs int) {
+	f := &s.from.fill
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asked), len(s.from.beneath.infos(engine.Packs))
+}
+
+// Sift names the files that a source leaves out since nothing shows them to be segments of this store. An error if a keyring knows of their epoch: then they are what is left of its segments.
+func (s *Store) Sift(ctx context.Context, source *replicate.Source, id age.Identity) error {
+	foreign := source.Foreign()
+	if len(foreign) == 0 {
+		return nil
+	}
+	newest, err := core.NewestKeyring(ctx, source, id)
+	if err == nil && newest != nil {
+		err = source.Miss(newest)
+	}
+	if err == nil {
+		s.core.Log.Warn("files on the target bear names of segments and are not of this store: they are left alone and not read. Find out who put them there", "files", foreign)
+	}
+	return err
 }
