@@ -228,7 +228,11 @@ func flushAll(ctx context.Context, all []*shipping) error {
 	errs := make([]error, len(all))
 	var wait sync.WaitGroup
 	for i, r := range all {
-		wait.Go(func() { errs[i] = r.shipper.Flush(ctx) })
+		wait.Go(func() {
+			if err := r.shipper.Flush(ctx); err != nil {
+				errs[i] = fmt.Errorf("target %s: %w", r.spec.Name, err)
+			}
+		})
 	}
 	wait.Wait()
 	return errors.Join(errs...)

@@ -220,7 +220,10 @@ func (s *Store) checkTarget(ctx context.Context, spec TargetSpec, held uint64) e
 		return fmt.Errorf("couldn't open target %s: %w", spec.Name, err)
 	}
 	defer closeEngine(opened.Engine)
-	return replicate.Check(ctx, s.origin(), opened.Engine, held)
+	if err := replicate.Check(ctx, s.origin(), opened.Engine, held); err != nil {
+		return fmt.Errorf("target %s: %w", spec.Name, err)
+	}
+	return nil
 }
 
 func closeEngine(e engine.Engine) {

@@ -32,7 +32,7 @@ func (s *session) findLost(ctx context.Context, former *session, held uint64) er
 			case !sealed && !tail:
 				s.lost[name] = true
 			case tail && size > 0 && now != size:
-				changed = altered(fmt.Errorf("%s has %d bytes, and was shipped with %d: %w", name, now, size, frame.ErrCorrupt))
+				changed = altered(name, fmt.Errorf("it has %d bytes, and was shipped with %d: %w", now, size, frame.ErrCorrupt))
 			}
 		})
 		if changed != nil {

@@ -201,10 +201,9 @@ func (s *session) claim(ctx context.Context) error {
 
 // compare compares the target's head with the ledger, and sets where shipping goes on.
 func (s *session) compare(ctx context.Context, links []link) error {
-	src := &Source{target: s.target}
-	links, err := chain(links, func(l *link) (uint64, error) { return src.endOf(ctx, l) })
+	links, err := s.chain(ctx, links)
 	if err != nil {
-		return altered(err)
+		return err
 	}
 	if len(links) == 0 {
 		return nil
@@ -223,7 +222,7 @@ func (s *session) compare(ctx context.Context, links []link) error {
 		return err
 	}
 	if err := s.o.Ledger.VerifyHead(last.epoch, c); err != nil {
-		return altered(fmt.Errorf("%s: %w", last.name, err))
+		return altered(last.name, err)
 	}
 	if size := s.o.Ledger.Size(); c.Size > size {
 		return &BehindError{c.Size, size}
@@ -279,13 +278,6 @@ func (s *session) provenBegin(ctx context.Context, l *link) bool {
 	return err == nil && ledger.Begins(&b)
 }
 
-func altered(err error) error {
-	if errors.Is(err, frame.ErrCorrupt) {
-		return fmt.Errorf("%w: %w. It is left as it is; name another place, or move that file away", ErrAltered, err)
-	}
-	return err
-}
-
 // compareParent compares a target that knows only epochs before ours: up to where ours began both must have the same roots. What it has beyond is the cut-off tail.
 func (s *session) compareParent(ctx context.Context, links []link) error {
 	began := s.o.Ledger.Size()
@@ -329,10 +321,19 @@ func (s *session) commitWithin(ctx context.Context, l *link, limit uint64) (c se
 			return c, ok, nil
 		}
 		if err != nil {
-			return c, false, altered(fmt.Errorf("%s: %w", l.name, err))
+			return c, false, altered(l.name, err)
 		}
 		c, ok = b.Commit, true
 	}
+}
+
+// chain is what makes the longest ledger of the highest epoch on the target.
+func (s *session) chain(ctx context.Context, links []link) ([]link, error) {
+	src := &Source{target: s.target}
+	return chain(links, func(l *link) (uint64, error) {
+		end, err := src.endOf(ctx, l)
+		return end, altered(l.name, err)
+	})
 }
 
 // headOf reads the tree head of a file.
@@ -347,7 +348,7 @@ func (s *session) headOf(ctx context.Context, l *link) (segment.Commit, error) {
 		err = fmt.Errorf("its header or its footer is of another file: %w", frame.ErrCorrupt)
 	}
 	if err != nil {
-		return segment.Commit{}, altered(fmt.Errorf("%s: %w", l.name, err))
+		return segment.Commit{}, altered(l.name, err)
 	}
 	return foot.Commit, nil
 }
@@ -372,7 +373,7 @@ func (s *session) unaltered(ctx context.Context) error {
 				return nil
 			}
 			if ok && there != i.SizeBytes && !s.shortHere(ctx, i, there) {
-				return altered(fmt.Errorf("%s has %d bytes there and %d here: %w", i.Name, there, i.SizeBytes, frame.ErrCorrupt))
+				return altered(i.Name, fmt.Errorf("it has %d bytes there and %d here: %w", there, i.SizeBytes, frame.ErrCorrupt))
 			}
 			return nil
 		})
@@ -386,7 +387,7 @@ func (s *session) unaltered(ctx context.Context) error {
 // adoptTails takes over the tails that an earlier session left.
 func (s *session) adoptTails(ctx context.Context, l listing) error {
 	own := s.o.Keys.Epoch
-	links, err := chain(l.links, func(k *link) (uint64, error) { return (&Source{target: s.target}).endOf(ctx, k) })
+	links, err := s.chain(ctx, l.links)
 	if err != nil {
 		return err
 	}
@@ -431,7 +432,7 @@ func (s *session) ownTail(ctx context.Context, p *packTail) (bool, error) {
 	defer f.Close()
 	h, err := pack.ReadHeader(f, p.own)
 	if err != nil {
-		return false, altered(fmt.Errorf("%s: %w", p.name, err))
+		return false, altered(p.name, err)
 	}
 	return h.Epoch == s.o.Keys.Epoch, nil
 }

@@ -205,7 +205,7 @@ func (s *session) copyPack(ctx context.Context, short pack.Name16) (int64, error
 	size, err := s.copyOnce(ctx, short)
 	if errors.As(err, new(sourceError)) && s.o.Heal != nil && ctx.Err() == nil {
 		if why := s.o.Heal(ctx, pack.Name(short), err); why != nil {
-			return 0, sourceError{fmt.Errorf("%w; %w", err, why)}
+			return 0, sourceError{notHealed(err, why)}
 		}
 		size, err = s.copyOnce(ctx, short)
 	}
@@ -281,7 +281,7 @@ func (s *session) shipSegment(ctx context.Context, f ledger.SegmentInfo) error {
 	b, err := s.readSegment(ctx, f.Name)
 	if err != nil && s.o.Heal != nil && ctx.Err() == nil {
 		if why := s.o.Heal(ctx, f.Name, err); why != nil {
-			err = fmt.Errorf("%w; %w", err, why)
+			err = notHealed(err, why)
 		} else {
 			b, err = s.readSegment(ctx, f.Name)
 		}

@@ -212,18 +212,18 @@ func (s *Shipper) failed(err error) {
 	}
 }
 
-// connected opens the target, compares it with the ledger, and ships until the first error.
+// connected opens the target, compares it with the ledger, and ships until the first error. Its errors don't name the target: status, log and Flush's callers do.
 func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error {
 	target, err := s.opt.Open(ctx)
 	if err != nil {
-		return fmt.Errorf("couldn't open target %s: %w", s.opt.Name, err)
+		return err
 	}
 	if c, ok := target.(io.Closer); ok {
 		defer c.Close()
 	}
 	ses, err := s.begin(ctx, target)
 	if err != nil {
-		return fmt.Errorf("target %s: %w", s.opt.Name, err)
+		return err
 	}
 	for {
 		m, todo, err := s.next(ctx, ses, waiting)
@@ -234,7 +234,7 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		if todo == lookAtIt {
 			moved, err := s.look(ctx, ses)
 			if err != nil {
-				return fmt.Errorf("target %s: %w", s.opt.Name, err)
+				return err
 			}
 			if !moved {
 				s.setBusy(false)
@@ -244,7 +244,7 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 		}
 		if todo == listAnew || s.listNow() { // before a shipment: who asked for both has what the target lacks shipped too
 			if ses, err = s.compare(ctx, ses); err != nil {
-				return fmt.Errorf("target %s: %w", s.opt.Name, err)
+				return err
 			}
 			if todo == listAnew {
 				s.setBusy(false)
@@ -253,7 +253,7 @@ func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error 
 			m = s.o.markNow()
 		}
 		if err := s.shipOnce(ctx, ses, m); err != nil {
-			return fmt.Errorf("target %s: %w", s.opt.Name, err)
+			return err
 		}
 		s.setBusy(false)
 		for _, w := range *waiting {

@@ -68,7 +68,7 @@ func (s *Source) Refresh(ctx context.Context) error {
 		if s.below > 0 {
 			l.links = slices.DeleteFunc(l.links, func(k link) bool { return k.epoch >= s.below })
 		}
-		links, err := chain(l.links, func(l *link) (uint64, error) { return s.endOf(ctx, l) })
+		links, err := chain(l.links, func(l *link) (uint64, error) { return s.endNamed(ctx, l) })
 		if err != nil {
 			return fmt.Errorf("couldn't read the backup: %w", err)
 		}
@@ -131,7 +131,7 @@ func (s *Source) show(links []link, l listing) {
 	s.links, s.names, s.tails, s.alien = links, names, tails, l.alien
 }
 
-// endOf reads where a sealed segment ends.
+// endOf reads where a sealed segment ends. Its errors don't name the segment.
 func (s *Source) endOf(ctx context.Context, l *link) (uint64, error) {
 	f, err := s.target.Open(ctx, l.name)
 	if err != nil {
@@ -139,12 +139,21 @@ func (s *Source) endOf(ctx context.Context, l *link) (uint64, error) {
 	}
 	h, foot, err := segment.ReadFooter(f, f.Size())
 	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, fmt.Errorf("segment %s: %w", l.name, err)
+		return 0, err
 	}
 	if h.Epoch != l.epoch || h.First != l.first {
-		return 0, fmt.Errorf("segment %s holds entry %d of epoch %d: %w", l.name, h.First, h.Epoch, frame.ErrCorrupt)
+		return 0, fmt.Errorf("it holds entry %d of epoch %d: %w", h.First, h.Epoch, frame.ErrCorrupt)
 	}
 	return foot.Commit.Size, nil
+}
+
+// endNamed is endOf, with errors that name the segment.
+func (s *Source) endNamed(ctx context.Context, l *link) (uint64, error) {
+	end, err := s.endOf(ctx, l)
+	if err != nil {
+		err = fmt.Errorf("segment %s: %w", l.name, err)
+	}
+	return end, err
 }
 
 // packTail is a tail pack.
@@ -309,7 +318,7 @@ func (s *Source) holder(ctx context.Context, epoch uint32, first, end uint64) (s
 	if sealed == nil {
 		return "", nil
 	}
-	if to, err := s.endOf(ctx, sealed); err != nil || to < end {
+	if to, err := s.endNamed(ctx, sealed); err != nil || to < end {
 		return "", err
 	}
 	return sealed.name, nil

@@ -31,10 +31,10 @@ func openFolder(path string, opt Options) (engine.Engine, Facts, error) {
 	}
 	e, err := dir.Open(vfs.Default, path, dir.Options{ReadOnly: opt.ReadOnly, Existing: !opt.Make})
 	if errors.Is(err, engine.ErrNotExist) {
-		return nil, Facts{}, fmt.Errorf("target %s: %w. Check the path, and whether its disk is mounted; nothing is made in its stead", path, engine.ErrGone)
+		return nil, Facts{}, noFolder{path}
 	}
 	if err != nil {
-		return nil, Facts{}, fmt.Errorf("target %s: %w", path, err)
+		return nil, Facts{}, fmt.Errorf("couldn't open the folder %s: %w", path, err)
 	}
 	m := thisMachine()
 	on := m.mediumOf(path, 0)
@@ -44,3 +44,12 @@ func openFolder(path string, opt Options) (engine.Engine, Facts, error) {
 	}
 	return e, f, nil
 }
+
+// noFolder is an engine.ErrGone that says which folder.
+type noFolder struct{ path string }
+
+func (n noFolder) Error() string {
+	return "the folder " + n.path + " is not there. Check the path, and whether its disk is mounted; nothing is made in its stead"
+}
+
+func (noFolder) Unwrap() error { return engine.ErrGone }
