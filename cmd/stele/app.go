@@ -18,6 +18,7 @@ import (
 	"stele/internal/admin"
 	"stele/internal/config"
 	"stele/internal/keyring"
+	"stele/internal/rpc/client"
 )
 
 // app is what a verb works with.
@@ -35,9 +36,9 @@ var local = admin.ThisUser()
 
 // openRead opens the store to read it. Readers share a folder that no process writes. Where a crash left work to recover the store is opened for
 // writing, if that is possible, so that a reading verb does not ask for another verb first.
-func (a *app) openRead(ctx context.Context) (admin.Store, error) { return tellWhy(a.reader(ctx)) }
+func (a *app) openRead(ctx context.Context) (client.Store, error) { return tellWhy(a.reader(ctx)) }
 
-func (a *app) reader(ctx context.Context) (admin.Store, error) {
+func (a *app) reader(ctx context.Context) (client.Store, error) {
 	if c, err := a.connect(ctx); c != nil || err != nil {
 		return c, err
 	}
@@ -81,9 +82,9 @@ func (a *app) recover(ctx context.Context, opt stele.Options) (*stele.Store, err
 }
 
 // openWrite opens the store to change it.
-func (a *app) openWrite(ctx context.Context) (admin.Store, error) { return tellWhy(a.writer(ctx)) }
+func (a *app) openWrite(ctx context.Context) (client.Store, error) { return tellWhy(a.writer(ctx)) }
 
-func (a *app) writer(ctx context.Context) (admin.Store, error) {
+func (a *app) writer(ctx context.Context) (client.Store, error) {
 	if c, err := a.connect(ctx); c != nil || err != nil {
 		return c, err
 	}
@@ -99,9 +100,9 @@ func (a *app) writer(ctx context.Context) (admin.Store, error) {
 }
 
 // connect returns the server that --server names or that holds the folder; nil if there is none.
-func (a *app) connect(ctx context.Context) (admin.Store, error) {
+func (a *app) connect(ctx context.Context) (client.Store, error) {
 	if a.cli.Server == "" {
-		c, err := admin.Connect(ctx, a.data())
+		c, err := client.Connect(ctx, a.data())
 		if c == nil || err != nil {
 			return nil, err
 		}
@@ -118,7 +119,7 @@ func (a *app) connect(ctx context.Context) (admin.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := admin.Dial(ctx, a.cli.Server, entry.AccessKey{ID: a.cli.AccessKey, Secret: secret}, tr)
+	c, err := client.Dial(ctx, a.cli.Server, entry.AccessKey{ID: a.cli.AccessKey, Secret: secret}, tr)
 	if err != nil {
 		return nil, err
 	}

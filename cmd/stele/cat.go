@@ -6,7 +6,7 @@ import (
 	"io"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type catCmd struct {
@@ -35,7 +35,7 @@ func (c *catCmd) Run(ctx context.Context, a *app) error {
 }
 
 // copyOut writes an object, or a range of its bytes, to w.
-func copyOut(ctx context.Context, s admin.Store, w io.Writer, p stele.Place, ranged string) (stele.Version, error) {
+func copyOut(ctx context.Context, s client.Store, w io.Writer, p stele.Place, ranged string) (stele.Version, error) {
 	v, err := s.Head(ctx, p)
 	if err != nil {
 		return v, err

@@ -13,7 +13,7 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type doctorCmd struct{}
@@ -223,7 +223,7 @@ func (c *checkup) clock() {
 }
 
 // store opens the store as any reading verb does.
-func (c *checkup) store(ctx context.Context) admin.Store {
+func (c *checkup) store(ctx context.Context) client.Store {
 	start := time.Now()
 	s, err := c.app.openRead(ctx)
 	if err != nil {
@@ -234,9 +234,9 @@ func (c *checkup) store(ctx context.Context) admin.Store {
 	if c.app.recovered {
 		how = "opened here, and recovered after a crash"
 	}
-	if client, ok := serverOf(s); ok {
+	if server, ok := serverOf(s); ok {
 		how = "held by a server"
-		if err := client.Ready(ctx); err != nil {
+		if err := server.Ready(ctx); err != nil {
 			c.fault("server", fmt.Errorf("it is not ready: %w", err))
 		}
 	}
@@ -245,7 +245,7 @@ func (c *checkup) store(ctx context.Context) admin.Store {
 }
 
 // ledger compares the index with the ledger, and the ledger's time with the clock.
-func (c *checkup) ledger(ctx context.Context, s admin.Store) {
+func (c *checkup) ledger(ctx context.Context, s client.Store) {
 	st, err := s.Stats(ctx)
 	if err != nil {
 		c.fault("ledger", err)
@@ -269,7 +269,7 @@ func (c *checkup) ledger(ctx context.Context, s admin.Store) {
 	c.ok("contents", "%s in %s; %s stored, index %s", count(st.Objects, "object"), count(st.Buckets, "bucket"), size(st.StoredBytes), size(st.IndexBytes))
 }
 
-func (c *checkup) kit(s admin.Store) {
+func (c *checkup) kit(s client.Store) {
 	at, err := s.KitConfirmed()
 	if err != nil {
 		c.fault("kit", err)
@@ -286,7 +286,7 @@ func (c *checkup) kit(s admin.Store) {
 	c.ok("kit", "confirmed %s", moment(at))
 }
 
-func (c *checkup) keys(ctx context.Context, s admin.Store) {
+func (c *checkup) keys(ctx context.Context, s client.Store) {
 	keys, err := s.Keys(ctx)
 	if err != nil {
 		c.fault("keys", err)

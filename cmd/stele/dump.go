@@ -16,12 +16,12 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/internal/admin"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/pack"
+	"stele/internal/rpc"
 	"stele/internal/segment"
 )
 
@@ -315,10 +315,10 @@ func (c *dumpEntriesCmd) print(a *app, it *segment.Item) error {
 		return err
 	}
 	l := struct {
-		admin.EntryLine
+		rpc.EntryLine
 		C      string `json:"c"`
 		Erased bool   `json:"erased,omitempty"`
-	}{admin.EntryLine{V: 1, Entry: leaf.Index, Time: string(entry.AppendTime(nil, leaf.Time)), Type: leaf.Type}, leaf.C.String(), it.Erased && !c.Keyless}
+	}{rpc.EntryLine{V: 1, Entry: leaf.Index, Time: string(entry.AppendTime(nil, leaf.Time)), Type: leaf.Type}, leaf.C.String(), it.Erased && !c.Keyless}
 	e := entry.Entry{Index: leaf.Index, Time: leaf.Time, Type: leaf.Type}
 	if !it.Erased {
 		if e.Private, err = entry.ParsePrivate(it.Private); err != nil {

@@ -10,8 +10,8 @@ import (
 	"syscall"
 
 	"stele"
-	"stele/internal/admin"
 	"stele/internal/replicate"
+	"stele/internal/rpc"
 	"stele/verify"
 )
 
@@ -95,7 +95,7 @@ func exitCode(err error) int {
 		return exitVerify
 	case is(stele.ErrLocked):
 		return exitLocked
-	case is(stele.ErrWrongKey, admin.ErrWho):
+	case is(stele.ErrWrongKey, rpc.ErrWho):
 		return exitWrongKey
 	case is(stele.ErrNoBucket, stele.ErrNoKey, stele.ErrNoVersion, stele.ErrMarker, stele.ErrNoUpload, stele.ErrNoAccessKey, stele.ErrNoTarget, stele.ErrNoStandby, stele.ErrBeforeStore, errNoSource):
 		return exitNotFound
@@ -145,9 +145,9 @@ func (a *app) hintFor(err error) string {
 		return "`stele history BUCKET/KEY` shows whether it was ever there; --at reads it as it was"
 	case errors.Is(err, stele.ErrNoVersion):
 		return "`stele ls --versions BUCKET/KEY` lists the versions"
-	case errors.Is(err, admin.ErrWho):
+	case errors.Is(err, rpc.ErrWho):
 		return "check STELE_ACCESS_KEY and STELE_SECRET_KEY"
-	case errors.Is(err, admin.ErrDenied):
+	case errors.Is(err, rpc.ErrDenied):
 		return "use a key of role admin; auditor may read"
 	case errors.Is(err, fs.ErrPermission):
 		return "run as the user who owns " + a.data()
@@ -169,7 +169,7 @@ func (a *app) fail(ctx context.Context, err error) int {
 			Code   string `json:"code,omitempty"`
 			Hint   string `json:"hint,omitempty"`
 			ExitAs int    `json:"exit"`
-		}{1, message, admin.Codes(err), hint, code})
+		}{1, message, rpc.Codes(err), hint, code})
 		fmt.Fprintf(a.stderr, "%s\n", b)
 		return code
 	}

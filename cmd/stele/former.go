@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/admin"
 	"stele/internal/retry"
+	"stele/internal/rpc/client"
 )
 
 // tellAgain is when a former primary that does not answer is told again, for as long as the server runs.
@@ -41,7 +41,7 @@ func (s *server) tellOne(ctx context.Context, store *stele.Store, u string) erro
 		return err
 	}
 	defer tr.CloseIdleConnections()
-	if err := admin.TellFormer(ctx, tr, u, at, data); err != nil {
+	if err := client.TellFormer(ctx, tr, u, at, data); err != nil {
 		return err
 	}
 	s.log.Info("the former primary takes no more writes", "at", u)
@@ -55,5 +55,5 @@ func (a *app) askHandover(ctx context.Context, u string) (at uint64, data map[st
 		return 0, nil, err
 	}
 	defer tr.CloseIdleConnections()
-	return admin.AskHandover(ctx, tr, u)
+	return client.AskHandover(ctx, tr, u)
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type getCmd struct {
@@ -54,7 +54,7 @@ func (c *getCmd) Run(ctx context.Context, a *app) error {
 }
 
 // file gets one object into a file.
-func (c *getCmd) file(ctx context.Context, a *app, s admin.Store, p stele.Place) error {
+func (c *getCmd) file(ctx context.Context, a *app, s client.Store, p stele.Place) error {
 	v, err := s.Head(ctx, p)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func destination(dest, key string) (dir, name string, err error) {
 }
 
 // tree gets everything below a prefix.
-func (c *getCmd) tree(ctx context.Context, a *app, s admin.Store) error {
+func (c *getCmd) tree(ctx context.Context, a *app, s client.Store) error {
 	bucket, prefix := split(c.Object)
 	name, at, err := view(ctx, s, bucket, c.At)
 	if err != nil {

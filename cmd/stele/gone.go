@@ -6,13 +6,13 @@ import (
 	"fmt"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // telling is a store whose errors say of what is gone when, by whom, how to look at it, and how to have it back. A bare "no such bucket" frightens who has lost one, and helps nobody.
-type telling struct{ admin.Store }
+type telling struct{ client.Store }
 
-func tellWhy(s admin.Store, err error) (admin.Store, error) {
+func tellWhy(s client.Store, err error) (client.Store, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func tellWhy(s admin.Store, err error) (admin.Store, error) {
 }
 
 // plain is the store itself, for what asks which kind it is.
-func plain(s admin.Store) admin.Store {
+func plain(s client.Store) client.Store {
 	if t, ok := s.(telling); ok {
 		return t.Store
 	}
@@ -28,8 +28,8 @@ func plain(s admin.Store) admin.Store {
 }
 
 // serverOf returns the server through which a verb works.
-func serverOf(s admin.Store) (*admin.Client, bool) {
-	c, ok := plain(s).(*admin.Client)
+func serverOf(s client.Store) (*client.Client, bool) {
+	c, ok := plain(s).(*client.Client)
 	return c, ok
 }
 
@@ -113,7 +113,7 @@ func (t telling) RestorePart(ctx context.Context, q stele.PartRestore) (stele.Pa
 }
 
 // goneRemark is a remark about a bucket of which something is shown though it was deleted; empty if it was not.
-func goneRemark(ctx context.Context, s admin.Store, bucket string) string {
+func goneRemark(ctx context.Context, s client.Store, bucket string) string {
 	g, ok, err := s.WhyGone(ctx, bucket, "", stele.View{})
 	if err != nil || !ok {
 		return "" // only a remark

@@ -10,7 +10,8 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/internal/admin"
+	"stele/internal/rpc"
+	"stele/internal/rpc/client"
 )
 
 type logCmd struct {
@@ -45,7 +46,7 @@ func (c *logCmd) Run(ctx context.Context, a *app) error {
 }
 
 // last prints the last entries that match. It looks backwards, further each time, so that it need not read a long ledger for its end.
-func (c *logCmd) last(ctx context.Context, s admin.Store, q stele.LogQuery, a *app) error {
+func (c *logCmd) last(ctx context.Context, s client.Store, q stele.LogQuery, a *app) error {
 	st, err := s.Stats(ctx)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (c *logCmd) last(ctx context.Context, s admin.Store, q stele.LogQuery, a *a
 }
 
 // query turns moments into ledger sizes: the ledger's clock decides what came first.
-func (c *logCmd) query(ctx context.Context, s admin.Store) (stele.LogQuery, error) {
+func (c *logCmd) query(ctx context.Context, s client.Store) (stele.LogQuery, error) {
 	q := stele.LogQuery{Bucket: c.Bucket, Prefix: c.Prefix, Actor: c.Actor}
 	for _, t := range c.Type {
 		family, wild := strings.CutSuffix(t, "*")
@@ -117,7 +118,7 @@ func typeList() string {
 
 func printEntry(a *app, e *entry.Entry) error {
 	if a.cli.JSON {
-		l := admin.LineOf(e)
+		l := rpc.LineOf(e)
 		l.Salt = ""
 		return a.document(l)
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type lsCmd struct {
@@ -135,7 +135,7 @@ func (c *lsCmd) version(a *app, v *stele.Version) error {
 	return err
 }
 
-func (c *lsCmd) buckets(ctx context.Context, a *app, s admin.Store) error {
+func (c *lsCmd) buckets(ctx context.Context, a *app, s client.Store) error {
 	if c.Versions || c.Recursive {
 		return usage{fmt.Errorf("name a bucket to list what is in it")}
 	}
@@ -195,7 +195,7 @@ func retentionText(r stele.Retention) string {
 	return fmt.Sprintf("%s %s", r.Mode, count(r.Days, "day"))
 }
 
-func listBuckets(ctx context.Context, a *app, s admin.Store, at stele.View) error {
+func listBuckets(ctx context.Context, a *app, s client.Store, at stele.View) error {
 	list, err := s.Buckets(ctx, at)
 	if err != nil {
 		return err

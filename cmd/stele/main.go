@@ -1,5 +1,5 @@
 // Command stele is the store's command line: one file per verb. A verb works on a data folder by itself, through the socket of the
-// server that holds the folder, or on a server's admin port; it sees an admin.Store and need not know which.
+// server that holds the folder, or on a server's admin port; it sees a client.Store and need not know which.
 package main
 
 import (

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // split takes BUCKET/KEY apart; the key is everything behind the first slash, as it is.
@@ -26,7 +26,7 @@ func object(arg string) (bucket, key string, err error) {
 }
 
 // view finds the bucket and the moment that an argument and --at name. NAME--at-… is a bucket as of a time, as S3 clients write it.
-func view(ctx context.Context, s admin.Store, bucket, at string) (string, stele.View, error) {
+func view(ctx context.Context, s client.Store, bucket, at string) (string, stele.View, error) {
 	name, v, err := s.ParseBucket(ctx, bucket)
 	if err != nil || at == "" {
 		return name, v, err
@@ -39,7 +39,7 @@ func view(ctx context.Context, s admin.Store, bucket, at string) (string, stele.
 }
 
 // viewAt is the view that a flag names. An error quotes the flag and what was given.
-func viewAt(ctx context.Context, s admin.Store, flag, when string) (stele.View, error) {
+func viewAt(ctx context.Context, s client.Store, flag, when string) (stele.View, error) {
 	v, err := s.ViewAt(ctx, when)
 	switch {
 	case errors.Is(err, stele.ErrBadMoment): // the words quote it
@@ -51,7 +51,7 @@ func viewAt(ctx context.Context, s admin.Store, flag, when string) (stele.View, 
 }
 
 // place finds the version that BUCKET/KEY, --at and --version-id name.
-func place(ctx context.Context, s admin.Store, arg, at, versionID string) (stele.Place, error) {
+func place(ctx context.Context, s client.Store, arg, at, versionID string) (stele.Place, error) {
 	bucket, key, err := object(arg)
 	if err != nil {
 		return stele.Place{}, err

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"stele"
-	"stele/internal/admin"
 	"stele/internal/fsck"
+	"stele/internal/rpc/client"
 )
 
 type promoteCmd struct {
@@ -20,7 +20,7 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 	if a.cli.Server != "" {
 		return usage{errors.New("promote works on a folder that no server holds, not through --server")}
 	}
-	running, err := admin.ConnectFollower(ctx, a.data())
+	running, err := client.ConnectFollower(ctx, a.data())
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (c *promoteCmd) Run(ctx context.Context, a *app) error {
 		}
 		return a.promoted(p, "the same addresses take writes now")
 	}
-	server, err := admin.Connect(ctx, a.data())
+	server, err := client.Connect(ctx, a.data())
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (c *promoteCmd) insist(ctx context.Context, a *app, opt stele.Options) erro
 }
 
 // running promotes what a server serves from a backup.
-func (c *promoteCmd) running(ctx context.Context, a *app, server *admin.Client) error {
+func (c *promoteCmd) running(ctx context.Context, a *app, server *client.Client) error {
 	h, err := server.Hydration(ctx)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"stele/entry"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 	"stele/tree"
 	"stele/verify"
 )
@@ -80,7 +80,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 }
 
 // cosigned is the receipt with the witness' cosignature at its end, or as it is if none was asked for.
-func (c *proveCmd) cosigned(ctx context.Context, a *app, s admin.Store, receipt []byte) ([]byte, error) {
+func (c *proveCmd) cosigned(ctx context.Context, a *app, s client.Store, receipt []byte) ([]byte, error) {
 	if c.Witness == "" {
 		return receipt, nil
 	}
@@ -96,7 +96,7 @@ func (c *proveCmd) cosigned(ctx context.Context, a *app, s admin.Store, receipt 
 	if err != nil {
 		return nil, err
 	}
-	line, err := admin.AskWitness(ctx, tr, c.Witness, key, r.Checkpoint, s.Consistency)
+	line, err := client.AskWitness(ctx, tr, c.Witness, key, r.Checkpoint, s.Consistency)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func witnessOf(arg string) (*tree.Cosignature, error) {
 	return key, nil
 }
 
-func (c *proveCmd) explain(a *app, s admin.Store, key, sum string, kind entry.BodyKind) {
+func (c *proveCmd) explain(a *app, s client.Store, key, sum string, kind entry.BodyKind) {
 	receipt := c.Out
 	if receipt == "" {
 		receipt = "RECEIPT"

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type putCmd struct {
@@ -33,7 +33,7 @@ type source struct {
 // putJob is a put under way.
 type putJob struct {
 	app    *app
-	store  admin.Store
+	store  client.Store
 	bucket string
 	p      *progress
 	files  atomic.Int64
@@ -99,7 +99,7 @@ func (c *putCmd) check(srcs []string, prefix string) error {
 	return nil
 }
 
-func (c *putCmd) bucket(ctx context.Context, s admin.Store, name string) error {
+func (c *putCmd) bucket(ctx context.Context, s client.Store, name string) error {
 	_, err := s.Bucket(ctx, name, stele.View{})
 	if !errors.Is(err, stele.ErrNoBucket) {
 		return err

@@ -15,12 +15,12 @@ import (
 	"syscall"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // restore writes objects into a folder and never outside it, whatever their keys are: os.Root refuses names and links that lead out.
 type restore struct {
-	store admin.Store
+	store client.Store
 	root  *os.Root
 	p     *progress
 	sync  bool // each file is durable before it gets its name

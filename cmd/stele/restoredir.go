@@ -14,7 +14,7 @@ import (
 	"sync"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // dirJob writes a part of the past as files. What a file holds already is left alone.
@@ -32,7 +32,7 @@ type dirJob struct {
 const dirJobs = 16
 
 // files writes the part into a folder.
-func (j *partJob) files(ctx context.Context, s admin.Store, at stele.View) error {
+func (j *partJob) files(ctx context.Context, s client.Store, at stele.View) error {
 	j.report = stele.PartReport{Bucket: j.bucket, At: at.Size}
 	if _, err := s.Bucket(ctx, j.bucket, at); err != nil {
 		return err

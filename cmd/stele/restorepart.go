@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // part puts a part of a store back as it was, in the store or as files.
@@ -78,7 +78,7 @@ type partJob struct {
 const partRows = 20
 
 // objects puts them back in a bucket.
-func (j *partJob) objects(ctx context.Context, s admin.Store, at stele.View) error {
+func (j *partJob) objects(ctx context.Context, s client.Store, at stele.View) error {
 	p := j.app.progress("compared", "object")
 	defer p.end()
 	var err error

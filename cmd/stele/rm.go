@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type rmCmd struct {
@@ -46,7 +46,7 @@ func (c *rmCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-func (c *rmCmd) one(ctx context.Context, a *app, s admin.Store, arg string) (int, error) {
+func (c *rmCmd) one(ctx context.Context, a *app, s client.Store, arg string) (int, error) {
 	if c.Recursive {
 		return c.tree(ctx, a, s, arg)
 	}
@@ -58,7 +58,7 @@ func (c *rmCmd) one(ctx context.Context, a *app, s admin.Store, arg string) (int
 }
 
 // hide hides one object. What is not there is an error for a person, though S3 has it a success.
-func (c *rmCmd) hide(ctx context.Context, a *app, s admin.Store, bucket, key string) (int, error) {
+func (c *rmCmd) hide(ctx context.Context, a *app, s client.Store, bucket, key string) (int, error) {
 	if _, err := s.Head(ctx, stele.Place{Bucket: bucket, Key: key, VersionID: c.VersionID}); err != nil && !errors.Is(err, stele.ErrMarker) {
 		return 0, err
 	}
@@ -75,7 +75,7 @@ func (c *rmCmd) hide(ctx context.Context, a *app, s admin.Store, bucket, key str
 	return 1, nil
 }
 
-func (c *rmCmd) tree(ctx context.Context, a *app, s admin.Store, arg string) (n int, err error) {
+func (c *rmCmd) tree(ctx context.Context, a *app, s client.Store, arg string) (n int, err error) {
 	bucket, prefix := split(arg)
 	if prefix == "" && !c.All {
 		return 0, usage{fmt.Errorf("%s is a whole bucket: add --all to hide everything in it", arg)}
@@ -96,7 +96,7 @@ func (c *rmCmd) tree(ctx context.Context, a *app, s admin.Store, arg string) (n 
 const hiders = 64
 
 // page hides the objects of a page of a listing.
-func (c *rmCmd) page(ctx context.Context, a *app, s admin.Store, bucket string, page []stele.Version) (int, error) {
+func (c *rmCmd) page(ctx context.Context, a *app, s client.Store, bucket string, page []stele.Version) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, hidden atomic.Int64

@@ -14,6 +14,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/rpc"
 	"stele/internal/s3api"
 )
 
@@ -22,7 +23,7 @@ const maxSigned = 2 << 20
 
 // authenticator lets the admin port ask the S3 door's verifier who signed a request.
 func authenticator(store *stele.Store) func(r *http.Request) (admin.Signed, error) {
-	v := s3api.NewVerifier(admin.Service, admin.Region, func(ctx context.Context, id string) (string, error) {
+	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := store.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
 			err = s3api.ErrUnknownKey
@@ -32,27 +33,27 @@ func authenticator(store *stele.Store) func(r *http.Request) (admin.Signed, erro
 	return func(r *http.Request) (admin.Signed, error) {
 		q, perr := s3api.Parse(r, "")
 		if q.Query == nil && r.URL.RawQuery != "" { // or the signature would cover no query, and whoever has seen the request could give it another one
-			return admin.Signed{}, fmt.Errorf("%w: the query of the request cannot be read: %w", admin.ErrWho, perr)
+			return admin.Signed{}, fmt.Errorf("%w: the query of the request cannot be read: %w", rpc.ErrWho, perr)
 		}
 		// Any other error of Parse is about buckets, which there are none of here.
 		auth, err := v.Verify(r.Context(), withSum(r), &q)
 		switch {
 		case err != nil:
-			return admin.Signed{}, fmt.Errorf("%w: %w%s", admin.ErrWho, err, otherAudience(r))
+			return admin.Signed{}, fmt.Errorf("%w: %w%s", rpc.ErrWho, err, otherAudience(r))
 		case auth.Kind != s3api.ByHeader:
-			return admin.Signed{}, fmt.Errorf("%w: the request is not signed in its header", admin.ErrWho)
+			return admin.Signed{}, fmt.Errorf("%w: the request is not signed in its header", rpc.ErrWho)
 		}
 		key, err := store.AccessKey(r.Context(), auth.AccessKeyID)
 		if err != nil {
-			return admin.Signed{}, fmt.Errorf("%w: %w", admin.ErrWho, err)
+			return admin.Signed{}, fmt.Errorf("%w: %w", rpc.ErrWho, err)
 		}
 		switch {
 		case auth.Payload == s3api.PayloadHash:
 			return admin.Signed{Key: key, Body: func() (io.Reader, error) { return readSigned(r.Body, auth.SHA256) }}, nil
 		case auth.Payload.Chunked():
-			return admin.Signed{}, fmt.Errorf("%w: aws-chunked bodies are for the S3 address", admin.ErrProtocol)
-		case r.URL.Path != admin.PutPath: // whoever sees the request could have another argument carried out
-			return admin.Signed{}, fmt.Errorf("%w: x-amz-content-sha256 must be the SHA-256 of the body. Only an object's bytes may be unsigned", admin.ErrWho)
+			return admin.Signed{}, fmt.Errorf("%w: aws-chunked bodies are for the S3 address", rpc.ErrProtocol)
+		case r.URL.Path != rpc.Put.Row().Path(): // whoever sees the request could have another argument carried out
+			return admin.Signed{}, fmt.Errorf("%w: x-amz-content-sha256 must be the SHA-256 of the body. Only an object's bytes may be unsigned", rpc.ErrWho)
 		}
 		return admin.Signed{Key: key, Body: func() (io.Reader, error) { return r.Body, nil }}, nil
 	}
@@ -76,7 +77,7 @@ func otherAudience(r *http.Request) string {
 	if !strings.Contains(r.Header.Get("Authorization"), "/"+s3api.Service+"/aws4_request") {
 		return ""
 	}
-	return fmt.Sprintf(" This is the admin address, where requests are signed for the service %q, so that none which was made for the S3 address is good here. Use the same version of stele on both sides; in other tools set the service's name", admin.Service)
+	return fmt.Sprintf(" This is the admin address, where requests are signed for the service %q, so that none which was made for the S3 address is good here. Use the same version of stele on both sides; in other tools set the service's name", rpc.Service)
 }
 
 // readSigned reads a body with a signed digest whole and compares it.
@@ -89,7 +90,7 @@ func readSigned(r io.Reader, want string) (*bytes.Reader, error) {
 		return nil, fmt.Errorf("%w: more than %d bytes", stele.ErrTooLarge, maxSigned)
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != want {
-		return nil, fmt.Errorf("%w: the body is not the one that was signed", admin.ErrWho)
+		return nil, fmt.Errorf("%w: the body is not the one that was signed", rpc.ErrWho)
 	}
 	return bytes.NewReader(b), nil
 }

@@ -15,6 +15,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/internal/rpc"
 	"stele/internal/s3api"
 	"stele/internal/s3api/doortest"
 )
@@ -46,13 +47,13 @@ func TestSignatureCoversTheQuery(t *testing.T) {
 		}
 		signed.Header.Set("X-Amz-Content-Sha256", none)
 		as := aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}
-		if err := v4.NewSigner().SignHTTP(t.Context(), as, signed, none, admin.Service, admin.Region, time.Now()); err != nil {
+		if err := v4.NewSigner().SignHTTP(t.Context(), as, signed, none, rpc.Service, rpc.Region, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		came := httptest.NewRequest(http.MethodGet, "http://store.test/ledger/entries?"+query, nil)
 		came.RequestURI = "/ledger/entries?" + query
 		came.Header = signed.Header
-		if _, err := who(came); (err == nil) != good || !good && !errors.Is(err, admin.ErrWho) {
+		if _, err := who(came); (err == nil) != good || !good && !errors.Is(err, rpc.ErrWho) {
 			t.Errorf("signed without a query, sent with %q: %v", query, err)
 		}
 	}
@@ -119,21 +120,21 @@ func TestAudience(t *testing.T) {
 		if path[1] == 'h' && status == http.StatusTemporaryRedirect { // http.ServeMux shows the way; the signature is not of that path
 			continue
 		}
-		if status != http.StatusUnauthorized || !strings.Contains(body, admin.Service) {
+		if status != http.StatusUnauthorized || !strings.Contains(body, rpc.Service) {
 			t.Errorf("%s signed for S3: %d %s", path, status, body)
 		}
 	}
-	if status, body := d.send(s3api.Service, "POST", d.admin, "/v1/Keys", "null", "null"); status != http.StatusUnauthorized || !strings.Contains(body, admin.Service) {
+	if status, body := d.send(s3api.Service, "POST", d.admin, "/v1/Keys", "null", "null"); status != http.StatusUnauthorized || !strings.Contains(body, rpc.Service) {
 		t.Errorf("a call signed for S3: %d %s", status, body)
 	}
-	if status, body := d.send(admin.Service, "GET", d.s3, "/", "", ""); status != http.StatusBadRequest || !strings.Contains(body, "AuthorizationHeaderMalformed") {
+	if status, body := d.send(rpc.Service, "GET", d.s3, "/", "", ""); status != http.StatusBadRequest || !strings.Contains(body, "AuthorizationHeaderMalformed") {
 		t.Errorf("S3 signed for the admin port: %d %s", status, body)
 	}
 	if !d.lastUsed().IsZero() {
 		t.Error("a request for the other port counts as use of the key")
 	}
 	for path, want := range map[string]int{"/ledger/entries": 200, "/replica/files?folder=packs%2F": 200} {
-		if status, body := d.send(admin.Service, "GET", d.admin, path, "", ""); status != want {
+		if status, body := d.send(rpc.Service, "GET", d.admin, path, "", ""); status != want {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
@@ -148,7 +149,7 @@ func TestOnlyTheSignedBodyCounts(t *testing.T) {
 	for _, q := range []struct{ method, path, signed, body string }{
 		{"POST", "/v1/Keys", "null", "{}"}, {"POST", "/v1/Log", `{"From":3}`, "{}"}, {"GET", "/ledger/entries", "", "?"}, {"GET", "/replica/files?folder=packs%2F", "", "?"}, {"POST", "/v1/Keys", "null", ""},
 	} {
-		status, body := d.send(admin.Service, q.method, d.admin, q.path, q.signed, q.body)
+		status, body := d.send(rpc.Service, q.method, d.admin, q.path, q.signed, q.body)
 		if status != http.StatusUnauthorized || !strings.Contains(body, "not the one that was signed") {
 			t.Errorf("%s %s with another body: %d %s", q.method, q.path, status, body)
 		}
@@ -157,14 +158,14 @@ func TestOnlyTheSignedBodyCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doortest.Key{ID: d.key.ID, Secret: d.key.Secret, Service: admin.Service}.Sign(r, doortest.Unsigned)
+	doortest.Key{ID: d.key.ID, Secret: d.key.Secret, Service: rpc.Service}.Sign(r, doortest.Unsigned)
 	if res, err := doortest.Send(http.DefaultClient, r); err != nil || res.Status != http.StatusUnauthorized {
 		t.Errorf("a call without a signed body: %v %v", res, err)
 	}
 	if used := d.lastUsed(); !used.IsZero() {
 		t.Errorf("the key counts as used, at %v", used)
 	}
-	if status, body := d.send(admin.Service, "POST", d.admin, "/v1/Keys", "null", "null"); status != 200 || d.lastUsed().IsZero() {
+	if status, body := d.send(rpc.Service, "POST", d.admin, "/v1/Keys", "null", "null"); status != 200 || d.lastUsed().IsZero() {
 		t.Errorf("the signed body: %d %s", status, body)
 	}
 	if err := d.store.Close(); err != nil {

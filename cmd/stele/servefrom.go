@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/internal/config"
+	"stele/internal/rpc"
 	"stele/internal/target"
 )
 
@@ -142,7 +143,7 @@ func newHouse(h handlers, cutOff func()) *house {
 // at is the handler for one of the addresses. promotes says that one can promote there: not where S3 clients choose the path.
 func (x *house) at(promotes bool, pick func(handlers) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if promotes && r.URL.Path == "/v1/PromoteFrom" { // it has the others exchanged, and waits for none
+		if promotes && r.URL.Path == rpc.PromoteFrom.Row().Path() { // it has the others exchanged, and waits for none
 			x.mu.Lock()
 			h := pick(x.h)
 			x.mu.Unlock()

@@ -17,6 +17,8 @@ import (
 	"stele/entry"
 	"stele/internal/admin"
 	"stele/internal/config"
+	"stele/internal/rpc"
+	"stele/internal/rpc/client"
 	"stele/internal/standby"
 	"stele/internal/witness"
 	"stele/tree"
@@ -123,7 +125,7 @@ func (s *standbyServer) dial(ctx context.Context) (standby.Primary, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := admin.Dial(ctx, s.cmd.From, s.primary, tr)
+	c, err := client.Dial(ctx, s.cmd.From, s.primary, tr)
 	if err != nil {
 		return nil, err
 	}
@@ -303,9 +305,9 @@ func (s *standbyServer) end() error {
 }
 
 // Following implements admin.Follower.
-func (s *standbyServer) Following() admin.Following {
+func (s *standbyServer) Following() rpc.FollowState {
 	st := s.follow.Status()
-	return admin.Following{From: s.cmd.From, Keyless: s.cmd.Keyless, Epoch: st.Epoch, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
+	return rpc.FollowState{From: s.cmd.From, Keyless: s.cmd.Keyless, Epoch: st.Epoch, Accepted: st.Accepted, Primary: st.Primary, LastAccepted: st.LastAccepted,
 		LastContact: st.LastContact, Frozen: st.Frozen, Err: st.Err, Witness: s.witness.Load().VKey()}
 }
 
@@ -364,17 +366,17 @@ func (s *standbyServer) afterPromotion(ctx context.Context) {
 }
 
 // following asks the running standby that holds the folder.
-func (a *app) following(ctx context.Context) (admin.Following, error) {
-	c, err := admin.ConnectFollower(ctx, a.data())
+func (a *app) following(ctx context.Context) (rpc.FollowState, error) {
+	c, err := client.ConnectFollower(ctx, a.data())
 	if err == nil && c == nil {
-		if server, cerr := admin.Connect(ctx, a.data()); cerr == nil && server != nil {
+		if server, cerr := client.Connect(ctx, a.data()); cerr == nil && server != nil {
 			server.Close()
-			return admin.Following{}, withHint(fmt.Errorf("the server on %s follows nobody: it is a primary, perhaps promoted since", a.data()), "`stele status` shows how it is; `stele standby list` who follows it")
+			return rpc.FollowState{}, withHint(fmt.Errorf("the server on %s follows nobody: it is a primary, perhaps promoted since", a.data()), "`stele status` shows how it is; `stele standby list` who follows it")
 		}
 		err = withHint(fmt.Errorf("no standby runs on %s", a.data()), "start it: stele standby --from URL --data %s", a.data())
 	}
 	if err != nil {
-		return admin.Following{}, err
+		return rpc.FollowState{}, err
 	}
 	defer c.Close()
 	return c.Follows(ctx)

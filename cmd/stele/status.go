@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 type statusCmd struct {
@@ -107,9 +107,9 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 }
 
 // refusesWrites returns why the store takes no writes, though it is, or could be, open for them; nil: it takes them.
-func refusesWrites(ctx context.Context, s admin.Store) error {
+func refusesWrites(ctx context.Context, s client.Store) error {
 	switch s := plain(s).(type) {
-	case *admin.Client:
+	case *client.Client:
 		return s.Ready(ctx)
 	case *stele.Store:
 		all, err := s.Refusals(ctx)

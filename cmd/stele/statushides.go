@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // burstDoc is a burst of hides in status --json.
@@ -66,4 +66,4 @@ func seeHides(ctx context.Context, a *app) error {
 	return s.Close()
 }
 
-var _ admin.Store = (*stele.Store)(nil)
+var _ client.Store = (*stele.Store)(nil)

@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc"
 	"stele/verify"
 )
 
@@ -28,7 +28,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{errors.New("anything"), 1}, {usage{errors.New("x")}, 2}, {errPartial, 3}, {stele.ErrNoBucket, 4}, {stele.ErrNoKey, 4}, {stele.ErrNoVersion, 4}, {stele.ErrMarker, 4},
 		{stele.ErrNoAccessKey, 4}, {errNoSource, 4}, {&stele.RetentionError{Mode: "COMPLIANCE"}, 5}, {verify.ErrFailed, 6}, {stele.ErrCorrupt, 6}, {stele.ErrLocked, 10},
-		{stele.ErrWrongKey, 12}, {admin.ErrWho, 12}, {context.Canceled, 130}, {stele.ErrVersion, 1}, {stele.ErrFull, 1}, {stele.ErrFailed, 1}, {stele.ErrNotStore, 1}, {admin.ErrDenied, 1},
+		{stele.ErrWrongKey, 12}, {rpc.ErrWho, 12}, {context.Canceled, 130}, {stele.ErrVersion, 1}, {stele.ErrFull, 1}, {stele.ErrFailed, 1}, {stele.ErrNotStore, 1}, {rpc.ErrDenied, 1},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("couldn't do it: %w", c.err), withHint(c.err, "next")} {
 			if got := exitCode(err); got != c.want {

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/admin"
 	"stele/internal/fsck"
+	"stele/internal/rpc/client"
 	"stele/tree"
 	"stele/verify"
 )
@@ -93,7 +93,7 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 }
 
 // open opens the store as the flags need it.
-func (c *verifyCmd) open(ctx context.Context, a *app) (admin.Store, error) {
+func (c *verifyCmd) open(ctx context.Context, a *app) (client.Store, error) {
 	switch {
 	case !c.Heal && len(c.From) > 0:
 		return nil, usage{errors.New("--from goes with --heal")}

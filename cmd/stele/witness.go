@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 	"stele/tree"
 )
 
@@ -34,7 +34,7 @@ func (a *app) witnesses(given []string) (all []stele.Witness, err error) {
 			return nil, fmt.Errorf("witness: %q is no address: http://HOST:9001 or https://HOST:9001", at)
 		}
 		all = append(all, stele.Witness{Name: key.Name(), Ask: func(ctx context.Context, signed []byte, prove func(ctx context.Context, from, to uint64) ([]tree.Hash, error)) ([]byte, error) {
-			return admin.AskWitness(ctx, tr, at, key, signed, prove)
+			return client.AskWitness(ctx, tr, at, key, signed, prove)
 		}})
 	}
 	return all, nil

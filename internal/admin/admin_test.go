@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +24,8 @@ import (
 	"stele/entry"
 	"stele/internal/admin"
 	"stele/internal/fsck"
+	"stele/internal/rpc"
+	"stele/internal/rpc/client"
 	"stele/internal/s3api"
 	"stele/tree"
 	"stele/verify"
@@ -44,7 +45,7 @@ func newStore(t *testing.T) *stele.Store {
 }
 
 // serve answers on the store's socket until the test ends.
-func serve(t *testing.T, s *stele.Store, h http.Handler) *admin.Client {
+func serve(t *testing.T, s *stele.Store, h http.Handler) *client.Client {
 	t.Helper()
 	l, err := admin.ListenSocket(s.Dir())
 	if err != nil {
@@ -53,7 +54,7 @@ func serve(t *testing.T, s *stele.Store, h http.Handler) *admin.Client {
 	hs := &http.Server{Handler: h}
 	go hs.Serve(l)
 	t.Cleanup(func() { hs.Close(); l.Close() })
-	c, err := admin.Connect(t.Context(), s.Dir())
+	c, err := client.Connect(t.Context(), s.Dir())
 	if err != nil || c == nil {
 		t.Fatalf("Connect: %v, %v", c, err)
 	}
@@ -63,7 +64,7 @@ func serve(t *testing.T, s *stele.Store, h http.Handler) *admin.Client {
 
 // authenticate asks the verifier of the S3 door.
 func authenticate(s *stele.Store) func(r *http.Request) (admin.Signed, error) {
-	v := s3api.NewVerifier(admin.Service, admin.Region, func(ctx context.Context, id string) (string, error) {
+	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := s.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
 			err = s3api.ErrUnknownKey
@@ -74,7 +75,7 @@ func authenticate(s *stele.Store) func(r *http.Request) (admin.Signed, error) {
 		q, _ := s3api.Parse(r, "")
 		a, err := v.Verify(r.Context(), r, &q)
 		if err != nil || a.Kind != s3api.ByHeader {
-			return admin.Signed{}, fmt.Errorf("%w: %v", admin.ErrWho, err)
+			return admin.Signed{}, fmt.Errorf("%w: %v", rpc.ErrWho, err)
 		}
 		k, err := s.AccessKey(r.Context(), a.AccessKeyID)
 		return admin.Signed{Key: k, Body: func() (io.Reader, error) { return r.Body, nil }}, err
@@ -91,20 +92,20 @@ func port(t *testing.T, s *stele.Store) *httptest.Server {
 
 // TestStore runs one suite over the store itself, over its socket and over the admin port: a verb must see no difference.
 func TestStore(t *testing.T) {
-	ways := map[string]func(t *testing.T, s *stele.Store) admin.Store{
-		"itself": func(t *testing.T, s *stele.Store) admin.Store { return s },
-		"socket": func(t *testing.T, s *stele.Store) admin.Store {
+	ways := map[string]func(t *testing.T, s *stele.Store) client.Store{
+		"itself": func(t *testing.T, s *stele.Store) client.Store { return s },
+		"socket": func(t *testing.T, s *stele.Store) client.Store {
 			return serve(t, s, admin.NewServer(admin.Options{Store: s}).Socket())
 		},
-		"port": func(t *testing.T, s *stele.Store) admin.Store {
-			c, err := admin.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
+		"port": func(t *testing.T, s *stele.Store) client.Store {
+			c, err := client.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return c
 		},
 	}
-	suite := map[string]func(t *testing.T, s admin.Store){
+	suite := map[string]func(t *testing.T, s client.Store){
 		"objects": testObjects, "versions": testVersions, "errors": testErrors, "locks": testLocks, "moments": testMoments,
 		"audit": testAudit, "keys": testKeys, "bodies": testBodies, "consistency": testConsistency, "parts": testParts,
 	}
@@ -127,13 +128,13 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func put(t *testing.T, s admin.Store, bucket, key, body string) stele.Version {
+func put(t *testing.T, s client.Store, bucket, key, body string) stele.Version {
 	t.Helper()
 	return must[stele.Version](t)(s.Put(t.Context(), stele.PutRequest{By: by, Bucket: bucket, Key: key, Body: strings.NewReader(body), Size: int64(len(body)),
 		Headers: map[string]string{"content-type": "text/plain"}, Meta: map[string]string{"mtime": "1.5", "wide": "ünï\u2028"}, Tags: map[string]string{"a": "b&c=d"}}))
 }
 
-func read(t *testing.T, s admin.Store, at stele.Place) string {
+func read(t *testing.T, s client.Store, at stele.Place) string {
 	t.Helper()
 	v := must[stele.Version](t)(s.Head(t.Context(), at))
 	r := must[io.ReadCloser](t)(s.OpenBody(t.Context(), v, 0, -1))
@@ -141,7 +142,7 @@ func read(t *testing.T, s admin.Store, at stele.Place) string {
 	return string(must[[]byte](t)(io.ReadAll(r)))
 }
 
-func testObjects(t *testing.T, s admin.Store) {
+func testObjects(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	key := "a/../b//ü %?#&+\x00"
@@ -180,7 +181,7 @@ func testObjects(t *testing.T, s admin.Store) {
 	}
 }
 
-func testVersions(t *testing.T, s admin.Store) {
+func testVersions(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	must[stele.Committed](t)(s.SetVersioning(ctx, by, "docs", stele.Enabled))
@@ -210,7 +211,7 @@ func testVersions(t *testing.T, s admin.Store) {
 	}
 }
 
-func testErrors(t *testing.T, s admin.Store) {
+func testErrors(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	if _, err := s.Bucket(ctx, "none", stele.View{}); !errors.Is(err, stele.ErrNoBucket) || !strings.Contains(err.Error(), "no such bucket: none") {
 		t.Errorf("no bucket: %v", err)
@@ -243,7 +244,7 @@ func testErrors(t *testing.T, s admin.Store) {
 	}
 }
 
-func testLocks(t *testing.T, s admin.Store) {
+func testLocks(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "vault", true))
 	must[stele.Committed](t)(s.SetObjectLock(ctx, by, "vault", stele.Retention{Mode: "COMPLIANCE", Days: 1}))
@@ -258,7 +259,7 @@ func testLocks(t *testing.T, s admin.Store) {
 	}
 }
 
-func testMoments(t *testing.T, s admin.Store) {
+func testMoments(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	v := put(t, s, "docs", "k", "one")
@@ -277,7 +278,7 @@ func testMoments(t *testing.T, s admin.Store) {
 	}
 }
 
-func testAudit(t *testing.T, s admin.Store) {
+func testAudit(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	v := put(t, s, "docs", "k", "proven")
@@ -312,7 +313,7 @@ func testAudit(t *testing.T, s admin.Store) {
 	}
 }
 
-func testKeys(t *testing.T, s admin.Store) {
+func testKeys(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	k := must[entry.AccessKey](t)(s.CreateKey(ctx, by, stele.RoleAppend, []string{"docs/in"}, 0))
 	if k.Secret == "" || k.Role != stele.RoleAppend || len(k.Scope) != 1 {
@@ -329,7 +330,7 @@ func testKeys(t *testing.T, s admin.Store) {
 }
 
 // testBodies: what breaks off is an error and never a shorter object, on the way in and on the way out.
-func testBodies(t *testing.T, s admin.Store) {
+func testBodies(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
@@ -439,8 +440,8 @@ func TestRoles(t *testing.T) {
 	} {
 		name := c.role + strings.Join(c.scope, ",")
 		k := must[entry.AccessKey](t)(s.CreateKey(t.Context(), by, c.role, c.scope, 0))
-		client, err := admin.Dial(t.Context(), ts.URL, k, nil)
-		if c.in != (err == nil) || !c.in && !errors.Is(err, admin.ErrDenied) {
+		client, err := client.Dial(t.Context(), ts.URL, k, nil)
+		if c.in != (err == nil) || !c.in && !errors.Is(err, rpc.ErrDenied) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if !c.in {
@@ -450,7 +451,7 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%s read %q", name, body)
 		}
 		_, err = client.CreateBucket(t.Context(), by, "made-by-"+c.role, false)
-		if c.changes != (err == nil) || !c.changes && !errors.Is(err, admin.ErrDenied) {
+		if c.changes != (err == nil) || !c.changes && !errors.Is(err, rpc.ErrDenied) {
 			t.Errorf("%s: create bucket: %v", name, err)
 		}
 		if c.changes {
@@ -459,7 +460,7 @@ func TestRoles(t *testing.T) {
 			}
 		}
 		must[stele.Committed](t)(s.RevokeKey(t.Context(), by, k.ID))
-		if _, err := client.Buckets(t.Context(), stele.View{}); !errors.Is(err, admin.ErrWho) {
+		if _, err := client.Buckets(t.Context(), stele.View{}); !errors.Is(err, rpc.ErrWho) {
 			t.Errorf("%s, revoked: %v", name, err)
 		}
 	}
@@ -467,10 +468,15 @@ func TestRoles(t *testing.T) {
 
 // TestEveryCallAsks: no call, and no page of the ledger but the checkpoint, answers a request without a signature.
 func TestEveryCallAsks(t *testing.T) {
-	ts := port(t, newStore(t))
-	for _, path := range []string{"Hello", "Put", "Head", "OpenBody", "Hide", "Prove", "Consistency", "List", "ListVersions", "History", "Buckets", "Bucket", "CreateBucket", "DeleteBucket",
-		"SetVersioning", "SetObjectLock", "ViewAt", "ParseBucket", "Pin", "Views", "Log", "Verify", "Stats", "Scrubbed", "Hydration", "PromoteFrom", "DrillTarget", "CreateKey", "RevokeKey", "Keys", "ConfirmKit", "KitConfirmed"} {
-		resp := must[*http.Response](t)(http.Post(ts.URL+"/v1/"+path, "application/json", strings.NewReader("{}")))
+	st := newStore(t)
+	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: st, Authenticate: authenticate(st), Metrics: admin.NewMetrics(st), Follower: noFollower{}}).Port())
+	t.Cleanup(ts.Close)
+	for _, call := range rpc.All() {
+		if call.Access == rpc.Proof {
+			continue
+		}
+		path := call.Path()
+		resp := must[*http.Response](t)(http.Post(ts.URL+path, "application/json", strings.NewReader("{}")))
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: %s", path, resp.Status)
@@ -571,7 +577,7 @@ func TestSocket(t *testing.T) {
 	}
 	t.Setenv("XDG_RUNTIME_DIR", short)
 	for _, dir := range []string{short, long} {
-		if c, err := admin.Connect(t.Context(), dir); c != nil || err != nil {
+		if c, err := client.Connect(t.Context(), dir); c != nil || err != nil {
 			t.Errorf("nobody is there: %v, %v", c, err)
 		}
 		l, err := admin.ListenSocket(dir)
@@ -584,7 +590,7 @@ func TestSocket(t *testing.T) {
 		}
 		l.Listener.(*net.UnixListener).SetUnlinkOnClose(false)
 		l.Listener.Close() // as a killed server leaves it
-		if c, err := admin.Connect(t.Context(), dir); c != nil || err != nil {
+		if c, err := client.Connect(t.Context(), dir); c != nil || err != nil {
 			t.Errorf("a dead socket: %v, %v", c, err)
 		}
 		again, err := admin.ListenSocket(dir)
@@ -610,12 +616,12 @@ func TestStreamCut(t *testing.T) {
 		}
 		inner.ServeHTTP(w, r)
 	}))
-	if err := c.Log(t.Context(), stele.LogQuery{}, func(*entry.Entry) error { return nil }); !errors.Is(err, admin.ErrProtocol) {
+	if err := c.Log(t.Context(), stele.LogQuery{}, func(*entry.Entry) error { return nil }); !errors.Is(err, rpc.ErrProtocol) {
 		t.Errorf("log: %v", err)
 	}
 	r := must[io.ReadCloser](t)(c.OpenBody(t.Context(), stele.Version{Entry: 1}, 0, -1))
 	defer r.Close()
-	if _, err := io.ReadAll(r); !errors.Is(err, admin.ErrProtocol) {
+	if _, err := io.ReadAll(r); !errors.Is(err, rpc.ErrProtocol) {
 		t.Errorf("body: %v", err)
 	}
 }
@@ -630,29 +636,6 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
-	}
-}
-
-func TestEntryLine(t *testing.T) {
-	e := &entry.Entry{Index: 7, Time: time.Date(2026, 11, 22, 16, 3, 12, 123456000, time.UTC), Type: entry.ObjectPut, Private: entry.Private{Bucket: "b", Key: "k\x00\u2028", Actor: "local", Inc: 1}}
-	copy(e.Salt[:], "0123456789abcdef")
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(admin.LineOf(e)); err != nil {
-		t.Fatal(err)
-	}
-	b := buf.Bytes()
-	var l admin.EntryLine
-	if err := json.Unmarshal(b, &l); err != nil {
-		t.Fatal(err)
-	}
-	back := must[*entry.Entry](t)(l.Decode())
-	if !back.Time.Equal(e.Time) || back.Private.Key != e.Private.Key || back.Salt != e.Salt {
-		t.Errorf("%s came back as %+v", b, back)
-	}
-	if !strings.Contains(string(b), hex.EncodeToString(e.Salt[:])) {
-		t.Error("no salt")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"stele"
 	"stele/internal/guard"
+	"stele/internal/rpc"
 )
 
 var (
@@ -71,7 +72,7 @@ func Keyless(f Follower, local bool, witness http.Handler) http.Handler {
 		mux.Handle("POST /add-checkpoint", witness)
 	}
 	if local {
-		mux.HandleFunc("POST /v1/Following", func(w http.ResponseWriter, r *http.Request) { writeReply(w, f.Following(), nil) })
+		mux.HandleFunc("POST "+rpc.Following.Row().Path(), func(w http.ResponseWriter, r *http.Request) { writeReply(w, f.Following(), nil) })
 	}
 	return patient(mux, guard.LeastRate)
 }

@@ -14,6 +14,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/rpc"
 	"stele/tree"
 )
 
@@ -25,15 +26,15 @@ func (s *Server) ledgerRoutes(mux routeTable, who admitted) {
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Write(s.opt.Store.Published())
 	})
-	mux.HandleFunc("GET /ledger/handover", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+rpc.PathHandover, func(w http.ResponseWriter, r *http.Request) {
 		at, data, err := s.opt.Store.Handover(r.Context())
 		if errors.Is(err, stele.ErrNoKey) {
 			at, data, err = 0, nil, nil
 		}
-		writeReply(w, learnArgs{at, data}, err)
+		writeReply(w, rpc.LearnArgs{Entry: at, Data: data}, err)
 	})
 	audited := func(pattern string, serve func(q request, w http.ResponseWriter) error) {
-		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(r.URL.Path, reads, false, who, w, r, serve) })
+		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(r.URL.Path, rpc.Reads, false, who, w, r, serve) })
 	}
 	audited("/ledger/tile/", serveTile)
 	audited("/ledger/proof", serveInclusion)
@@ -45,7 +46,7 @@ func (s *Server) ledgerRoutes(mux routeTable, who admitted) {
 func serveTile(q request, w http.ResponseWriter) error {
 	t, err := tree.ParseTilePath(strings.TrimPrefix(q.URL.Path, "/ledger/"))
 	if err != nil {
-		return badValue("the path names no tile: %w", err)
+		return rpc.BadValue("the path names no tile: %w", err)
 	}
 	var b []byte
 	if t.Level == tree.Entries {
@@ -54,7 +55,7 @@ func serveTile(q request, w http.ResponseWriter) error {
 		b, err = q.store.Tile(q.Context(), t.Level, t.N, t.Width)
 	}
 	if err != nil {
-		return worded{fmt.Errorf("the ledger has no such tile: %w", err), stele.ErrNoKey}
+		return rpc.Worded(fmt.Errorf("the ledger has no such tile: %w", err), stele.ErrNoKey)
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
@@ -70,7 +71,7 @@ func (q *request) sizeParam(name string, otherwise uint64) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 53)
 	if err != nil {
-		return 0, badValue("%s=%.64q is no number: write ?%s=N", name, text, name)
+		return 0, rpc.BadValue("%s=%.64q is no number: write ?%s=N", name, text, name)
 	}
 	return n, nil
 }
@@ -104,11 +105,11 @@ func serveInclusion(q request, w http.ResponseWriter) error {
 		return err
 	}
 	if index >= size {
-		return badValue("a ledger of size %d has no entry %d: the last one is %d", size, index, int64(size)-1)
+		return rpc.BadValue("a ledger of size %d has no entry %d: the last one is %d", size, index, int64(size)-1)
 	}
 	hashes, err := q.store.Inclusion(q.Context(), index, size)
 	if err != nil {
-		return worded{err, stele.ErrBadName}
+		return rpc.Worded(err, stele.ErrBadName)
 	}
 	return writeProof(w, proofReply{Index: &index, Size: size}, hashes)
 }
@@ -134,7 +135,7 @@ func serveConsistency(q request, w http.ResponseWriter) error {
 // consistency proves that the ledger of one size goes on from that of another.
 func consistency(ctx context.Context, s *stele.Store, from, to uint64) ([]tree.Hash, error) {
 	if size, _ := s.TreeHead(); from == 0 || from > to || to > size {
-		return nil, badValue("a ledger of %d entries has no proof from size %d to %d: the first is the older size, 1 at least, and the second at most %[1]d", size, from, to)
+		return nil, rpc.BadValue("a ledger of %d entries has no proof from size %d to %d: the first is the older size, 1 at least, and the second at most %[1]d", size, from, to)
 	}
 	return s.Consistency(ctx, from, to)
 }
@@ -164,13 +165,13 @@ func serveEntries(q request, w http.ResponseWriter) error {
 
 func writeEntries(ctx context.Context, s *stele.Store, l stele.LogQuery, w io.Writer) error {
 	b := bufio.NewWriter(w)
-	enc := lineEncoder(b)
+	enc := rpc.NewLineEncoder(b)
 	n := 0
 	err := s.Log(ctx, l, func(e *entry.Entry) error {
 		if n++; n > maxEntries {
 			return errEnough
 		}
-		return enc.Encode(LineOf(e))
+		return enc.Encode(rpc.LineOf(e))
 	})
 	if errors.Is(err, errEnough) {
 		err = nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"stele/internal/admin"
+	"stele/internal/rpc"
 	"stele/internal/s3api/doortest"
 	"stele/internal/witness"
 )
@@ -53,7 +54,7 @@ func TestMalformedIsToldApart(t *testing.T) {
 	t.Cleanup(port.Close)
 	keyless := httptest.NewServer(admin.Keyless(noFollower{}, true, opt.Witness))
 	t.Cleanup(keyless.Close)
-	root := doortest.Key{ID: s.Root().ID, Secret: s.Root().Secret, Service: admin.Service}
+	root := doortest.Key{ID: s.Root().ID, Secret: s.Root().Secret, Service: rpc.Service}
 	send := func(server, method, target, body string) {
 		t.Helper()
 		r, err := http.NewRequest(method, server+target, strings.NewReader(body))
@@ -90,7 +91,7 @@ func TestMalformedIsToldApart(t *testing.T) {
 			for _, tile := range tiles {
 				send(port.URL, method, path+tile, "")
 			}
-		case method == "GET", path == admin.PutPath:
+		case method == "GET", path == rpc.Put.Row().Path():
 			for _, q := range queries {
 				send(port.URL, method, path+"?"+q, "")
 			}

@@ -2,50 +2,30 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"stele"
+	"stele/internal/rpc"
 )
 
-// Parts are restores of a part of the store.
-type Parts interface {
-	RestorePart(ctx context.Context, q stele.PartRestore) (stele.PartReport, error)
-}
-
-// partArgs is a stele.PartRestore on the wire; what it asks for is in the method's name: ComparePart is the dry run, which only reads.
-type partArgs struct {
-	Bucket, Key, To, Reason string `json:",omitempty"`
-	At                      stele.View
-	HideNewer               bool `json:",omitempty"`
-}
-
-// partLine is a change, progress or, last, the report.
-type partLine struct {
-	Change *stele.PartChange `json:",omitempty"`
-	Done   *stele.Tally      `json:",omitempty"`
-	Report *stele.PartReport `json:",omitempty"`
-}
-
-func servePart(dry bool) func(context.Context, request, partArgs, io.Writer) error {
-	return func(ctx context.Context, q request, a partArgs, out io.Writer) error {
-		enc := json.NewEncoder(out)
+// servePart restores a part of the store, or if dry says what a restore would change.
+func servePart(dry bool) func(context.Context, request, rpc.PartArgs, *lineStream[rpc.PartLine]) error {
+	return func(ctx context.Context, q request, a rpc.PartArgs, out *lineStream[rpc.PartLine]) error {
 		last := time.Now()
-		tell := func(l partLine) error {
-			err := enc.Encode(l)
-			if f, ok := out.(interface{ Flush() }); ok && time.Since(last) >= progressEvery {
+		tell := func(l rpc.PartLine) error {
+			err := out.tell(l)
+			if err == nil && time.Since(last) >= progressEvery {
 				last = time.Now()
-				f.Flush()
+				err = out.flush()
 			}
 			return err
 		}
 		var broken error
 		r, err := q.store.RestorePart(ctx, stele.PartRestore{By: q.by, Bucket: a.Bucket, Key: a.Key, At: a.At, To: a.To, HideNewer: a.HideNewer, DryRun: dry, Reason: a.Reason,
-			Change: func(c stele.PartChange) error { return tell(partLine{Change: &c}) },
+			Change: func(c stele.PartChange) error { return tell(rpc.PartLine{Change: &c}) },
 			Progress: func(done stele.Tally) {
-				if err := tell(partLine{Done: &done}); err != nil {
+				if err := tell(rpc.PartLine{Done: &done}); err != nil {
 					broken = err
 				}
 			}})
@@ -55,26 +35,6 @@ func servePart(dry bool) func(context.Context, request, partArgs, io.Writer) err
 		if broken != nil {
 			return fmt.Errorf("couldn't tell how far the restore is: %w", broken)
 		}
-		return tell(partLine{Report: &r})
+		return tell(rpc.PartLine{Report: &r})
 	}
-}
-
-// RestorePart runs on the server; what it changes is streamed. Where it ends early the report is that of the changes told until then.
-func (c *Client) RestorePart(ctx context.Context, q stele.PartRestore) (report stele.PartReport, err error) {
-	method := "RestorePart"
-	if q.DryRun {
-		method = "ComparePart"
-	}
-	err = lines(ctx, c, method, partArgs{q.Bucket, q.Key, q.To, q.Reason, q.At, q.HideNewer}, func(l partLine) error {
-		switch {
-		case l.Change != nil && q.Change != nil:
-			return q.Change(*l.Change)
-		case l.Done != nil && q.Progress != nil:
-			q.Progress(*l.Done)
-		case l.Report != nil:
-			report = *l.Report
-		}
-		return nil
-	})
-	return report, err
 }

@@ -7,11 +7,12 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/internal/admin"
+	"stele/internal/rpc"
+	"stele/internal/rpc/client"
 )
 
 // testParts restores a part: the changes, the report and the errors are those of the store.
-func testParts(t *testing.T, s admin.Store) {
+func testParts(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	for i := range 3 {
@@ -69,16 +70,16 @@ func TestPartRoles(t *testing.T) {
 		stele.RoleAuditor: {compare: true}, stele.RoleReadWrite: {}, stele.RoleAppend: {}, stele.RoleReadOnly: {}, stele.RoleAdmin: {true, true},
 	} {
 		k := must[entry.AccessKey](t)(s.CreateKey(t.Context(), by, role, nil, 0))
-		c, err := admin.Dial(t.Context(), url, k, nil)
+		c, err := client.Dial(t.Context(), url, k, nil)
 		if err == nil {
 			_, err = c.RestorePart(t.Context(), stele.PartRestore{Bucket: "docs", At: at, DryRun: true})
 		}
-		if errors.Is(err, admin.ErrDenied) == may.compare {
+		if errors.Is(err, rpc.ErrDenied) == may.compare {
 			t.Errorf("%s compares: %v", role, err)
 		}
 		_, err = c.RestorePart(t.Context(), stele.PartRestore{Bucket: "docs", At: at, By: by})
 		_, gone := s.Head(t.Context(), stele.Place{Bucket: "docs", Key: "k"})
-		if errors.Is(err, admin.ErrDenied) == may.restore || errors.Is(gone, stele.ErrNoKey) == may.restore {
+		if errors.Is(err, rpc.ErrDenied) == may.restore || errors.Is(gone, stele.ErrNoKey) == may.restore {
 			t.Errorf("%s restores: %v, %v", role, err, gone)
 		}
 		if may.restore {

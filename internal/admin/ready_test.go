@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // shrunk is a disk that says how much is free.
@@ -43,7 +43,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		client, err := admin.Dial(t.Context(), ts.URL, s.Root(), nil)
+		client, err := client.Dial(t.Context(), ts.URL, s.Root(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"stele"
-	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // TestReplicaSigned: whatever a standby says of itself, what it asks is signed as the port reads it.
 func TestReplicaSigned(t *testing.T) {
 	s := newStore(t)
-	c, err := admin.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
+	c, err := client.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestOnlyAdmittedFollowers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := admin.Dial(t.Context(), port(t, s).URL, k, nil)
+	c, err := client.Dial(t.Context(), port(t, s).URL, k, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

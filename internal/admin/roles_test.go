@@ -12,6 +12,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/internal/rpc"
 	"stele/internal/s3api/doortest"
 )
 
@@ -34,7 +35,7 @@ var portRights = map[string]string{
 // noFollower is a standby that does nothing.
 type noFollower struct{}
 
-func (noFollower) Following() admin.Following { return admin.Following{} }
+func (noFollower) Following() rpc.FollowState { return rpc.FollowState{} }
 
 func (noFollower) Promote(context.Context, stele.Actor, string) (stele.Promotion, error) {
 	return stele.Promotion{}, stele.ErrBadState
@@ -53,14 +54,14 @@ func TestRightsOfEachRoute(t *testing.T) {
 		key        *doortest.Key
 	}
 	root := s.Root()
-	callers := []caller{{"root", stele.RoleAdmin, &doortest.Key{ID: root.ID, Secret: root.Secret, Service: admin.Service}}, {"wrong secret", "", &doortest.Key{ID: root.ID, Secret: "wrong", Service: admin.Service}},
+	callers := []caller{{"root", stele.RoleAdmin, &doortest.Key{ID: root.ID, Secret: root.Secret, Service: rpc.Service}}, {"wrong secret", "", &doortest.Key{ID: root.ID, Secret: "wrong", Service: rpc.Service}},
 		{"root at the S3 address", "", &doortest.Key{ID: root.ID, Secret: root.Secret}}, {"anonymous", "", nil}}
 	newKey := func(role string, scope ...string) *doortest.Key {
 		k, err := s.CreateKey(t.Context(), by, role, scope, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &doortest.Key{ID: k.ID, Secret: k.Secret, Service: admin.Service}
+		return &doortest.Key{ID: k.ID, Secret: k.Secret, Service: rpc.Service}
 	}
 	for _, role := range []string{stele.RoleAdmin, stele.RoleReadWrite, stele.RoleAppend, stele.RoleReadOnly, stele.RoleAuditor} {
 		callers = append(callers, caller{role, role, newKey(role)}, caller{role + " of a bucket", "", newKey(role, "box")}, caller{role + " of a prefix", "", newKey(role, "box/k")})

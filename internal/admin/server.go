@@ -1,10 +1,13 @@
+// Package admin serves a store to other processes: the calls of the verbs (package rpc), health, metrics, and the public face of the ledger.
+//
+// It trusts a request on the socket as far as the socket's file mode lets processes in, and takes the user's name from the kernel. It trusts a request on the
+// admin port by its signature, for the service "stele-admin", and by the role of its key.
 package admin
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,13 +19,14 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/guard"
+	"stele/internal/rpc"
 	"stele/internal/s3api"
 )
 
 // Options tell a Server what it serves.
 type Options struct {
 	Store *stele.Store
-	// Authenticate says whose signature is on the head of a request. An error is ErrWho or says what is malformed. It is not asked on the socket.
+	// Authenticate says whose signature is on the head of a request. An error is rpc.ErrWho or says what is malformed. It is not asked on the socket.
 	Authenticate func(r *http.Request) (Signed, error)
 	Metrics      *Metrics
 	// Promote makes the primary of a store that is served from a backup; nil: it is none.
@@ -37,7 +41,7 @@ type Options struct {
 // Signed is a request whose head bears the right signature of a key. The key is proven only once its body is known to be the one that was signed.
 type Signed struct {
 	Key entry.AccessKey
-	// Body returns the request's body, once it was compared with the signature where that covers it; ErrWho: it is another one.
+	// Body returns the request's body, once it was compared with the signature where that covers it; rpc.ErrWho: it is another one.
 	Body func() (io.Reader, error)
 }
 
@@ -59,7 +63,7 @@ func NewServer(opt Options) *Server {
 
 // Socket serves everything to who can connect: the socket's mode is the check. The actor is "local:USER", by the credentials that the kernel gives of the other end.
 func (s *Server) Socket() http.Handler {
-	return s.routes(func(r *http.Request, _ access) (stele.Actor, io.Reader, error) {
+	return s.routes(func(r *http.Request, _ rpc.Access) (stele.Actor, io.Reader, error) {
 		return localPeer(r.RemoteAddr), r.Body, nil
 	})
 }
@@ -67,20 +71,12 @@ func (s *Server) Socket() http.Handler {
 // Port serves the admin port: health, metrics and the checkpoint to anyone, the rest to access keys of role admin, or auditor for what only reads.
 func (s *Server) Port() http.Handler { return s.routes(s.admit) }
 
-// access is what a call needs.
-type access int
-
-const (
-	reads access = iota
-	changes
-)
-
 // admitted says who asks, and gives the request's body.
-type admitted func(r *http.Request, need access) (stele.Actor, io.Reader, error)
+type admitted func(r *http.Request, need rpc.Access) (stele.Actor, io.Reader, error)
 
 // admit lets in who has signed the request, its body included, and may do what it says. Role and scope come before the body, so that nobody has one read for nothing; and the body before the key
 // counts as used, since whoever has seen a request can send its head again with another body.
-func (s *Server) admit(r *http.Request, need access) (stele.Actor, io.Reader, error) {
+func (s *Server) admit(r *http.Request, need rpc.Access) (stele.Actor, io.Reader, error) {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	by := stele.Actor{Address: host}
 	unproven := func(err error) (stele.Actor, io.Reader, error) {
@@ -107,14 +103,14 @@ func (s *Server) admit(r *http.Request, need access) (stele.Actor, io.Reader, er
 }
 
 // mayCall tells whether a key may call what needs access.
-func mayCall(key *entry.AccessKey, need access) error {
+func mayCall(key *entry.AccessKey, need rpc.Access) error {
 	switch {
 	case len(key.Scope) > 0:
-		return fmt.Errorf("%w: it is limited to %v and works at the S3 port only", ErrDenied, key.Scope)
-	case key.Role == stele.RoleAdmin, key.Role == stele.RoleAuditor && need == reads:
+		return fmt.Errorf("%w: it is limited to %v and works at the S3 port only", rpc.ErrDenied, key.Scope)
+	case key.Role == stele.RoleAdmin, key.Role == stele.RoleAuditor && need == rpc.Reads:
 		return nil
 	}
-	return fmt.Errorf("%w: its role is %s", ErrDenied, key.Role)
+	return fmt.Errorf("%w: its role is %s", rpc.ErrDenied, key.Role)
 }
 
 // routeTable takes the routes: a mux, or in tests a list of them.
@@ -131,7 +127,7 @@ func (s *Server) routes(who admitted) http.Handler {
 
 func (s *Server) addRoutes(mux routeTable, who admitted) {
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /healthz/ready", s.ready)
+	mux.HandleFunc("GET "+rpc.PathReady, s.ready)
 	mux.HandleFunc("GET /healthz/write", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, s.opt.Store.Writable()) })
 	if s.opt.Metrics != nil {
 		mux.Handle("GET /metrics", s.opt.Metrics.handler())
@@ -139,44 +135,44 @@ func (s *Server) addRoutes(mux routeTable, who admitted) {
 	s.ledgerRoutes(mux, who)
 	s.replicaRoutes(mux, who)
 	if s.opt.Follower != nil {
-		s.followerRoutes(mux, who)
+		s.callRoutes(mux, who, followerMethods(s.opt.Follower))
 	}
 	if s.opt.Witness != nil {
 		mux.Handle("POST /add-checkpoint", s.opt.Witness)
 	}
-	for name, m := range methods {
-		who := who
-		if m.anyone {
-			who = anyone
-		}
-		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
-			s.call(name, m, who, w, r)
-		})
-	}
+	s.callRoutes(mux, who, methods)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", ErrProtocol, r.URL.Path))
+		writeReply[any](w, nil, fmt.Errorf("%w: it has no call %s. Use the same version of stele on both sides", rpc.ErrProtocol, r.URL.Path))
 	})
 }
 
 // anyone lets everybody in: for what proves itself.
-func anyone(r *http.Request, _ access) (stele.Actor, io.Reader, error) {
+func anyone(r *http.Request, _ rpc.Access) (stele.Actor, io.Reader, error) {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return stele.Actor{Address: host}, r.Body, nil
 }
 
-// call lets a request in, serves it, and logs it under the id that its entry bears.
-func (s *Server) call(name string, m method, who admitted, w http.ResponseWriter, r *http.Request) {
-	quiet := m.need == reads
-	s.serve(name, m.need, quiet, who, w, r, func(q request, w http.ResponseWriter) error {
-		q.promote = s.opt.Promote
-		m.serve(q, w)
-		return nil
-	})
+// callRoutes adds a route for each method.
+func (s *Server) callRoutes(mux routeTable, who admitted, methods []method) {
+	for _, m := range methods {
+		may := who
+		if m.of.Access == rpc.Proof {
+			may = anyone
+		}
+		quiet := m.of.Access != rpc.Changes
+		mux.HandleFunc("POST "+m.of.Path(), func(w http.ResponseWriter, r *http.Request) {
+			s.serve(m.of.Name, m.of.Access, quiet, may, w, r, func(q request, w http.ResponseWriter) error {
+				q.promote = s.opt.Promote
+				m.serve(q, w)
+				return nil
+			})
+		})
+	}
 }
 
 // serve lets a request in, has it served, and logs it. One that only reads and is let in is logged at level debug if it is quiet. key is the access key that was proven, claimed_key what a request that
 // was not let in says of itself.
-func (s *Server) serve(name string, need access, quiet bool, who admitted, w http.ResponseWriter, r *http.Request, fn func(q request, w http.ResponseWriter) error) {
+func (s *Server) serve(name string, need rpc.Access, quiet bool, who admitted, w http.ResponseWriter, r *http.Request, fn func(q request, w http.ResponseWriter) error) {
 	start, id := time.Now(), newID()
 	w.Header().Set("Stele-Request-Id", id)
 	counted := &replyStatus{ResponseWriter: w}
@@ -306,120 +302,4 @@ func writeHealth(w http.ResponseWriter, err error) {
 		return
 	}
 	io.WriteString(w, "ok\n")
-}
-
-// request is a call that was let in.
-type request struct {
-	*http.Request
-	store *stele.Store
-	by    stele.Actor
-	body  io.Reader
-
-	promote func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
-}
-
-// maxArgs bounds the arguments of a call, in bytes.
-const maxArgs = 1 << 20
-
-// method serves one call.
-type method struct {
-	need   access
-	anyone bool // may call it, without a key: what it is given proves itself
-	serve  func(q request, w http.ResponseWriter)
-}
-
-// call makes a method with one argument and one result, which may come with an error.
-func call[A, R any](need access, fn func(ctx context.Context, q request, a A) (R, error)) method {
-	return method{need: need, serve: func(q request, w http.ResponseWriter) {
-		var a A
-		if err := q.args(&a); err != nil {
-			writeReply[any](w, nil, err)
-			return
-		}
-		r, err := fn(q.Context(), q, a)
-		writeReply(w, r, err)
-	}}
-}
-
-// forAnyone lets a method be called without a key.
-func forAnyone(m method) method {
-	m.anyone = true
-	return m
-}
-
-func (q *request) args(a any) error {
-	b, err := io.ReadAll(io.LimitReader(q.body, maxArgs+1))
-	if err != nil {
-		return err
-	}
-	if len(b) > maxArgs {
-		return fmt.Errorf("%w: more than %d bytes of arguments", stele.ErrTooLarge, maxArgs)
-	}
-	if err := json.Unmarshal(b, a); err != nil {
-		return fmt.Errorf("%w: %v", ErrProtocol, err)
-	}
-	return nil
-}
-
-func writeReply[R any](w http.ResponseWriter, r R, err error) {
-	if counted, ok := w.(*replyStatus); ok {
-		counted.err = err
-	}
-	b, merr := json.Marshal(reply[R]{V: 1, Result: r, Error: toWire(err)})
-	if merr != nil {
-		http.Error(w, merr.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err != nil {
-		w.WriteHeader(statusOf(err))
-	}
-	w.Write(append(b, '\n'))
-}
-
-// stream makes a method whose result is streamed. fn writes to out; an error before its first byte is an ordinary reply, a later one goes into the trailer.
-func stream[A any](need access, fn func(ctx context.Context, q request, a A, out io.Writer) error) method {
-	return method{need: need, serve: func(q request, w http.ResponseWriter) {
-		var a A
-		if err := q.args(&a); err != nil {
-			writeReply[any](w, nil, err)
-			return
-		}
-		out := &outStream{w: w}
-		err := fn(q.Context(), q, a, out)
-		if err != nil && !out.begun {
-			writeReply[any](w, nil, err)
-			return
-		}
-		out.begin()
-		text, _ := json.Marshal(toWire(err)) // "null" where all is well: a stream without that ended early
-		w.Header().Set(trailerError, escape(string(text)))
-	}}
-}
-
-// outStream announces the trailer before the first byte.
-type outStream struct {
-	w     http.ResponseWriter
-	begun bool
-}
-
-func (o *outStream) begin() {
-	if !o.begun {
-		o.begun = true
-		o.w.Header().Set("Trailer", trailerError)
-		o.w.Header().Set("Content-Type", "application/octet-stream")
-		o.w.WriteHeader(http.StatusOK)
-	}
-}
-
-func (o *outStream) Write(p []byte) (int, error) {
-	o.begin()
-	return o.w.Write(p)
-}
-
-// Flush sends what was written, for streams that tell of progress.
-func (o *outStream) Flush() {
-	if f, ok := o.w.(http.Flusher); ok {
-		f.Flush()
-	}
 }

@@ -1,22 +1,15 @@
 package admin
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
+
+	"stele/internal/rpc"
 )
 
-const (
-	socketName  = "stele.sock"
-	pointerName = "stele.sock.path" // holds the socket's path where the folder's own path is too long for one
-	maxSocket   = 100               // bytes; the system's limit is 104 or 108
-)
+const maxSocket = 100 // bytes; the system's limit is 104 or 108
 
 // Socket is a server's unix socket for a data folder.
 type Socket struct {
@@ -32,13 +25,13 @@ func ListenSocket(dir string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{path: filepath.Join(abs, socketName)}
+	s := &Socket{path: filepath.Join(abs, rpc.SocketName)}
 	removeStale(abs)
 	if len(s.path) > maxSocket {
 		if s.folder, err = os.MkdirTemp(os.Getenv("XDG_RUNTIME_DIR"), "stele-"); err != nil { // mode 0700: no one else can put a socket there
 			return nil, fmt.Errorf("couldn't make a folder for the socket: %w. Set XDG_RUNTIME_DIR to a folder of this user", err)
 		}
-		s.path, s.pointer = filepath.Join(s.folder, socketName), filepath.Join(abs, pointerName)
+		s.path, s.pointer = filepath.Join(s.folder, rpc.SocketName), filepath.Join(abs, rpc.PointerName)
 	}
 	private(func() { s.Listener, err = net.Listen("unix", s.path) })
 	if err != nil {
@@ -55,12 +48,12 @@ func ListenSocket(dir string) (*Socket, error) {
 }
 
 func removeStale(abs string) {
-	if p := socketPath(abs); filepath.Dir(p) != abs {
+	if p := rpc.SocketPath(abs); filepath.Dir(p) != abs {
 		os.Remove(p)
 		os.Remove(filepath.Dir(p))
 	}
-	os.Remove(filepath.Join(abs, socketName))
-	os.Remove(filepath.Join(abs, pointerName))
+	os.Remove(filepath.Join(abs, rpc.SocketName))
+	os.Remove(filepath.Join(abs, rpc.PointerName))
 }
 
 // Path returns where the socket is.
@@ -81,48 +74,4 @@ func (s *Socket) remove() {
 	if s.folder != "" {
 		os.Remove(s.folder)
 	}
-}
-
-func socketPath(abs string) string {
-	if b, err := os.ReadFile(filepath.Join(abs, pointerName)); err == nil {
-		return strings.TrimSpace(string(b))
-	}
-	return filepath.Join(abs, socketName)
-}
-
-// ConnectFollower returns a client of the standby that holds a data folder, with or without keys; nil, nil if none answers there. It is for Follows and PromoteStandby.
-func ConnectFollower(ctx context.Context, dir string) (*Client, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	c := socketClient(socketPath(abs))
-	if _, err = c.Follows(ctx); absent(err) {
-		return nil, nil
-	}
-	if errors.Is(err, ErrProtocol) {
-		return nil, c.Close() // a server that is no standby
-	}
-	return c, err
-}
-
-// absent says that no server is there.
-func absent(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EINVAL)
-}
-
-// Connect returns a client of the server that holds a data folder; nil, nil if no server answers there.
-func Connect(ctx context.Context, dir string) (*Client, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	c, err := DialSocket(ctx, socketPath(abs))
-	if absent(err) {
-		return nil, nil
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("a server holds %s, and its socket belongs to another user. Run as that user, or use --server with an access key: %w", dir, err)
-	}
-	return c, err
 }

@@ -15,6 +15,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/rpc/client"
 	"stele/internal/witness"
 	"stele/tree"
 )
@@ -37,7 +38,7 @@ func TestWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(signed []byte) error {
-		line, err := admin.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", key, signed, s.Consistency)
+		line, err := client.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", key, signed, s.Consistency)
 		if err == nil {
 			_, _, err = key.Check(append(bytes.Clone(signed), line...))
 		}
@@ -61,7 +62,7 @@ func TestWitness(t *testing.T) {
 	if err := ask(grown); err != nil {
 		t.Fatal(err)
 	}
-	if err := ask(first); !errors.Is(err, admin.ErrNewer) {
+	if err := ask(first); !errors.Is(err, client.ErrNewer) {
 		t.Errorf("a smaller one: %v", err)
 	}
 	stranger, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs")})
@@ -70,7 +71,7 @@ func TestWitness(t *testing.T) {
 	}
 	other, err := tree.NewCosignature(stranger.VKey())
 	if err == nil {
-		_, err = admin.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", other, grown, s.Consistency)
+		_, err = client.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", other, grown, s.Consistency)
 	}
 	if !errors.Is(err, tree.ErrSignature) {
 		t.Errorf("a cosignature by another key than the expected one: %v", err)
@@ -111,7 +112,7 @@ func testWitnessStatus(t *testing.T, url string, s *stele.Store, grown []byte) {
 }
 
 // testConsistency: the tree of an earlier receipt is proven to be contained in that of a later one.
-func testConsistency(t *testing.T, s admin.Store) {
+func testConsistency(t *testing.T, s client.Store) {
 	must[stele.Committed](t)(s.CreateBucket(t.Context(), by, "docs", false))
 	var heads []tree.Checkpoint
 	for _, key := range []string{"k", "later"} {

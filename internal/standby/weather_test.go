@@ -17,6 +17,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/internal/rpc/client"
 )
 
 // crash is a power cut of the primary: what is on its disk now is opened by another process, after its tails were recovered into fresh files.
@@ -206,7 +207,7 @@ func TestCut(t *testing.T) {
 	defer server.Close()
 	way := newProxy(t, server.Listener.Addr().String())
 	r.sopt.Dial = func(ctx context.Context) (Primary, error) {
-		return admin.Dial(ctx, "http://"+way.listener.Addr().String(), entry.AccessKey{ID: "eye", Secret: "x"}, nil)
+		return client.Dial(ctx, "http://"+way.listener.Addr().String(), entry.AccessKey{ID: "eye", Secret: "x"}, nil)
 	}
 	r.admit()
 	s := r.open()

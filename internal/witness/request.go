@@ -10,6 +10,9 @@ import (
 	"stele/tree"
 )
 
+// SizeType is the type of an answer that tells the size cosigned last (c2sp.org/tlog-witness, frozen).
+const SizeType = "text/x.tlog.size"
+
 // MaxRequest is the most bytes that a request to cosign may have.
 const MaxRequest = 64 << 10
 

@@ -1,15 +1,11 @@
-// Package admin lets other processes work with a store: the JSON calls of the verbs, health, metrics, and the public face of the ledger.
+// Package client is a store as a verb sees it, and the one that a server holds: the client of the admin API. It links no server.
 //
-// [Store] is what a verb needs of a store. A *stele.Store is one. A [Client] is another: it asks the server that holds the folder, over its unix
-// socket or its admin port. So a verb has the same words and the same output whichever it talks to.
+// [Store] is what a verb needs of a store. A *stele.Store is one. A [Client] is another: it asks the server that holds the folder, over its unix socket ([Connect]) or its admin port ([Dial]). So a verb has
+// the same words and the same output whichever it talks to. The calls are those of package rpc.
 //
-// It trusts a request on the socket as far as the socket's file mode lets processes in, and takes the user's name from the kernel. It trusts a request on the
-// admin port by its signature, for the service "stele-admin", and by the role of its key.
-//
-// The protocol is not frozen: POST /v1/METHOD. Arguments and results are JSON with "v":1. The bytes of Put and OpenBody, and the lines of
-// Log and Verify, are streamed. If a stream ends early, the trailer Stele-Error says why. Errors carry codes, so that errors.Is
-// finds the sentinels of package stele on both sides.
-package admin
+// A client trusts the server that it talks to: on the socket because the socket's folder belongs to the same user, on the admin port as far as TLS does. A program that must not trust it checks receipts
+// (package verify).
+package client
 
 import (
 	"context"
@@ -108,6 +104,16 @@ type Audit interface {
 	Scrubbed(ctx context.Context) (stele.ScrubStatus, error)
 	HideBursts(ctx context.Context) ([]stele.HideBurst, error)
 	SeeHides(ctx context.Context, by stele.Actor) (stele.Committed, error)
+}
+
+// Drills are proven restores.
+type Drills interface {
+	DrillTarget(ctx context.Context, by stele.Actor, q stele.DrillRequest) (stele.Drilled, error)
+}
+
+// Parts are restores of a part of the store.
+type Parts interface {
+	RestorePart(ctx context.Context, q stele.PartRestore) (stele.PartReport, error)
 }
 
 // Keys are access keys.

@@ -1,16 +1,13 @@
-package admin
+package client
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +16,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/fsck"
+	"stele/internal/rpc"
 	"stele/tree"
 )
 
@@ -29,23 +27,8 @@ type Client struct {
 	base   string
 	http   *http.Client
 	key    entry.AccessKey // empty on the socket
-	hello  hello
+	hello  rpc.Greeting
 	spoken string // how errors name the server
-}
-
-const trailerError = "Stele-Error"
-
-// DialSocket connects to the server on a unix socket.
-func DialSocket(ctx context.Context, path string) (*Client, error) {
-	c := socketClient(path)
-	return c, c.greet(ctx)
-}
-
-func socketClient(path string) *Client {
-	var d net.Dialer
-	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", path) }}
-	return &Client{base: "http://stele", http: &http.Client{Transport: tr}, spoken: path}
 }
 
 // Dial connects to a server's admin port. tr may be nil.
@@ -63,11 +46,11 @@ func Dial(ctx context.Context, server string, key entry.AccessKey, tr *http.Tran
 }
 
 func (c *Client) greet(ctx context.Context) (err error) {
-	if c.hello, err = invoke[hello](ctx, c, "Hello", nil); err != nil {
+	if c.hello, err = ask(ctx, c, rpc.Hello); err != nil {
 		return err
 	}
-	if c.hello.Protocol != protocol {
-		return fmt.Errorf("%w: %d, this program %d. Use the same version of stele on both sides", ErrProtocol, c.hello.Protocol, protocol)
+	if c.hello.Protocol != rpc.Protocol {
+		return fmt.Errorf("%w: %d, this program %d. Use the same version of stele on both sides", rpc.ErrProtocol, c.hello.Protocol, rpc.Protocol)
 	}
 	return nil
 }
@@ -87,19 +70,9 @@ func (c *Client) VKey() string { return c.hello.VKey }
 // Folder returns the data folder as the server names it.
 func (c *Client) Folder() string { return c.hello.Store }
 
-type reply[R any] struct {
-	V      int        `json:"v"`
-	Result R          `json:"result"`
-	Error  *wireError `json:"error,omitempty"`
-}
-
 // invoke makes a call whose argument and result are small. A result may come with an error.
-func invoke[R any](ctx context.Context, c *Client, method string, arg any) (result R, err error) {
-	body, err := marshal(arg)
-	if err != nil {
-		return result, err
-	}
-	resp, err := c.post(ctx, method, "", bytes.NewReader(body), int64(len(body)), body)
+func invoke[A, R any](ctx context.Context, c *Client, call rpc.Call[A, R], arg A) (result R, err error) {
+	resp, err := c.send(ctx, call.Row(), arg)
 	if err != nil {
 		return result, err
 	}
@@ -107,23 +80,37 @@ func invoke[R any](ctx context.Context, c *Client, method string, arg any) (resu
 	return decode[R](resp)
 }
 
+// ask makes a call without an argument.
+func ask[R any](ctx context.Context, c *Client, call rpc.Call[rpc.None, R]) (R, error) {
+	return invoke(ctx, c, call, rpc.None{})
+}
+
+// send sends a call whose argument is the request's body.
+func (c *Client) send(ctx context.Context, call rpc.Row, arg any) (*http.Response, error) {
+	body, err := marshal(arg)
+	if err != nil {
+		return nil, err
+	}
+	return c.post(ctx, call, nil, bytes.NewReader(body), int64(len(body)), body)
+}
+
 func decode[R any](resp *http.Response) (result R, err error) {
-	var out reply[R]
+	var out rpc.Reply[R]
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
 	if err != nil {
 		return result, fmt.Errorf("the server's answer broke off: %w", err)
 	}
 	if err := json.Unmarshal(b, &out); err != nil || out.V != 1 {
-		return result, fmt.Errorf("%w: it answered %s. Name the admin address, as `stele serve` printed it: port 9001 unless it was set otherwise, not the one of S3", ErrProtocol, resp.Status)
+		return result, fmt.Errorf("%w: it answered %s. Name the admin address, as `stele serve` printed it: port 9001 unless it was set otherwise, not the one of S3", rpc.ErrProtocol, resp.Status)
 	}
-	return out.Result, out.Error.err()
+	return out.Result, out.Error.Err()
 }
 
-// post sends one request. signed is the body where it is small enough to be signed, else nil.
-func (c *Client) post(ctx context.Context, method, args string, body io.Reader, size int64, signed []byte) (*http.Response, error) {
-	target := c.base + "/v1/" + method
-	if args != "" {
-		target += "?q=" + escape(args)
+// post sends one request. args go into the query if there are any. signed is the body where it is small enough to be signed, else nil.
+func (c *Client) post(ctx context.Context, call rpc.Row, args []byte, body io.Reader, size int64, signed []byte) (*http.Response, error) {
+	target := c.base + call.Path()
+	if args != nil {
+		target += "?" + url.Values{"q": {string(args)}}.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, body)
 	if err != nil {
@@ -133,26 +120,39 @@ func (c *Client) post(ctx context.Context, method, args string, body io.Reader, 
 		req.Body = http.NoBody
 	}
 	req.Header.Set("Content-Type", "application/json")
+	sum := unsigned
+	if signed != nil {
+		sum = sumOf(signed)
+	}
+	return c.do(req, sum)
+}
+
+// get asks for a page.
+func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(req, sumOf(nil))
+}
+
+// do signs a request if the client has a key, and sends it. sum is the hex SHA-256 of its body, or unsigned.
+func (c *Client) do(req *http.Request, sum string) (*http.Response, error) {
 	if c.key.ID != "" {
-		sum := unsigned
-		if signed != nil {
-			h := sha256.Sum256(signed)
-			sum = hex.EncodeToString(h[:])
-		}
-		sign(req, c.key.ID, c.key.Secret, sum, time.Now())
+		req = sign(req, c.key.ID, c.key.Secret, sum)
 	}
 	resp, err := c.http.Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return nil, fmt.Errorf("couldn't reach the server at %s: %w", c.spoken, err)
+	if err == nil {
+		return resp, nil
 	}
-	return resp, nil
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return nil, fmt.Errorf("couldn't reach the server at %s: %w", c.spoken, err)
 }
 
 // Put streams the body to the server. Tee and Finish stay on this side of the wire and are refused.
@@ -160,7 +160,7 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 	if len(q.Tee) > 0 || q.Finish != nil {
 		return stele.Version{}, errors.New("couldn't put through a server: Tee and Finish do not travel")
 	}
-	args, err := marshal(putArgs{q.Bucket, q.Key, q.Size, q.Headers, q.Meta, q.Tags, q.Lock, q.If})
+	args, err := marshal(rpc.PutArgs{Bucket: q.Bucket, Key: q.Key, Size: q.Size, Headers: q.Headers, Meta: q.Meta, Tags: q.Tags, Lock: q.Lock, If: q.If})
 	if err != nil {
 		return stele.Version{}, err
 	}
@@ -169,7 +169,7 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 		body = strings.NewReader("")
 	}
 	src := &source{r: body}
-	resp, err := c.post(ctx, "Put", string(args), src, q.Size, nil)
+	resp, err := c.post(ctx, rpc.Put.Row(), args, src, q.Size, nil)
 	if src.err != nil && src.err != io.EOF {
 		if resp != nil {
 			resp.Body.Close()
@@ -180,8 +180,8 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 		return stele.Version{}, err
 	}
 	defer resp.Body.Close()
-	v, err := decode[wireVersion](resp)
-	return v.version(), err
+	v, err := decode[rpc.Version](resp)
+	return v.Decode(), err
 }
 
 // source remembers the error that ended a body.
@@ -199,13 +199,13 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 func (c *Client) Head(ctx context.Context, at stele.Place) (stele.Version, error) {
-	v, err := invoke[wireVersion](ctx, c, "Head", at)
-	return v.version(), err
+	v, err := invoke(ctx, c, rpc.Head, at)
+	return v.Decode(), err
 }
 
 // OpenBody streams the body of the version that v.Entry wrote.
 func (c *Client) OpenBody(ctx context.Context, v stele.Version, off, n int64) (io.ReadCloser, error) {
-	resp, err := c.stream(ctx, "OpenBody", bodyArgs{v.Entry, off, n})
+	resp, err := c.stream(ctx, rpc.OpenBody.Row(), rpc.BodyArgs{Entry: v.Entry, Off: off, N: n})
 	if err != nil {
 		return nil, err
 	}
@@ -213,21 +213,14 @@ func (c *Client) OpenBody(ctx context.Context, v stele.Version, off, n int64) (i
 }
 
 // stream makes a call whose result is not one JSON document.
-func (c *Client) stream(ctx context.Context, method string, arg any) (*http.Response, error) {
-	body, err := marshal(arg)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.post(ctx, method, "", bytes.NewReader(body), int64(len(body)), body)
+func (c *Client) stream(ctx context.Context, call rpc.Row, arg any) (*http.Response, error) {
+	resp, err := c.send(ctx, call, arg)
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		if _, err := decode[json.RawMessage](resp); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %s", ErrProtocol, resp.Status)
+		return nil, failure(resp)
 	}
 	return resp, nil
 }
@@ -248,48 +241,48 @@ func (s *streamed) Read(p []byte) (int, error) {
 func (s *streamed) Close() error { return s.resp.Body.Close() }
 
 func trailerOf(resp *http.Response) error {
-	text, err := url.PathUnescape(resp.Trailer.Get(trailerError))
+	text, err := url.PathUnescape(resp.Trailer.Get(rpc.TrailerError))
 	if text == "" || err != nil {
-		return fmt.Errorf("%w: the stream has no end mark", ErrProtocol)
+		return fmt.Errorf("%w: the stream has no end mark", rpc.ErrProtocol)
 	}
-	var e *wireError
+	var e *rpc.Error
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
-		return fmt.Errorf("%w: %v", ErrProtocol, err)
+		return fmt.Errorf("%w: %v", rpc.ErrProtocol, err)
 	}
-	return e.err()
+	return e.Err()
 }
 
 func (c *Client) Hide(ctx context.Context, q stele.HideRequest) (stele.HideResult, error) {
-	return invoke[stele.HideResult](ctx, c, "Hide", q)
+	return invoke(ctx, c, rpc.Hide, q)
 }
 
 func (c *Client) Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error) {
-	p, err := invoke[proof](ctx, c, "Prove", at)
-	return p.Receipt, p.Version.version(), err
+	p, err := invoke(ctx, c, rpc.Prove, at)
+	return p.Receipt, p.Version.Decode(), err
 }
 
 // Consistency implements Store.
 func (c *Client) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
-	return invoke[[]tree.Hash](ctx, c, "Consistency", [2]uint64{from, to})
+	return invoke(ctx, c, rpc.Consistency, [2]uint64{from, to})
 }
 
 func (c *Client) List(ctx context.Context, q stele.ListRequest) (stele.Page, error) {
-	p, err := invoke[wirePage](ctx, c, "List", q)
-	return p.page(), err
+	p, err := invoke(ctx, c, rpc.List, q)
+	return p.Decode(), err
 }
 
 func (c *Client) ListVersions(ctx context.Context, q stele.ListRequest) (stele.Page, error) {
-	p, err := invoke[wirePage](ctx, c, "ListVersions", q)
-	return p.page(), err
+	p, err := invoke(ctx, c, rpc.ListVersions, q)
+	return p.Decode(), err
 }
 
 func (c *Client) History(ctx context.Context, bucket, key string) ([]stele.Change, error) {
-	return invoke[[]stele.Change](ctx, c, "History", nameArgs{Bucket: bucket, Key: key})
+	return invoke(ctx, c, rpc.History, rpc.NameArgs{Bucket: bucket, Key: key})
 }
 
 // WhyGone implements Store.
 func (c *Client) WhyGone(ctx context.Context, bucket, key string, at stele.View) (stele.Gone, bool, error) {
-	g, err := invoke[*stele.Gone](ctx, c, "WhyGone", nameArgs{Bucket: bucket, Key: key, At: at})
+	g, err := invoke(ctx, c, rpc.WhyGone, rpc.NameArgs{Bucket: bucket, Key: key, At: at})
 	if g == nil {
 		return stele.Gone{}, false, err
 	}
@@ -297,49 +290,49 @@ func (c *Client) WhyGone(ctx context.Context, bucket, key string, at stele.View)
 }
 
 func (c *Client) Buckets(ctx context.Context, at stele.View) ([]stele.Bucket, error) {
-	return invoke[[]stele.Bucket](ctx, c, "Buckets", nameArgs{At: at})
+	return invoke(ctx, c, rpc.Buckets, rpc.NameArgs{At: at})
 }
 
 func (c *Client) Bucket(ctx context.Context, name string, at stele.View) (stele.Bucket, error) {
-	return invoke[stele.Bucket](ctx, c, "Bucket", nameArgs{Bucket: name, At: at})
+	return invoke(ctx, c, rpc.Bucket, rpc.NameArgs{Bucket: name, At: at})
 }
 
 func (c *Client) CreateBucket(ctx context.Context, _ stele.Actor, name string, objectLock bool) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "CreateBucket", bucketArgs{Bucket: name, ObjectLock: objectLock})
+	return invoke(ctx, c, rpc.CreateBucket, rpc.BucketArgs{Bucket: name, ObjectLock: objectLock})
 }
 
 func (c *Client) DeleteBucket(ctx context.Context, _ stele.Actor, name string) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "DeleteBucket", bucketArgs{Bucket: name})
+	return invoke(ctx, c, rpc.DeleteBucket, rpc.BucketArgs{Bucket: name})
 }
 
 func (c *Client) SetVersioning(ctx context.Context, _ stele.Actor, bucket string, to stele.Versioning) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "SetVersioning", bucketArgs{Bucket: bucket, Versioning: to})
+	return invoke(ctx, c, rpc.SetVersioning, rpc.BucketArgs{Bucket: bucket, Versioning: to})
 }
 
 func (c *Client) SetObjectLock(ctx context.Context, _ stele.Actor, bucket string, def stele.Retention) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "SetObjectLock", bucketArgs{Bucket: bucket, Default: def})
+	return invoke(ctx, c, rpc.SetObjectLock, rpc.BucketArgs{Bucket: bucket, Default: def})
 }
 
 func (c *Client) ViewAt(ctx context.Context, when string) (stele.View, error) {
-	return invoke[stele.View](ctx, c, "ViewAt", when)
+	return invoke(ctx, c, rpc.ViewAt, when)
 }
 
 func (c *Client) ParseBucket(ctx context.Context, name string) (string, stele.View, error) {
-	p, err := invoke[parsedBucket](ctx, c, "ParseBucket", name)
+	p, err := invoke(ctx, c, rpc.ParseBucket, name)
 	return p.Name, p.At, err
 }
 
 func (c *Client) Pin(ctx context.Context, _ stele.Actor, name string, at stele.View) (stele.Pinned, error) {
-	return invoke[stele.Pinned](ctx, c, "Pin", pinArgs{name, at})
+	return invoke(ctx, c, rpc.Pin, rpc.PinArgs{Name: name, At: at})
 }
 
 func (c *Client) Views(ctx context.Context) ([]stele.Pinned, error) {
-	return invoke[[]stele.Pinned](ctx, c, "Views", nil)
+	return ask(ctx, c, rpc.Views)
 }
 
 // Log streams the selected entries.
 func (c *Client) Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error {
-	return lines(ctx, c, "Log", q, func(l EntryLine) error {
+	return lines(ctx, c, rpc.Log, q, func(l rpc.EntryLine) error {
 		e, err := l.Decode()
 		if err != nil {
 			return err
@@ -349,8 +342,8 @@ func (c *Client) Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry
 }
 
 // lines calls fn for each line of a streamed answer. Its first error ends the call.
-func lines[L any](ctx context.Context, c *Client, method string, arg any, fn func(L) error) error {
-	resp, err := c.stream(ctx, method, arg)
+func lines[A, L any](ctx context.Context, c *Client, call rpc.Lines[A, L], arg A, fn func(L) error) error {
+	resp, err := c.stream(ctx, call.Row(), arg)
 	if err != nil {
 		return err
 	}
@@ -372,55 +365,55 @@ func lines[L any](ctx context.Context, c *Client, method string, arg any, fn fun
 }
 
 func (c *Client) CreateKey(ctx context.Context, _ stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
-	return invoke[entry.AccessKey](ctx, c, "CreateKey", keyArgs{Role: role, Scope: scope, Rate: rate})
+	return invoke(ctx, c, rpc.CreateKey, rpc.KeyArgs{Role: role, Scope: scope, Rate: rate})
 }
 
 func (c *Client) RevokeKey(ctx context.Context, _ stele.Actor, id string) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "RevokeKey", keyArgs{ID: id})
+	return invoke(ctx, c, rpc.RevokeKey, rpc.KeyArgs{ID: id})
 }
 
 func (c *Client) Keys(ctx context.Context) ([]stele.KeyInfo, error) {
-	return invoke[[]stele.KeyInfo](ctx, c, "Keys", nil)
+	return ask(ctx, c, rpc.Keys)
 }
 
 // PromoteFrom makes the primary of a server that serves from a backup.
 func (c *Client) PromoteFrom(ctx context.Context, reason string) (stele.Promotion, error) {
-	return invoke[stele.Promotion](ctx, c, "PromoteFrom", reason)
+	return invoke(ctx, c, rpc.PromoteFrom, reason)
 }
 
 // Hydration returns how far the folder of a server that serves from a backup is filled; nil for another server.
 func (c *Client) Hydration(ctx context.Context) (*stele.Hydration, error) {
-	return invoke[*stele.Hydration](ctx, c, "Hydration", nil)
+	return ask(ctx, c, rpc.Hydration)
 }
 
 func (c *Client) AddTarget(ctx context.Context, _ stele.Actor, spec stele.TargetSpec) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "AddTarget", spec)
+	return invoke(ctx, c, rpc.AddTarget, spec)
 }
 
 // AddTargetAnew runs on the server, which takes it on its socket only.
 func (c *Client) AddTargetAnew(ctx context.Context, _ stele.Actor, spec stele.TargetSpec, kit []byte) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "AddTargetAnew", anewArgs{spec, kit})
+	return invoke(ctx, c, rpc.AddTargetAnew, rpc.AnewArgs{Spec: spec, Kit: kit})
 }
 
 func (c *Client) RemoveTarget(ctx context.Context, _ stele.Actor, name string, kit []byte) (time.Time, error) {
-	return invoke[time.Time](ctx, c, "RemoveTarget", removeArgs{name, kit})
+	return invoke(ctx, c, rpc.RemoveTarget, rpc.RemoveArgs{Name: name, Kit: kit})
 }
 
 func (c *Client) CancelRemoval(ctx context.Context, _ stele.Actor, name string) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "CancelRemoval", name)
+	return invoke(ctx, c, rpc.CancelRemoval, name)
 }
 
 func (c *Client) Targets(ctx context.Context) ([]stele.TargetStatus, error) {
-	return invoke[[]stele.TargetStatus](ctx, c, "Targets", nil)
+	return ask(ctx, c, rpc.Targets)
 }
 
 func (c *Client) FlushTargets(ctx context.Context) error {
-	_, err := invoke[struct{}](ctx, c, "FlushTargets", nil)
+	_, err := ask(ctx, c, rpc.FlushTargets)
 	return err
 }
 
 func (c *Client) ConfirmKit(ctx context.Context, _ stele.Actor, text []byte) error {
-	_, err := invoke[struct{}](ctx, c, "ConfirmKit", text)
+	_, err := invoke(ctx, c, rpc.ConfirmKit, text)
 	return err
 }
 
@@ -428,12 +421,12 @@ func (c *Client) ConfirmKit(ctx context.Context, _ stele.Actor, text []byte) err
 func (c *Client) KitConfirmed() (time.Time, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return invoke[time.Time](ctx, c, "KitConfirmed", nil)
+	return ask(ctx, c, rpc.KitConfirmed)
 }
 
 // Verify runs on the server; its progress and what it finds are streamed.
 func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report fsck.Report, err error) {
-	err = lines(ctx, c, "Verify", verifyArgs{opt.Deep, opt.Heal}, func(l verifyLine) error {
+	err = lines(ctx, c, rpc.Verify, rpc.VerifyArgs{Deep: opt.Deep, Heal: opt.Heal}, func(l rpc.VerifyLine) error {
 		if l.Total > 0 && opt.Progress != nil {
 			opt.Progress(l.Done, l.Total)
 		}
@@ -441,8 +434,32 @@ func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report fs
 			opt.Problem(*l.Problem)
 		}
 		if l.Report != nil {
-			report = l.Report.Report
-			hex.Decode(report.Root[:], []byte(l.Report.Root))
+			report = l.Report.Decode()
+		}
+		return nil
+	})
+	return report, err
+}
+
+// DrillTarget runs on the server.
+func (c *Client) DrillTarget(ctx context.Context, _ stele.Actor, q stele.DrillRequest) (stele.Drilled, error) {
+	return invoke(ctx, c, rpc.DrillTarget, q)
+}
+
+// RestorePart runs on the server; what it changes is streamed. Where it ends early the report is that of the changes told until then.
+func (c *Client) RestorePart(ctx context.Context, q stele.PartRestore) (report stele.PartReport, err error) {
+	call := rpc.RestorePart
+	if q.DryRun {
+		call = rpc.ComparePart
+	}
+	err = lines(ctx, c, call, rpc.PartArgs{Bucket: q.Bucket, Key: q.Key, To: q.To, Reason: q.Reason, At: q.At, HideNewer: q.HideNewer}, func(l rpc.PartLine) error {
+		switch {
+		case l.Change != nil && q.Change != nil:
+			return q.Change(*l.Change)
+		case l.Done != nil && q.Progress != nil:
+			q.Progress(*l.Done)
+		case l.Report != nil:
+			report = *l.Report
 		}
 		return nil
 	})
@@ -451,25 +468,25 @@ func (c *Client) Verify(ctx context.Context, opt stele.VerifyOptions) (report fs
 
 // Scrubbed says how far the server's rolling scrub is.
 func (c *Client) Scrubbed(ctx context.Context) (stele.ScrubStatus, error) {
-	return invoke[stele.ScrubStatus](ctx, c, "Scrubbed", nil)
+	return ask(ctx, c, rpc.Scrubbed)
 }
 
 // HideBursts returns the bursts of hides that nobody has seen yet.
 func (c *Client) HideBursts(ctx context.Context) ([]stele.HideBurst, error) {
-	return invoke[[]stele.HideBurst](ctx, c, "HideBursts", nil)
+	return ask(ctx, c, rpc.HideBursts)
 }
 
 func (c *Client) SeeHides(ctx context.Context, _ stele.Actor) (stele.Committed, error) {
-	return invoke[stele.Committed](ctx, c, "SeeHides", nil)
+	return ask(ctx, c, rpc.SeeHides)
 }
 
 func (c *Client) Stats(ctx context.Context) (stele.Stats, error) {
-	return invoke[stele.Stats](ctx, c, "Stats", nil)
+	return ask(ctx, c, rpc.Stats)
 }
 
 // Ready returns why the server takes no writes, or nil.
 func (c *Client) Ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/healthz/ready", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+rpc.PathReady, nil)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package admin
+package rpc
 
 import (
 	"errors"
@@ -46,6 +46,9 @@ var systemCodes = []struct {
 	is   syscall.Errno
 }{{"NoSpace", syscall.ENOSPC}, {"IO", syscall.EIO}}
 
+// Worded gives an error a kind whose words it doesn't repeat.
+func Worded(err, kind error) error { return worded{err, kind} }
+
 // worded is an error of a kind whose message is its own: it doesn't repeat the kind's words.
 type worded struct {
 	error
@@ -54,8 +57,8 @@ type worded struct {
 
 func (w worded) Unwrap() []error { return []error{w.error, w.kind} }
 
-// badValue is an ErrBadName about what is no name: a number, a path, a size.
-func badValue(format string, args ...any) error {
+// BadValue returns an ErrBadName about what is no name: a number, a path, a size.
+func BadValue(format string, args ...any) error {
 	return worded{fmt.Errorf(format, args...), stele.ErrBadName}
 }
 
@@ -79,33 +82,36 @@ func Codes(err error) string {
 	return strings.Join(found, ",")
 }
 
-// wireError is an error on the wire.
-type wireError struct {
-	Code      string         `json:"code"` // as Codes
-	Message   string         `json:"message"`
-	Retention *wireRetention `json:"retention,omitempty"`
+// Error is an error as it travels.
+type Error struct {
+	Code      string     `json:"code"` // as Codes
+	Message   string     `json:"message"`
+	Retention *Retention `json:"retention,omitempty"`
 }
 
-type wireRetention struct {
+// Retention is a stele.RetentionError as it travels.
+type Retention struct {
 	Bucket, Key, VersionID, Mode string
 	Until                        time.Time
 	Hold                         bool
 }
 
-func toWire(err error) *wireError {
+// ErrorOf makes the form of an error. nil: there is none.
+func ErrorOf(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	e := &wireError{Code: Codes(err), Message: err.Error()}
+	e := &Error{Code: Codes(err), Message: err.Error()}
 	var re *stele.RetentionError
 	if errors.As(err, &re) {
-		r := wireRetention(*re)
+		r := Retention(*re)
 		e.Retention = &r
 	}
 	return e
 }
 
-func (e *wireError) err() error {
+// Err undoes ErrorOf: the error that it returns is all the sentinels that the server's error was.
+func (e *Error) Err() error {
 	if e == nil {
 		return nil
 	}
@@ -138,7 +144,8 @@ type remoteError struct {
 func (e *remoteError) Error() string   { return e.message }
 func (e *remoteError) Unwrap() []error { return e.causes }
 
-func statusOf(err error) int {
+// StatusOf returns the HTTP status of an error.
+func StatusOf(err error) int {
 	var re *stele.RetentionError
 	if errors.As(err, &re) {
 		return http.StatusForbidden

@@ -1,7 +1,9 @@
-package admin
+package client
 
 import (
 	"encoding/json"
+
+	"stele/internal/rpc"
 )
 
 // marshal is json.Marshal for what travels to a server, and refuses text that is not UTF-8: encoding/json writes U+FFFD in its place, and the server would act
@@ -18,7 +20,7 @@ func marshal(v any) ([]byte, error) {
 			continue
 		}
 		if string(b[i:i+len(replaced)]) == replaced {
-			return nil, badValue("a name or a text in the arguments is not UTF-8")
+			return nil, rpc.BadValue("a name or a text in the arguments is not UTF-8")
 		}
 		i++ // the escaped character, which may be a backslash
 	}

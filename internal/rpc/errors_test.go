@@ -1,4 +1,4 @@
-package admin
+package rpc
 
 import (
 	"errors"
@@ -22,24 +22,24 @@ func TestSystemErrorsOnTheWire(t *testing.T) {
 		{fmt.Errorf("%w: %w", stele.ErrFull, syscall.ENOSPC), "Full", stele.ErrFull},
 		{fmt.Errorf("%w: %w", stele.ErrFailed, syscall.EIO), "Failed", stele.ErrFailed},
 	} {
-		wire := toWire(c.err)
+		wire := ErrorOf(c.err)
 		if wire.Code != c.code {
 			t.Errorf("%v has the code %q, want %q", c.err, wire.Code, c.code)
 		}
-		if got := wire.err(); !errors.Is(got, c.is) || got.Error() != c.err.Error() {
+		if got := wire.Err(); !errors.Is(got, c.is) || got.Error() != c.err.Error() {
 			t.Errorf("%v came over as %v", c.err, got)
 		}
 	}
-	if err := toWire(errors.New("no space left on device")).err(); errors.Is(err, syscall.ENOSPC) {
+	if err := ErrorOf(errors.New("no space left on device")).Err(); errors.Is(err, syscall.ENOSPC) {
 		t.Error("words made a full disk")
 	}
 }
 
-// TestWhoNeedsNoKey: one method lets everybody in, because what it is given proves itself.
+// TestWhoNeedsNoKey: one call lets everybody in, because its argument proves itself.
 func TestWhoNeedsNoKey(t *testing.T) {
-	for name, m := range methods {
-		if m.anyone != (name == "Learn") {
-			t.Errorf("%s may be called without a key: %t", name, m.anyone)
+	for _, r := range All() {
+		if (r.Access == Proof) != (r.Name == Learn.Row().Name) {
+			t.Errorf("%s may be called by %s", r.Name, r.Access)
 		}
 	}
 }
