@@ -169,7 +169,7 @@ func (r Retention) valid() error {
 	switch {
 	case r == (Retention{}):
 		return nil
-	case r.Mode != governance && r.Mode != compliance:
+	case r.Mode != entry.Governance && r.Mode != entry.Compliance:
 		return badState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", r.Mode)
 	case (r.Days > 0) == (r.Years > 0) || r.Days < 0 || r.Years < 0 || r.Days > maxRetentionDays || r.Years > maxRetentionYears:
 		return badState("a default retention has 1 to %d days or 1 to %d years", maxRetentionDays, maxRetentionYears)

@@ -126,7 +126,7 @@ func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at l
 			re.Bucket, re.Key, re.VersionID = q.Bucket, q.Key, q.VersionID
 			return re
 		}
-		p.Bypass = q.By.Bypass && a.Lock.Mode == governance && a.Lock.Until.After(at.Time)
+		p.Bypass = q.By.Bypass && a.Lock.Mode == entry.Governance && a.Lock.Active(at.Time)
 	}
 	p.Target, p.Null = cur.Entry, cur.Null
 	res.VersionID, res.Marker = q.VersionID, cur.Marker
@@ -143,16 +143,10 @@ func attrsOf(r index.Reader, b *index.Bucket, key string, version uint64) (index
 	return r.Attrs(b.Inc, key, version)
 }
 
-const (
-	governance = "GOVERNANCE"
-	compliance = "COMPLIANCE"
-)
-
 // locked refuses what a lock forbids at a moment. The legal hold counts whatever the retention says.
 func locked(l entry.Lock, now time.Time, bypass bool) *RetentionError {
-	active := l.Mode != "" && l.Until.After(now)
 	switch {
-	case active && (l.Mode == compliance || !bypass):
+	case l.Keeps(now, bypass):
 		return &RetentionError{Mode: l.Mode, Until: l.Until, Hold: l.Hold}
 	case l.Hold:
 		return &RetentionError{Hold: true}
@@ -181,16 +175,13 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 		if mode != "" && !until.After(now) {
 			return "", badState("the retain-until date %s is in the past", until.UTC().Format(time.RFC3339))
 		}
-		old := a.Lock
-		if old.Mode != "" && old.Until.After(now) {
-			longer := mode == old.Mode && !until.Before(old.Until)
-			if !longer && !(old.Mode == governance && by.Bypass) {
-				return "", &RetentionError{Mode: old.Mode, Until: old.Until, Hold: old.Hold}
-			}
-			p.Bypass = !longer
+		old, to := a.Lock, entry.Lock{Mode: mode, Until: until}
+		if !old.Allows(to, now, by.Bypass) {
+			return "", &RetentionError{Mode: old.Mode, Until: old.Until, Hold: old.Hold}
 		}
+		p.Bypass = !old.Lengthens(to, now)
 		if mode != "" {
-			p.Lock = &entry.Lock{Mode: mode, Until: until}
+			p.Lock = &to
 		}
 		return entry.ObjectRetention, nil
 	})

@@ -20,7 +20,7 @@ var room = struct {
 	body: entry.Body{Kind: entry.BodyManifest, MD5: [16]byte(bytes.Repeat([]byte{1}, 16)), Ref: entry.ID(bytes.Repeat([]byte{1}, 32)),
 		SHA256: entry.Hash(bytes.Repeat([]byte{1}, 32)), Size: entry.MaxInt},
 	checksum: entry.Checksum{Algorithm: "CRC64NVME", Kind: "FULL_OBJECT", Value: strings.Repeat("=", 64)},
-	lock:     entry.Lock{Hold: true, Mode: governance, Until: core.SomeTime},
+	lock:     entry.Lock{Hold: true, Mode: entry.Governance, Until: core.SomeTime},
 	text:     strings.Repeat("=", 64),
 }
 
@@ -49,7 +49,7 @@ func askedLock(b *index.Bucket, asked *entry.Lock) (entry.Lock, error) {
 // and no date, or a date and no mode, or a date that can't be written.
 func lockUntil(mode string, until time.Time) (time.Time, error) {
 	switch {
-	case mode != "" && mode != governance && mode != compliance:
+	case mode != "" && mode != entry.Governance && mode != entry.Compliance:
 		return until, badState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", mode)
 	case (mode == "") != until.IsZero():
 		return until, badState("a retention has a mode and a retain-until date")

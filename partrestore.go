@@ -416,7 +416,7 @@ func (j *partRestore) lockAgain(r index.Reader, b *index.Bucket, k *partKey, now
 	}
 	to.Hold = to.Hold || old.Lock.Hold
 	if old.Lock.Mode != "" && old.Lock.Until.After(now) {
-		if to.Mode != compliance {
+		if to.Mode != entry.Compliance {
 			to.Mode = old.Lock.Mode
 		}
 		if old.Lock.Until.After(to.Until) {

@@ -180,9 +180,9 @@ func TestRestorePartLocks(t *testing.T) {
 	}
 	now := clock.Now()
 	locks := map[string]*entry.Lock{
-		"ended":      {Mode: governance, Until: now.Add(time.Hour)},
-		"governance": {Mode: governance, Until: now.AddDate(0, 0, 30)},
-		"compliance": {Mode: compliance, Until: now.AddDate(0, 0, 3)},
+		"ended":      {Mode: entry.Governance, Until: now.Add(time.Hour)},
+		"governance": {Mode: entry.Governance, Until: now.AddDate(0, 0, 30)},
+		"compliance": {Mode: entry.Compliance, Until: now.AddDate(0, 0, 3)},
 		"hold":       {Hold: true},
 		"none":       nil,
 	}
@@ -195,7 +195,7 @@ func TestRestorePartLocks(t *testing.T) {
 	for key := range locks {
 		hide(t, s, "held", key)
 	}
-	def := Retention{Mode: governance, Days: 10}
+	def := Retention{Mode: entry.Governance, Days: 10}
 	if _, err := s.SetObjectLock(ctx, Local(), "held", def); err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +204,11 @@ func TestRestorePartLocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]entry.Lock{
-		"ended":      {Mode: governance, Until: now.AddDate(0, 0, 10)},
-		"governance": {Mode: governance, Until: now.AddDate(0, 0, 30)},
-		"compliance": {Mode: compliance, Until: now.AddDate(0, 0, 10)},
-		"hold":       {Mode: governance, Until: now.AddDate(0, 0, 10), Hold: true},
-		"none":       {Mode: governance, Until: now.AddDate(0, 0, 10)},
+		"ended":      {Mode: entry.Governance, Until: now.AddDate(0, 0, 10)},
+		"governance": {Mode: entry.Governance, Until: now.AddDate(0, 0, 30)},
+		"compliance": {Mode: entry.Compliance, Until: now.AddDate(0, 0, 10)},
+		"hold":       {Mode: entry.Governance, Until: now.AddDate(0, 0, 10), Hold: true},
+		"none":       {Mode: entry.Governance, Until: now.AddDate(0, 0, 10)},
 	} {
 		v, err := s.Head(ctx, Place{Bucket: "held", Key: key})
 		if err != nil {
@@ -232,7 +232,7 @@ func TestRestorePartLocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := v.Lock.Mode; got != map[string]string{"plain": "", "fresh": compliance}[to] {
+		if got := v.Lock.Mode; got != map[string]string{"plain": "", "fresh": entry.Compliance}[to] {
 			t.Errorf("in %s: %+v", to, v.Lock)
 		}
 	}
@@ -248,7 +248,7 @@ func TestRestorePartLostBucket(t *testing.T) {
 		}
 	}
 	must(s.CreateBucket(ctx, Local(), "docs", true))
-	must(s.SetObjectLock(ctx, Local(), "docs", Retention{Mode: governance, Days: 3}))
+	must(s.SetObjectLock(ctx, Local(), "docs", Retention{Mode: entry.Governance, Days: 3}))
 	must(s.SetSetting(ctx, Local(), "docs", SettingPolicy, "{}"))
 	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "docs", Key: "a", Body: strings.NewReader("bytes"), Size: 5})
 	if err != nil {
@@ -279,10 +279,10 @@ func TestRestorePartLostBucket(t *testing.T) {
 		t.Fatalf("%+v %v", r, err)
 	}
 	b, err := s.Bucket(ctx, "docs", View{})
-	if err != nil || !b.ObjectLock || b.Versioning != Enabled || b.Default != (Retention{Mode: governance, Days: 3}) || len(b.Settings) != 0 {
+	if err != nil || !b.ObjectLock || b.Versioning != Enabled || b.Default != (Retention{Mode: entry.Governance, Days: 3}) || len(b.Settings) != 0 {
 		t.Fatalf("%+v %v", b, err)
 	}
-	if got, err := s.Head(ctx, Place{Bucket: "docs", Key: "a"}); err != nil || got.Lock.Mode != governance || got.Inc == v.Inc {
+	if got, err := s.Head(ctx, Place{Bucket: "docs", Key: "a"}); err != nil || got.Lock.Mode != entry.Governance || got.Inc == v.Inc {
 		t.Fatalf("%+v %v", got, err)
 	}
 

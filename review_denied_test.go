@@ -139,7 +139,7 @@ func TestRefusalsAreEntries(t *testing.T) {
 	clock := newPartedClock()
 	s := newMemStore(t, Options{Clock: clock})
 	makeBucket(t, s, "locked", true, Enabled)
-	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: compliance, Until: clock.Now().Add(time.Hour)}})
+	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Compliance, Until: clock.Now().Add(time.Hour)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"stele/entry"
 	"testing"
 	"time"
 )
@@ -20,7 +21,7 @@ func TestHistoryByPages(t *testing.T) {
 			at := Place{Bucket: "books", Key: "a", VersionID: ids[0]}
 			_, err1 := s.SetTags(ctx, Local(), at, map[string]string{"n": fmt.Sprint(i)})
 			_, err2 := s.SetHold(ctx, Local(), Place{Bucket: "books", Key: "a"}, i%2 == 0)
-			_, err3 := s.SetRetention(ctx, Local(), at, governance, time.Now().Add(time.Duration(i+1)*time.Hour))
+			_, err3 := s.SetRetention(ctx, Local(), at, entry.Governance, time.Now().Add(time.Duration(i+1)*time.Hour))
 			if err := errors.Join(err1, err2, err3); err != nil {
 				t.Fatal(err)
 			}

@@ -108,9 +108,9 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		"meta just too large": {PutRequest{Bucket: "plain", Meta: map[string]string{"a": strings.Repeat("x", entry.MaxPrivate-300)}}, ErrTooLarge},
 		"lock without lock":   {PutRequest{Bucket: "plain", Lock: &entry.Lock{Hold: true}}, ErrBadState},
 		"mode":                {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: "FOREVER", Until: later}}, ErrBadState},
-		"mode alone":          {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: compliance}}, ErrBadState},
+		"mode alone":          {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: entry.Compliance}}, ErrBadState},
 		"date alone":          {PutRequest{Bucket: "locked", Lock: &entry.Lock{Until: later}}, ErrBadState},
-		"year":                {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: compliance, Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, ErrBadState},
+		"year":                {PutRequest{Bucket: "locked", Lock: &entry.Lock{Mode: entry.Compliance, Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, ErrBadState},
 	} {
 		q := c.q
 		q.By, q.Key, q.Body, q.Size = Local(), "a", unread{t}, 5
@@ -161,7 +161,7 @@ func TestLockDatesAreWholeMicroseconds(t *testing.T) {
 	makeBucket(t, s, "locked", true, Enabled)
 	until := time.Now().Add(time.Hour).Truncate(time.Second).Add(123456789).In(time.FixedZone("east", 3600))
 	want := until.Truncate(time.Microsecond).Add(time.Microsecond).UTC()
-	l := &entry.Lock{Mode: governance, Until: until}
+	l := &entry.Lock{Mode: entry.Governance, Until: until}
 	check := func(v Version, err error) {
 		t.Helper()
 		if err == nil {
@@ -173,8 +173,8 @@ func TestLockDatesAreWholeMicroseconds(t *testing.T) {
 	}
 	check(s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "put", Size: 0, Lock: l}))
 	put(t, s, "locked", "set", nil)
-	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, governance, until))
-	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, governance, until)) // no shorter than before
+	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, entry.Governance, until))
+	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, entry.Governance, until)) // no shorter than before
 	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "mp", Lock: l})
 	if err != nil {
 		t.Fatal(err)

@@ -23,22 +23,22 @@ func TestRetentionChanges(t *testing.T) {
 		first, then    int // hours from now
 		bypass, locked bool
 	}{
-		{governance, governance, 2, 3, false, false},
-		{governance, governance, 2, 2, false, false},
-		{governance, governance, 2, 1, false, true},
-		{governance, governance, 2, 1, true, false},
-		{governance, "", 2, 0, false, true},
-		{governance, "", 2, 0, true, false},
-		{governance, compliance, 2, 2, false, true},
-		{governance, compliance, 2, 3, false, true},
-		{governance, compliance, 2, 3, true, false},
-		{governance, compliance, 2, 1, true, false},
-		{compliance, compliance, 2, 3, false, false},
-		{compliance, compliance, 2, 2, false, false},
-		{compliance, compliance, 2, 1, true, true},
-		{compliance, governance, 2, 3, true, true},
-		{compliance, governance, 2, 2, true, true},
-		{compliance, "", 2, 0, true, true},
+		{entry.Governance, entry.Governance, 2, 3, false, false},
+		{entry.Governance, entry.Governance, 2, 2, false, false},
+		{entry.Governance, entry.Governance, 2, 1, false, true},
+		{entry.Governance, entry.Governance, 2, 1, true, false},
+		{entry.Governance, "", 2, 0, false, true},
+		{entry.Governance, "", 2, 0, true, false},
+		{entry.Governance, entry.Compliance, 2, 2, false, true},
+		{entry.Governance, entry.Compliance, 2, 3, false, true},
+		{entry.Governance, entry.Compliance, 2, 3, true, false},
+		{entry.Governance, entry.Compliance, 2, 1, true, false},
+		{entry.Compliance, entry.Compliance, 2, 3, false, false},
+		{entry.Compliance, entry.Compliance, 2, 2, false, false},
+		{entry.Compliance, entry.Compliance, 2, 1, true, true},
+		{entry.Compliance, entry.Governance, 2, 3, true, true},
+		{entry.Compliance, entry.Governance, 2, 2, true, true},
+		{entry.Compliance, "", 2, 0, true, true},
 	} {
 		v := put(t, s, "locked", "a", []byte{byte(i)})
 		at := Place{Bucket: "locked", Key: "a", VersionID: v.ID}
@@ -72,7 +72,7 @@ func TestHoldOutlivesRetention(t *testing.T) {
 	clock := newPartedClock()
 	s := newMemStore(t, Options{Clock: clock})
 	makeBucket(t, s, "locked", true, Enabled)
-	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true, Mode: governance, Until: clock.Now().Add(time.Hour)}})
+	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true, Mode: entry.Governance, Until: clock.Now().Add(time.Hour)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestCompleteAfterItsLockEnded(t *testing.T) {
 	clock := newPartedClock()
 	s := newMemStore(t, Options{Clock: clock})
 	makeBucket(t, s, "locked", true, Enabled)
-	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: compliance, Until: clock.Now().Add(time.Hour)}})
+	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Compliance, Until: clock.Now().Add(time.Hour)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,16 +123,16 @@ func TestDefaultRetention(t *testing.T) {
 	clock := newPartedClock()
 	s := newMemStore(t, Options{Clock: clock})
 	makeBucket(t, s, "locked", true, Enabled)
-	for _, bad := range []Retention{{Mode: "FOREVER", Days: 1}, {Days: 1}, {Years: 1}, {Mode: compliance}, {Mode: compliance, Days: 1, Years: 1}, {Mode: governance, Days: -1},
-		{Mode: governance, Days: 36501}, {Mode: governance, Years: 101}, {Mode: governance, Years: -1}} {
+	for _, bad := range []Retention{{Mode: "FOREVER", Days: 1}, {Days: 1}, {Years: 1}, {Mode: entry.Compliance}, {Mode: entry.Compliance, Days: 1, Years: 1}, {Mode: entry.Governance, Days: -1},
+		{Mode: entry.Governance, Days: 36501}, {Mode: entry.Governance, Years: 101}, {Mode: entry.Governance, Years: -1}} {
 		if _, err := s.SetObjectLock(ctx, Local(), "locked", bad); !errors.Is(err, ErrBadState) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: governance, Days: 36500}); err != nil {
+	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: entry.Governance, Days: 36500}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: compliance, Days: 2}); err != nil {
+	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: entry.Compliance, Days: 2}); err != nil {
 		t.Fatal(err)
 	}
 	clock.set(1000 * time.Hour) // the wall clock runs ahead, the ledger's does not
@@ -140,11 +140,11 @@ func TestDefaultRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := v.Time.Add(48 * time.Hour); v.Lock != (entry.Lock{Hold: true, Mode: compliance, Until: want}) || clock.Now().Before(want) {
+	if want := v.Time.Add(48 * time.Hour); v.Lock != (entry.Lock{Hold: true, Mode: entry.Compliance, Until: want}) || clock.Now().Before(want) {
 		t.Errorf("%+v, put at %v", v.Lock, v.Time)
 	}
 	until := v.Time.Add(time.Hour)
-	if v, err = s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: governance, Until: until}}); err != nil || v.Lock != (entry.Lock{Mode: governance, Until: until}) {
+	if v, err = s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Governance, Until: until}}); err != nil || v.Lock != (entry.Lock{Mode: entry.Governance, Until: until}) {
 		t.Errorf("explicit: %+v %v", v.Lock, err)
 	}
 	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{}); err != nil {
@@ -183,13 +183,13 @@ func TestLockEnabledLater(t *testing.T) {
 	if _, err := s.SetVersioning(ctx, Local(), "books", Enabled); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "books", Retention{Mode: compliance, Days: 1}); err != nil {
+	if _, err := s.SetObjectLock(ctx, Local(), "books", Retention{Mode: entry.Compliance, Days: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.SetVersioning(ctx, Local(), "books", Suspended); !errors.Is(err, ErrBadState) {
 		t.Errorf("suspended under object lock: %v", err)
 	}
-	if _, err := s.SetRetention(ctx, Local(), Place{Bucket: "books", Key: "a", VersionID: "null"}, compliance, time.Now().Add(time.Hour)); err != nil {
+	if _, err := s.SetRetention(ctx, Local(), Place{Bucket: "books", Key: "a", VersionID: "null"}, entry.Compliance, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	put(t, s, "books", "a", []byte("newer"))

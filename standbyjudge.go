@@ -72,8 +72,9 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 			re.Bucket, re.Key = p.Bucket, p.Key
 			return re
 		}
-	case entry.PackSeal:
-		return b.judgePack(ctx, p.Pack)
+	}
+	if p, expected := e.ExpectedPack(); expected {
+		return b.judgePack(ctx, &p)
 	}
 	return nil
 }
@@ -89,10 +90,7 @@ func (b *Standby) judgeRetention(e *entry.Entry) error {
 	if p.Lock != nil {
 		to = *p.Lock
 	}
-	if old.Mode == "" || !old.Until.After(e.Time) {
-		return nil
-	}
-	if longer := to.Mode == old.Mode && !to.Until.Before(old.Until); !longer && !(old.Mode == governance && p.Bypass) {
+	if !old.Allows(to, e.Time, p.Bypass) {
 		return fmt.Errorf("it shortens a lock: %w", &RetentionError{Bucket: p.Bucket, Key: p.Key, Mode: old.Mode, Until: old.Until, Hold: old.Hold})
 	}
 	return nil
@@ -122,9 +120,9 @@ func (b *Standby) chunksHere(ctx context.Context, e *entry.Entry) error {
 	if bug.On(bug.SkipChunksHere) {
 		return nil
 	}
-	if e.Type == entry.PackSeal && e.Private.Pack != nil {
-		if has, err := b.HasSealed(ctx, e.Private.Pack.Name); err != nil || !has {
-			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, e.Private.Pack.Name))
+	if p, expected := e.ExpectedPack(); expected {
+		if has, err := b.HasSealed(ctx, p.Name); err != nil || !has {
+			return errors.Join(err, fmt.Errorf("%w: pack %s", ErrMissingChunk, p.Name))
 		}
 	}
 	for _, of := range []*entry.Body{e.Private.Body, e.Private.Doc} {

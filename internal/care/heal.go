@@ -56,7 +56,7 @@ func (s *Care) AppendHeals(ctx context.Context) error {
 
 // HealMissing heals the sealed packs that are gone.
 func (s *Care) HealMissing(ctx context.Context) error {
-	names, err := s.core.SealedPacks()
+	names, err := s.core.ExpectedPacks()
 	if err != nil {
 		return err
 	}

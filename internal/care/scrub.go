@@ -250,7 +250,7 @@ func (s *Care) scrubFiles(ctx context.Context) (files []engine.Info, total int64
 			return nil, 0, err
 		}
 	}
-	names, err := s.core.SealedPacks()
+	names, err := s.core.ExpectedPacks()
 	if err != nil {
 		return nil, 0, err
 	}

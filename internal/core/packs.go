@@ -25,14 +25,15 @@ func (s *Store) SealOf(ctx context.Context, name string) (entry.Pack, bool, erro
 	if err != nil {
 		return entry.Pack{}, false, fmt.Errorf("couldn't read the seal entry of %s: %w", name, err)
 	}
-	if e.Private.Pack == nil || e.Private.Pack.Name != name { // the index decides nothing
+	p, expected := e.ExpectedPack()
+	if !expected || p.Name != name { // the index decides nothing
 		return entry.Pack{}, false, fmt.Errorf("%w: entry %d does not seal %s: delete the index folder, it will be rebuilt", ErrCorrupt, at, name)
 	}
-	return *e.Private.Pack, true, nil
+	return p, true, nil
 }
 
-// SealedPacks returns the names of all packs that an entry seals.
-func (s *Store) SealedPacks() (names []string, err error) {
+// ExpectedPacks returns the names of the packs that ought to exist: what heal, scrub and filling look for. See entry.ExpectedPack.
+func (s *Store) ExpectedPacks() (names []string, err error) {
 	err = s.Index.EachSealed(func(name string) error { names = append(names, name); return nil })
 	return names, err
 }

@@ -189,8 +189,8 @@ func (j *job) healSegments(ctx context.Context) {
 
 // note keeps what the packs are compared with, and sends the bodies that reading the packs has not proven to the workers.
 func (j *job) note(ctx context.Context, leaf entry.Leaf, p *entry.Private) error {
-	if p.Pack != nil {
-		j.seals[p.Pack.Name] = *p.Pack
+	if pack, expected := p.ExpectedPack(leaf.Type); expected {
+		j.seals[pack.Name] = pack
 	}
 	if !j.Deep || leaf.Index < j.noted {
 		return nil

@@ -399,7 +399,7 @@ func lacks(failed []error) error {
 
 // bringLacking brings the packs that entries seal and that are neither here nor on the target: another target may have them.
 func (s *Store) bringLacking(ctx context.Context) error {
-	names, err := s.core.SealedPacks()
+	names, err := s.core.ExpectedPacks()
 	if err != nil {
 		return err
 	}

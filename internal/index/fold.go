@@ -118,7 +118,9 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 	case entry.ViewUnpin:
 		c.del(named(famPin, p.Name))
 	case entry.PackSeal:
-		c.set(named(famSealed, p.Pack.Name), putUint(e.Index))
+		if pack, expected := e.ExpectedPack(); expected {
+			c.set(named(famSealed, pack.Name), putUint(e.Index))
+		}
 	case entry.BackupTarget, entry.StandbyAdmit:
 		c.named(e.Type, p)
 	case entry.BackupIndex, entry.VerifyScrub, entry.BackupHeld, entry.BackupLost:

@@ -153,7 +153,7 @@ func (r *restoring) pass(ctx context.Context) error {
 	defer led.Close()
 	size, root := led.Head()
 	r.report = RestoreReport{Size: size, Root: root}
-	seals, err := sealsOf(ctx, led)
+	seals, err := expectedPacks(ctx, led)
 	if err != nil {
 		return fmt.Errorf("couldn't read the backup's ledger: %w", err)
 	}
@@ -178,12 +178,12 @@ func (r *restoring) pass(ctx context.Context) error {
 	return nil
 }
 
-// sealsOf reads what the ledger says of sealed packs.
-func sealsOf(ctx context.Context, led *ledger.Ledger) (map[string]entry.Pack, error) {
+// expectedPacks are the packs that ought to exist, by name, as the ledger says.
+func expectedPacks(ctx context.Context, led *ledger.Ledger) (map[string]entry.Pack, error) {
 	seals := map[string]entry.Pack{}
 	err := led.EntriesOf(ctx, entry.PackSeal, 0, led.Size(), func(e *entry.Entry) error {
-		if e.Private.Pack != nil {
-			seals[e.Private.Pack.Name] = *e.Private.Pack
+		if p, expected := e.ExpectedPack(); expected {
+			seals[p.Name] = p
 		}
 		return nil
 	})
