@@ -17,6 +17,7 @@ import (
 	"stele/internal/admin"
 	"stele/internal/config"
 	"stele/internal/guard"
+	"stele/internal/lifecycle"
 	"stele/internal/s3api"
 )
 
@@ -318,11 +319,11 @@ func (s *server) lifecycle(ctx context.Context, store *stele.Store) {
 	tick := time.NewTicker(lifecycleEvery)
 	defer tick.Stop()
 	for {
-		done, failed := s3api.EnforceLifecycle(ctx, store, time.Now())
+		done, failed := lifecycle.Enforce(ctx, store, time.Now())
 		if ctx.Err() == nil {
 			store.Outcomes(stele.WorkLifecycle, failed)
 		}
-		if done != (s3api.Enforced{}) {
+		if done != (lifecycle.Enforced{}) {
 			s.log.Info("lifecycle rules applied", "expired", done.Expired, "versions", done.Versions, "uploads", done.Aborted, "locked", done.Locked)
 		}
 		select {

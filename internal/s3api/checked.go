@@ -8,7 +8,7 @@ import (
 )
 
 // Checked reads a body and compares every declared digest when it ends: at the end Read returns io.EOF only if all hold,
-// else the *Error. Whoever stores what it reads must not commit without that io.EOF.
+// else the *s3err.Error. Whoever stores what it reads must not commit without that io.EOF.
 type Checked struct {
 	src     io.Reader
 	want    Declared

@@ -17,6 +17,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
 	"github.com/zeebo/xxh3"
+
+	"stele/internal/s3api/s3err"
 )
 
 // Algorithm is an S3 checksum algorithm.
@@ -94,7 +96,7 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 			return a, nil
 		}
 	}
-	return NoChecksum, ErrChecksumAlgorithm
+	return NoChecksum, s3err.ErrChecksumAlgorithm
 }
 
 func algorithmOfHeader(name string) Algorithm {
@@ -120,9 +122,9 @@ func (a Algorithm) CheckType(typ string) (string, error) {
 	typ = strings.ToUpper(typ)
 	switch {
 	case typ != FullObject && typ != Composite:
-		return "", ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
+		return "", s3err.ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
 	case typ == FullObject && a > CRC64NVME, typ == Composite && a == CRC64NVME:
-		return "", ErrInvalidRequest.Msg("The %s checksum type cannot be used with the %s checksum algorithm.", typ, strings.ToLower(a.String()))
+		return "", s3err.ErrInvalidRequest.Msg("The %s checksum type cannot be used with the %s checksum algorithm.", typ, strings.ToLower(a.String()))
 	}
 	return typ, nil
 }
@@ -144,7 +146,7 @@ func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
 	if v, ok := h["Content-Md5"]; ok {
 		sum, err := base64.StdEncoding.DecodeString(v[0])
 		if err != nil || len(sum) != md5.Size || len(v) > 1 {
-			return d, ErrInvalidDigest.With("Content-MD5", strings.Join(v, ","))
+			return d, s3err.ErrInvalidDigest.With("Content-MD5", strings.Join(v, ","))
 		}
 		d.MD5 = sum
 	}
@@ -166,14 +168,14 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 			continue
 		}
 		if d.Algorithm != NoChecksum || len(v) > 1 {
-			return ErrMultipleChecksums
+			return s3err.ErrMultipleChecksums
 		}
 		d.Algorithm = alg
 	}
 	if alg := d.Algorithm; alg != NoChecksum {
 		var ok bool
 		if d.Checksum, ok = alg.Decode(h[alg.canonicalHeader()][0]); !ok {
-			return ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
+			return s3err.ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
 		}
 	} else if err := checkUnknownChecksum(h); err != nil {
 		return err
@@ -182,9 +184,9 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 		alg := algorithmOfHeader(strings.ToLower(strings.TrimSpace(t)))
 		switch {
 		case alg == NoChecksum:
-			return ErrTrailerHeader
+			return s3err.ErrTrailerHeader
 		case d.Algorithm != NoChecksum:
-			return ErrMultipleChecksums
+			return s3err.ErrMultipleChecksums
 		}
 		d.Algorithm, d.Trailer = alg, true
 	}
@@ -200,11 +202,11 @@ func (d *Declared) checkSDKAlgorithm(h http.Header) error {
 	alg, err := ParseAlgorithm(s)
 	switch {
 	case err != nil:
-		return ErrInvalidRequest.Msg("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+		return s3err.ErrInvalidRequest.Msg("Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	case d.Algorithm == NoChecksum && d.MD5 == nil:
-		return ErrChecksumSDK
+		return s3err.ErrChecksumSDK
 	case d.Algorithm != NoChecksum && d.Algorithm != alg:
-		return ErrInvalidRequest.Msg("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+		return s3err.ErrInvalidRequest.Msg("Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
 	return nil
 }
@@ -214,7 +216,7 @@ func checkUnknownChecksum(h http.Header) error {
 	for name := range h {
 		rest, ok := strings.CutPrefix(name, "X-Amz-Checksum-")
 		if ok && rest != "Algorithm" && rest != "Mode" && rest != "Type" {
-			return ErrChecksumHeader
+			return s3err.ErrChecksumHeader
 		}
 	}
 	return nil
@@ -248,21 +250,21 @@ type Sums struct {
 // Trailer is set. A digest that was declared but not computed is a bug of the caller and an internal error.
 func (d *Declared) Compare(got Sums, trailer string) error {
 	if d.MD5 != nil && !same(d.MD5, got.MD5) {
-		return ErrBadDigest.With("ExpectedDigest", hex.EncodeToString(d.MD5)).With("CalculatedDigest", base64.StdEncoding.EncodeToString(got.MD5))
+		return s3err.ErrBadDigest.With("ExpectedDigest", hex.EncodeToString(d.MD5)).With("CalculatedDigest", base64.StdEncoding.EncodeToString(got.MD5))
 	}
 	if d.SHA256 != nil && !same(d.SHA256, got.SHA256) {
-		return ErrContentSHA256Mismatch.With("ClientComputedContentSHA256", d.sha256Text).
+		return s3err.ErrContentSHA256Mismatch.With("ClientComputedContentSHA256", d.sha256Text).
 			With("S3ComputedContentSHA256", hex.EncodeToString(got.SHA256))
 	}
 	want := d.Checksum
 	if d.Trailer {
 		var ok bool
 		if want, ok = d.Algorithm.Decode(trailer); !ok {
-			return ErrInvalidRequest.Msg("Value for %s trailing header is invalid.", d.Algorithm.Header())
+			return s3err.ErrInvalidRequest.Msg("Value for %s trailing header is invalid.", d.Algorithm.Header())
 		}
 	}
 	if want != nil && !same(want, got.Checksum) {
-		return ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", d.Algorithm)
+		return s3err.ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", d.Algorithm)
 	}
 	return nil
 }

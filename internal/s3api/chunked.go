@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"stele/internal/s3api/s3err"
 )
 
 // aws-chunked, frozen:
@@ -32,7 +34,7 @@ const (
 )
 
 // ChunkedReader takes aws-chunked framing off a body, streaming. A chunk's bytes are given out before its signature has
-// been seen: what was read counts only once Read has returned io.EOF. Errors are *Error or those of the source, and stay.
+// been seen: what was read counts only once Read has returned io.EOF. Errors are *s3err.Error or those of the source, and stay.
 type ChunkedReader struct {
 	src     *bufio.Reader
 	size    int64 // declared: x-amz-decoded-content-length
@@ -69,7 +71,7 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 	s := firstOf(r.Header, "X-Amz-Decoded-Content-Length")
 	size, err = strconv.ParseInt(s, 10, 64)
 	if err != nil || size < 0 {
-		return nil, 0, ErrMissingContentLength
+		return nil, 0, s3err.ErrMissingContentLength
 	}
 	c := &ChunkedReader{size: size}
 	if a.Payload != PayloadSigned {
@@ -79,7 +81,7 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 	}
 	if a.Payload != PayloadUnsignedTrailer {
 		if a.key == nil {
-			return nil, 0, ErrAnonymousContentSHA256
+			return nil, 0, s3err.ErrAnonymousContentSHA256
 		}
 		c.chain = &chain{key: a.key, stamp: a.SignedAt.UTC().Format(isoTime), scope: a.scope, signature: a.signature, hash: sha256.New()}
 	}
@@ -96,7 +98,7 @@ func declaredTrailers(h http.Header) ([]string, error) {
 	}
 	name := strings.ToLower(strings.TrimSpace(v))
 	if algorithmOfHeader(name) == NoChecksum {
-		return nil, ErrTrailerHeader
+		return nil, s3err.ErrTrailerHeader
 	}
 	return []string{name}, nil
 }
@@ -142,7 +144,7 @@ func (c *ChunkedReader) Read(p []byte) (int, error) {
 // bodyError says what an early end of the source means.
 func bodyError(err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return ErrIncompleteBody
+		return s3err.ErrIncompleteBody
 	}
 	return err
 }
@@ -156,7 +158,7 @@ func (c *ChunkedReader) nextChunk() error {
 	line, crlf := bytes.CutSuffix(line, []byte{'\r'})
 	size, ok := c.parseHeader(line)
 	if !ok || !crlf {
-		return ErrIncompleteBody
+		return s3err.ErrIncompleteBody
 	}
 	c.chunk++
 	if size == 0 {
@@ -164,7 +166,7 @@ func (c *ChunkedReader) nextChunk() error {
 	}
 	// An earlier short chunk was not the last one.
 	if c.short > 0 {
-		return ErrInvalidChunkSize.With("Chunk", strconv.Itoa(c.chunk-1)).With("BadChunkSize", strconv.FormatInt(c.short, 10))
+		return s3err.ErrInvalidChunkSize.With("Chunk", strconv.Itoa(c.chunk-1)).With("BadChunkSize", strconv.FormatInt(c.short, 10))
 	}
 	if size > c.size-c.read {
 		return c.tooLong(size)
@@ -185,10 +187,10 @@ func (c *ChunkedReader) tooLong(size int64) error {
 			return bodyError(err)
 		}
 		if _, err := io.ReadFull(c.src, crlf[:]); err != nil || crlf != [2]byte{'\r', '\n'} {
-			return ErrIncompleteBody
+			return s3err.ErrIncompleteBody
 		}
 	}
-	return ErrContentLengthMismatch
+	return s3err.ErrContentLengthMismatch
 }
 
 // parseHeader reads "size[;chunk-signature=…]".
@@ -219,7 +221,7 @@ func (c *ChunkedReader) endChunk() error {
 		return err
 	}
 	if crlf != [2]byte{'\r', '\n'} {
-		return ErrIncompleteBody
+		return s3err.ErrIncompleteBody
 	}
 	return c.checkChunk()
 }
@@ -240,7 +242,7 @@ func (c *ChunkedReader) end() error {
 		return bodyError(err)
 	}
 	if c.read != c.size {
-		return ErrContentLengthMismatch
+		return s3err.ErrContentLengthMismatch
 	}
 	if c.chain == nil && len(c.names) > 0 {
 		if next, _ := c.src.Peek(2); string(next) == "\r\n" { // an error stays for the read below
@@ -248,7 +250,7 @@ func (c *ChunkedReader) end() error {
 		}
 	}
 	if _, err := c.src.ReadByte(); err == nil {
-		return ErrIncompleteBody
+		return s3err.ErrIncompleteBody
 	} else if err != io.EOF {
 		return bodyError(err)
 	}
@@ -274,19 +276,19 @@ func (c *ChunkedReader) readTrailer() error {
 			break
 		}
 		if total += len(line); total > maxTrailerBytes {
-			return ErrMalformedTrailer
+			return s3err.ErrMalformedTrailer
 		}
 		name, value, ok := strings.Cut(string(line), ":")
 		name, value = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(value, " \t")
 		switch {
 		case ok && name == "x-amz-trailer-signature" && c.chain != nil && signature == "":
 			if signature = value; len(signature) != 64 {
-				return ErrIncompleteBody
+				return s3err.ErrIncompleteBody
 			}
 		case c.chain != nil && len(c.names) > 0 && len(c.trailer) == len(c.names): // the signature was to come here
-			return ErrIncompleteBody
+			return s3err.ErrIncompleteBody
 		case !ok || ended || !contains(c.names, name) || c.trailer[name] != "" || signature != "":
-			return ErrMalformedTrailer
+			return s3err.ErrMalformedTrailer
 		default:
 			if c.trailer == nil {
 				c.trailer = map[string]string{}
@@ -296,7 +298,7 @@ func (c *ChunkedReader) readTrailer() error {
 		}
 	}
 	if len(c.trailer) != len(c.names) {
-		return ErrMalformedTrailer
+		return s3err.ErrMalformedTrailer
 	}
 	if c.chain != nil && len(c.names) > 0 {
 		return c.chain.checkTrailer(signed, signature)
@@ -308,7 +310,7 @@ func (c *ChunkedReader) readTrailer() error {
 func (c *ChunkedReader) line() ([]byte, error) {
 	line, err := c.src.ReadSlice('\n')
 	if err == bufio.ErrBufferFull || len(line) > maxTrailerBytes { // the buffer holds more than any line may
-		return nil, ErrIncompleteBody
+		return nil, s3err.ErrIncompleteBody
 	}
 	if err != nil {
 		return nil, err
@@ -346,7 +348,7 @@ func (k *chain) prefix() {
 
 func (k *chain) compare(want string) error {
 	if !k.key.signs(k.scratch, want) {
-		return ErrSignatureDoesNotMatch.With("StringToSign", string(k.scratch)).With("SignatureProvided", want)
+		return s3err.ErrSignatureDoesNotMatch.With("StringToSign", string(k.scratch)).With("SignatureProvided", want)
 	}
 	k.signature = want
 	return nil

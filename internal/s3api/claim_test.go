@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/s3err"
 )
 
 // TestAClaimIsNoKey: a request that names an access key and does not prove it acts for nobody, is no use of the key, and is in the ledger as claimed; the access line says so too (TestAccessLines).
@@ -33,7 +34,7 @@ func TestAClaimIsNoKey(t *testing.T) {
 		return &call{server: h.(*server), w: httptest.NewRecorder(), r: r, ctx: t.Context(), id: "1"}
 	}
 	c := wrong()
-	if err := c.serve(); !errors.Is(err, ErrSignatureDoesNotMatch) {
+	if err := c.serve(); !errors.Is(err, s3err.ErrSignatureDoesNotMatch) {
 		t.Fatal(err)
 	}
 	if c.claim.id != key.ID || c.key.ID != "" || c.by.Key != "" || !strings.HasPrefix(c.owner(), "from ") {

@@ -1,5 +1,7 @@
 package s3api
 
+import "stele/internal/s3api/s3err"
+
 // Storage classes are kept and answered, and all of them are stored alike: a client that asks for one finds it again, and nothing is slower, cheaper or
 // farther away for it. What AWS would have to restore first can be read at once, and its restore header says so.
 
@@ -14,7 +16,7 @@ var storageClasses = set(classNames)
 // checkClass refuses what AWS refuses.
 func checkClass(v string) error {
 	if !storageClasses[v] {
-		return ErrInvalidStorageClass.Msg("The storage class you specified is not valid. Stele takes %s.", classNames).With("StorageClassRequested", v)
+		return s3err.ErrInvalidStorageClass.Msg("The storage class you specified is not valid. Stele takes %s.", classNames).With("StorageClassRequested", v)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package s3api
 import (
 	"fmt"
 	"strings"
+
+	"stele/internal/s3api/s3err"
 )
 
 // Every condition key that a policy may use has a line here: what its values are, and which actions it can have a value for. A key that nothing in a request to this
@@ -167,7 +169,7 @@ func checkKey(key, written string) error {
 	if why := unsuppliedReason(key); why != "" {
 		return malformedPolicy("Policy has a condition key that no request to this store can carry: %s (%s). Remove the condition.", written, why)
 	}
-	return ErrMalformedPolicy.Msg("Policy has an invalid condition key").With("Detail", written) // as AWS puts it
+	return s3err.ErrMalformedPolicy.Msg("Policy has an invalid condition key").With("Detail", written) // as AWS puts it
 }
 
 // applies tells whether a request for an action, in lower case, can have the key.
@@ -197,7 +199,7 @@ func (s *statement) checkConditions() error {
 
 // conditionsApart is the error in AWS's words, with what does not fit as its detail.
 func conditionsApart(format string, args ...any) error {
-	return ErrMalformedPolicy.Msg("Conditions do not apply to combination of actions and resources in statement").With("Detail", fmt.Sprintf(format, args...))
+	return s3err.ErrMalformedPolicy.Msg("Conditions do not apply to combination of actions and resources in statement").With("Detail", fmt.Sprintf(format, args...))
 }
 
 func someAction(actions map[string]bool, holds func(string) bool) bool {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/tagging"
 )
 
 // Context is what conditions are tested against: values by key, keys in lower case (tag keys as they are).
@@ -163,7 +165,7 @@ func (ctx Context) addCopySource(header string) {
 }
 
 // addTags adds tags under requestTag or existingTag.
-func (ctx Context) addTags(prefix string, tags []Tag) {
+func (ctx Context) addTags(prefix string, tags []tagging.Tag) {
 	for _, t := range tags {
 		ctx[prefix+t.Key] = []string{t.Value}
 		if prefix == requestTag {

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
 )
 
 // CORSRule is one rule of a bucket's CORS configuration.
@@ -23,14 +26,14 @@ var corsMethods = map[string]bool{"GET": true, "PUT": true, "POST": true, "DELET
 
 // DecodeCORS parses a CORSConfiguration.
 func DecodeCORS(b []byte) ([]CORSRule, error) {
-	root, err := parseRoot(b, "CORSConfiguration")
+	root, err := s3xml.Parse(b, "CORSConfiguration")
 	if err != nil {
 		return nil, err
 	}
 	var rules []CORSRule
-	for e := range root.children() {
-		if e.name() != "CORSRule" || len(rules) == maxCORSRules {
-			return nil, ErrMalformedXML
+	for e := range root.Children() {
+		if e.Name() != "CORSRule" || len(rules) == maxCORSRules {
+			return nil, s3err.ErrMalformedXML
 		}
 		r, err := decodeCORSRule(e)
 		if err != nil {
@@ -39,16 +42,16 @@ func DecodeCORS(b []byte) ([]CORSRule, error) {
 		rules = append(rules, r)
 	}
 	if len(rules) == 0 {
-		return nil, ErrMalformedXML
+		return nil, s3err.ErrMalformedXML
 	}
 	return rules, nil
 }
 
-func decodeCORSRule(e elem) (CORSRule, error) {
+func decodeCORSRule(e s3xml.Elem) (CORSRule, error) {
 	r := CORSRule{MaxAgeSeconds: NoMaxAge}
-	for c := range e.children() {
-		v := c.word()
-		switch c.name() {
+	for c := range e.Children() {
+		v := c.Word()
+		switch c.Name() {
 		case "ID":
 			r.ID = v
 		case "AllowedMethod":
@@ -62,7 +65,7 @@ func decodeCORSRule(e elem) (CORSRule, error) {
 		case "MaxAgeSeconds":
 			n, err := strconv.ParseInt(v, 10, 32)
 			if err != nil {
-				return r, ErrMalformedXML
+				return r, s3err.ErrMalformedXML
 			}
 			r.MaxAgeSeconds = int(n)
 		}
@@ -72,27 +75,27 @@ func decodeCORSRule(e elem) (CORSRule, error) {
 
 func (r *CORSRule) check() error {
 	if len(r.AllowedMethods) == 0 || len(r.AllowedOrigins) == 0 || len(r.ID) > 255 {
-		return ErrMalformedXML
+		return s3err.ErrMalformedXML
 	}
 	for _, m := range r.AllowedMethods {
 		if !corsMethods[m] {
-			return ErrInvalidRequest.Msg("Found unsupported HTTP method in CORS config. Unsupported method is %s", m)
+			return s3err.ErrInvalidRequest.Msg("Found unsupported HTTP method in CORS config. Unsupported method is %s", m)
 		}
 	}
 	for _, o := range r.AllowedOrigins {
 		if strings.Count(o, "*") > 1 {
-			return ErrInvalidRequest.Msg("AllowedOrigin \"%s\" can not have more than one wildcard.", o)
+			return s3err.ErrInvalidRequest.Msg("AllowedOrigin \"%s\" can not have more than one wildcard.", o)
 		}
 	}
 	for _, h := range r.AllowedHeaders {
 		if strings.Count(h, "*") > 1 {
-			return ErrInvalidRequest.Msg("AllowedHeader \"%s\" can not have more than one wildcard.", h)
+			return s3err.ErrInvalidRequest.Msg("AllowedHeader \"%s\" can not have more than one wildcard.", h)
 		}
 	}
 	for _, list := range [...][]string{r.AllowedHeaders, r.ExposeHeaders} {
 		for _, h := range list {
 			if !headerName(h) {
-				return ErrInvalidRequest.Msg("AllowedHeader \"%s\" contains invalid character.", h)
+				return s3err.ErrInvalidRequest.Msg("AllowedHeader \"%s\" contains invalid character.", h)
 			}
 		}
 	}
@@ -112,11 +115,11 @@ func headerName(s string) bool {
 
 // AppendCORS appends a CORSConfiguration.
 func AppendCORS(b []byte, rules []CORSRule) []byte {
-	w := xw{b}
-	w.root("CORSConfiguration")
+	w := s3xml.Writer{B: b}
+	w.Root("CORSConfiguration")
 	for _, r := range rules {
-		w.open("CORSRule")
-		w.opt("ID", r.ID)
+		w.Open("CORSRule")
+		w.Opt("ID", r.ID)
 		for _, l := range [...]struct {
 			name   string
 			values []string
@@ -125,16 +128,16 @@ func AppendCORS(b []byte, rules []CORSRule) []byte {
 			{"AllowedHeader", r.AllowedHeaders}, {"ExposeHeader", r.ExposeHeaders},
 		} {
 			for _, v := range l.values {
-				w.str(l.name, v)
+				w.Str(l.name, v)
 			}
 		}
 		if r.MaxAgeSeconds != NoMaxAge {
-			w.int("MaxAgeSeconds", int64(r.MaxAgeSeconds))
+			w.Int("MaxAgeSeconds", int64(r.MaxAgeSeconds))
 		}
-		w.close("CORSRule")
+		w.Close("CORSRule")
 	}
-	w.close("CORSConfiguration")
-	return w.b
+	w.Close("CORSConfiguration")
+	return w.B
 }
 
 // Preflight answers an OPTIONS request: the headers of the first rule that allows what is asked for. rules is nil for a
@@ -142,17 +145,17 @@ func AppendCORS(b []byte, rules []CORSRule) []byte {
 func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
 	if origin == "" {
-		return nil, ErrCORSNoOrigin
+		return nil, s3err.ErrCORSNoOrigin
 	}
 	if !corsMethods[method] {
-		return nil, ErrBadRequest.Msg("Invalid Access-Control-Request-Method: %s", method)
+		return nil, s3err.ErrBadRequest.Msg("Invalid Access-Control-Request-Method: %s", method)
 	}
 	var wanted []string
 	for _, line := range r.Header["Access-Control-Request-Headers"] {
 		for _, h := range strings.Split(line, ",") {
 			name := strings.Trim(h, " ")
 			if !headerName(name) {
-				return nil, ErrBadRequest.Msg("Access-Control-Request-Headers \"%s\" contains invalid character.", h)
+				return nil, s3err.ErrBadRequest.Msg("Access-Control-Request-Headers \"%s\" contains invalid character.", h)
 			}
 			if h = name; h != "" {
 				wanted = append(wanted, strings.ToLower(h))
@@ -160,7 +163,7 @@ func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 		}
 	}
 	if len(rules) == 0 {
-		return nil, ErrCORSNotEnabled
+		return nil, s3err.ErrCORSNotEnabled
 	}
 	for i := range rules {
 		rule := &rules[i]
@@ -172,7 +175,7 @@ func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 			return h, nil
 		}
 	}
-	return nil, ErrCORSForbidden
+	return nil, s3err.ErrCORSForbidden
 }
 
 // CORSHeaders are the headers that a reply to r needs for a browser to show it to its page; nil where no rule allows.

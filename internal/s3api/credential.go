@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/s3err"
 )
 
 // credential is what a signature claims about itself.
@@ -29,18 +31,18 @@ const (
 	formErrors
 )
 
-func authHeaderMalformed(format string, args ...any) *Error {
-	return ErrAuthHeaderMalformed.Msg("The authorization header is malformed; "+format, args...)
+func authHeaderMalformed(format string, args ...any) *s3err.Error {
+	return s3err.ErrAuthHeaderMalformed.Msg("The authorization header is malformed; "+format, args...)
 }
 
-func (s errorStyle) fault(value, format string, args ...any) *Error {
+func (s errorStyle) fault(value, format string, args ...any) *s3err.Error {
 	switch s {
 	case headerErrors:
 		return authHeaderMalformed(format, args...)
 	case queryErrors:
-		return ErrAuthQueryParameters.Msg("Error parsing the X-Amz-Credential parameter; "+format, args...)
+		return s3err.ErrAuthQueryParameters.Msg("Error parsing the X-Amz-Credential parameter; "+format, args...)
 	}
-	return InvalidArgument("x-amz-credential", value, format, args...)
+	return s3err.InvalidArgument("x-amz-credential", value, format, args...)
 }
 
 // parseCredential splits AKID/date/region/service/aws4_request.
@@ -79,13 +81,13 @@ func parseAuthHeader(header string) (*credential, error) {
 	algorithm, rest, ok := strings.Cut(header, " ")
 	switch {
 	case !ok:
-		return nil, InvalidArgument("Authorization", header, "Authorization header is invalid -- one and only one ' ' (space) required.")
+		return nil, s3err.InvalidArgument("Authorization", header, "Authorization header is invalid -- one and only one ' ' (space) required.")
 	case algorithm == "AWS":
-		return nil, ErrSignatureV2
+		return nil, s3err.ErrSignatureV2
 	case algorithm == "AWS4-ECDSA-P256-SHA256":
-		return nil, ErrNotImplemented.With("Header", "Authorization")
+		return nil, s3err.ErrNotImplemented.With("Header", "Authorization")
 	case algorithm != algorithmV4:
-		return nil, InvalidArgument("Authorization", algorithm, "Unsupported Authorization Type")
+		return nil, s3err.InvalidArgument("Authorization", algorithm, "Unsupported Authorization Type")
 	}
 	var value [3]string
 	if n := strings.Count(rest, ",") + 1; n != len(value) {
@@ -124,18 +126,18 @@ var authComponents = [...]string{"Credential", "SignedHeaders", "Signature"}
 func parsePresigned(q Query) (c *credential, expires int, err error) {
 	algorithm, ok := q.Lookup("X-Amz-Algorithm")
 	if q.Has("X-Amz-Security-Token") {
-		return nil, 0, ErrSecurityToken // keys are permanent
+		return nil, 0, s3err.ErrSecurityToken // keys are permanent
 	}
 	for _, n := range [...]string{"X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires"} {
 		ok = ok && q.Get(n) != ""
 	}
 	switch {
 	case !ok || algorithm == "":
-		return nil, 0, ErrAuthQueryParameters.Msg("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
+		return nil, 0, s3err.ErrAuthQueryParameters.Msg("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 	case algorithm == "AWS4-ECDSA-P256-SHA256":
-		return nil, 0, ErrAuthQueryParameters.Msg(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`)
+		return nil, 0, s3err.ErrAuthQueryParameters.Msg(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`)
 	case algorithm != algorithmV4:
-		return nil, 0, ErrAuthQueryParameters.Msg(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"`)
+		return nil, 0, s3err.ErrAuthQueryParameters.Msg(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"`)
 	}
 	if c, err = parseCredential(q.Get("X-Amz-Credential"), queryErrors); err != nil {
 		return nil, 0, err
@@ -144,11 +146,11 @@ func parsePresigned(q Query) (c *credential, expires int, err error) {
 	expires, err = strconv.Atoi(q.Get("X-Amz-Expires"))
 	switch {
 	case err != nil:
-		return nil, 0, ErrAuthQueryParameters.Msg("X-Amz-Expires should be a number")
+		return nil, 0, s3err.ErrAuthQueryParameters.Msg("X-Amz-Expires should be a number")
 	case expires < 0:
-		return nil, 0, ErrAuthQueryParameters.Msg("X-Amz-Expires must be non-negative")
+		return nil, 0, s3err.ErrAuthQueryParameters.Msg("X-Amz-Expires must be non-negative")
 	case expires > maxExpires:
-		return nil, 0, ErrAuthQueryParameters.Msg("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than %d seconds", maxExpires)
+		return nil, 0, s3err.ErrAuthQueryParameters.Msg("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than %d seconds", maxExpires)
 	}
 	return c, expires, nil
 }
@@ -182,7 +184,7 @@ func (c *credential) checkSigned(h http.Header) error {
 	if missing == nil {
 		return nil
 	}
-	return ErrHeadersNotSigned.With("HeadersNotSigned", joinSorted(missing))
+	return s3err.ErrHeadersNotSigned.With("HeadersNotSigned", joinSorted(missing))
 }
 
 // requestTime takes the time of a header-signed request from x-amz-date, or else Date, with its ISO form.
@@ -190,7 +192,7 @@ func requestTime(h http.Header) (time.Time, string, error) {
 	if s := firstOf(h, "X-Amz-Date"); s != "" {
 		t, err := time.Parse(isoTime, s)
 		if err != nil {
-			return t, "", ErrMissingDate
+			return t, "", s3err.ErrMissingDate
 		}
 		return t, s, nil
 	}
@@ -198,7 +200,7 @@ func requestTime(h http.Header) (time.Time, string, error) {
 	t, err := http.ParseTime(s)
 	if err != nil {
 		if t, err = time.Parse(isoTime, s); err != nil {
-			return t, "", ErrMissingDate
+			return t, "", s3err.ErrMissingDate
 		}
 	}
 	t = t.UTC()

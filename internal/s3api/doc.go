@@ -8,9 +8,9 @@
 //	Auth.Body      aws-chunked framing is taken off and checked                           chunked.go
 //	Declared       every digest the client declared is compared with what arrived        checksum.go
 //	Allowed, Evaluate   the key's role, then the bucket's policy                          role.go, policy.go
-//	Decode…, Append…    XML in and out, bounded                                           xml*.go
+//	Decode…, Append…    documents in and out; their XML is s3xml's                        xml*.go
 //
-// Errors are *Error: AWS's code, message and HTTP status. Keys are the bytes that were sent, percent-decoded once and
+// Errors are *s3err.Error: AWS's code, message and HTTP status. Keys are the bytes that were sent, percent-decoded once and
 // never cleaned: "a//b", "../a" and "a\x00" are three ordinary keys.
 //
 // Source of the semantics: the Amazon S3 API Reference (API version 2006-03-01) and the User Guide.

@@ -17,6 +17,9 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/guard"
+	"stele/internal/lifecycle"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/tagging"
 )
 
 // Options say how the door is set up. Zero values are the defaults.
@@ -60,7 +63,7 @@ type server struct {
 	documents *guard.Pool
 	policies  textCache[*Policy]
 	corsets   textCache[[]CORSRule]
-	rules     textCache[*Lifecycle]
+	rules     textCache[*lifecycle.Configuration]
 	heads     headCache
 
 	afterJudging func() // nil, but in tests: when the tags of a version have judged a request
@@ -204,17 +207,17 @@ type call struct {
 	at   stele.View // as of when
 	b    stele.Bucket
 
-	claim  claim  // the access key of which the secret was asked for
-	failed *Error // what the reply says, if it is an error
+	claim  claim        // the access key of which the secret was asked for
+	failed *s3err.Error // what the reply says, if it is an error
 
 	status int        // of the reply, once it has begun
 	sent   int64      // bytes of the reply's body
 	seat   guard.Seat // among requests or strangers
 	taken  guard.Seat // among bodies, reads or documents, if it has one
 
-	formTags []Tag    // of a form's field "tagging"
-	judged   []looked // the versions by which the request was judged
-	learned  *learned // nil: nothing yet
+	formTags []tagging.Tag // of a form's field "tagging"
+	judged   []looked      // the versions by which the request was judged
+	learned  *learned      // nil: nothing yet
 }
 
 // ServeHTTP answers one request.
@@ -257,7 +260,7 @@ func (c *call) enter() error {
 	c.seat.Leave()
 	var ok bool
 	if c.seat, ok = among.Enter(c.owner()); !ok {
-		return ErrSlowDown.Msg("Please reduce your request rate: %s has its share of the %d that are worked on at once, or all of them are taken.", whose, among.Size())
+		return s3err.ErrSlowDown.Msg("Please reduce your request rate: %s has its share of the %d that are worked on at once, or all of them are taken.", whose, among.Size())
 	}
 	return nil
 }
@@ -301,7 +304,7 @@ func (c *call) serve() (err error) {
 		return err
 	}
 	if do == nil {
-		return ErrNotImplemented.Msg("Stele does not have the operation %s. docs/S3.md lists what it has.", c.q.Op).With("Operation", c.q.Op.String())
+		return s3err.ErrNotImplemented.Msg("Stele does not have the operation %s. docs/S3.md lists what it has.", c.q.Op).With("Operation", c.q.Op.String())
 	}
 	if c.q.Bucket != "" {
 		if err := c.setCORS(); err != nil {
@@ -332,10 +335,10 @@ func checkHead(r *http.Request) error {
 		}
 	}
 	if n > maxHeadBytes {
-		return ErrHeaderTooLarge.With("MaxSizeAllowed", strconv.Itoa(maxHeadBytes))
+		return s3err.ErrHeaderTooLarge.With("MaxSizeAllowed", strconv.Itoa(maxHeadBytes))
 	}
 	if v := firstOf(r.Header, "X-Amz-Copy-Source"); v != "" && r.Method != http.MethodPut && r.Method != http.MethodOptions {
-		return InvalidArgument("x-amz-copy-source", v, "You can only specify a copy source header for copy requests.")
+		return s3err.InvalidArgument("x-amz-copy-source", v, "You can only specify a copy source header for copy requests.")
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"stele/internal/s3api/s3err"
 )
 
 // hoistable are the headers that a presigned link may carry as query parameters, besides x-amz-meta-*: SDKs move them there when they sign. They are signed
@@ -20,7 +22,7 @@ func unhoist(h http.Header, q Query) (http.Header, error) {
 	for _, p := range q {
 		name := strings.ToLower(p.Name)
 		if name == "x-amz-copy-source" { // without it this would be a put of nothing
-			return nil, InvalidArgument("x-amz-copy-source", p.Value, "A link cannot carry x-amz-copy-source among its parameters. Sign it as a header, and send that header with the request.")
+			return nil, s3err.InvalidArgument("x-amz-copy-source", p.Value, "A link cannot carry x-amz-copy-source among its parameters. Sign it as a header, and send that header with the request.")
 		}
 		if !hoists(name) {
 			continue
@@ -30,7 +32,7 @@ func unhoist(h http.Header, q Query) (http.Header, error) {
 			if len(had) == 1 && had[0] == p.Value {
 				continue
 			}
-			return nil, InvalidArgument(name, p.Value, "The link says another %s than the request's headers, or says it twice. Send it once.", name)
+			return nil, s3err.InvalidArgument(name, p.Value, "The link says another %s than the request's headers, or says it twice. Send it once.", name)
 		}
 		if !own {
 			merged, own = h.Clone(), true

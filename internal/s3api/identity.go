@@ -8,6 +8,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/s3err"
 )
 
 // callKey finds the call in its context, so that looking up the secret and looking up the key's role is one look.
@@ -90,7 +91,7 @@ func (c *call) openBucket() (err error) {
 	}
 	if !c.at.Now() && c.q.Op.Writes() {
 		// Not MethodNotAllowed: mc takes that for "the bucket exists already".
-		return ErrAccessDenied.Msg("The bucket %s shows %s as it was and cannot be changed. Write to %s instead; what is copied from here is a new version there.", c.q.Bucket, c.name, c.name).
+		return s3err.ErrAccessDenied.Msg("The bucket %s shows %s as it was and cannot be changed. Write to %s instead; what is copied from here is a new version there.", c.q.Bucket, c.name, c.name).
 			With("ResourceType", "VIEW")
 	}
 	if c.b, err = c.store.Bucket(c.ctx, c.name, c.at); err != nil {
@@ -126,7 +127,7 @@ func checkVersionID(id string) error {
 		ok = 'a' <= ch && ch <= 'z' || 'A' <= ch && ch <= 'Z' || '0' <= ch && ch <= '9' || ch == '.' || ch == '-'
 	}
 	if !ok {
-		return InvalidArgument("versionId", id, "Invalid version id specified")
+		return s3err.InvalidArgument("versionId", id, "Invalid version id specified")
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ const minVersionID = 20
 // checkOwner holds a bucket to the owner that the client expects: its access key or the store's one account.
 func checkOwner(want string, b *stele.Bucket) error {
 	if want != "" && want != AccountID && want != b.Owner {
-		return ErrAccessDenied
+		return s3err.ErrAccessDenied
 	}
 	return nil
 }
@@ -150,13 +151,13 @@ func (c *call) viewOf(bucket string) (string, stele.View, error) {
 	name, at, err := c.store.ParseBucket(c.ctx, bucket)
 	switch {
 	case errors.Is(err, stele.ErrFuture):
-		return "", at, InvalidArgument("bucket", bucket, "That moment is in the future: a view shows the past.")
+		return "", at, s3err.InvalidArgument("bucket", bucket, "That moment is in the future: a view shows the past.")
 	case errors.Is(err, stele.ErrBeforeStore):
-		return "", at, InvalidArgument("bucket", bucket, "The store did not exist yet at that moment: name a later one.")
+		return "", at, s3err.InvalidArgument("bucket", bucket, "The store did not exist yet at that moment: name a later one.")
 	case errors.Is(err, stele.ErrBadMoment):
-		return "", at, InvalidArgument("bucket", bucket, "There is no such date or time of day. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.")
+		return "", at, s3err.InvalidArgument("bucket", bucket, "There is no such date or time of day. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.")
 	case errors.Is(err, stele.ErrBadName):
-		return "", at, InvalidArgument("bucket", bucket, "%v. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.", err)
+		return "", at, s3err.InvalidArgument("bucket", bucket, "%v. Write NAME--at-20261120t100000z, NAME--at-e123456 or NAME--at-VIEW.", err)
 	case err != nil:
 		return "", at, err
 	case at.Now():
@@ -168,8 +169,8 @@ func (c *call) viewOf(bucket string) (string, stele.View, error) {
 // viewMark stands in the names of views and of nothing else.
 const viewMark = "--at-"
 
-func notAName(bucket string) *Error {
-	return ErrInvalidBucketName.Msg("A bucket's name must not hold %s, which names a view of the past.", viewMark).With("BucketName", bucket)
+func notAName(bucket string) *s3err.Error {
+	return s3err.ErrInvalidBucketName.Msg("A bucket's name must not hold %s, which names a view of the past.", viewMark).With("BucketName", bucket)
 }
 
 // authorize asks whether the caller may do what the request says. DeleteObjects and PostObject ask for each key besides, once they know it.
@@ -181,7 +182,7 @@ func (c *call) authorize() error {
 		return c.mayDeleteSome()
 	case OpListBuckets:
 		if c.auth.Kind == Anonymous {
-			return ErrAccessDenied
+			return s3err.ErrAccessDenied
 		}
 	}
 	if err := anonymousRefusals[c.q.Op]; err != nil && c.auth.Kind == Anonymous {
@@ -191,19 +192,19 @@ func (c *call) authorize() error {
 		return err
 	}
 	if c.auth.Kind == Anonymous && policyActions[c.q.Action()] {
-		return MethodNotAllowed(c.r.Method, "BUCKETPOLICY") // whoever may read or change who may do what has a name
+		return s3err.MethodNotAllowed(c.r.Method, "BUCKETPOLICY") // whoever may read or change who may do what has a name
 	}
 	return nil
 }
 
 // anonymousRefusals are what AWS lets nobody do without a signature, whatever the policy says, in its words.
-var anonymousRefusals = map[Op]*Error{
-	OpCreateBucket: ErrAnonymous, OpPutBucketAcl: ErrAnonymous, OpPutObjectAcl: ErrAnonymous, OpSelectObjectContent: ErrAnonymous,
-	OpCreateMultipartUpload:         ErrAnonymous.Msg("Anonymous users cannot initiate multipart uploads. Please authenticate."),
-	OpCopyObject:                    ErrAnonymous.Msg("Anonymous users cannot copy objects. Please authenticate."),
-	OpPutBucketOwnershipControls:    ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),
-	OpDeleteBucketOwnershipControls: ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),
-	OpGetBucketOwnershipControls:    ErrAnonymous.Msg("s3:GetBucketOwnershipControls does not support Anonymous requests!"),
+var anonymousRefusals = map[Op]*s3err.Error{
+	OpCreateBucket: s3err.ErrAnonymous, OpPutBucketAcl: s3err.ErrAnonymous, OpPutObjectAcl: s3err.ErrAnonymous, OpSelectObjectContent: s3err.ErrAnonymous,
+	OpCreateMultipartUpload:         s3err.ErrAnonymous.Msg("Anonymous users cannot initiate multipart uploads. Please authenticate."),
+	OpCopyObject:                    s3err.ErrAnonymous.Msg("Anonymous users cannot copy objects. Please authenticate."),
+	OpPutBucketOwnershipControls:    s3err.ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),
+	OpDeleteBucketOwnershipControls: s3err.ErrAnonymous.Msg("s3:PutBucketOwnershipControls does not support Anonymous requests!"),
+	OpGetBucketOwnershipControls:    s3err.ErrAnonymous.Msg("s3:GetBucketOwnershipControls does not support Anonymous requests!"),
 }
 
 // require refuses unless the caller may carry out action on a bucket, as of a view, and on a key or, for listings, a prefix.
@@ -227,7 +228,7 @@ func (c *call) requires(s *subject, action string) error {
 		s = &today
 		var current string
 		if current, action = viewActions(action); c.says(s, current) == PolicyDenies { // who sees the past of an object sees the object
-			return ErrAccessDenied
+			return s3err.ErrAccessDenied
 		}
 	}
 	if !c.may(s, action) {
@@ -242,7 +243,7 @@ func (c *call) requires(s *subject, action string) error {
 // now is the bucket of that name today, whose policy may let others in; one without a name: there is none.
 func (c *call) requiresOfDeleted(s *subject, now *stele.Bucket, action string) error {
 	if c.key.ID == "" {
-		return ErrAccessDenied
+		return s3err.ErrAccessDenied
 	}
 	then, today := *s, *s
 	current, past := viewActions(action)
@@ -256,20 +257,20 @@ func (c *call) requiresOfDeleted(s *subject, now *stele.Bucket, action string) e
 	then.b, today.b = &last, now
 	shutOut := c.says(&then, current) == PolicyDenies || c.says(&then, past) == PolicyDenies
 	if shutOut || !c.may(&then, past) && c.says(&today, past) != PolicyAllows {
-		return ErrAccessDenied.Msg("The bucket %s that this view shows was deleted since. Its past is for keys that could read its versions when it ended, and for the roles admin and auditor.", s.name)
+		return s3err.ErrAccessDenied.Msg("The bucket %s that this view shows was deleted since. Its past is for keys that could read its versions when it ended, and for the roles admin and auditor.", s.name)
 	}
 	return nil
 }
 
 // denied is the refusal of an action. Where a user would look for a fault it says what the role is for.
-func (c *call) denied(action string) *Error {
+func (c *call) denied(action string) *s3err.Error {
 	if Role(c.key.Role) == Append && (action == "s3:DeleteObject" || action == "s3:DeleteObjectVersion") {
 		return errAppendDeletes
 	}
-	return ErrAccessDenied
+	return s3err.ErrAccessDenied
 }
 
-var errAppendDeletes = ErrAccessDenied.Msg("This access key has the role append: it adds and reads. It may delete nothing but restic's lock files (locks/ID) that it wrote itself.")
+var errAppendDeletes = s3err.ErrAccessDenied.Msg("This access key has the role append: it adds and reads. It may delete nothing but restic's lock files (locks/ID) that it wrote itself.")
 
 // viewActions are the two actions that looking at the past is: on what is current, and on versions. The role or a policy must allow the second, and today's policy must
 // deny neither.
@@ -379,7 +380,7 @@ func (c *call) restrictsPublic(b *stele.Bucket) bool {
 func (c *call) mayAlso(action string) error {
 	d := c.policySays(&c.b, c.name, action, c.q.Key)
 	if d == PolicyDenies || d == NoDecision && c.key.ID == "" {
-		return ErrAccessDenied
+		return s3err.ErrAccessDenied
 	}
 	return nil
 }

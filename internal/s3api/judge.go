@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/tagging"
 )
 
 // subject is what a question to a policy is about: what the request line names, one key of DeleteObjects, or the source of a copy.
@@ -27,7 +28,7 @@ func (c *call) subject(key string) *subject {
 // learned is what a request says in a place that is read only after role and scope were judged: its body, the upload that it belongs to, the source of a copy.
 // Until then a statement that asks for it is open (Ask.Open). Then the request is judged again.
 type learned struct {
-	tags      []Tag
+	tags      []tagging.Tag
 	retention Retention
 	hold      string
 	header    http.Header // what the upload was begun with
@@ -140,7 +141,7 @@ func (c *call) addWritten(ctx Context) {
 }
 
 // saidTags are those of the header x-amz-tagging, or of a form's field "tagging".
-func (c *call) saidTags() ([]Tag, error) {
+func (c *call) saidTags() ([]tagging.Tag, error) {
 	if c.formTags != nil {
 		return c.formTags, nil
 	}

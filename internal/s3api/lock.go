@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
 )
 
 // Object Lock modes.
@@ -27,27 +30,27 @@ const (
 // DecodeLockConfig parses an ObjectLockConfiguration. It can only be Enabled.
 func DecodeLockConfig(b []byte) (LockConfig, error) {
 	var c LockConfig
-	root, err := parseRoot(b, "ObjectLockConfiguration")
+	root, err := s3xml.Parse(b, "ObjectLockConfiguration")
 	if err != nil {
 		return c, err
 	}
-	if root.child("ObjectLockEnabled").word() != "Enabled" {
-		return c, ErrMalformedXML
+	if root.Child("ObjectLockEnabled").Word() != "Enabled" {
+		return c, s3err.ErrMalformedXML
 	}
-	rule := root.child("Rule")
-	if !rule.exists() {
+	rule := root.Child("Rule")
+	if !rule.Exists() {
 		return c, nil
 	}
-	def := rule.child("DefaultRetention")
-	days, years := def.child("Days"), def.child("Years")
-	c.Mode = def.child("Mode").word()
-	if c.Mode != Governance && c.Mode != Compliance || days.exists() == years.exists() {
-		return c, ErrMalformedXML
+	def := rule.Child("DefaultRetention")
+	days, years := def.Child("Days"), def.Child("Years")
+	c.Mode = def.Child("Mode").Word()
+	if c.Mode != Governance && c.Mode != Compliance || days.Exists() == years.Exists() {
+		return c, s3err.ErrMalformedXML
 	}
-	if days.exists() {
-		c.Days, err = retentionPeriod("Days", days.word(), maxRetentionDays)
+	if days.Exists() {
+		c.Days, err = retentionPeriod("Days", days.Word(), maxRetentionDays)
 	} else {
-		c.Years, err = retentionPeriod("Years", years.word(), maxRetentionYears)
+		c.Years, err = retentionPeriod("Years", years.Word(), maxRetentionYears)
 	}
 	return c, err
 }
@@ -56,11 +59,11 @@ func retentionPeriod(name, v string, largest int) (int, error) {
 	n, err := strconv.ParseInt(v, 10, 32)
 	switch {
 	case err != nil:
-		return 0, ErrMalformedXML
+		return 0, s3err.ErrMalformedXML
 	case n <= 0:
-		return 0, InvalidArgument(name, v, "Default retention period must be a positive integer value.")
+		return 0, s3err.InvalidArgument(name, v, "Default retention period must be a positive integer value.")
 	case n > int64(largest):
-		return 0, InvalidArgument(name, v, "Default retention period too large.")
+		return 0, s3err.InvalidArgument(name, v, "Default retention period too large.")
 	}
 	return int(n), nil
 }
@@ -70,23 +73,23 @@ func (c LockConfig) Until(from time.Time) time.Time { return from.AddDate(c.Year
 
 // AppendXML appends the document.
 func (c LockConfig) AppendXML(b []byte) []byte {
-	w := xw{b}
-	w.root("ObjectLockConfiguration")
-	w.str("ObjectLockEnabled", "Enabled")
+	w := s3xml.Writer{B: b}
+	w.Root("ObjectLockConfiguration")
+	w.Str("ObjectLockEnabled", "Enabled")
 	if c.Mode != "" {
-		w.open("Rule")
-		w.open("DefaultRetention")
-		w.str("Mode", c.Mode)
+		w.Open("Rule")
+		w.Open("DefaultRetention")
+		w.Str("Mode", c.Mode)
 		if c.Days > 0 {
-			w.int("Days", int64(c.Days))
+			w.Int("Days", int64(c.Days))
 		} else {
-			w.int("Years", int64(c.Years))
+			w.Int("Years", int64(c.Years))
 		}
-		w.close("DefaultRetention")
-		w.close("Rule")
+		w.Close("DefaultRetention")
+		w.Close("Rule")
 	}
-	w.close("ObjectLockConfiguration")
-	return w.b
+	w.Close("ObjectLockConfiguration")
+	return w.B
 }
 
 // Retention is a version's retention; Mode "" is none.
@@ -98,65 +101,65 @@ type Retention struct {
 // DecodeRetention parses a Retention document. An empty one (which lifts a GOVERNANCE retention with bypass) is the zero
 // value. A date that is not after now is refused.
 func DecodeRetention(b []byte, now time.Time) (Retention, error) {
-	root, err := parseRoot(b, "Retention")
+	root, err := s3xml.Parse(b, "Retention")
 	if err != nil {
 		return Retention{}, err
 	}
-	mode, until := root.child("Mode"), root.child("RetainUntilDate")
-	if !mode.exists() && !until.exists() {
+	mode, until := root.Child("Mode"), root.Child("RetainUntilDate")
+	if !mode.Exists() && !until.Exists() {
 		return Retention{}, nil
 	}
-	r := Retention{Mode: mode.word()}
+	r := Retention{Mode: mode.Word()}
 	if r.Mode != Governance && r.Mode != Compliance {
-		return Retention{}, ErrMalformedXML
+		return Retention{}, s3err.ErrMalformedXML
 	}
-	if r.Until, err = parseTime(until.word()); err != nil {
-		return Retention{}, ErrMalformedXML
+	if r.Until, err = s3xml.ParseTime(until.Word()); err != nil {
+		return Retention{}, s3err.ErrMalformedXML
 	}
 	if !r.Until.After(now) {
-		return Retention{}, retainInPast(until.word())
+		return Retention{}, retainInPast(until.Word())
 	}
 	return r, nil
 }
 
 func retainInPast(v string) error {
-	return InvalidArgument("x-amz-object-lock-retain-until-date", v, "The retain until date must be in the future!")
+	return s3err.InvalidArgument("x-amz-object-lock-retain-until-date", v, "The retain until date must be in the future!")
 }
 
 // AppendXML appends the document.
 func (r Retention) AppendXML(b []byte) []byte {
-	w := xw{b}
-	w.root("Retention")
-	w.opt("Mode", r.Mode)
+	w := s3xml.Writer{B: b}
+	w.Root("Retention")
+	w.Opt("Mode", r.Mode)
 	if r.Mode != "" {
-		w.time("RetainUntilDate", r.Until)
+		w.Time("RetainUntilDate", r.Until)
 	}
-	w.close("Retention")
-	return w.b
+	w.Close("Retention")
+	return w.B
 }
 
 // DecodeLegalHold parses a LegalHold document: whether it is ON.
 func DecodeLegalHold(b []byte) (bool, error) {
-	root, err := parseRoot(b, "LegalHold")
+	root, err := s3xml.Parse(b, "LegalHold")
 	if err != nil {
 		return false, err
 	}
-	switch root.child("Status").word() {
+	switch root.Child("Status").Word() {
 	case "ON":
 		return true, nil
 	case "OFF":
 		return false, nil
 	}
-	return false, ErrMalformedXML
+	return false, s3err.ErrMalformedXML
 }
 
 // AppendLegalHold appends a LegalHold document.
 func AppendLegalHold(b []byte, on bool) []byte {
-	w := xw{b}
-	w.root("LegalHold")
-	w.str("Status", onOff(on))
-	w.close("LegalHold")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("LegalHold")
+	w.Str("Status", onOff(on))
+	w.Close("LegalHold")
+	return w.B
 }
 
 func onOff(on bool) string {
@@ -185,26 +188,26 @@ func ParseLockHeaders(h http.Header, now time.Time) (LockHeaders, error) {
 	case "", "ON", "OFF":
 		l.Hold = hold == "ON"
 	default:
-		return l, InvalidArgument("x-amz-object-lock-legal-hold", hold, "Legal Hold must be either of 'ON' or 'OFF'")
+		return l, s3err.InvalidArgument("x-amz-object-lock-legal-hold", hold, "Legal Hold must be either of 'ON' or 'OFF'")
 	}
 	const both = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied."
 	switch {
 	case mode == "" && until == "":
 		return l, nil
 	case until == "":
-		return l, InvalidArgument("x-amz-object-lock-retain-until-date", "", both)
+		return l, s3err.InvalidArgument("x-amz-object-lock-retain-until-date", "", both)
 	case mode == "":
-		return l, InvalidArgument("x-amz-object-lock-mode", "", both)
+		return l, s3err.InvalidArgument("x-amz-object-lock-mode", "", both)
 	}
-	t, err := parseTime(until)
+	t, err := s3xml.ParseTime(until)
 	if err != nil {
-		return l, InvalidArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be provided in ISO 8601 format")
+		return l, s3err.InvalidArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be provided in ISO 8601 format")
 	}
 	if !t.After(now) {
 		return l, retainInPast(until)
 	}
 	if mode != Governance && mode != Compliance {
-		return l, InvalidArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
+		return l, s3err.InvalidArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
 	}
 	l.Retention = Retention{mode, t}
 	return l, nil
@@ -214,7 +217,7 @@ func ParseLockHeaders(h http.Header, now time.Time) (LockHeaders, error) {
 func (l LockHeaders) SetHeaders(h http.Header) {
 	if l.Mode != "" {
 		h["X-Amz-Object-Lock-Mode"] = []string{l.Mode}
-		h["X-Amz-Object-Lock-Retain-Until-Date"] = []string{string(appendXMLTime(nil, l.Until))}
+		h["X-Amz-Object-Lock-Retain-Until-Date"] = []string{string(s3xml.AppendTime(nil, l.Until))}
 	}
 	if l.Hold {
 		h["X-Amz-Object-Lock-Legal-Hold"] = []string{"ON"}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"stele/internal/s3api/s3err"
 )
 
 // What a client says about an object beside its bytes: standard headers and user metadata. All of it is kept exactly, or refused: an entry holds UTF-8
@@ -40,7 +42,7 @@ func requestHeaders(h http.Header) (map[string]string, error) {
 			continue
 		}
 		if len(lines) > 1 && !k.list {
-			return nil, InvalidArgument(k.canonical, strings.Join(lines, ","), "The header %s was sent %d times. Send it once.", k.canonical, len(lines))
+			return nil, s3err.InvalidArgument(k.canonical, strings.Join(lines, ","), "The header %s was sent %d times. Send it once.", k.canonical, len(lines))
 		}
 		v := strings.Join(lines, ",")
 		if k.kept == "content-encoding" {
@@ -50,10 +52,10 @@ func requestHeaders(h http.Header) (map[string]string, error) {
 			continue
 		}
 		if !headerText(v) {
-			return nil, InvalidArgument(k.canonical, v, "The value of %s is not UTF-8, or holds control characters. Send it percent-encoded or in UTF-8.", k.canonical)
+			return nil, s3err.InvalidArgument(k.canonical, v, "The value of %s is not UTF-8, or holds control characters. Send it percent-encoded or in UTF-8.", k.canonical)
 		}
 		if k.kept == "x-amz-website-redirect-location" && !strings.HasPrefix(v, "/") && !strings.HasPrefix(v, "http://") && !strings.HasPrefix(v, "https://") {
-			return nil, ErrInvalidWebsiteRedir
+			return nil, s3err.ErrInvalidWebsiteRedir
 		}
 		if out == nil {
 			out = make(map[string]string, 2)
@@ -111,14 +113,14 @@ func requestMeta(h http.Header) (map[string]string, error) {
 		}
 		k, sent := strings.ToLower(name[len(metaPrefix):]), strings.Join(values, ",")
 		if !utf8.ValidString(sent) {
-			return nil, InvalidArgument("x-amz-meta-"+k, sent, "The value of x-amz-meta-%s is not UTF-8. Send other bytes encoded, as RFC 2047 has it or in base64.", k)
+			return nil, s3err.InvalidArgument("x-amz-meta-"+k, sent, "The value of x-amz-meta-%s is not UTF-8. Send other bytes encoded, as RFC 2047 has it or in base64.", k)
 		}
 		v := decodeWords(sent)
 		total += len(k) + len(v)
 		out[k] = v
 	}
 	if total > maxMetaBytes {
-		return nil, ErrMetadataTooLarge
+		return nil, s3err.ErrMetadataTooLarge
 	}
 	return out, nil
 }

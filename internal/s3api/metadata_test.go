@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"stele"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
 )
 
 // TestWords: metadata outside of printable ASCII travels in the encoded words of RFC 2047, and whatever is kept comes back by any decoder of them.
@@ -65,7 +67,7 @@ func TestHeadersInTwoLines(t *testing.T) {
 		if err := ParseConditions(http.Header{"If-Match": lines}).Check("e", exampleTime); err != nil {
 			t.Errorf("If-Match %q: %v", lines, err)
 		}
-		if err := ParseConditions(http.Header{"If-None-Match": lines}).Check("e", exampleTime); err != ErrNotModified {
+		if err := ParseConditions(http.Header{"If-None-Match": lines}).Check("e", exampleTime); err != s3err.ErrNotModified {
 			t.Errorf("If-None-Match %q: %v", lines, err)
 		}
 		if c, err := ParseWriteCondition(http.Header{"If-Match": lines}); err != nil || !stele.MatchETag(c.Match, "x") || !stele.MatchETag(c.Match, "e") {
@@ -143,7 +145,7 @@ func TestFormFileName(t *testing.T) {
 		if err != nil || f.Key != "up/"+name || h.Get("X-Amz-Meta-Name") != "<"+name+">" || h.Get("Content-Disposition") != `attachment; filename="`+name+`"` || f.Fields["success_action_redirect"] != "http://x/"+name {
 			t.Errorf("%s: key %q, fields %q, %v", sent, f.Key, f.Fields, err)
 		}
-		if root, err := parseRoot([]byte(f.Fields["tagging"]), "Tagging"); err != nil || root.child("TagSet").child("Tag").child("Value").text() != name {
+		if root, err := s3xml.Parse([]byte(f.Fields["tagging"]), "Tagging"); err != nil || root.Child("TagSet").Child("Tag").Child("Value").Text() != name {
 			t.Errorf("%s: tagging %q, %v", sent, f.Fields["tagging"], err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // minioBucket is the name below which MinIO has its own pages. A bucket of that name is served like any other.
@@ -23,10 +24,10 @@ func (c *call) minio() (done bool, err error) {
 		return false, nil
 	}
 	if !isHealth {
-		return true, ErrNotImplemented.Msg("This is a Stele server. It has no admin API of MinIO's, and mc admin does not work with it: its command line, stele, does all of that, with --server from another machine.")
+		return true, s3err.ErrNotImplemented.Msg("This is a Stele server. It has no admin API of MinIO's, and mc admin does not work with it: its command line, stele, does all of that, with --server from another machine.")
 	}
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
-		return true, MethodNotAllowed(c.r.Method, "HEALTH")
+		return true, s3err.MethodNotAllowed(c.r.Method, "HEALTH")
 	}
 	switch health {
 	case "live", "cluster/read":
@@ -42,5 +43,5 @@ func (c *call) minio() (done bool, err error) {
 		}
 		return true, c.reply(http.StatusOK)
 	}
-	return true, NoSuchKey(c.q.Key)
+	return true, s3err.NoSuchKey(c.q.Key)
 }

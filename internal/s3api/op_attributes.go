@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
 )
 
 // getObjectAttributes is GetObjectAttributes.
@@ -74,13 +76,13 @@ func attributesAsked(h http.Header) (map[string]bool, error) {
 				continue
 			}
 			if !attributeNames[n] {
-				return nil, InvalidArgument("x-amz-object-attributes", n, "Invalid attribute name specified.")
+				return nil, s3err.InvalidArgument("x-amz-object-attributes", n, "Invalid attribute name specified.")
 			}
 			want[n] = true
 		}
 	}
 	if len(want) == 0 {
-		return nil, ErrObjectAttributes
+		return nil, s3err.ErrObjectAttributes
 	}
 	return want, nil
 }
@@ -144,45 +146,45 @@ func checkSOSAPI(key string) error {
 	if key != sosapiSystem && key != sosapiCapacity {
 		return nil
 	}
-	return ErrAccessDenied.Msg("%s is what the server tells Veeam about itself and cannot be written. Read it to see what it says.", key)
+	return s3err.ErrAccessDenied.Msg("%s is what the server tells Veeam about itself and cannot be written. Read it to see what it says.", key)
 }
 
 func (c *call) serveSOSAPI() error {
-	w := xw{append([]byte(nil), xmlHeader...)}
+	w := s3xml.Writer{B: append([]byte(nil), s3xml.Header...)}
 	if c.q.Key == sosapiSystem {
-		w.open("SystemInfo")
-		w.str("ProtocolVersion", `"1.0"`)
-		w.str("ModelName", `"Stele"`)
-		w.open("ProtocolCapabilities")
-		w.bool("CapacityInfo", c.opt.Capacity != nil)
-		w.bool("UploadSessions", false)
-		w.bool("IAMSTS", false)
-		w.close("ProtocolCapabilities")
-		w.open("SystemRecommendations")
-		w.int("S3ConcurrentTaskLimit", 64)
-		w.int("S3MultiObjectDeleteLimit", 1000)
-		w.int("StorageCurrentTaskLimit", 0)
-		w.int("KbBlockSize", 4096)
-		w.close("SystemRecommendations")
-		w.close("SystemInfo")
+		w.Open("SystemInfo")
+		w.Str("ProtocolVersion", `"1.0"`)
+		w.Str("ModelName", `"Stele"`)
+		w.Open("ProtocolCapabilities")
+		w.Bool("CapacityInfo", c.opt.Capacity != nil)
+		w.Bool("UploadSessions", false)
+		w.Bool("IAMSTS", false)
+		w.Close("ProtocolCapabilities")
+		w.Open("SystemRecommendations")
+		w.Int("S3ConcurrentTaskLimit", 64)
+		w.Int("S3MultiObjectDeleteLimit", 1000)
+		w.Int("StorageCurrentTaskLimit", 0)
+		w.Int("KbBlockSize", 4096)
+		w.Close("SystemRecommendations")
+		w.Close("SystemInfo")
 	} else {
 		total, free := c.opt.Capacity()
-		w.open("CapacityInfo")
-		w.int("Capacity", total)
-		w.int("Available", free)
-		w.int("Used", max(total-free, 0)) // hidden bytes are used: they stay until their keep period is over
-		w.close("CapacityInfo")
+		w.Open("CapacityInfo")
+		w.Int("Capacity", total)
+		w.Int("Available", free)
+		w.Int("Used", max(total-free, 0)) // hidden bytes are used: they stay until their keep period is over
+		w.Close("CapacityInfo")
 	}
 	h := c.w.Header()
 	h["Content-Type"] = isXML
-	h["Content-Length"] = []string{strconv.Itoa(len(w.b))}
-	h["ETag"] = quoted(md5Hex(w.b))
+	h["Content-Length"] = []string{strconv.Itoa(len(w.B))}
+	h["ETag"] = quoted(md5Hex(w.B))
 	h["Last-Modified"] = []string{httpTime(c.now())}
 	if c.r.Method == http.MethodHead {
 		c.begin(http.StatusOK)
 		return nil
 	}
-	return c.replyXML(http.StatusOK, w.b)
+	return c.replyXML(http.StatusOK, w.B)
 }
 
 func md5Hex(b []byte) string {

@@ -10,6 +10,8 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/guard"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/tagging"
 )
 
 const (
@@ -50,10 +52,10 @@ func (c *call) openBody(sum Algorithm) (*incoming, error) {
 	switch {
 	case in.size < 0:
 		in.close()
-		return nil, ErrMissingContentLength
+		return nil, s3err.ErrMissingContentLength
 	case in.size > maxPutBytes:
 		in.close()
-		return nil, EntityTooLarge(in.size, maxPutBytes)
+		return nil, s3err.EntityTooLarge(in.size, maxPutBytes)
 	}
 	if in.sum = in.want.Algorithm; in.sum == NoChecksum {
 		in.sum = sum
@@ -135,7 +137,7 @@ func (c *call) takePlace(among *guard.Pool) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	return ErrSlowDown.Msg("Please reduce your request rate: others of this access key or address, or of all together, have been in the way for %v.", c.opt.StallTimeout)
+	return s3err.ErrSlowDown.Msg("Please reduce your request rate: others of this access key or address, or of all together, have been in the way for %v.", c.opt.StallTimeout)
 }
 
 // readDocument reads a small body, XML or JSON, and checks its digests. required: S3 demands one of them for this operation.
@@ -145,7 +147,7 @@ func (c *call) readDocument(limit int64, required bool) ([]byte, error) {
 		return nil, err
 	}
 	if required && want.MD5 == nil && want.Algorithm == NoChecksum && want.SHA256 == nil {
-		return nil, ErrMissingChecksum
+		return nil, s3err.ErrMissingChecksum
 	}
 	return c.readDeclared(limit, want)
 }
@@ -153,14 +155,14 @@ func (c *call) readDocument(limit int64, required bool) ([]byte, error) {
 // readDeclared reads a small body that must be what was declared.
 func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 	if c.auth.Payload == PayloadUnsignedTrailer && c.q.Op != OpDeleteObjects && c.q.Op != OpCompleteMultipartUpload {
-		return nil, ErrContentSHA256Usage
+		return nil, s3err.ErrContentSHA256Usage
 	}
 	if c.r.ContentLength > limit && !c.auth.Payload.Chunked() {
-		return nil, ErrMaxMessageLengthExceeded
+		return nil, s3err.ErrMaxMessageLengthExceeded
 	}
 	if c.r.ContentLength < 0 || c.r.ContentLength > bigDocument {
 		if c.auth.Kind == Anonymous { // a policy lets anybody in, which is no reason to give him the places of those who have a key
-			return nil, ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.Itoa(bigDocument))
+			return nil, s3err.ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.Itoa(bigDocument))
 		}
 		if err := c.takePlace(c.documents); err != nil {
 			return nil, err
@@ -181,13 +183,13 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 		return nil, err
 	}
 	if size >= 0 && int64(len(doc)) != size {
-		return nil, ErrContentLengthMismatch
+		return nil, s3err.ErrContentLengthMismatch
 	}
 	return doc, nil
 }
 
 // tagMap is how the store keeps tags.
-func tagMap(tags []Tag) map[string]string {
+func tagMap(tags []tagging.Tag) map[string]string {
 	if len(tags) == 0 {
 		return nil
 	}
@@ -239,7 +241,7 @@ func (c *call) requestLock() (*entry.Lock, error) {
 		return nil, err
 	}
 	if !c.b.ObjectLock {
-		return nil, ErrObjectMissingObjectLockConf
+		return nil, s3err.ErrObjectMissingObjectLockConf
 	}
 	if l.Mode != "" {
 		if err := c.mayAlso("s3:PutObjectRetention"); err != nil {
@@ -264,15 +266,15 @@ func checkSpecials(h http.Header) error {
 		case "X-Amz-Server-Side-Encryption":
 			if v := h[name][0]; v != "AES256" {
 				if strings.HasPrefix(v, "aws:kms") {
-					return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption")
+					return s3err.ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption")
 				}
-				return ErrInvalidEncryption.With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", v)
+				return s3err.ErrInvalidEncryption.With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", v)
 			}
 		case "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
 			"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5":
-			return ErrNotImplemented.Msg("Encryption with a customer's key is not supported: Stele holds the keys.").With("Header", strings.ToLower(name))
+			return s3err.ErrNotImplemented.Msg("Encryption with a customer's key is not supported: Stele holds the keys.").With("Header", strings.ToLower(name))
 		case "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id":
-			return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption-aws-kms-key-id")
+			return s3err.ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.").With("Header", "x-amz-server-side-encryption-aws-kms-key-id")
 		case "X-Amz-Storage-Class":
 			if err := checkClass(h[name][0]); err != nil {
 				return err
@@ -282,7 +284,7 @@ func checkSpecials(h http.Header) error {
 				return err
 			}
 		case "X-Amz-Grant-Full-Control", "X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp":
-			return ErrACLNotSupported
+			return s3err.ErrACLNotSupported
 		}
 	}
 	return nil
@@ -294,9 +296,9 @@ func checkCannedACL(v string) error {
 	case "", "private", "bucket-owner-full-control":
 		return nil
 	case "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read", "log-delivery-write":
-		return ErrACLNotSupported
+		return s3err.ErrACLNotSupported
 	}
-	return InvalidArgument("x-amz-acl", v, "")
+	return s3err.InvalidArgument("x-amz-acl", v, "")
 }
 
 // writeConditions are the conditions of a write, for the sequencer.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/tagging"
 )
 
 // listBuckets shows the buckets that the key's scope or their policies let it see.
@@ -44,7 +46,7 @@ func listBucketsArgs(q *Request) (limit int, prefix, token string, err error) {
 	limit = 10000
 	if v, ok := q.Query.Lookup("max-buckets"); ok {
 		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > 10000 {
-			return 0, "", "", InvalidArgument("max-buckets", v, "Argument max-buckets must be an integer between 1 and 10000.")
+			return 0, "", "", s3err.InvalidArgument("max-buckets", v, "Argument max-buckets must be an integer between 1 and 10000.")
 		}
 	}
 	return limit, q.Query.Get("prefix"), q.Query.Get("continuation-token"), nil
@@ -54,7 +56,7 @@ func listBucketsArgs(q *Request) (limit int, prefix, token string, err error) {
 func (c *call) createBucket() error {
 	h := c.r.Header
 	if !ValidBucketName(c.name) {
-		return ErrInvalidBucketName.With("BucketName", c.name)
+		return s3err.ErrInvalidBucketName.With("BucketName", c.name)
 	}
 	ownership := firstOf(h, "X-Amz-Object-Ownership")
 	if err := checkBucketACL(h, ownership); err != nil {
@@ -70,14 +72,14 @@ func (c *call) createBucket() error {
 	}
 	// As at AWS, the region us-east-1 is not named.
 	if l := conf.LocationConstraint; l != "" && (l != c.opt.Region || l == "us-east-1") {
-		return ErrInvalidLocation.With("LocationConstraint", l)
+		return s3err.ErrInvalidLocation.With("LocationConstraint", l)
 	}
 	lock := false
 	switch v := firstOf(h, "X-Amz-Bucket-Object-Lock-Enabled"); {
 	case strings.EqualFold(v, "true"):
 		lock = true
 	case v != "" && !strings.EqualFold(v, "false"):
-		return InvalidArgument("x-amz-bucket-object-lock-enabled", v, "Invalid value")
+		return s3err.InvalidArgument("x-amz-bucket-object-lock-enabled", v, "Invalid value")
 	}
 	done, err := c.store.CreateBucket(c.ctx, c.by, c.name, lock)
 	if errors.Is(err, stele.ErrBucketExists) {
@@ -98,14 +100,14 @@ func (c *call) createBucket() error {
 }
 
 // firstSettings sets what CreateBucket may say of the bucket besides its name.
-func (c *call) firstSettings(ownership string, tags []Tag) error {
+func (c *call) firstSettings(ownership string, tags []tagging.Tag) error {
 	if ownership != "" {
 		if _, err := c.store.SetSetting(c.ctx, c.by, c.name, stele.SettingOwnership, string(AppendOwnership(nil, ownership))); err != nil {
 			return err
 		}
 	}
 	if len(tags) > 0 {
-		if _, err := c.store.SetSetting(c.ctx, c.by, c.name, stele.SettingTagging, string(AppendTagging(nil, tags))); err != nil {
+		if _, err := c.store.SetSetting(c.ctx, c.by, c.name, stele.SettingTagging, string(tagging.Append(nil, tags))); err != nil {
 			return err
 		}
 	}
@@ -116,23 +118,23 @@ func (c *call) firstSettings(ownership string, tags []Tag) error {
 func (c *call) bucketTaken() error {
 	b, err := c.store.Bucket(c.ctx, c.name, stele.View{})
 	if err == nil && (b.Owner == c.key.ID || Role(c.key.Role) == Admin) {
-		return ErrBucketAlreadyOwnedByYou.With("BucketName", c.name)
+		return s3err.ErrBucketAlreadyOwnedByYou.With("BucketName", c.name)
 	}
-	return ErrBucketAlreadyExists.With("BucketName", c.name)
+	return s3err.ErrBucketAlreadyExists.With("BucketName", c.name)
 }
 
 // checkBucketACL refuses ownership and ACL headers that CreateBucket cannot follow.
 func checkBucketACL(h http.Header, ownership string) error {
 	if ownership != "" && ownership != BucketOwnerEnforced && ownership != "BucketOwnerPreferred" && ownership != "ObjectWriter" {
-		return InvalidArgument("x-amz-object-ownership", ownership, "Invalid x-amz-object-ownership header: %s", ownership)
+		return s3err.InvalidArgument("x-amz-object-ownership", ownership, "Invalid x-amz-object-ownership header: %s", ownership)
 	}
 	granted := hasGrants(h)
 	acl := firstOf(h, "X-Amz-Acl")
 	switch {
 	case granted && acl != "":
-		return ErrCannedACLAndGrants
+		return s3err.ErrCannedACLAndGrants
 	case granted, acl == "public-read", acl == "public-read-write", acl == "authenticated-read":
-		return ErrACLWithOwnership
+		return s3err.ErrACLWithOwnership
 	}
 	return checkCannedACL(acl)
 }

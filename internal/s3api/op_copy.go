@@ -7,6 +7,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/s3err"
 )
 
 // source is what a copy reads: possibly from a view of the past, which is how S3 clients restore.
@@ -68,13 +69,13 @@ func (c *call) copySource() (*source, error) {
 func sourceError(err error, s CopySource) error {
 	switch {
 	case errors.Is(err, stele.ErrNoBucket):
-		return NoSuchBucket(s.Bucket)
+		return s3err.NoSuchBucket(s.Bucket)
 	case errors.Is(err, stele.ErrNoVersion):
-		return NoSuchVersion(s.Key, s.VersionID)
+		return s3err.NoSuchVersion(s.Key, s.VersionID)
 	case errors.Is(err, stele.ErrNoKey):
-		return NoSuchKey(s.Key)
+		return s3err.NoSuchKey(s.Key)
 	case errors.Is(err, stele.ErrMarker):
-		return ErrInvalidRequest.Msg("The source of a copy request may not specifically refer to a delete marker by version id.")
+		return s3err.ErrInvalidRequest.Msg("The source of a copy request may not specifically refer to a delete marker by version id.")
 	}
 	return err
 }
@@ -101,7 +102,7 @@ func (c *call) copyObject() error {
 	}
 	if src.Bucket == c.q.Bucket && src.Key == c.q.Key && src.VersionID == "" && !replaces && firstOf(c.r.Header, "X-Amz-Website-Redirect-Location") == "" &&
 		firstOf(c.r.Header, "X-Amz-Server-Side-Encryption") == "" && firstOf(c.r.Header, "X-Amz-Storage-Class") == "" {
-		return ErrCopyToSelf
+		return s3err.ErrCopyToSelf
 	}
 	cond, err := writeConditions(c.r.Header)
 	if err != nil {
@@ -190,7 +191,7 @@ func directive(h http.Header, canonical, name, unknown string) (replace bool, er
 	case "REPLACE":
 		return true, nil
 	default:
-		return false, InvalidArgument(name, v, "%s", unknown)
+		return false, s3err.InvalidArgument(name, v, "%s", unknown)
 	}
 }
 

@@ -5,9 +5,10 @@ import (
 	"net/http"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
-func (c *call) getBucketCors() error { return c.show(stele.SettingCORS, ErrNoSuchCORS) }
+func (c *call) getBucketCors() error { return c.show(stele.SettingCORS, s3err.ErrNoSuchCORS) }
 
 func (c *call) putBucketCors() error {
 	doc, err := c.readDocument(MaxConfigBytes, false)
@@ -49,7 +50,7 @@ func (c *call) setCORS() error {
 	}
 	headers := CORSHeaders(c.r, rules)
 	if c.r.Header["Access-Control-Request-Method"] != nil && c.r.Header["Origin"] != nil {
-		if headers, err = Preflight(c.r, rules); errors.Is(err, ErrBadRequest) {
+		if headers, err = Preflight(c.r, rules); errors.Is(err, s3err.ErrBadRequest) {
 			return err
 		}
 	}
@@ -62,7 +63,7 @@ func (c *call) setCORS() error {
 // preflight answers a browser's question before the request itself. It is not signed.
 func (c *call) preflight() error {
 	if c.q.Bucket == "" {
-		return MethodNotAllowed(http.MethodOptions, "SERVICE")
+		return s3err.MethodNotAllowed(http.MethodOptions, "SERVICE")
 	}
 	name, at, err := c.viewOf(c.q.Bucket)
 	if err != nil {

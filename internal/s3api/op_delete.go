@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // deleteObject hides an object, a version or a marker, or makes a marker.
@@ -133,7 +134,7 @@ func (c *call) mayDeleteSome() error {
 	}
 	p, err := c.policyOf(&c.b, c.name)
 	if err != nil || !p.mayAllow(c.key.ID, actions) {
-		return ErrAccessDenied
+		return s3err.ErrAccessDenied
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
 			return nil
 		}
 	}
-	return ErrAccessDenied
+	return s3err.ErrAccessDenied
 }
 
 // deleteOne hides one key of many.
@@ -156,7 +157,7 @@ func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 	d := DeletedObject{Key: o.Key, VersionID: o.VersionID}
 	if !c.may(c.subjectOf(o), deleteAction(o)) {
 		d.Err = c.denied(deleteAction(o))
-		c.store.DeniedAt(c.by, ErrAccessDenied.Code, c.q.Op.String(), c.name)
+		c.store.DeniedAt(c.by, s3err.ErrAccessDenied.Code, c.q.Op.String(), c.name)
 		return d
 	}
 	if err := checkVersionID(o.VersionID); err != nil {
@@ -167,8 +168,8 @@ func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 	res, err := c.hide(o)
 	if err != nil {
 		e := c.s3Error(err)
-		if e.Is(ErrNoSuchKey) {
-			e = NoSuchKey(o.Key)
+		if e.Is(s3err.ErrNoSuchKey) {
+			e = s3err.NoSuchKey(o.Key)
 		}
 		d.Err = e
 		return d

@@ -7,16 +7,17 @@ import (
 	"syscall"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // s3Error is the S3 error for an error of the store.
-func (c *call) s3Error(err error) *Error {
-	var e *Error
+func (c *call) s3Error(err error) *s3err.Error {
+	var e *s3err.Error
 	if errors.As(err, &e) {
 		return e
 	}
 	if isRetention(err) {
-		return ErrLocked
+		return s3err.ErrLocked
 	}
 	for i := range storeErrors {
 		if errors.Is(err, storeErrors[i].from) {
@@ -24,19 +25,21 @@ func (c *call) s3Error(err error) *Error {
 		}
 	}
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		return ErrSlowDown.Msg("The server has no free file descriptor.") // it passes
+		return s3err.ErrSlowDown.Msg("The server has no free file descriptor.") // it passes
 	}
 	if errors.Is(err, context.Canceled) && c.ctx.Err() != nil {
-		return ErrRequestTimeout // nobody reads it
+		return s3err.ErrRequestTimeout // nobody reads it
 	}
 	return FromError(err)
 }
 
-func exactly(e *Error) func(*call, error) *Error { return func(*call, error) *Error { return e } }
+func exactly(e *s3err.Error) func(*call, error) *s3err.Error {
+	return func(*call, error) *s3err.Error { return e }
+}
 
 // said passes on what the store says, under S3's code.
-func said(e *Error) func(*call, error) *Error {
-	return func(_ *call, err error) *Error { return e.Msg("%s", sentence(err)) }
+func said(e *s3err.Error) func(*call, error) *s3err.Error {
+	return func(_ *call, err error) *s3err.Error { return e.Msg("%s", sentence(err)) }
 }
 
 func sentence(err error) string {
@@ -50,54 +53,54 @@ func sentence(err error) string {
 // storeErrors translates, in order.
 var storeErrors = []struct {
 	from error
-	to   func(*call, error) *Error
+	to   func(*call, error) *s3err.Error
 }{
-	{stele.ErrNoBucket, func(c *call, _ error) *Error { return NoSuchBucket(c.q.Bucket) }},
-	{stele.ErrNoKey, func(c *call, _ error) *Error { return NoSuchKey(c.q.Key) }},
-	{stele.ErrNoVersion, func(c *call, _ error) *Error { return NoSuchVersion(c.q.Key, c.q.VersionID) }},
-	{stele.ErrNoUpload, func(c *call, _ error) *Error { return NoSuchUpload(c.q.Query.Get("uploadId")) }},
-	{stele.ErrMarker, func(c *call, _ error) *Error { return MethodNotAllowed(c.r.Method, "DeleteMarker") }},
-	{stele.ErrBucketNotEmpty, func(c *call, _ error) *Error {
+	{stele.ErrNoBucket, func(c *call, _ error) *s3err.Error { return s3err.NoSuchBucket(c.q.Bucket) }},
+	{stele.ErrNoKey, func(c *call, _ error) *s3err.Error { return s3err.NoSuchKey(c.q.Key) }},
+	{stele.ErrNoVersion, func(c *call, _ error) *s3err.Error { return s3err.NoSuchVersion(c.q.Key, c.q.VersionID) }},
+	{stele.ErrNoUpload, func(c *call, _ error) *s3err.Error { return s3err.NoSuchUpload(c.q.Query.Get("uploadId")) }},
+	{stele.ErrMarker, func(c *call, _ error) *s3err.Error { return s3err.MethodNotAllowed(c.r.Method, "DeleteMarker") }},
+	{stele.ErrBucketNotEmpty, func(c *call, _ error) *s3err.Error {
 		if c.versioned() {
-			return ErrVersionedBucketNotEmpty
+			return s3err.ErrVersionedBucketNotEmpty
 		}
-		return ErrBucketNotEmpty
+		return s3err.ErrBucketNotEmpty
 	}},
-	{stele.ErrPrecondition, func(c *call, _ error) *Error { return PreconditionFailed(c.conditionHeader()) }},
-	{stele.ErrBusy, exactly(ErrConditionalConflict)},
-	{stele.ErrOverwriteDenied, said(ErrAccessDenied)},
-	{stele.ErrKeyRevoked, exactly(ErrInvalidAccessKeyID)},
-	{stele.ErrRate, exactly(ErrSlowDown)},
-	{stele.ErrIncomplete, exactly(ErrContentLengthMismatch)},
-	{stele.ErrTooLong, exactly(ErrContentLengthMismatch)},
-	{stele.ErrPartTooSmall, exactly(ErrEntityTooSmall)},
-	{stele.ErrInvalidPart, exactly(ErrInvalidPart)},
-	{stele.ErrPartOrder, exactly(ErrInvalidPartOrder)},
-	{stele.ErrBadRange, exactly(ErrInvalidRange)},
-	{stele.ErrBadName, func(c *call, err error) *Error {
+	{stele.ErrPrecondition, func(c *call, _ error) *s3err.Error { return s3err.PreconditionFailed(c.conditionHeader()) }},
+	{stele.ErrBusy, exactly(s3err.ErrConditionalConflict)},
+	{stele.ErrOverwriteDenied, said(s3err.ErrAccessDenied)},
+	{stele.ErrKeyRevoked, exactly(s3err.ErrInvalidAccessKeyID)},
+	{stele.ErrRate, exactly(s3err.ErrSlowDown)},
+	{stele.ErrIncomplete, exactly(s3err.ErrContentLengthMismatch)},
+	{stele.ErrTooLong, exactly(s3err.ErrContentLengthMismatch)},
+	{stele.ErrPartTooSmall, exactly(s3err.ErrEntityTooSmall)},
+	{stele.ErrInvalidPart, exactly(s3err.ErrInvalidPart)},
+	{stele.ErrPartOrder, exactly(s3err.ErrInvalidPartOrder)},
+	{stele.ErrBadRange, exactly(s3err.ErrInvalidRange)},
+	{stele.ErrBadName, func(c *call, err error) *s3err.Error {
 		if c.q.Key == "" {
-			return ErrInvalidBucketName.With("BucketName", c.q.Bucket)
+			return s3err.ErrInvalidBucketName.With("BucketName", c.q.Bucket)
 		}
-		return ErrInvalidArgument.Msg("%s", sentence(err))
+		return s3err.ErrInvalidArgument.Msg("%s", sentence(err))
 	}},
-	{stele.ErrBadState, said(ErrInvalidBucketState)},
-	{stele.ErrTooLarge, exactly(ErrMetadataTooLarge)},
-	{stele.ErrErased, exactly(ErrErased)},
-	{stele.ErrFuture, said(ErrInvalidArgument)},
-	{stele.ErrReadOnly, said(ErrAccessDenied)},
-	{stele.ErrFull, func(_ *call, err error) *Error {
+	{stele.ErrBadState, said(s3err.ErrInvalidBucketState)},
+	{stele.ErrTooLarge, exactly(s3err.ErrMetadataTooLarge)},
+	{stele.ErrErased, exactly(s3err.ErrErased)},
+	{stele.ErrFuture, said(s3err.ErrInvalidArgument)},
+	{stele.ErrReadOnly, said(s3err.ErrAccessDenied)},
+	{stele.ErrFull, func(_ *call, err error) *s3err.Error {
 		var full *stele.FullError
 		if errors.As(err, &full) && full.OnlyReads {
-			return ErrStorageFull.Msg("The disk of the server is full. Whoever runs it has to make room there and start it again; until then reads work.")
+			return s3err.ErrStorageFull.Msg("The disk of the server is full. Whoever runs it has to make room there and start it again; until then reads work.")
 		}
 		if full != nil { // the figures, and not where on the server the folder is
-			return ErrStorageFull.Msg("The disk of the server is full: %s. Whoever runs it has to make room there; meanwhile reads and deletes work.", full.What)
+			return s3err.ErrStorageFull.Msg("The disk of the server is full: %s. Whoever runs it has to make room there; meanwhile reads and deletes work.", full.What)
 		}
-		return ErrStorageFull
+		return s3err.ErrStorageFull
 	}},
-	{stele.ErrFailed, exactly(ErrServiceUnavailable)},
-	{stele.ErrClosed, exactly(ErrServiceUnavailable)},
-	{stele.ErrSuperseded, exactly(ErrServiceUnavailable)},
+	{stele.ErrFailed, exactly(s3err.ErrServiceUnavailable)},
+	{stele.ErrClosed, exactly(s3err.ErrServiceUnavailable)},
+	{stele.ErrSuperseded, exactly(s3err.ErrServiceUnavailable)},
 }
 
 // conditionHeader guesses which condition of the request did not hold, for the error's element Condition.

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // getObject is GetObject and HeadObject.
 func (c *call) getObject() error {
 	if c.r.Header["X-Amz-Server-Side-Encryption-Customer-Algorithm"] != nil || c.r.Header["X-Amz-Server-Side-Encryption-Customer-Key"] != nil {
-		return ErrInvalidRequest.Msg("The encryption parameters are not applicable to this object.") // none has a customer's key
+		return s3err.ErrInvalidRequest.Msg("The encryption parameters are not applicable to this object.") // none has a customer's key
 	}
 	part, err := ParsePartNumber(c.r.Header, c.q.Query)
 	if err != nil {
@@ -38,7 +39,7 @@ func (c *call) getObject() error {
 		}
 	}
 	span, status, err := c.span(&v, part)
-	if errors.Is(err, ErrInvalidRange) {
+	if errors.Is(err, s3err.ErrInvalidRange) {
 		h["Content-Range"] = []string{fmt.Sprintf("bytes */%d", v.Size)} // RFC 9110 section 15.5.17: who goes on with a download learns that it is whole
 	}
 	if err != nil {
@@ -88,7 +89,7 @@ func (c *call) span(v *stele.Version, part int) (ByteRange, int, error) {
 	if part > 0 {
 		off, n, parts, err := c.store.PartRange(c.ctx, *v, part)
 		if errors.Is(err, stele.ErrInvalidPart) {
-			return ByteRange{}, 0, ErrInvalidPartNumber.With("PartNumberRequested", strconv.Itoa(part)).With("ActualPartCount", strconv.Itoa(max(parts, 1)))
+			return ByteRange{}, 0, s3err.ErrInvalidPartNumber.With("PartNumberRequested", strconv.Itoa(part)).With("ActualPartCount", strconv.Itoa(max(parts, 1)))
 		}
 		if err != nil {
 			return ByteRange{}, 0, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // listing reads the arguments that all listings share and asks the store.
@@ -45,7 +46,7 @@ func (c *call) listObjectsV2() error {
 	if a.HasToken {
 		raw, err := base64.RawURLEncoding.DecodeString(a.Token)
 		if err != nil {
-			return InvalidArgument("continuation-token", a.Token, "The continuation token provided is incorrect")
+			return s3err.InvalidArgument("continuation-token", a.Token, "The continuation token provided is incorrect")
 		}
 		after = string(raw)
 	}
@@ -69,7 +70,7 @@ func (c *call) listObjectVersions() error {
 	}
 	page, err := c.listing(a, a.Marker, true)
 	if errors.Is(err, stele.ErrBadName) { // the bucket's name has been read already
-		return InvalidArgument("version-id-marker", a.SecondMarker, "Invalid version id specified")
+		return s3err.InvalidArgument("version-id-marker", a.SecondMarker, "Invalid version id specified")
 	}
 	if err != nil {
 		return err

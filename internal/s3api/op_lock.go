@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // place is the version that a request about its lock or tags means: the latest where none is named, as S3 has it.
@@ -15,7 +16,7 @@ func (c *call) place() stele.Place {
 
 func (c *call) getObjectLockConfiguration() error {
 	if !c.b.ObjectLock {
-		return ErrNoSuchObjectLock.With("BucketName", c.q.Bucket)
+		return s3err.ErrNoSuchObjectLock.With("BucketName", c.q.Bucket)
 	}
 	d := c.b.Default
 	return c.replyDocument(LockConfig{Mode: d.Mode, Days: d.Days, Years: d.Years}.AppendXML)
@@ -27,14 +28,14 @@ func (c *call) putObjectLockConfiguration() error {
 		return err
 	}
 	if len(doc) == 0 {
-		return ErrMissingRequestBody
+		return s3err.ErrMissingRequestBody
 	}
 	l, err := DecodeLockConfig(doc)
 	if err != nil {
 		return err
 	}
 	if c.b.Versioning != stele.Enabled {
-		return ErrVersioningNotEnabled
+		return s3err.ErrVersioningNotEnabled
 	}
 	done, err := c.store.SetObjectLock(c.ctx, c.by, c.name, stele.Retention{Mode: l.Mode, Days: l.Days, Years: l.Years})
 	return c.settled(done, err, http.StatusOK)
@@ -44,7 +45,7 @@ func (c *call) putObjectLockConfiguration() error {
 func (c *call) lockOf() (stele.Version, error) {
 	v, err := c.head()
 	if err == nil && !c.b.ObjectLock {
-		err = ErrBucketMissingObjectLock
+		err = s3err.ErrBucketMissingObjectLock
 	}
 	return v, c.ofMarker(&v, err)
 }
@@ -55,7 +56,7 @@ func (c *call) getObjectRetention() error {
 		return err
 	}
 	if v.Lock.Mode == "" {
-		return ErrNoSuchRetention
+		return s3err.ErrNoSuchRetention
 	}
 	return c.replyDocument(Retention{v.Lock.Mode, v.Lock.Until}.AppendXML)
 }
@@ -73,7 +74,7 @@ func (c *call) putObjectRetention() error {
 		return err
 	}
 	if !c.b.ObjectLock {
-		return ErrBucketMissingObjectLock
+		return s3err.ErrBucketMissingObjectLock
 	}
 	v, err := c.change(func(at stele.Place) (stele.Version, error) {
 		return c.store.SetRetention(c.ctx, c.actor(c.subject(c.q.Key)), at, r.Mode, r.Until)
@@ -87,7 +88,7 @@ func (c *call) getObjectLegalHold() error {
 		return err
 	}
 	if !v.Lock.Hold && v.Lock.Mode == "" && !v.HoldOff {
-		return ErrNoSuchRetention
+		return s3err.ErrNoSuchRetention
 	}
 	return c.replyDocument(func(b []byte) []byte { return AppendLegalHold(b, v.Lock.Hold) })
 }
@@ -105,7 +106,7 @@ func (c *call) putObjectLegalHold() error {
 		return err
 	}
 	if !c.b.ObjectLock {
-		return ErrBucketMissingObjectLock
+		return s3err.ErrBucketMissingObjectLock
 	}
 	v, err := c.change(func(at stele.Place) (stele.Version, error) {
 		by := c.by
@@ -113,7 +114,7 @@ func (c *call) putObjectLegalHold() error {
 		return c.store.SetHold(c.ctx, by, at, on)
 	})
 	if isRetention(err) {
-		err = fmt.Errorf("%w: %w", ErrLocked.Msg("A legal hold is ended by an access key of role admin, or by one to which the bucket's policy allows s3:PutObjectLegalHold."), err)
+		err = fmt.Errorf("%w: %w", s3err.ErrLocked.Msg("A legal hold is ended by an access key of role admin, or by one to which the bucket's policy allows s3:PutObjectLegalHold."), err)
 	}
 	return c.changed(&v, c.ofMarker(&v, err), http.StatusOK)
 }

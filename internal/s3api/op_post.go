@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // postObject is a browser's form upload: the form itself carries the signature, and the policy that it signs says what the fields may be.
@@ -16,7 +17,7 @@ func (c *call) postObject() error {
 		return err
 	}
 	if c.auth.Kind != Anonymous {
-		return InvalidArgument("Authorization", "", "A form is signed by its own fields, not by a header or the query.")
+		return s3err.InvalidArgument("Authorization", "", "A form is signed by its own fields, not by a header or the query.")
 	}
 	if c.auth, err = c.verifier.VerifyPost(context.WithValue(c.ctx, callKey{}, c), form, c.q.Bucket); err != nil {
 		return err
@@ -51,7 +52,7 @@ func (c *call) postObject() error {
 // asPut has the form's fields count as the headers of a PUT, for the policies too: the headers that carried the form say nothing of the object.
 func (c *call) asPut(form *PostForm) (err error) {
 	if _, twice := form.Fields["x-amz-acl"]; twice && form.Fields["acl"] != "" {
-		return InvalidArgument("acl", form.Fields["acl"], "A form has either the field acl or the field x-amz-acl.")
+		return s3err.InvalidArgument("acl", form.Fields["acl"], "A form has either the field acl or the field x-amz-acl.")
 	}
 	if c.formTags, err = form.Tags(); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/s3err"
 )
 
 // putObject: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
@@ -24,7 +25,7 @@ func (c *call) putObject() error {
 	}
 	defer in.close()
 	if attr.lock != nil && in.want.MD5 == nil && in.want.Algorithm == NoChecksum {
-		return ErrInvalidRequest.Msg("Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
+		return s3err.ErrInvalidRequest.Msg("Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
 	}
 	v, err := c.store.Put(c.ctx, stele.PutRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Body: in.r, Size: in.size, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags, Lock: attr.lock,
 		If: cond, Tee: in.tee, Finish: in.finish})

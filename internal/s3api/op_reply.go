@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/s3api/s3err"
 )
 
 // Values of reply headers that never change; nobody writes to them.
@@ -98,7 +99,7 @@ func (c *call) fail(err error) {
 	if d, ok := c.w.(deadliner); ok {
 		d.SetWriteDeadline(time.Now().Add(c.opt.StallTimeout)) //nolint:errcheck
 	}
-	if e.Status >= 500 && e.Code != ErrSlowDown.Code && c.ctx.Err() == nil && e.Code != ErrNotImplemented.Code {
+	if e.Status >= 500 && e.Code != s3err.ErrSlowDown.Code && c.ctx.Err() == nil && e.Code != s3err.ErrNotImplemented.Code {
 		c.repeats.Line(slog.LevelError, e.Code, "a request failed", "id", c.id, "op", c.q.Op.String(), "bucket", c.q.Bucket, "object", c.q.Key, "err", err)
 	}
 	WriteError(c.w, c.r, e, ReplyIDs{RequestID: c.id, HostID: c.store.ID()})

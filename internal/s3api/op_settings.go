@@ -4,8 +4,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"stele"
+	"stele/internal/lifecycle"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/tagging"
 )
 
 // Settings of buckets are kept as documents: as this package writes them, the policy as it was sent.
@@ -35,7 +39,7 @@ func (c *call) drop(name stele.Setting) error {
 }
 
 // show sends a setting that is kept as XML.
-func (c *call) show(name stele.Setting, missing *Error) error {
+func (c *call) show(name stele.Setting, missing *s3err.Error) error {
 	doc := c.b.Settings[name]
 	if doc == "" {
 		return missing.With("BucketName", c.q.Bucket)
@@ -57,24 +61,24 @@ func (c *call) putBucketVersioning() error {
 		return err
 	}
 	if c.b.ObjectLock && stele.Versioning(to) != stele.Enabled {
-		return ErrVersioningLocked
+		return s3err.ErrVersioningLocked
 	}
 	done, err := c.store.SetVersioning(c.ctx, c.by, c.name, stele.Versioning(to))
 	return c.settled(done, err, http.StatusOK)
 }
 
-func (c *call) getBucketTagging() error { return c.show(stele.SettingTagging, ErrNoSuchTagSet) }
+func (c *call) getBucketTagging() error { return c.show(stele.SettingTagging, s3err.ErrNoSuchTagSet) }
 
 func (c *call) putBucketTagging() error {
 	doc, err := c.readDocument(MaxConfigBytes, false)
 	if err != nil {
 		return err
 	}
-	tags, err := DecodeTagging(doc, true)
+	tags, err := tagging.Decode(doc, true)
 	if err != nil {
 		return err
 	}
-	return c.keep(stele.SettingTagging, AppendTagging(nil, tags), http.StatusOK) // AWS's page shows 204 and 200; minio-js takes 200 only, and all others take either
+	return c.keep(stele.SettingTagging, tagging.Append(nil, tags), http.StatusOK) // AWS's page shows 204 and 200; minio-js takes 200 only, and all others take either
 }
 
 func (c *call) deleteBucketTagging() error { return c.drop(stele.SettingTagging) }
@@ -82,7 +86,7 @@ func (c *call) deleteBucketTagging() error { return c.drop(stele.SettingTagging)
 func (c *call) getBucketPolicy() error {
 	doc := c.b.Settings[stele.SettingPolicy]
 	if doc == "" {
-		return ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
+		return s3err.ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
 	}
 	h := c.w.Header()
 	h["Content-Type"] = []string{"application/json"}
@@ -104,7 +108,7 @@ func (c *call) putBucketPolicy() error {
 	}
 	if text := c.b.Settings[stele.SettingPublic]; text != "" && p.Public() {
 		if block, err := DecodePublicAccessBlock([]byte(text)); err != nil || block.BlockPublicPolicy {
-			return ErrAccessDenied.Msg("The policy lets everyone in, and the bucket's public access block forbids such policies.")
+			return s3err.ErrAccessDenied.Msg("The policy lets everyone in, and the bucket's public access block forbids such policies.")
 		}
 	}
 	return c.keep(stele.SettingPolicy, doc, http.StatusNoContent)
@@ -121,7 +125,7 @@ func (c *call) deleteBucketPolicy() error { return c.drop(stele.SettingPolicy) }
 func (c *call) getBucketPolicyStatus() error {
 	doc := c.b.Settings[stele.SettingPolicy]
 	if doc == "" {
-		return ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
+		return s3err.ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
 	}
 	p, err := ParsePolicy([]byte(doc), PolicyRules{Bucket: c.name, Stored: true})
 	if err != nil {
@@ -133,9 +137,9 @@ func (c *call) getBucketPolicyStatus() error {
 func (c *call) getBucketLifecycle() error {
 	doc := c.b.Settings[stele.SettingLifecycle]
 	if doc == "" {
-		return ErrNoSuchLifecycle.With("BucketName", c.q.Bucket)
+		return s3err.ErrNoSuchLifecycle.With("BucketName", c.q.Bucket)
 	}
-	l, err := c.rules.get(doc, DecodeLifecycle)
+	l, err := c.rules.get(doc, lifecycle.Parse)
 	if err != nil {
 		return err
 	}
@@ -143,10 +147,10 @@ func (c *call) getBucketLifecycle() error {
 	return c.replyDocument(l.AppendXML)
 }
 
-func (c *call) setSmallest(l *Lifecycle) {
+func (c *call) setSmallest(l *lifecycle.Configuration) {
 	smallest := l.Smallest
 	if smallest == "" { // kept before this was asked for
-		smallest = defaultSmallest
+		smallest = lifecycle.DefaultSmallest
 	}
 	c.w.Header()["X-Amz-Transition-Default-Minimum-Object-Size"] = []string{smallest}
 }
@@ -156,27 +160,27 @@ func (c *call) putBucketLifecycle() error {
 	if err != nil {
 		return err
 	}
-	l, err := DecodeLifecycle(doc)
+	l, err := lifecycle.Parse(doc)
 	if err != nil {
 		return err
 	}
 	if l.Smallest != "" { // an element of ours
-		return ErrMalformedXML
+		return s3err.ErrMalformedXML
 	}
-	if l.Smallest, err = checkSmallest(firstOf(c.r.Header, "X-Amz-Transition-Default-Minimum-Object-Size")); err != nil {
+	if l.Smallest, err = lifecycle.ParseSmallest(firstOf(c.r.Header, "X-Amz-Transition-Default-Minimum-Object-Size")); err != nil {
 		return err
 	}
 	c.setSmallest(l)
-	return c.keep(stele.SettingLifecycle, l.appendKept(nil), http.StatusOK)
+	return c.keep(stele.SettingLifecycle, l.AppendKept(nil), http.StatusOK)
 }
 
 // lifecycle is the bucket's; nil: none.
-func (c *call) lifecycle() *Lifecycle {
+func (c *call) lifecycle() *lifecycle.Configuration {
 	text := c.b.Settings[stele.SettingLifecycle]
 	if text == "" || !c.at.Now() {
 		return nil
 	}
-	l, err := c.rules.get(text, DecodeLifecycle)
+	l, err := c.rules.get(text, lifecycle.Parse)
 	if err != nil {
 		c.log.Error("stored lifecycle rules cannot be read", "bucket", c.name, "err", err)
 		return nil
@@ -191,8 +195,13 @@ func (c *call) setExpiration(h http.Header, v *stele.Version) {
 		return
 	}
 	if at, rule, ok := l.Expiration(v.Key, v.Size, tagList(v.Tags), v.Time); ok {
-		h["X-Amz-Expiration"] = []string{ExpirationHeader(at, rule)}
+		h["X-Amz-Expiration"] = []string{expirationHeader(at, rule)}
 	}
+}
+
+// expirationHeader is the value of x-amz-expiration.
+func expirationHeader(at time.Time, rule string) string {
+	return `expiry-date="` + at.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") + `", rule-id="` + string(appendEscaped(nil, rule, false)) + `"`
 }
 
 // setAbort says when the lifecycle rules will abort an upload.
@@ -234,9 +243,9 @@ func (c *call) getOwnershipControls() error {
 	case "":
 		return c.replyDocument(func(b []byte) []byte { return AppendOwnership(b, BucketOwnerEnforced) })
 	case noOwnership:
-		return ErrNoSuchOwnershipControls.With("BucketName", c.q.Bucket)
+		return s3err.ErrNoSuchOwnershipControls.With("BucketName", c.q.Bucket)
 	}
-	return c.show(stele.SettingOwnership, ErrNoSuchOwnershipControls)
+	return c.show(stele.SettingOwnership, s3err.ErrNoSuchOwnershipControls)
 }
 
 func (c *call) putOwnershipControls() error {
@@ -256,7 +265,7 @@ func (c *call) deleteOwnershipControls() error {
 }
 
 func (c *call) getPublicAccessBlock() error {
-	return c.show(stele.SettingPublic, ErrNoSuchPublicAccessBlock)
+	return c.show(stele.SettingPublic, s3err.ErrNoSuchPublicAccessBlock)
 }
 
 func (c *call) putPublicAccessBlock() error {
@@ -300,15 +309,15 @@ func (c *call) putACL() error {
 	}
 	canned, granted := firstOf(c.r.Header, "X-Amz-Acl") != "", hasGrants(c.r.Header)
 	if o := c.b.Settings[stele.SettingOwnership]; granted && (o == "" || strings.Contains(o, BucketOwnerEnforced)) {
-		return ErrACLNotSupported
+		return s3err.ErrACLNotSupported
 	}
 	switch {
 	case canned && granted:
-		return ErrCannedACLAndGrants
+		return s3err.ErrCannedACLAndGrants
 	case len(doc) > 0 && (canned || granted):
-		return ErrUnexpectedContent
+		return s3err.ErrUnexpectedContent
 	case len(doc) == 0 && !canned && !granted:
-		return ErrMissingSecurityHeader
+		return s3err.ErrMissingSecurityHeader
 	}
 	if err := checkSpecials(c.r.Header); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/tagging"
 )
 
 func (c *call) getObjectTagging() error {
@@ -16,16 +18,16 @@ func (c *call) getObjectTagging() error {
 	}
 	tags := tagList(v.Tags)
 	c.setVersion(c.w.Header(), &v)
-	return c.replyDocument(func(b []byte) []byte { return AppendTagging(b, tags) })
+	return c.replyDocument(func(b []byte) []byte { return tagging.Append(b, tags) })
 }
 
 // tagList is how S3 shows tags: in order.
-func tagList(m map[string]string) []Tag {
-	tags := make([]Tag, 0, len(m))
+func tagList(m map[string]string) []tagging.Tag {
+	tags := make([]tagging.Tag, 0, len(m))
 	for k, t := range m {
-		tags = append(tags, Tag{k, t})
+		tags = append(tags, tagging.Tag{Key: k, Value: t})
 	}
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(tags, func(a, b tagging.Tag) int { return strings.Compare(a.Key, b.Key) })
 	return tags
 }
 
@@ -38,7 +40,7 @@ func (c *call) ofMarker(v *stele.Version, err error) error {
 	h := c.w.Header()
 	h["X-Amz-Delete-Marker"], h["Allow"] = isTrue, []string{"DELETE"}
 	c.setVersion(h, v)
-	return MethodNotAllowed(c.r.Method, "DeleteMarker")
+	return s3err.MethodNotAllowed(c.r.Method, "DeleteMarker")
 }
 
 func (c *call) putObjectTagging() error {
@@ -46,7 +48,7 @@ func (c *call) putObjectTagging() error {
 	if err != nil {
 		return err
 	}
-	tags, err := DecodeTagging(doc, false)
+	tags, err := tagging.Decode(doc, false)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/s3err"
 )
 
 // createMultipartUpload opens an upload.
@@ -55,11 +56,11 @@ func askedOfUpload(kept map[string]string, h http.Header) map[string]string {
 func uploadChecksum(h http.Header) (*entry.Checksum, error) {
 	alg, typ := firstOf(h, "X-Amz-Checksum-Algorithm"), firstOf(h, "X-Amz-Checksum-Type")
 	if u := strings.ToUpper(typ); typ != "" && u != FullObject && u != Composite {
-		return nil, ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
+		return nil, s3err.ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
 	}
 	if alg == "" {
 		if typ != "" {
-			return nil, ErrChecksumTypeAlone
+			return nil, s3err.ErrChecksumTypeAlone
 		}
 		return nil, nil
 	}
@@ -92,7 +93,7 @@ func (c *call) partNumber() (int, error) {
 	v := c.q.Query.Get("partNumber")
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 || n > stele.MaxParts {
-		return 0, InvalidArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
+		return 0, s3err.InvalidArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
 	}
 	return n, nil
 }
@@ -105,7 +106,7 @@ func checksumMismatch(want, got Algorithm) error {
 		}
 		return a.String()
 	}
-	return ErrInvalidRequest.Msg("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", name(want), name(got))
+	return s3err.ErrInvalidRequest.Msg("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", name(want), name(got))
 }
 
 // partOf reads which part of which upload is to be written.
@@ -181,7 +182,7 @@ func (c *call) uploadPartCopy() error {
 		span = ByteRange{0, src.v.Size}
 	}
 	if span.Length > maxPutBytes {
-		return ErrCopySourceTooLarge
+		return s3err.ErrCopySourceTooLarge
 	}
 	if span.Length > bigBodyBytes {
 		if err := c.takePlace(c.bodies); err != nil {
@@ -239,10 +240,10 @@ func (c *call) completeMultipartUpload() error {
 	if v := firstOf(h, "X-Amz-Mp-Object-Size"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil {
-			return ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is invalid: '%s'", v)
+			return s3err.ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is invalid: '%s'", v)
 		}
 		if n < 0 {
-			return ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is less than zero: '%d'", n)
+			return s3err.ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is less than zero: '%d'", n)
 		}
 		q.Size = &n
 	}
@@ -312,11 +313,11 @@ func objectChecksum(h http.Header) (o objectSum, err error) {
 			continue
 		}
 		if o.alg != NoChecksum {
-			return o, ErrMultipleChecksums
+			return o, s3err.ErrMultipleChecksums
 		}
 		sum, count, composite := strings.Cut(v, "-")
 		if _, ok := alg.Decode(sum); !ok || composite && strings.Trim(count, "0123456789") != "" {
-			return o, ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
+			return o, s3err.ErrInvalidRequest.Msg("Value for %s header is invalid.", alg.Header())
 		}
 		o = objectSum{alg, v}
 	}
@@ -334,7 +335,7 @@ func finishUpload(h http.Header, u stele.Upload, named []CompletedPart, parts []
 			total += p.Size
 		}
 		if total != *size {
-			return nil, ErrInvalidRequest.Msg("The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", total, *size)
+			return nil, s3err.ErrInvalidRequest.Msg("The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", total, *size)
 		}
 	}
 	alg, kind := algorithmOf(u.Checksum), ""
@@ -343,10 +344,10 @@ func finishUpload(h http.Header, u stele.Upload, named []CompletedPart, parts []
 	}
 	if t := firstOf(h, "X-Amz-Checksum-Type"); t != "" {
 		if t = strings.ToUpper(t); t != FullObject && t != Composite {
-			return nil, ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
+			return nil, s3err.ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
 		}
 		if alg != NoChecksum && t != kind {
-			return nil, ErrInvalidRequest.Msg("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", kind)
+			return nil, s3err.ErrInvalidRequest.Msg("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", kind)
 		}
 	}
 	if err := checkNamed(alg, kind, named, parts); err != nil {
@@ -358,7 +359,7 @@ func finishUpload(h http.Header, u stele.Upload, named []CompletedPart, parts []
 	}
 	bare, _, _ := strings.Cut(sum.Value, "-")
 	if declared.alg != alg || declared.value != sum.Value && !(kind == Composite && declared.value == bare) {
-		return nil, ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", declared.alg)
+		return nil, s3err.ErrBadDigest.Msg("The %s you specified did not match the calculated checksum.", declared.alg)
 	}
 	return sum, nil
 }
@@ -369,13 +370,13 @@ func checkNamed(alg Algorithm, kind string, named []CompletedPart, parts []stele
 		switch {
 		case alg == NoChecksum:
 		case n.Algorithm == NoChecksum && kind == Composite:
-			return ErrInvalidRequest.Msg("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+			return s3err.ErrInvalidRequest.Msg("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
 				strings.ToLower(alg.String()), n.PartNumber)
 		case n.Algorithm == NoChecksum:
 		case n.Algorithm != alg:
-			return ErrBadDigest.Msg("The %s you specified for part %d did not match what we received.", strings.ToLower(n.Algorithm.String()), n.PartNumber)
+			return s3err.ErrBadDigest.Msg("The %s you specified for part %d did not match what we received.", strings.ToLower(n.Algorithm.String()), n.PartNumber)
 		case parts[i].Checksum == nil || n.Checksum != parts[i].Checksum.Value:
-			return ErrInvalidPart.With("PartNumber", strconv.Itoa(n.PartNumber)).With("ETag", n.ETag)
+			return s3err.ErrInvalidPart.With("PartNumber", strconv.Itoa(n.PartNumber)).With("ETag", n.ETag)
 		}
 	}
 	return nil
@@ -416,14 +417,14 @@ func (c *call) abortMultipartUpload() error {
 	if v := firstOf(c.r.Header, "X-Amz-If-Match-Initiated-Time"); v != "" {
 		at, err := http.ParseTime(v)
 		if err != nil {
-			return InvalidArgument("x-amz-if-match-initiated-time", v, "Invalid value for x-amz-if-match-initiated-time header")
+			return s3err.InvalidArgument("x-amz-if-match-initiated-time", v, "Invalid value for x-amz-if-match-initiated-time header")
 		}
 		u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, id)
 		if err != nil {
 			return err
 		}
 		if !u.Started.Truncate(time.Second).Equal(at) && !at.After(c.now()) { // AWS ignores dates to come
-			return PreconditionFailed("x-amz-if-match-initiated-time")
+			return s3err.PreconditionFailed("x-amz-if-match-initiated-time")
 		}
 	}
 	if _, err := c.store.Abort(c.ctx, c.by, c.name, c.q.Key, id); err != nil {
@@ -440,7 +441,7 @@ func (c *call) listParts() error {
 	}
 	id := c.q.Query.Get("uploadId")
 	if !c.at.Now() {
-		return NoSuchUpload(id) // a view shows objects; uploads are of the present
+		return s3err.NoSuchUpload(id) // a view shows objects; uploads are of the present
 	}
 	parts, u, more, err := c.store.Parts(c.ctx, c.name, c.q.Key, id, after, limit)
 	if err != nil {

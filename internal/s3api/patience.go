@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"stele/internal/guard"
+	"stele/internal/s3api/s3err"
 )
 
 // patientBody is a body that may neither stand still nor come too slowly; that it did is an S3 error.
@@ -23,7 +24,7 @@ func (b patientBody) Read(p []byte) (int, error) {
 	n, err := b.Body.Read(p)
 	var slow *guard.SlowError
 	if errors.As(err, &slow) {
-		err = ErrRequestTimeout.Msg("%s", slow)
+		err = s3err.ErrRequestTimeout.Msg("%s", slow)
 	}
 	return n, err
 }

@@ -1,6 +1,10 @@
 package s3api
 
-import "strings"
+import (
+	"strings"
+
+	"stele/internal/s3api/s3err"
+)
 
 // Payload is how a request's body is framed and protected.
 type Payload uint8
@@ -36,10 +40,10 @@ func (a *Auth) setPayload(v string) error {
 	case streamingUnsignedTrailer:
 		a.Payload = PayloadUnsignedTrailer
 	case streamingECDSA, streamingECDSA + "-TRAILER":
-		return ErrNotImplemented.With("Header", "x-amz-content-sha256")
+		return s3err.ErrNotImplemented.With("Header", "x-amz-content-sha256")
 	default:
 		if len(v) != 64 || !isHex(v) {
-			return InvalidArgument("x-amz-content-sha256", v, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
+			return s3err.InvalidArgument("x-amz-content-sha256", v, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
 		}
 		a.Payload, a.SHA256 = PayloadHash, strings.ToLower(v)
 	}

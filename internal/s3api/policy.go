@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"stele/internal/s3api/s3err"
 )
 
 // Policy is a bucket policy, ready to be evaluated. The language is that of the IAM User Guide, "Policy reference", for
@@ -43,15 +45,15 @@ const (
 )
 
 func malformedPolicy(format string, args ...any) error {
-	return ErrMalformedPolicy.Msg(format, args...)
+	return s3err.ErrMalformedPolicy.Msg(format, args...)
 }
 
 var (
-	errPolicyJSON      = ErrMalformedPolicy.Msg("This policy contains invalid Json")
-	errPolicyPrincipal = ErrMalformedPolicy.Msg("Invalid principal in policy")
-	errPolicyAction    = ErrMalformedPolicy.Msg("Policy has invalid action")
-	errPolicyResource  = ErrMalformedPolicy.Msg("Policy has invalid resource")
-	errPolicyMismatch  = ErrMalformedPolicy.Msg("Action does not apply to any resource(s) in statement")
+	errPolicyJSON      = s3err.ErrMalformedPolicy.Msg("This policy contains invalid Json")
+	errPolicyPrincipal = s3err.ErrMalformedPolicy.Msg("Invalid principal in policy")
+	errPolicyAction    = s3err.ErrMalformedPolicy.Msg("Policy has invalid action")
+	errPolicyResource  = s3err.ErrMalformedPolicy.Msg("Policy has invalid resource")
+	errPolicyMismatch  = s3err.ErrMalformedPolicy.Msg("Action does not apply to any resource(s) in statement")
 )
 
 // ParsePolicy parses and checks a bucket policy. Errors are ErrMalformedPolicy with AWS's texts.
@@ -61,7 +63,7 @@ func ParsePolicy(b []byte, rules PolicyRules) (*Policy, error) {
 	}
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 || b[0] != '{' {
-		return nil, ErrMalformedPolicy
+		return nil, s3err.ErrMalformedPolicy
 	}
 	if !uniqueKeys(b) {
 		return nil, errPolicyJSON

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"stele/internal/s3api/s3err"
 )
 
 // TestPolicyRefusesWhatNeverHolds: a condition that no request can meet looks like a guard and is none, so it is refused when the policy is put, in words that name it.
@@ -56,7 +58,7 @@ func TestPolicyRefusesWhatNeverHolds(t *testing.T) {
 		refusal{deny(get, `"arn:aws:s3:::photos/${aws:team}/*"`, ``), "can fill in: ${aws:team}"})
 	for _, c := range refused {
 		_, err := ParsePolicy([]byte(c.doc), PolicyRules{Bucket: "photos"})
-		var e *Error
+		var e *s3err.Error
 		if !errors.As(err, &e) || e.Code != "MalformedPolicy" || !strings.Contains(e.Message+string(AppendError(nil, e, "", ReplyIDs{})), c.message) {
 			t.Errorf("%s: %v %+v, want %q", c.doc, err, e, c.message)
 		}

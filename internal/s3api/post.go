@@ -9,6 +9,10 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/tagging"
 )
 
 const (
@@ -28,14 +32,14 @@ type PostForm struct {
 func ReadPostForm(r *http.Request) (*PostForm, error) {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || params["boundary"] == "" {
-		return nil, ErrMalformedPOST
+		return nil, s3err.ErrMalformedPOST
 	}
 	f := &PostForm{Fields: map[string]string{}}
 	mr := multipart.NewReader(r.Body, params["boundary"])
 	for total := 0; ; {
 		p, err := mr.NextPart()
 		if err == io.EOF {
-			return nil, InvalidArgument("file", "", "POST requires exactly one file upload per request.")
+			return nil, s3err.InvalidArgument("file", "", "POST requires exactly one file upload per request.")
 		}
 		if err != nil {
 			return nil, postError(err)
@@ -50,10 +54,10 @@ func ReadPostForm(r *http.Request) (*PostForm, error) {
 			return nil, postError(err)
 		}
 		if total += len(value) + len(name); total > maxPostFieldBytes || len(f.Fields) == maxPostFields {
-			return nil, ErrMalformedPOST.Msg("Your POST request fields preceding the upload file were too large.")
+			return nil, s3err.ErrMalformedPOST.Msg("Your POST request fields preceding the upload file were too large.")
 		}
 		if _, twice := f.Fields[name]; twice {
-			return nil, InvalidArgument(name, string(value), "POST requires exactly one field named %s.", name)
+			return nil, s3err.InvalidArgument(name, string(value), "POST requires exactly one field named %s.", name)
 		}
 		f.Fields[name] = string(value)
 	}
@@ -61,10 +65,10 @@ func ReadPostForm(r *http.Request) (*PostForm, error) {
 
 // postError says what a failed read of the form means: the client's timeouts are theirs, bad framing is a malformed form.
 func postError(err error) error {
-	if e := FromError(err); e.Code != ErrInternalError.Code && e.Code != ErrIncompleteBody.Code {
+	if e := FromError(err); e.Code != s3err.ErrInternalError.Code && e.Code != s3err.ErrIncompleteBody.Code {
 		return e
 	}
-	return ErrMalformedPOST
+	return s3err.ErrMalformedPOST
 }
 
 // postFile reads the file's part; a form that ends in it is an incomplete body.
@@ -90,7 +94,7 @@ func (f *PostForm) complete() error {
 		if name != "policy" && strings.Contains(v, "${filename}") {
 			as := f.FileName
 			if name == "tagging" { // XML, in which a name may hold what is markup
-				as = string(appendText(nil, as))
+				as = string(s3xml.AppendText(nil, as))
 			}
 			f.Fields[name] = strings.ReplaceAll(v, "${filename}", as)
 		}
@@ -102,13 +106,13 @@ func (f *PostForm) complete() error {
 	case len(f.Key) > maxKeyBytes:
 		return keyTooLong(len(f.Key))
 	case strings.ToValidUTF8(f.Key, "") != f.Key:
-		return ErrInvalidURI
+		return s3err.ErrInvalidURI
 	}
 	return nil
 }
 
 func missingPostField(name string) error {
-	return InvalidArgument(name, "", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
+	return s3err.InvalidArgument(name, "", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
 }
 
 // Header gives the fields as the headers of a PUT, so that whatever reads those reads these. A field whose name no header can have is refused, since it
@@ -118,7 +122,7 @@ func (f *PostForm) Header() (http.Header, error) {
 	for name, v := range f.Fields {
 		switch {
 		case strings.HasPrefix(name, "x-amz-") && !headerName(name):
-			return nil, InvalidArgument(name, v, "The name of the field %q has characters that a header's name cannot have. Use letters, digits and hyphens.", name)
+			return nil, s3err.InvalidArgument(name, v, "The name of the field %q has characters that a header's name cannot have. Use letters, digits and hyphens.", name)
 		case name == "x-amz-signature" || name == "x-amz-credential" || name == "x-amz-algorithm" || name == "x-amz-date":
 		case strings.HasPrefix(name, "x-amz-"), name == "content-type", name == "cache-control", name == "content-disposition",
 			name == "content-encoding", name == "content-language", name == "expires", name == "content-md5":
@@ -131,9 +135,9 @@ func (f *PostForm) Header() (http.Header, error) {
 }
 
 // Tags are those of the field "tagging", an XML document.
-func (f *PostForm) Tags() ([]Tag, error) {
+func (f *PostForm) Tags() ([]tagging.Tag, error) {
 	if v := f.Fields["tagging"]; v != "" {
-		return DecodeTagging([]byte(v), false)
+		return tagging.Decode([]byte(v), false)
 	}
 	return nil, nil
 }
@@ -184,11 +188,11 @@ func (v *Verifier) VerifyPost(ctx context.Context, f *PostForm, bucket string) (
 // postCredential reads what the form says about its signature.
 func (v *Verifier) postCredential(f *PostForm) (*Auth, *credential, error) {
 	if a := f.Fields["x-amz-algorithm"]; a != algorithmV4 {
-		return nil, nil, InvalidArgument("X-Amz-Algorithm", a, "Only AWS4-HMAC-SHA256 is supported")
+		return nil, nil, s3err.InvalidArgument("X-Amz-Algorithm", a, "Only AWS4-HMAC-SHA256 is supported")
 	}
 	at, err := time.Parse(isoTime, f.Fields["x-amz-date"])
 	if err != nil {
-		return nil, nil, InvalidArgument("X-Amz-Date", f.Fields["x-amz-date"], "X-Amz-Date must be formated via ISO8601 Long format")
+		return nil, nil, s3err.InvalidArgument("X-Amz-Date", f.Fields["x-amz-date"], "X-Amz-Date must be formated via ISO8601 Long format")
 	}
 	c, err := parseCredential(f.Fields["x-amz-credential"], formErrors)
 	if err != nil {
@@ -198,10 +202,10 @@ func (v *Verifier) postCredential(f *PostForm) (*Auth, *credential, error) {
 		return nil, nil, err
 	}
 	if f.Fields["x-amz-date"][:8] != c.date {
-		return nil, nil, InvalidArgument("X-Amz-Date", f.Fields["x-amz-date"], "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", c.date, f.Fields["x-amz-date"][:8])
+		return nil, nil, s3err.InvalidArgument("X-Amz-Date", f.Fields["x-amz-date"], "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", c.date, f.Fields["x-amz-date"][:8])
 	}
 	if at.Sub(v.now()) > maxSkew {
-		return nil, nil, ErrRequestNotYetValid
+		return nil, nil, s3err.ErrRequestNotYetValid
 	}
 	c.signature = f.Fields["x-amz-signature"]
 	return &Auth{Kind: ByPostForm, AccessKeyID: c.accessKeyID, SignedAt: at, Payload: PayloadUnsigned}, c, nil
@@ -233,10 +237,10 @@ func (b *boundedFile) Read(p []byte) (int, error) {
 	if b.n > b.most {
 		// What follows is only counted, to a bound, in order to say by how much it is too long.
 		rest, _ := io.CopyN(io.Discard, b.src, 1<<20)
-		return 0, EntityTooLarge(b.n+rest, b.most)
+		return 0, s3err.EntityTooLarge(b.n+rest, b.most)
 	}
 	if err == io.EOF && b.n < b.least {
-		return n, entityTooSmall(b.n, b.least)
+		return n, s3err.TooSmall(b.n, b.least)
 	}
 	return n, err
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/s3err"
 )
 
 // postPolicy is the document that a signed form carries: what its fields may be.
@@ -23,12 +25,12 @@ type postCondition struct {
 	text             string // as an error repeats it
 }
 
-func invalidPostPolicy(format string, args ...any) *Error {
-	return ErrInvalidPolicyDocument.Msg("Invalid Policy: "+format, args...)
+func invalidPostPolicy(format string, args ...any) *s3err.Error {
+	return s3err.ErrInvalidPolicyDocument.Msg("Invalid Policy: "+format, args...)
 }
 
-func policyFailed(format string, args ...any) *Error {
-	return ErrAccessDenied.Msg("Invalid according to Policy: "+format, args...)
+func policyFailed(format string, args ...any) *s3err.Error {
+	return s3err.ErrAccessDenied.Msg("Invalid according to Policy: "+format, args...)
 }
 
 var errPostJSON = invalidPostPolicy("Invalid JSON.")

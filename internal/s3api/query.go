@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"stele/internal/s3api/s3err"
 )
 
 // Param is one query parameter, decoded.
@@ -44,7 +46,7 @@ func parseQuery(raw string) (Query, error) {
 	}
 	n := strings.Count(raw, "&") + 1
 	if n > maxParams {
-		return nil, ErrInvalidURI
+		return nil, s3err.ErrInvalidURI
 	}
 	q := make(Query, 0, n)
 	for raw != "" {
@@ -58,7 +60,7 @@ func parseQuery(raw string) (Query, error) {
 		name, ok1 = unescape(name, true)
 		value, ok2 = unescape(value, true)
 		if !ok1 || !ok2 {
-			return nil, ErrInvalidURI
+			return nil, s3err.ErrInvalidURI
 		}
 		q = append(q, Param{name, value})
 	}

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
 )
 
 // ByteRange is a part of an object: Length bytes from Start.
@@ -36,7 +39,7 @@ func ParseRange(header string, size int64) (r ByteRange, ok bool, err error) {
 		case !valid, n > 0 && size == 0: // the last bytes of nothing are all of it
 			return r, false, nil
 		case n == 0:
-			return r, false, InvalidRange(header, size)
+			return r, false, s3err.InvalidRange(header, size)
 		}
 		n = min(n, size)
 		return ByteRange{size - n, n}, true, nil
@@ -50,7 +53,7 @@ func ParseRange(header string, size int64) (r ByteRange, ok bool, err error) {
 	case !valid || end < start:
 		return r, false, nil
 	case start >= size:
-		return r, false, InvalidRange(header, size)
+		return r, false, s3err.InvalidRange(header, size)
 	}
 	return ByteRange{start, min(end, size-1) - start + 1}, true, nil
 }
@@ -77,10 +80,10 @@ func ParsePartNumber(h http.Header, q Query) (int, error) {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 || n > 10000 {
-		return 0, InvalidArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
+		return 0, s3err.InvalidArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
 	}
 	if firstOf(h, "Range") != "" {
-		return 0, ErrRangeAndPart
+		return 0, s3err.ErrRangeAndPart
 	}
 	return n, nil
 }
@@ -127,17 +130,17 @@ func (c Conditions) Check(etag string, modified time.Time) error {
 	modified = modified.Truncate(time.Second)
 	if c.Match != "" {
 		if !matchETag(c.Match, etag) {
-			return PreconditionFailed("If-Match")
+			return s3err.PreconditionFailed("If-Match")
 		}
 	} else if !c.UnmodifiedSince.IsZero() && modified.After(c.UnmodifiedSince) {
-		return PreconditionFailed("If-Unmodified-Since")
+		return s3err.PreconditionFailed("If-Unmodified-Since")
 	}
 	if c.NoneMatch != "" {
 		if matchETag(c.NoneMatch, etag) {
-			return ErrNotModified
+			return s3err.ErrNotModified
 		}
 	} else if !c.ModifiedSince.IsZero() && !modified.After(c.ModifiedSince) {
-		return ErrNotModified
+		return s3err.ErrNotModified
 	}
 	return nil
 }
@@ -145,14 +148,14 @@ func (c Conditions) Check(etag string, modified time.Time) error {
 // CheckSource is Check for the source of a copy: nothing is "not modified" there, it is a failed precondition.
 func (c Conditions) CheckSource(etag string, modified time.Time) error {
 	err := c.Check(etag, modified)
-	if err == ErrNotModified {
+	if err == s3err.ErrNotModified {
 		if c.NoneMatch != "" {
-			return PreconditionFailed("x-amz-copy-source-If-None-Match")
+			return s3err.PreconditionFailed("x-amz-copy-source-If-None-Match")
 		}
-		return PreconditionFailed("x-amz-copy-source-If-Modified-Since")
+		return s3err.PreconditionFailed("x-amz-copy-source-If-Modified-Since")
 	}
-	if e, ok := err.(*Error); ok {
-		return PreconditionFailed("x-amz-copy-source-" + e.Extra[0].Value)
+	if e, ok := err.(*s3err.Error); ok {
+		return s3err.PreconditionFailed("x-amz-copy-source-" + e.Extra[0].Value)
 	}
 	return err
 }
@@ -182,10 +185,10 @@ func ParseWriteCondition(h http.Header) (WriteCondition, error) {
 	m, n := listOf(h, "If-Match"), listOf(h, "If-None-Match")
 	switch {
 	case m != "" && n != "":
-		return WriteCondition{}, ErrNotImplemented.With("Header", "If-Match,If-None-Match").
+		return WriteCondition{}, s3err.ErrNotImplemented.With("Header", "If-Match,If-None-Match").
 			With("additionalMessage", "Multiple conditional request headers present in the request")
 	case n != "" && n != "*":
-		return WriteCondition{}, ErrNotImplemented.With("Header", "If-None-Match").
+		return WriteCondition{}, s3err.ErrNotImplemented.With("Header", "If-None-Match").
 			With("additionalMessage", `We don\'t accept the provided value of If-None-Match header for this API`)
 	}
 	return WriteCondition{MustNotExist: n == "*", Match: trimETag(m)}, nil
@@ -195,13 +198,13 @@ func ParseWriteCondition(h http.Header) (WriteCondition, error) {
 func ParseDeleteCondition(h http.Header) (o ObjectToDelete, err error) {
 	o.ETag, o.Size = trimETag(listOf(h, "If-Match")), -1
 	if v := firstOf(h, "X-Amz-If-Match-Last-Modified-Time"); v != "" {
-		if o.LastModifiedTime, err = parseTime(v); err != nil {
-			return o, InvalidArgument("x-amz-if-match-last-modified-time", v, "Invalid value for x-amz-if-match-last-modified-time header")
+		if o.LastModifiedTime, err = s3xml.ParseTime(v); err != nil {
+			return o, s3err.InvalidArgument("x-amz-if-match-last-modified-time", v, "Invalid value for x-amz-if-match-last-modified-time header")
 		}
 	}
 	if v := firstOf(h, "X-Amz-If-Match-Size"); v != "" {
 		if o.Size, err = strconv.ParseInt(v, 10, 64); err != nil || o.Size < 0 {
-			return o, InvalidArgument("x-amz-if-match-size", v, "Invalid value for x-amz-if-match-size header")
+			return o, s3err.InvalidArgument("x-amz-if-match-size", v, "Invalid value for x-amz-if-match-size header")
 		}
 	}
 	return o, nil
@@ -226,10 +229,10 @@ func SetResponseOverrides(h http.Header, q Query, a *Auth) error {
 			continue
 		}
 		if a.Kind == Anonymous {
-			return ErrAnonymousResponseHeaders
+			return s3err.ErrAnonymousResponseHeaders
 		}
 		if !headerText(v) {
-			return InvalidArgument(o.param, v, "Header value cannot be represented.")
+			return s3err.InvalidArgument(o.param, v, "Header value cannot be represented.")
 		}
 		h[o.header] = []string{v}
 	}
@@ -242,7 +245,7 @@ type CopySource struct{ Bucket, Key, VersionID string }
 // ParseCopySource reads "[/]bucket/key[?versionId=…]", percent-encoded once.
 func ParseCopySource(header string) (CopySource, error) {
 	invalid := func(what string) (CopySource, error) {
-		return CopySource{}, InvalidArgument("x-amz-copy-source", header, "Invalid copy source %s", what)
+		return CopySource{}, s3err.InvalidArgument("x-amz-copy-source", header, "Invalid copy source %s", what)
 	}
 	path, query, hasQuery := strings.Cut(header, "?")
 	var s CopySource
@@ -253,7 +256,7 @@ func ParseCopySource(header string) (CopySource, error) {
 				return invalid("encoding")
 			}
 			if s.VersionID == "" {
-				return s, InvalidArgument("x-amz-copy-source", header, "Version id cannot be the empty string")
+				return s, s3err.InvalidArgument("x-amz-copy-source", header, "Version id cannot be the empty string")
 			}
 		} else {
 			path = header // '?' is then a part of the key, unescaped
@@ -289,9 +292,9 @@ func ParseCopySourceRange(header string, size int64) (r ByteRange, ok bool, err 
 	last, ok2 := parseOffset(b)
 	switch {
 	case !found || !dash || !ok1 || !ok2 || last < first:
-		return r, false, InvalidArgument("x-amz-copy-source-range", header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
+		return r, false, s3err.InvalidArgument("x-amz-copy-source-range", header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
 	case first >= size || last >= size:
-		return r, false, InvalidArgument("x-amz-copy-source-range", header, "Range specified is not valid for source object of size: %d", size)
+		return r, false, s3err.InvalidArgument("x-amz-copy-source-range", header, "Range specified is not valid for source object of size: %d", size)
 	}
 	return ByteRange{first, last - first + 1}, true, nil
 }

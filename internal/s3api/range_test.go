@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"stele/internal/s3api/s3err"
 )
 
 func TestParseRange(t *testing.T) {
@@ -96,13 +98,13 @@ func TestConditionsOfReads(t *testing.T) {
 		}
 		got := 0
 		if err := ParseConditions(h).Check("abc", mod); err != nil {
-			got = err.(*Error).Status
+			got = err.(*s3err.Error).Status
 		}
 		if got != c.want {
 			t.Errorf("%v: %d, want %d", c.headers, got, c.want)
 		}
 		err := ParseSourceConditions(src).CheckSource("abc", mod)
-		if (err != nil) != (c.want != 0) || err != nil && err.(*Error).Status != 412 {
+		if (err != nil) != (c.want != 0) || err != nil && err.(*s3err.Error).Status != 412 {
 			t.Errorf("source %v: %v", c.headers, err)
 		}
 	}

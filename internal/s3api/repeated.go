@@ -3,6 +3,8 @@ package s3api
 import (
 	"net/http"
 	"strings"
+
+	"stele/internal/s3api/s3err"
 )
 
 // checkRepeated refuses a header that means one thing and was sent in several lines. A signature covers the lines joined by commas, so that whoever stands between could cut
@@ -10,7 +12,7 @@ import (
 func checkRepeated(h http.Header) error {
 	for name, lines := range h {
 		if len(lines) > 1 && meansOne(name) {
-			return InvalidArgument(strings.ToLower(name), strings.Join(lines, ","), "The header %s was sent %d times. Send it once.", strings.ToLower(name), len(lines))
+			return s3err.InvalidArgument(strings.ToLower(name), strings.Join(lines, ","), "The header %s was sent %d times. Send it once.", strings.ToLower(name), len(lines))
 		}
 	}
 	return nil

@@ -71,31 +71,3 @@ func TestVaryWithoutOrigin(t *testing.T) {
 		}
 	}
 }
-
-// TestLifecycleIsGivenBack: clients wait until they read the rules that they wrote, also what says nothing: an empty prefix, and an ExpiredObjectDeleteMarker that is false.
-func TestLifecycleIsGivenBack(t *testing.T) {
-	for _, inner := range []string{
-		"<Filter><And><Prefix></Prefix><ObjectSizeGreaterThan>131072</ObjectSizeGreaterThan></And></Filter><Expiration><Days>1</Days></Expiration>",
-		"<Filter><Prefix></Prefix></Filter><Expiration><Days>14</Days><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker></Expiration>",
-		"<Filter></Filter><Expiration><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker></Expiration><NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays></NoncurrentVersionExpiration>",
-		"<Filter></Filter><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>",
-	} {
-		l, err := s3api.DecodeLifecycle([]byte("<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status>" + inner + "</Rule></LifecycleConfiguration>"))
-		if err != nil {
-			t.Errorf("%s: %v", inner, err)
-			continue
-		}
-		if got := string(l.AppendXML(nil)); !strings.Contains(got, inner) {
-			t.Errorf("%s\nis given back as %s", inner, got)
-		}
-	}
-	for _, inner := range []string{
-		"<Expiration><Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>",
-		"<Expiration><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker></Expiration>", // does nothing
-		"<Expiration></Expiration>",
-	} {
-		if _, err := s3api.DecodeLifecycle([]byte("<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/>" + inner + "</Rule></LifecycleConfiguration>")); err == nil {
-			t.Errorf("%s is taken", inner)
-		}
-	}
-}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"stele/internal/s3api/s3err"
 )
 
 // Request is what a request line says: the operation and what it is about. Nothing in it is trusted yet.
@@ -21,7 +23,7 @@ const maxKeyBytes = 1024
 
 // Parse finds out what r asks for. domain is the suffix of virtual-host style names (empty: path style only): with domain
 // "s3.example.com", Host photos.s3.example.com is bucket photos. The Request is usable for authentication even when err
-// names an unknown sub-resource; errors are *Error.
+// names an unknown sub-resource; errors are *s3err.Error.
 func Parse(r *http.Request, domain string) (Request, error) {
 	path, rawQuery := target(r)
 	req := Request{rawPath: path}
@@ -37,22 +39,22 @@ func Parse(r *http.Request, domain string) (Request, error) {
 	}
 	if v, ok := req.Query.Lookup("versionId"); ok {
 		if v == "" && (req.Op == OpGetObject || req.Op == OpHeadObject || req.Op == OpDeleteObject) {
-			return req, InvalidArgument("versionId", "", "Version id cannot be the empty string")
+			return req, s3err.InvalidArgument("versionId", "", "Version id cannot be the empty string")
 		}
 		req.VersionID = v // empty on a sub-resource: the current version
 	}
 	if (req.Op == OpPutObject || req.Op == OpCopyObject) && req.Query.Has("partNumber") {
-		return req, InvalidArgument("partNumber", "partNumber", "This operation does not accept partNumber without uploadId")
+		return req, s3err.InvalidArgument("partNumber", "partNumber", "This operation does not accept partNumber without uploadId")
 	}
 	if (req.Op == OpUploadPart || req.Op == OpUploadPartCopy) && !req.Query.Has("partNumber") {
-		return req, MethodNotAllowed(r.Method, "UPLOAD")
+		return req, s3err.MethodNotAllowed(r.Method, "UPLOAD")
 	}
 	return req, nil
 }
 
 // keyTooLong is the error for a key of n bytes.
 func keyTooLong(n int) error {
-	return ErrKeyTooLong.With("Size", strconv.Itoa(n)).With("MaxSizeAllowed", strconv.Itoa(maxKeyBytes))
+	return s3err.ErrKeyTooLong.With("Size", strconv.Itoa(n)).With("MaxSizeAllowed", strconv.Itoa(maxKeyBytes))
 }
 
 // setNames takes bucket and key from host and path.
@@ -67,16 +69,16 @@ func (q *Request) setNames(host, path, domain string) error {
 		q.Bucket, rest, _ = strings.Cut(rest, "/")
 		b, ok := unescape(q.Bucket, false)
 		if !ok {
-			return ErrInvalidURI
+			return s3err.ErrInvalidURI
 		}
 		q.Bucket = b
 	}
 	if !plausibleName(q.Bucket) {
-		return ErrInvalidBucketName.With("BucketName", q.Bucket)
+		return s3err.ErrInvalidBucketName.With("BucketName", q.Bucket)
 	}
 	key, ok := unescape(rest, false)
 	if !ok {
-		return ErrInvalidURI
+		return s3err.ErrInvalidURI
 	}
 	q.Key = key
 	if len(key) > maxKeyBytes {
@@ -123,15 +125,15 @@ func findOp(r *http.Request, q *Request) (Op, error) {
 func noRoute(r *http.Request, q *Request, l level, sub string) error {
 	switch {
 	case l == onKey && sub == "versions":
-		return ErrVersionsOfKey
+		return s3err.ErrVersionsOfKey
 	case l == onKey && sub == "uploads" && r.Method == http.MethodGet:
-		return ErrUploadsOfKey
+		return s3err.ErrUploadsOfKey
 	case l == onBucket && sub == "" && r.Method == http.MethodPost:
-		return PreconditionFailed("Bucket POST must be of the enclosure-type multipart/form-data")
+		return s3err.PreconditionFailed("Bucket POST must be of the enclosure-type multipart/form-data")
 	case sub != "":
-		return MethodNotAllowed(r.Method, strings.ToUpper(sub))
+		return s3err.MethodNotAllowed(r.Method, strings.ToUpper(sub))
 	}
-	return MethodNotAllowed(r.Method, [...]string{"SERVICE", "BUCKET", "OBJECT"}[l])
+	return s3err.MethodNotAllowed(r.Method, [...]string{"SERVICE", "BUCKET", "OBJECT"}[l])
 }
 
 func (q *Request) level() level {
@@ -152,7 +154,7 @@ func (q *Request) subresource() (string, error) {
 			continue
 		}
 		if first != "" {
-			return "", ErrInvalidArgument.Msg("Conflicting query string parameters: %s, %s", first, p.Name).
+			return "", s3err.ErrInvalidArgument.Msg("Conflicting query string parameters: %s, %s", first, p.Name).
 				With("ArgumentName", "ResourceType").With("ArgumentValue", first)
 		}
 		first = p.Name

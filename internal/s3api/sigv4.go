@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"stele/internal/s3api/s3err"
 )
 
 // Secrets returns the secret of an access key. ErrUnknownKey, wrapped or not, says that there is no such key or that it
@@ -74,7 +76,7 @@ func NewVerifier(service, region string, secrets Secrets, now func() time.Time) 
 	return &Verifier{service: service, region: region, secrets: secrets, now: now, keys: map[keyName]*signingKey{}}
 }
 
-// Verify checks the signature of a parsed request. A request without one is Anonymous, which is no error. All errors are *Error, and leave no Auth.
+// Verify checks the signature of a parsed request. A request without one is Anonymous, which is no error. All errors are *s3err.Error, and leave no Auth.
 func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Auth, error) {
 	if err := checkRepeated(r.Header); err != nil {
 		return nil, err
@@ -83,13 +85,13 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Au
 	presigned := q.Query.Has("X-Amz-Signature") || q.Query.Has("X-Amz-Algorithm") || q.Query.Has("X-Amz-Credential")
 	switch {
 	case auth != "" && presigned:
-		return nil, InvalidArgument("Authorization", auth, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
+		return nil, s3err.InvalidArgument("Authorization", auth, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
 	case auth != "":
 		return v.verifyHeader(ctx, r, q, auth)
 	case presigned:
 		return v.verifyQuery(ctx, r, q)
 	case q.Query.Has("AWSAccessKeyId") && q.Query.Has("Signature"):
-		return nil, ErrSignatureV2
+		return nil, s3err.ErrSignatureV2
 	}
 	return anonymous(r)
 }
@@ -102,14 +104,14 @@ func anonymous(r *http.Request) (*Auth, error) {
 		a.Payload = PayloadUnsigned
 		return a, nil
 	}
-	if err := a.setPayload(h); errors.Is(err, ErrInvalidArgument) {
+	if err := a.setPayload(h); errors.Is(err, s3err.ErrInvalidArgument) {
 		// No signature depends on it, so S3 takes it for a digest, which then is not that of the body.
 		a.Payload, a.SHA256 = PayloadHash, h
 	} else if err != nil {
 		return nil, err
 	}
 	if a.Payload == PayloadSigned || a.Payload == PayloadSignedTrailer {
-		return nil, ErrAnonymousContentSHA256
+		return nil, s3err.ErrAnonymousContentSHA256
 	}
 	return a, nil
 }
@@ -121,7 +123,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 		return nil, err
 	}
 	if firstOf(r.Header, "X-Amz-Security-Token") != "" {
-		return nil, ErrSecurityToken // keys are permanent
+		return nil, s3err.ErrSecurityToken // keys are permanent
 	}
 	if err := c.checkScope(v.service, v.region, headerErrors); err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	}
 	sum := firstOf(r.Header, "X-Amz-Content-Sha256")
 	if sum == "" {
-		return nil, ErrMissingContentSHA256
+		return nil, s3err.ErrMissingContentSHA256
 	}
 	a := &Auth{Kind: ByHeader, AccessKeyID: c.accessKeyID, SignedAt: at}
 	if err := a.setPayload(sum); err != nil {
@@ -167,17 +169,17 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 	stamp := q.Query.Get("X-Amz-Date")
 	at, err := time.Parse(isoTime, stamp)
 	if err != nil {
-		return nil, ErrAuthQueryParameters.Msg(`X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
+		return nil, s3err.ErrAuthQueryParameters.Msg(`X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
 	}
 	if stamp[:8] != c.date {
-		return nil, ErrAuthQueryParameters.Msg("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", c.date, stamp[:8])
+		return nil, s3err.ErrAuthQueryParameters.Msg("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", c.date, stamp[:8])
 	}
 	now := v.now()
 	if at.Sub(now) > maxSkew {
-		return nil, ErrRequestNotYetValid
+		return nil, s3err.ErrRequestNotYetValid
 	}
 	if end := at.Add(time.Duration(expires) * time.Second); now.After(end) {
-		return nil, ErrRequestExpired.With("X-Amz-Expires", strconv.Itoa(expires)).
+		return nil, s3err.ErrRequestExpired.With("X-Amz-Expires", strconv.Itoa(expires)).
 			With("Expires", end.UTC().Format("2006-01-02T15:04:05Z")).With("ServerTime", now.UTC().Format("2006-01-02T15:04:05Z"))
 	}
 	sum, declared, err := presignedPayload(r.Header, q.Query, c)
@@ -218,11 +220,11 @@ func presignedPayload(h http.Header, q Query, c *credential) (signed, declared s
 	case signed == unsignedPayload:
 		return signed, header, nil
 	}
-	return "", "", InvalidArgument("x-amz-content-sha256", header, "The link declares another x-amz-content-sha256 than the request's header. Send the one that is signed.")
+	return "", "", s3err.InvalidArgument("x-amz-content-sha256", header, "The link declares another x-amz-content-sha256 than the request's header. Send the one that is signed.")
 }
 
 func tooSkewed(stamp string, now time.Time) error {
-	return ErrRequestTimeTooSkewed.With("RequestTime", stamp).With("ServerTime", now.UTC().Format("2006-01-02T15:04:05Z")).
+	return s3err.ErrRequestTimeTooSkewed.With("RequestTime", stamp).With("ServerTime", now.UTC().Format("2006-01-02T15:04:05Z")).
 		With("MaxAllowedSkewMilliseconds", strconv.FormatInt(maxSkew.Milliseconds(), 10))
 }
 
@@ -267,7 +269,7 @@ func (v *Verifier) check(ctx context.Context, r *http.Request, q *Request, c *cr
 
 // mismatch tells the client what we signed, so that it can find the difference. It holds nothing secret.
 func mismatch(c *credential, toSign, canonical []byte) error {
-	e := ErrSignatureDoesNotMatch.With("AWSAccessKeyId", c.accessKeyID).With("StringToSign", string(toSign)).
+	e := s3err.ErrSignatureDoesNotMatch.With("AWSAccessKeyId", c.accessKeyID).With("StringToSign", string(toSign)).
 		With("SignatureProvided", c.signature).With("StringToSignBytes", spacedHex(toSign))
 	if canonical != nil {
 		e = e.With("CanonicalRequest", string(canonical[:min(len(canonical), maxReflected)])).With("CanonicalRequestBytes", spacedHex(canonical))
@@ -303,7 +305,7 @@ type signingKey struct {
 func (v *Verifier) signingKey(ctx context.Context, c *credential) (*signingKey, error) {
 	secret, err := v.secrets(ctx, c.accessKeyID)
 	if errors.Is(err, ErrUnknownKey) {
-		return nil, ErrInvalidAccessKeyID.With("AWSAccessKeyId", c.accessKeyID)
+		return nil, s3err.ErrInvalidAccessKeyID.With("AWSAccessKeyId", c.accessKeyID)
 	}
 	if err != nil {
 		return nil, err

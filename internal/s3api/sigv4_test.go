@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"stele/internal/s3api/s3err"
 )
 
 // The examples of the S3 API Reference, "Signature Calculations for the Authorization Header" and "Using Query Parameters".
@@ -117,7 +119,7 @@ func TestTampering(t *testing.T) {
 	} {
 		r := awsExamples()["get object"]
 		change(r)
-		if _, err := verify(t, exampleVerifier(), r); !errors.Is(err, ErrSignatureDoesNotMatch) {
+		if _, err := verify(t, exampleVerifier(), r); !errors.Is(err, s3err.ErrSignatureDoesNotMatch) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -171,7 +173,7 @@ func TestHeaderRefusals(t *testing.T) {
 
 func wantError(t testing.TB, name string, err error, code, message string) {
 	t.Helper()
-	var e *Error
+	var e *s3err.Error
 	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Message, message) {
 		t.Errorf("%s: got %v, want %s with %q", name, err, code, message)
 	}
@@ -307,7 +309,7 @@ func TestKeyCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret = "changed"
-	if _, err := verify(t, v, r); !errors.Is(err, ErrSignatureDoesNotMatch) {
+	if _, err := verify(t, v, r); !errors.Is(err, s3err.ErrSignatureDoesNotMatch) {
 		t.Fatalf("a cached key outlived its secret: %v", err)
 	}
 	for i := range maxCachedKeys + 10 {
@@ -342,7 +344,7 @@ func TestVerifierIsConcurrent(t *testing.T) {
 				switch {
 				case err == nil:
 					good.Add(1)
-				case errors.Is(err, ErrSignatureDoesNotMatch):
+				case errors.Is(err, s3err.ErrSignatureDoesNotMatch):
 					bad.Add(1)
 				default:
 					t.Error(err)
@@ -361,7 +363,7 @@ func TestRefusalIsBounded(t *testing.T) {
 	r := awsExamples()["get object"]
 	r.Header.Set("Range", strings.Repeat("<", 900_000))
 	_, err := verify(t, exampleVerifier(), r)
-	if n := len(AppendError(nil, FromError(err), "", ReplyIDs{})); !errors.Is(err, ErrSignatureDoesNotMatch) || n > 200_000 {
+	if n := len(AppendError(nil, FromError(err), "", ReplyIDs{})); !errors.Is(err, s3err.ErrSignatureDoesNotMatch) || n > 200_000 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -6,47 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/tagging"
 )
-
-func TestXMLRefusals(t *testing.T) {
-	for _, doc := range []string{
-		"", " ", "text", "<a>", "</a>", "<a></b>", "<a/><a/>", "<a/>x", "x<a/>", "<a", "<a b>", "<a b=c/>", "<a b='<'/>", "<a b='1'c='2'/>",
-		"<a>&unknown;</a>", "<a>&amp</a>", "<a>&#xD800;</a>", "<a>&#1114112;</a>", "<a>&#x;</a>", "<a>&#;</a>", "<a>& </a>",
-		"<!DOCTYPE a><a/>", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", "<?php ?><a/>", "<a><?x?></a>", "<a><!-- </a>", "<a><![CDATA[</a>",
-		"<?xml version='1.0' encoding='UTF-16'?><a/>", "<?xml version='1.0'<a/>", "<a>\xff</a>", "< a/>", "<a:/b/>",
-		strings.Repeat("<a>", maxXMLDepth+1) + strings.Repeat("</a>", maxXMLDepth+1),
-		"<a>" + strings.Repeat("<b/>", maxXMLNodes) + "</a>",
-	} {
-		if _, err := parseXML([]byte(doc)); err == nil {
-			t.Errorf("%.60q was parsed", doc)
-		}
-	}
-}
-
-func TestXMLText(t *testing.T) {
-	for doc, want := range map[string]string{
-		"<a>x</a>": "x", "<a/>": "", "<a></a >": "", "<a> x </a>": " x ", "<a>&lt;&gt;&amp;&quot;&apos;</a>": `<>&"'`,
-		"<a>;&amp;;&amp;</a>": ";&;&", "<a>&#65;&#x42;&#x1F600;&#0;</a>": "AB\U0001F600\x00", "<a>a\r\nb\rc</a>": "a\nb\nc", "<a>a&#13;b</a>": "a\rb",
-		"<a><![CDATA[<&>]]></a>": "<&>", "<a>x<!-- c -->y</a>": "xy", "\ufeff<a>x</a>": "x", "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<a>x</a>\n": "x",
-		`<s3:a xmlns:s3="http://s3.amazonaws.com/doc/2006-03-01/" c = 'd>e'>x</s3:a>`: "x", "<!-- c --><a>x</a><!-- d -->": "x", "<a>\u00e9</a>": "\u00e9",
-	} {
-		e, err := parseRoot([]byte(doc), "a")
-		if err != nil || e.text() != want {
-			t.Errorf("%q: %q, %v", doc, e.text(), err)
-		}
-	}
-	e, err := parseRoot([]byte(`<G xmlns:xsi="x"><Grantee xsi:type="Group"/></G>`), "G")
-	if err != nil || e.child("Grantee").d.nodes[e.child("Grantee").i].typ != "Group" {
-		t.Errorf("xsi:type: %v", err)
-	}
-}
 
 func TestReadSized(t *testing.T) {
 	if b, err := readSized(strings.NewReader("abcd"), 0, 4); err != nil || string(b) != "abcd" {
@@ -158,42 +128,6 @@ func TestSmallDocuments(t *testing.T) {
 	check("no acl", DecodeACL([]byte("<AccessControlPolicy/>"), "me"), "MalformedACLError")
 }
 
-// Whatever a key holds, encoding/xml reads back what we wrote, or the same character reference that S3 writes.
-func TestAppendText(t *testing.T) {
-	for _, s := range []string{"", "plain", `<a href="x">&'`, "\u00e9\U0001F600", "tab\there", "new\nline\r"} {
-		var got struct {
-			Text string `xml:",chardata"`
-		}
-		doc := append(appendText([]byte("<a>"), s), "</a>"...)
-		if err := xml.Unmarshal(doc, &got); err != nil || got.Text != s {
-			t.Errorf("%q: %s, %q, %v", s, doc, got.Text, err)
-		}
-	}
-	for s, want := range map[string]string{"\x00": "&#x0;", "\x1f": "&#x1f;", "\uffff": "&#xffff;", "\xff": "\ufffd"} {
-		if got := string(appendText(nil, s)); got != want {
-			t.Errorf("%q: %s", s, got)
-		}
-	}
-	// Our own parser reads them all.
-	for c := rune(0); c < 0x3000; c++ {
-		s := "a" + string(c) + "b"
-		e, err := parseRoot(append(appendText([]byte("<a>"), s), "</a>"...), "a")
-		if err != nil || e.text() != s {
-			t.Fatalf("%q: %q, %v", s, e.text(), err)
-		}
-	}
-}
-
-func TestXMLTime(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
-	for range 10000 {
-		at := time.Unix(rng.Int64N(1<<36)-1<<34, rng.Int64N(1e9)).In(time.FixedZone("x", 3600))
-		if got, want := string(appendXMLTime(nil, at)), at.UTC().Format(xmlTime); got != want {
-			t.Fatalf("%s, want %s", got, want)
-		}
-	}
-}
-
 func objects(n int) []ObjectItem {
 	out := make([]ObjectItem, n)
 	for i := range out {
@@ -206,7 +140,7 @@ func objects(n int) []ObjectItem {
 func TestListObjects(t *testing.T) {
 	l := &ListObjectsResult{Name: "b", Prefix: "p/&", Marker: "", Delimiter: "/", MaxKeys: 1000, IsTruncated: true, NextMarker: "z",
 		Contents: []ObjectItem{{Key: "p/&a b", LastModified: exampleTime, ETag: "e", Size: 1, Owner: &Owner{"id", "name"}}}, CommonPrefixes: []string{"p/&x/"}}
-	want := xmlHeader + `<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>p/&amp;</Prefix><Marker></Marker>` +
+	want := s3xml.Header + `<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>p/&amp;</Prefix><Marker></Marker>` +
 		`<NextMarker>z</NextMarker><MaxKeys>1000</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated><Contents><Key>p/&amp;a b</Key>` +
 		`<LastModified>2013-05-24T00:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>1</Size><StorageClass>STANDARD</StorageClass>` +
 		`<Owner><ID>id</ID><DisplayName>name</DisplayName></Owner></Contents><CommonPrefixes><Prefix>p/&amp;x/</Prefix></CommonPrefixes></ListBucketResult>`
@@ -246,24 +180,28 @@ func TestRepliesAreWellFormed(t *testing.T) {
 		"buckets":  (&ListBucketsResult{Owner: *o, Buckets: []BucketItem{{Name: odd, Region: odd}}}).AppendXML(nil),
 		"init":     AppendInitiateUpload(nil, odd, odd, odd), "complete": (&Completed{Location: odd, Algorithm: SHA1, Checksum: odd}).AppendXML(nil),
 		"copy": (&Copied{ETag: odd}).AppendXML(nil, false), "copy part": (&Copied{ETag: odd}).AppendXML(nil, true),
-		"delete": AppendDeleteResult(nil, []DeletedObject{{Key: odd, DeleteMarker: true}, {Key: odd, Err: ErrAccessDenied}}, false), "location": AppendLocation(nil, odd),
+		"delete": AppendDeleteResult(nil, []DeletedObject{{Key: odd, DeleteMarker: true}, {Key: odd, Err: s3err.ErrAccessDenied}}, false), "location": AppendLocation(nil, odd),
 		"versioning": AppendVersioning(nil, "Enabled"), "acl": AppendACL(nil, *o), "encryption": AppendEncryption(nil), "ownership": AppendOwnership(nil, odd),
 		"status": AppendPolicyStatus(nil, true), "payment": AppendRequestPayment(nil), "post": AppendPostResponse(nil, odd, odd, odd, odd),
 		"attributes": (&Attributes{ETag: odd, Algorithm: CRC32, Checksum: odd, Parts: &AttributeParts{Parts: []PartItem{{Checksum: odd}}}, WithObjectSize: true}).AppendXML(nil),
-		"tagging":    AppendTagging(nil, []Tag{{odd, odd}}), "hold": AppendLegalHold(nil, true), "retention": Retention{Compliance, exampleTime}.AppendXML(nil),
+		"tagging":    tagging.Append(nil, []tagging.Tag{{Key: odd, Value: odd}}), "hold": AppendLegalHold(nil, true), "retention": Retention{Compliance, exampleTime}.AppendXML(nil),
 		"lock": LockConfig{Governance, 1, 0}.AppendXML(nil), "cors": AppendCORS(nil, []CORSRule{{ID: odd, AllowedMethods: []string{"GET"}}}),
-		"error": AppendError(nil, NoSuchKey(odd), odd, ReplyIDs{odd, odd}),
+		"error": AppendError(nil, s3err.NoSuchKey(odd), odd, ReplyIDs{odd, odd}),
 	} {
-		dec := xml.NewDecoder(bytes.NewReader(doc))
+		dec, root := xml.NewDecoder(bytes.NewReader(doc)), ""
 		for {
-			if _, err := dec.Token(); err == io.EOF {
+			tok, err := dec.Token()
+			if e, ok := tok.(xml.StartElement); ok && root == "" {
+				root = e.Name.Local
+			}
+			if err == io.EOF {
 				break
 			} else if err != nil {
 				t.Errorf("%s: %v in %s", name, err, doc)
 				break
 			}
 		}
-		if _, err := parseXML(doc); err != nil {
+		if _, err := s3xml.Parse(doc, root); err != nil {
 			t.Errorf("%s: %v in %s", name, err, doc)
 		}
 	}
@@ -312,8 +250,8 @@ func TestListArgs(t *testing.T) {
 func TestWriteError(t *testing.T) {
 	ids := ReplyIDs{"R1", "H1"}
 	rec := httptest.NewRecorder()
-	WriteError(rec, httptest.NewRequest("GET", "/b/k", nil), fmt.Errorf("couldn't get: %w", NoSuchKey("k<")), ids)
-	want := xmlHeader + "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>k&lt;</Key><RequestId>R1</RequestId><HostId>H1</HostId></Error>"
+	WriteError(rec, httptest.NewRequest("GET", "/b/k", nil), fmt.Errorf("couldn't get: %w", s3err.NoSuchKey("k<")), ids)
+	want := s3xml.Header + "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>k&lt;</Key><RequestId>R1</RequestId><HostId>H1</HostId></Error>"
 	if rec.Code != 404 || rec.Body.String() != want || rec.Header().Get("X-Amz-Request-Id") != "R1" || rec.Header().Get("Content-Length") != fmt.Sprint(len(want)) {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
@@ -321,7 +259,7 @@ func TestWriteError(t *testing.T) {
 		method string
 		err    error
 		status int
-	}{{"HEAD", ErrNoSuchKey, 404}, {"GET", ErrNotModified, 304}} {
+	}{{"HEAD", s3err.ErrNoSuchKey, 404}, {"GET", s3err.ErrNotModified, 304}} {
 		rec := httptest.NewRecorder()
 		WriteError(rec, httptest.NewRequest(c.method, "/b/k", nil), c.err, ids)
 		if rec.Code != c.status || rec.Body.Len() != 0 {
@@ -335,7 +273,7 @@ func TestFromError(t *testing.T) {
 		err  error
 		code string
 	}{
-		{errors.New("disk on fire"), "InternalError"}, {fmt.Errorf("x: %w", ErrSlowDown), "SlowDown"}, {io.ErrUnexpectedEOF, "IncompleteBody"},
+		{errors.New("disk on fire"), "InternalError"}, {fmt.Errorf("x: %w", s3err.ErrSlowDown), "SlowDown"}, {io.ErrUnexpectedEOF, "IncompleteBody"},
 		{&http.MaxBytesError{Limit: 5}, "MaxMessageLengthExceeded"}, {t.Context().Err(), "InternalError"},
 	} {
 		if c.err == nil {
@@ -347,23 +285,6 @@ func TestFromError(t *testing.T) {
 	}
 	if e := FromError(errors.New("secret path /x")); strings.Contains(e.Message, "secret") {
 		t.Error("an internal error shows its cause")
-	}
-}
-
-// The shared values of the table must not change under With and Msg.
-func TestErrorsAreCopied(t *testing.T) {
-	e := ErrNoSuchKey.With("Key", "a")
-	a, b := e.With("X", "1"), e.With("Y", "2")
-	if len(ErrNoSuchKey.Extra) != 0 || a.Extra[1].Name != "X" || b.Extra[1].Name != "Y" || ErrInvalidRequest.Msg("x").Message != "x" {
-		t.Error("shared")
-	}
-	if !errors.Is(fmt.Errorf("x: %w", a), ErrNoSuchKey) || errors.Is(a, ErrNoSuchBucket) {
-		t.Error("Is")
-	}
-	for _, e := range Errors() {
-		if e.Code == "" || e.Message == "" || http.StatusText(e.Status) == "" {
-			t.Errorf("%+v", e)
-		}
 	}
 }
 

@@ -3,6 +3,9 @@ package s3api
 import (
 	"strconv"
 	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
 )
 
 // Owner is who owns buckets and objects; a store has one.
@@ -34,9 +37,9 @@ type ListObjectsResult struct {
 
 // AppendXML appends the document.
 func (l *ListObjectsResult) AppendXML(b []byte) []byte {
-	w := listWriter{xw{b}, l.URLEncoding}
-	w.root("ListBucketResult")
-	w.str("Name", l.Name)
+	w := listWriter{s3xml.Writer{B: b}, l.URLEncoding}
+	w.Root("ListBucketResult")
+	w.Str("Name", l.Name)
 	w.key("Prefix", l.Prefix)
 	w.key("Marker", l.Marker)
 	if l.NextMarker != "" {
@@ -45,8 +48,8 @@ func (l *ListObjectsResult) AppendXML(b []byte) []byte {
 	w.bounds("MaxKeys", l.MaxKeys, l.Delimiter, l.IsTruncated)
 	w.contents(l.Contents)
 	w.prefixes(l.CommonPrefixes)
-	w.close("ListBucketResult")
-	return w.b
+	w.Close("ListBucketResult")
+	return w.B
 }
 
 // ListObjectsV2Result is the reply of ListObjectsV2.
@@ -62,23 +65,23 @@ type ListObjectsV2Result struct {
 
 // AppendXML appends the document.
 func (l *ListObjectsV2Result) AppendXML(b []byte) []byte {
-	w := listWriter{xw{b}, l.URLEncoding}
-	w.root("ListBucketResult")
-	w.str("Name", l.Name)
+	w := listWriter{s3xml.Writer{B: b}, l.URLEncoding}
+	w.Root("ListBucketResult")
+	w.Str("Name", l.Name)
 	w.key("Prefix", l.Prefix)
 	if l.HasContinuationToken {
-		w.str("ContinuationToken", l.ContinuationToken)
+		w.Str("ContinuationToken", l.ContinuationToken)
 	}
-	w.opt("NextContinuationToken", l.NextContinuationToken)
+	w.Opt("NextContinuationToken", l.NextContinuationToken)
 	if l.StartAfter != "" {
 		w.key("StartAfter", l.StartAfter)
 	}
-	w.int("KeyCount", int64(len(l.Contents)+len(l.CommonPrefixes)))
+	w.Int("KeyCount", int64(len(l.Contents)+len(l.CommonPrefixes)))
 	w.bounds("MaxKeys", l.MaxKeys, l.Delimiter, l.IsTruncated)
 	w.contents(l.Contents)
 	w.prefixes(l.CommonPrefixes)
-	w.close("ListBucketResult")
-	return w.b
+	w.Close("ListBucketResult")
+	return w.B
 }
 
 // VersionItem is one version or delete marker.
@@ -102,16 +105,16 @@ type ListVersionsResult struct {
 
 // AppendXML appends the document.
 func (l *ListVersionsResult) AppendXML(b []byte) []byte {
-	w := listWriter{xw{b}, l.URLEncoding}
-	w.root("ListVersionsResult")
-	w.str("Name", l.Name)
+	w := listWriter{s3xml.Writer{B: b}, l.URLEncoding}
+	w.Root("ListVersionsResult")
+	w.Str("Name", l.Name)
 	w.key("Prefix", l.Prefix)
 	w.key("KeyMarker", l.KeyMarker)
-	w.str("VersionIdMarker", l.VersionIDMarker)
+	w.Str("VersionIdMarker", l.VersionIDMarker)
 	if l.NextKeyMarker != "" {
 		w.key("NextKeyMarker", l.NextKeyMarker)
 	}
-	w.opt("NextVersionIdMarker", l.NextVersionIDMarker)
+	w.Opt("NextVersionIdMarker", l.NextVersionIDMarker)
 	w.bounds("MaxKeys", l.MaxKeys, l.Delimiter, l.IsTruncated)
 	for i := range l.Versions {
 		v := &l.Versions[i]
@@ -119,20 +122,20 @@ func (l *ListVersionsResult) AppendXML(b []byte) []byte {
 		if v.DeleteMarker {
 			name = "DeleteMarker"
 		}
-		w.open(name)
+		w.Open(name)
 		w.key("Key", v.Key)
-		w.str("VersionId", v.VersionID)
-		w.bool("IsLatest", v.IsLatest)
-		w.time("LastModified", v.LastModified)
+		w.Str("VersionId", v.VersionID)
+		w.Bool("IsLatest", v.IsLatest)
+		w.Time("LastModified", v.LastModified)
 		if !v.DeleteMarker {
 			w.body(&v.ObjectItem)
 		}
-		w.owner("Owner", v.Owner)
-		w.close(name)
+		writeOwner(&w.Writer, "Owner", v.Owner)
+		w.Close(name)
 	}
 	w.prefixes(l.CommonPrefixes)
-	w.close("ListVersionsResult")
-	return w.b
+	w.Close("ListVersionsResult")
+	return w.B
 }
 
 // UploadItem is one open multipart upload.
@@ -158,31 +161,31 @@ type ListUploadsResult struct {
 
 // AppendXML appends the document.
 func (l *ListUploadsResult) AppendXML(b []byte) []byte {
-	w := listWriter{xw{b}, l.URLEncoding}
-	w.root("ListMultipartUploadsResult")
-	w.str("Bucket", l.Bucket)
+	w := listWriter{s3xml.Writer{B: b}, l.URLEncoding}
+	w.Root("ListMultipartUploadsResult")
+	w.Str("Bucket", l.Bucket)
 	w.key("KeyMarker", l.KeyMarker)
-	w.str("UploadIdMarker", l.UploadIDMarker)
+	w.Str("UploadIdMarker", l.UploadIDMarker)
 	w.key("NextKeyMarker", l.NextKeyMarker)
-	w.str("NextUploadIdMarker", l.NextUploadIDMarker)
+	w.Str("NextUploadIdMarker", l.NextUploadIDMarker)
 	w.key("Prefix", l.Prefix)
 	w.bounds("MaxUploads", l.MaxUploads, l.Delimiter, l.IsTruncated)
 	for i := range l.Uploads {
 		u := &l.Uploads[i]
-		w.open("Upload")
+		w.Open("Upload")
 		w.key("Key", u.Key)
-		w.str("UploadId", u.UploadID)
-		w.owner("Initiator", u.Owner)
-		w.owner("Owner", u.Owner)
-		w.str("StorageClass", orStandard(u.StorageClass))
-		w.time("Initiated", u.Initiated)
-		w.opt("ChecksumAlgorithm", u.Algorithm.String())
-		w.opt("ChecksumType", u.ChecksumType)
-		w.close("Upload")
+		w.Str("UploadId", u.UploadID)
+		writeOwner(&w.Writer, "Initiator", u.Owner)
+		writeOwner(&w.Writer, "Owner", u.Owner)
+		w.Str("StorageClass", orStandard(u.StorageClass))
+		w.Time("Initiated", u.Initiated)
+		w.Opt("ChecksumAlgorithm", u.Algorithm.String())
+		w.Opt("ChecksumType", u.ChecksumType)
+		w.Close("Upload")
 	}
 	w.prefixes(l.CommonPrefixes)
-	w.close("ListMultipartUploadsResult")
-	return w.b
+	w.Close("ListMultipartUploadsResult")
+	return w.B
 }
 
 // PartItem is one part of an upload.
@@ -209,31 +212,31 @@ type ListPartsResult struct {
 
 // AppendXML appends the document.
 func (l *ListPartsResult) AppendXML(b []byte) []byte {
-	w := listWriter{xw{b}, l.URLEncoding}
-	w.root("ListPartsResult")
-	w.str("Bucket", l.Bucket)
+	w := listWriter{s3xml.Writer{B: b}, l.URLEncoding}
+	w.Root("ListPartsResult")
+	w.Str("Bucket", l.Bucket)
 	w.key("Key", l.Key)
-	w.str("UploadId", l.UploadID)
-	w.owner("Initiator", l.Owner)
-	w.owner("Owner", l.Owner)
-	w.str("StorageClass", orStandard(l.StorageClass))
-	w.int("PartNumberMarker", int64(l.PartNumberMarker))
-	w.int("NextPartNumberMarker", int64(l.NextPartNumberMarker))
+	w.Str("UploadId", l.UploadID)
+	writeOwner(&w.Writer, "Initiator", l.Owner)
+	writeOwner(&w.Writer, "Owner", l.Owner)
+	w.Str("StorageClass", orStandard(l.StorageClass))
+	w.Int("PartNumberMarker", int64(l.PartNumberMarker))
+	w.Int("NextPartNumberMarker", int64(l.NextPartNumberMarker))
 	w.bounds("MaxParts", l.MaxParts, "", l.IsTruncated)
-	w.opt("ChecksumAlgorithm", l.Algorithm.String())
-	w.opt("ChecksumType", l.ChecksumType)
+	w.Opt("ChecksumAlgorithm", l.Algorithm.String())
+	w.Opt("ChecksumType", l.ChecksumType)
 	for i := range l.Parts {
 		p := &l.Parts[i]
-		w.open("Part")
-		w.int("PartNumber", int64(p.PartNumber))
-		w.time("LastModified", p.LastModified)
-		w.etag(p.ETag)
-		w.int("Size", p.Size)
-		w.checksum(l.Algorithm, p.Checksum)
-		w.close("Part")
+		w.Open("Part")
+		w.Int("PartNumber", int64(p.PartNumber))
+		w.Time("LastModified", p.LastModified)
+		writeETag(&w.Writer, p.ETag)
+		w.Int("Size", p.Size)
+		writeChecksum(&w.Writer, l.Algorithm, p.Checksum)
+		w.Close("Part")
 	}
-	w.close("ListPartsResult")
-	return w.b
+	w.Close("ListPartsResult")
+	return w.B
 }
 
 // BucketItem is one bucket of ListBuckets.
@@ -251,104 +254,104 @@ type ListBucketsResult struct {
 
 // AppendXML appends the document.
 func (l *ListBucketsResult) AppendXML(b []byte) []byte {
-	w := listWriter{xw{b}, false}
-	w.root("ListAllMyBucketsResult")
-	w.owner("Owner", &l.Owner)
-	w.open("Buckets")
+	w := listWriter{s3xml.Writer{B: b}, false}
+	w.Root("ListAllMyBucketsResult")
+	writeOwner(&w.Writer, "Owner", &l.Owner)
+	w.Open("Buckets")
 	for _, bk := range l.Buckets {
-		w.open("Bucket")
-		w.str("Name", bk.Name)
-		w.time("CreationDate", bk.Created)
-		w.opt("BucketRegion", bk.Region)
-		w.close("Bucket")
+		w.Open("Bucket")
+		w.Str("Name", bk.Name)
+		w.Time("CreationDate", bk.Created)
+		w.Opt("BucketRegion", bk.Region)
+		w.Close("Bucket")
 	}
-	w.close("Buckets")
-	w.opt("ContinuationToken", l.ContinuationToken)
-	w.opt("Prefix", l.Prefix)
-	w.close("ListAllMyBucketsResult")
-	return w.b
+	w.Close("Buckets")
+	w.Opt("ContinuationToken", l.ContinuationToken)
+	w.Opt("Prefix", l.Prefix)
+	w.Close("ListAllMyBucketsResult")
+	return w.B
 }
 
-// listWriter is xw with what listings share.
+// listWriter is a Writer with what listings share.
 type listWriter struct {
-	xw
+	s3xml.Writer
 	url bool
 }
 
 // key writes a name that a client chose.
 func (w *listWriter) key(name, value string) {
-	w.open(name)
+	w.Open(name)
 	if w.url {
-		w.b = appendEscaped(w.b, value, true)
+		w.B = appendEscaped(w.B, value, true)
 	} else {
-		w.b = appendText(w.b, value)
+		w.B = s3xml.AppendText(w.B, value)
 	}
-	w.close(name)
+	w.Close(name)
 }
 
 func (w *listWriter) bounds(limitName string, limit int, delimiter string, truncated bool) {
-	w.int(limitName, int64(limit))
+	w.Int(limitName, int64(limit))
 	if delimiter != "" {
 		w.key("Delimiter", delimiter)
 	}
-	w.bool("IsTruncated", truncated)
+	w.Bool("IsTruncated", truncated)
 	if w.url {
-		w.str("EncodingType", "url")
+		w.Str("EncodingType", "url")
 	}
 }
 
 func (w *listWriter) contents(items []ObjectItem) {
 	for i := range items {
 		o := &items[i]
-		w.open("Contents")
+		w.Open("Contents")
 		w.key("Key", o.Key)
-		w.time("LastModified", o.LastModified)
+		w.Time("LastModified", o.LastModified)
 		w.body(o)
-		w.owner("Owner", o.Owner)
-		w.close("Contents")
+		writeOwner(&w.Writer, "Owner", o.Owner)
+		w.Close("Contents")
 	}
 }
 
 // body writes what an object has and a delete marker has not.
 func (w *listWriter) body(o *ObjectItem) {
-	w.etag(o.ETag)
+	writeETag(&w.Writer, o.ETag)
 	if o.Algorithm != NoChecksum {
-		w.str("ChecksumAlgorithm", o.Algorithm.String())
-		w.opt("ChecksumType", o.ChecksumType)
+		w.Str("ChecksumAlgorithm", o.Algorithm.String())
+		w.Opt("ChecksumType", o.ChecksumType)
 	}
-	w.int("Size", o.Size)
-	w.str("StorageClass", orStandard(o.StorageClass))
+	w.Int("Size", o.Size)
+	w.Str("StorageClass", orStandard(o.StorageClass))
 }
 
 func (w *listWriter) prefixes(prefixes []string) {
 	for _, p := range prefixes {
-		w.open("CommonPrefixes")
+		w.Open("CommonPrefixes")
 		w.key("Prefix", p)
-		w.close("CommonPrefixes")
+		w.Close("CommonPrefixes")
 	}
 }
 
-func (w *xw) owner(name string, o *Owner) {
+func writeOwner(w *s3xml.Writer, name string, o *Owner) {
 	if o == nil {
 		return
 	}
-	w.open(name)
-	w.str("ID", o.ID)
-	w.opt("DisplayName", o.DisplayName)
-	w.close(name)
+	w.Open(name)
+	w.Str("ID", o.ID)
+	w.Opt("DisplayName", o.DisplayName)
+	w.Close(name)
 }
 
-// etag writes the quotes that S3 puts around an entity tag.
-func (w *xw) etag(tag string) {
-	w.b = append(w.b, "<ETag>&quot;"...)
-	w.b = appendText(w.b, tag)
-	w.b = append(w.b, "&quot;</ETag>"...)
+// writeETag writes the quotes that S3 puts around an entity tag.
+func writeETag(w *s3xml.Writer, tag string) {
+	w.B = append(w.B, "<ETag>&quot;"...)
+	w.B = s3xml.AppendText(w.B, tag)
+	w.B = append(w.B, "&quot;</ETag>"...)
 }
 
-// checksum writes <ChecksumCRC32>…</ChecksumCRC32> and its like.
-func (w *xw) checksum(a Algorithm, value string) {
+// writeChecksum writes <ChecksumCRC32>…</ChecksumCRC32> and its like.
+func writeChecksum(w *s3xml.Writer, a Algorithm, value string) {
 	if a != NoChecksum {
-		w.opt("Checksum"+a.String(), value)
+		w.Opt("Checksum"+a.String(), value)
 	}
 }
 
@@ -383,12 +386,12 @@ func ParseListArgs(q *Request) (ListArgs, error) {
 		a.FetchOwner = q.Query.Get("fetch-owner") == "true"
 		a.Token, a.HasToken = q.Query.Lookup("continuation-token")
 		if a.HasToken && a.Token == "" {
-			return a, InvalidArgument("continuation-token", "", "The continuation token provided is incorrect")
+			return a, s3err.InvalidArgument("continuation-token", "", "The continuation token provided is incorrect")
 		}
 	case OpListObjectVersions:
 		a.Marker, a.SecondMarker, a.FetchOwner = q.Query.Get("key-marker"), q.Query.Get("version-id-marker"), true
 		if q.Query.Has("version-id-marker") && a.Marker == "" {
-			return a, InvalidArgument("version-id-marker", a.SecondMarker, "A version-id marker cannot be specified without a key marker.")
+			return a, s3err.InvalidArgument("version-id-marker", a.SecondMarker, "A version-id marker cannot be specified without a key marker.")
 		}
 	case OpListMultipartUploads:
 		a.Marker, a.SecondMarker = q.Query.Get("key-marker"), q.Query.Get("upload-id-marker")
@@ -398,12 +401,12 @@ func ParseListArgs(q *Request) (ListArgs, error) {
 	case e == "url":
 		a.URLEncoding = true
 	case ok && e != "":
-		return a, InvalidArgument("encoding-type", e, "Invalid Encoding Method specified in Request")
+		return a, s3err.InvalidArgument("encoding-type", e, "Invalid Encoding Method specified in Request")
 	}
 	var err error
 	a.MaxKeys, err = countArg(q, limit, 1000)
 	if err != nil && q.Op == OpListObjectVersions && q.Query.Get(limit)[0] == '-' {
-		err = InvalidArgument("maxKeys", q.Query.Get(limit), "max-keys cannot be negative")
+		err = s3err.InvalidArgument("maxKeys", q.Query.Get(limit), "max-keys cannot be negative")
 	}
 	return a, err
 }
@@ -434,10 +437,10 @@ func countArg(q *Request, name string, largest int) (int, error) {
 func parseCount(name, v string) (int, error) {
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil {
-		return 0, InvalidArgument(name, v, "Provided %s not an integer or within integer range", v)
+		return 0, s3err.InvalidArgument(name, v, "Provided %s not an integer or within integer range", v)
 	}
 	if n < 0 {
-		return 0, InvalidArgument(name, v, "Argument %s must be an integer between 0 and 2147483647", v)
+		return 0, s3err.InvalidArgument(name, v, "Argument %s must be an integer between 0 and 2147483647", v)
 	}
 	return int(n), nil
 }

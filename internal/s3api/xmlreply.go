@@ -1,18 +1,23 @@
 package s3api
 
-import "time"
+import (
+	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
+)
 
 // The other replies. Each Append function appends one whole document.
 
 // AppendInitiateUpload appends the reply of CreateMultipartUpload.
 func AppendInitiateUpload(b []byte, bucket, key, uploadID string) []byte {
-	w := xw{b}
-	w.root("InitiateMultipartUploadResult")
-	w.str("Bucket", bucket)
-	w.str("Key", key)
-	w.str("UploadId", uploadID)
-	w.close("InitiateMultipartUploadResult")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("InitiateMultipartUploadResult")
+	w.Str("Bucket", bucket)
+	w.Str("Key", key)
+	w.Str("UploadId", uploadID)
+	w.Close("InitiateMultipartUploadResult")
+	return w.B
 }
 
 // Completed is the reply of CompleteMultipartUpload.
@@ -24,16 +29,16 @@ type Completed struct {
 
 // AppendXML appends the document.
 func (c *Completed) AppendXML(b []byte) []byte {
-	w := xw{b}
-	w.root("CompleteMultipartUploadResult")
-	w.str("Location", c.Location)
-	w.str("Bucket", c.Bucket)
-	w.str("Key", c.Key)
-	w.etag(c.ETag)
-	w.checksum(c.Algorithm, c.Checksum)
-	w.opt("ChecksumType", c.ChecksumType)
-	w.close("CompleteMultipartUploadResult")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("CompleteMultipartUploadResult")
+	w.Str("Location", c.Location)
+	w.Str("Bucket", c.Bucket)
+	w.Str("Key", c.Key)
+	writeETag(&w, c.ETag)
+	writeChecksum(&w, c.Algorithm, c.Checksum)
+	w.Opt("ChecksumType", c.ChecksumType)
+	w.Close("CompleteMultipartUploadResult")
+	return w.B
 }
 
 // Copied is the reply of CopyObject and of UploadPartCopy.
@@ -51,158 +56,158 @@ func (c *Copied) AppendXML(b []byte, part bool) []byte {
 	if part {
 		name = "CopyPartResult"
 	}
-	w := xw{b}
-	w.root(name)
-	w.etag(c.ETag)
-	w.time("LastModified", c.LastModified)
-	w.checksum(c.Algorithm, c.Checksum)
-	w.opt("ChecksumType", c.ChecksumType)
-	w.close(name)
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root(name)
+	writeETag(&w, c.ETag)
+	w.Time("LastModified", c.LastModified)
+	writeChecksum(&w, c.Algorithm, c.Checksum)
+	w.Opt("ChecksumType", c.ChecksumType)
+	w.Close(name)
+	return w.B
 }
 
 // DeletedObject is the outcome for one key of DeleteObjects.
 type DeletedObject struct {
 	Key, VersionID        string
-	DeleteMarker          bool   // a marker was made, or the version that went was one
-	DeleteMarkerVersionID string // that marker's version
-	Err                   *Error // nil: deleted
+	DeleteMarker          bool         // a marker was made, or the version that went was one
+	DeleteMarkerVersionID string       // that marker's version
+	Err                   *s3err.Error // nil: deleted
 }
 
 // AppendDeleteResult appends the reply of DeleteObjects; quiet leaves the successes out.
 func AppendDeleteResult(b []byte, outcomes []DeletedObject, quiet bool) []byte {
-	w := xw{b}
-	w.root("DeleteResult")
+	w := s3xml.Writer{B: b}
+	w.Root("DeleteResult")
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.Err != nil {
-			w.open("Error")
-			w.str("Key", o.Key)
-			w.opt("VersionId", o.VersionID)
-			w.str("Code", o.Err.Code)
-			w.str("Message", o.Err.Message)
-			w.close("Error")
+			w.Open("Error")
+			w.Str("Key", o.Key)
+			w.Opt("VersionId", o.VersionID)
+			w.Str("Code", o.Err.Code)
+			w.Str("Message", o.Err.Message)
+			w.Close("Error")
 			continue
 		}
 		if quiet {
 			continue
 		}
-		w.open("Deleted")
-		w.str("Key", o.Key)
-		w.opt("VersionId", o.VersionID)
+		w.Open("Deleted")
+		w.Str("Key", o.Key)
+		w.Opt("VersionId", o.VersionID)
 		if o.DeleteMarker {
-			w.bool("DeleteMarker", true)
-			w.opt("DeleteMarkerVersionId", o.DeleteMarkerVersionID)
+			w.Bool("DeleteMarker", true)
+			w.Opt("DeleteMarkerVersionId", o.DeleteMarkerVersionID)
 		}
-		w.close("Deleted")
+		w.Close("Deleted")
 	}
-	w.close("DeleteResult")
-	return w.b
+	w.Close("DeleteResult")
+	return w.B
 }
 
 // AppendLocation appends the reply of GetBucketLocation; us-east-1 is written as nothing.
 func AppendLocation(b []byte, region string) []byte {
-	w := xw{b}
-	w.root("LocationConstraint")
+	w := s3xml.Writer{B: b}
+	w.Root("LocationConstraint")
 	if region != "us-east-1" {
-		w.b = appendText(w.b, region)
+		w.B = s3xml.AppendText(w.B, region)
 	}
-	w.close("LocationConstraint")
-	return w.b
+	w.Close("LocationConstraint")
+	return w.B
 }
 
 // AppendVersioning appends a VersioningConfiguration; status is "" for a bucket that never had versions.
 func AppendVersioning(b []byte, status string) []byte {
-	w := xw{b}
-	w.root("VersioningConfiguration")
-	w.opt("Status", status)
-	w.close("VersioningConfiguration")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("VersioningConfiguration")
+	w.Opt("Status", status)
+	w.Close("VersioningConfiguration")
+	return w.B
 }
 
 // AppendACL appends the one ACL there is: the owner's full control.
 func AppendACL(b []byte, o Owner) []byte {
-	w := xw{b}
-	w.root("AccessControlPolicy")
-	w.owner("Owner", &o)
-	w.open("AccessControlList")
-	w.open("Grant")
-	w.b = append(w.b, `<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">`...)
-	w.str("ID", o.ID)
-	w.opt("DisplayName", o.DisplayName)
-	w.close("Grantee")
-	w.str("Permission", "FULL_CONTROL")
-	w.close("Grant")
-	w.close("AccessControlList")
-	w.close("AccessControlPolicy")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("AccessControlPolicy")
+	writeOwner(&w, "Owner", &o)
+	w.Open("AccessControlList")
+	w.Open("Grant")
+	w.B = append(w.B, `<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">`...)
+	w.Str("ID", o.ID)
+	w.Opt("DisplayName", o.DisplayName)
+	w.Close("Grantee")
+	w.Str("Permission", "FULL_CONTROL")
+	w.Close("Grant")
+	w.Close("AccessControlList")
+	w.Close("AccessControlPolicy")
+	return w.B
 }
 
 // AppendEncryption appends what GetBucketEncryption always says.
 func AppendEncryption(b []byte) []byte {
-	w := xw{b}
-	w.root("ServerSideEncryptionConfiguration")
-	w.open("Rule")
-	w.open("ApplyServerSideEncryptionByDefault")
-	w.str("SSEAlgorithm", "AES256")
-	w.close("ApplyServerSideEncryptionByDefault")
-	w.bool("BucketKeyEnabled", false)
-	w.close("Rule")
-	w.close("ServerSideEncryptionConfiguration")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("ServerSideEncryptionConfiguration")
+	w.Open("Rule")
+	w.Open("ApplyServerSideEncryptionByDefault")
+	w.Str("SSEAlgorithm", "AES256")
+	w.Close("ApplyServerSideEncryptionByDefault")
+	w.Bool("BucketKeyEnabled", false)
+	w.Close("Rule")
+	w.Close("ServerSideEncryptionConfiguration")
+	return w.B
 }
 
 // AppendOwnership appends OwnershipControls.
 func AppendOwnership(b []byte, ownership string) []byte {
-	w := xw{b}
-	w.root("OwnershipControls")
-	w.open("Rule")
-	w.str("ObjectOwnership", ownership)
-	w.close("Rule")
-	w.close("OwnershipControls")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("OwnershipControls")
+	w.Open("Rule")
+	w.Str("ObjectOwnership", ownership)
+	w.Close("Rule")
+	w.Close("OwnershipControls")
+	return w.B
 }
 
 // AppendXML appends a PublicAccessBlockConfiguration.
 func (p PublicAccessBlock) AppendXML(b []byte) []byte {
-	w := xw{b}
-	w.root("PublicAccessBlockConfiguration")
-	w.bool("BlockPublicAcls", p.BlockPublicAcls)
-	w.bool("IgnorePublicAcls", p.IgnorePublicAcls)
-	w.bool("BlockPublicPolicy", p.BlockPublicPolicy)
-	w.bool("RestrictPublicBuckets", p.RestrictPublicBuckets)
-	w.close("PublicAccessBlockConfiguration")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("PublicAccessBlockConfiguration")
+	w.Bool("BlockPublicAcls", p.BlockPublicAcls)
+	w.Bool("IgnorePublicAcls", p.IgnorePublicAcls)
+	w.Bool("BlockPublicPolicy", p.BlockPublicPolicy)
+	w.Bool("RestrictPublicBuckets", p.RestrictPublicBuckets)
+	w.Close("PublicAccessBlockConfiguration")
+	return w.B
 }
 
 // AppendPolicyStatus appends the reply of GetBucketPolicyStatus.
 func AppendPolicyStatus(b []byte, public bool) []byte {
-	w := xw{b}
-	w.root("PolicyStatus")
-	w.bool("IsPublic", public)
-	w.close("PolicyStatus")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("PolicyStatus")
+	w.Bool("IsPublic", public)
+	w.Close("PolicyStatus")
+	return w.B
 }
 
 // AppendRequestPayment appends the reply of GetBucketRequestPayment: the owner pays.
 func AppendRequestPayment(b []byte) []byte {
-	w := xw{b}
-	w.root("RequestPaymentConfiguration")
-	w.str("Payer", "BucketOwner")
-	w.close("RequestPaymentConfiguration")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("RequestPaymentConfiguration")
+	w.Str("Payer", "BucketOwner")
+	w.Close("RequestPaymentConfiguration")
+	return w.B
 }
 
 // AppendPostResponse appends the reply of a POST upload with success_action_status=201.
 func AppendPostResponse(b []byte, location, bucket, key, etag string) []byte {
-	w := xw{b}
-	w.root("PostResponse")
-	w.str("Location", location)
-	w.str("Bucket", bucket)
-	w.str("Key", key)
-	w.etag(etag)
-	w.close("PostResponse")
-	return w.b
+	w := s3xml.Writer{B: b}
+	w.Root("PostResponse")
+	w.Str("Location", location)
+	w.Str("Bucket", bucket)
+	w.Str("Key", key)
+	writeETag(&w, etag)
+	w.Close("PostResponse")
+	return w.B
 }
 
 // Attributes is the reply of GetObjectAttributes; what was not asked for is zero and left out.
@@ -227,37 +232,37 @@ type AttributeParts struct {
 
 // AppendXML appends the document.
 func (a *Attributes) AppendXML(b []byte) []byte {
-	w := xw{b}
-	w.root("GetObjectAttributesResponse")
-	w.opt("ETag", a.ETag) // without quotes, unlike everywhere else
+	w := s3xml.Writer{B: b}
+	w.Root("GetObjectAttributesResponse")
+	w.Opt("ETag", a.ETag) // without quotes, unlike everywhere else
 	if a.Checksum != "" {
-		w.open("Checksum")
-		w.checksum(a.Algorithm, a.Checksum)
-		w.opt("ChecksumType", a.ChecksumType)
-		w.close("Checksum")
+		w.Open("Checksum")
+		writeChecksum(&w, a.Algorithm, a.Checksum)
+		w.Opt("ChecksumType", a.ChecksumType)
+		w.Close("Checksum")
 	}
 	if p := a.Parts; p != nil {
-		w.open("ObjectParts")
-		w.int("PartsCount", int64(p.Total)) // the element's name on the wire; SDKs call it TotalPartsCount
+		w.Open("ObjectParts")
+		w.Int("PartsCount", int64(p.Total)) // the element's name on the wire; SDKs call it TotalPartsCount
 		if p.Listed {
-			w.int("PartNumberMarker", int64(p.Marker))
-			w.int("NextPartNumberMarker", int64(p.NextMarker))
-			w.int("MaxParts", int64(p.MaxParts))
-			w.bool("IsTruncated", p.IsTruncated)
+			w.Int("PartNumberMarker", int64(p.Marker))
+			w.Int("NextPartNumberMarker", int64(p.NextMarker))
+			w.Int("MaxParts", int64(p.MaxParts))
+			w.Bool("IsTruncated", p.IsTruncated)
 		}
 		for _, part := range p.Parts {
-			w.open("Part")
-			w.int("PartNumber", int64(part.PartNumber))
-			w.int("Size", part.Size)
-			w.checksum(a.Algorithm, part.Checksum)
-			w.close("Part")
+			w.Open("Part")
+			w.Int("PartNumber", int64(part.PartNumber))
+			w.Int("Size", part.Size)
+			writeChecksum(&w, a.Algorithm, part.Checksum)
+			w.Close("Part")
 		}
-		w.close("ObjectParts")
+		w.Close("ObjectParts")
 	}
-	w.opt("StorageClass", a.StorageClass)
+	w.Opt("StorageClass", a.StorageClass)
 	if a.WithObjectSize {
-		w.int("ObjectSize", a.ObjectSize)
+		w.Int("ObjectSize", a.ObjectSize)
 	}
-	w.close("GetObjectAttributesResponse")
-	return w.b
+	w.Close("GetObjectAttributesResponse")
+	return w.B
 }

@@ -4,9 +4,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/tagging"
 )
 
-// What requests carry in XML. Each Decode takes the whole body, read by readSized, and returns *Error. Unknown elements are
+// What requests carry in XML. Each Decode takes the whole body, read by readSized, and returns *s3err.Error. Unknown elements are
 // ignored, as S3 adds new ones; missing or contradictory ones are not.
 
 // DeleteRequest is the body of DeleteObjects.
@@ -26,17 +30,17 @@ type ObjectToDelete struct {
 
 // DecodeDelete parses the body of DeleteObjects.
 func DecodeDelete(b []byte) (*DeleteRequest, error) {
-	root, err := parseRoot(b, "Delete")
+	root, err := s3xml.Parse(b, "Delete")
 	if err != nil {
 		return nil, err
 	}
-	d := &DeleteRequest{Quiet: strings.EqualFold(root.child("Quiet").word(), "true")}
-	for o := range root.children() {
-		if o.name() != "Object" {
+	d := &DeleteRequest{Quiet: strings.EqualFold(root.Child("Quiet").Word(), "true")}
+	for o := range root.Children() {
+		if o.Name() != "Object" {
 			continue
 		}
 		if len(d.Objects) == 1000 {
-			return nil, ErrMalformedXML
+			return nil, s3err.ErrMalformedXML
 		}
 		obj, err := decodeObjectToDelete(o)
 		if err != nil {
@@ -45,33 +49,33 @@ func DecodeDelete(b []byte) (*DeleteRequest, error) {
 		d.Objects = append(d.Objects, obj)
 	}
 	if len(d.Objects) == 0 {
-		return nil, ErrMalformedXML
+		return nil, s3err.ErrMalformedXML
 	}
 	return d, nil
 }
 
-func decodeObjectToDelete(o elem) (ObjectToDelete, error) {
+func decodeObjectToDelete(o s3xml.Elem) (ObjectToDelete, error) {
 	obj := ObjectToDelete{Size: -1}
-	for c := range o.children() {
+	for c := range o.Children() {
 		var err error
-		switch c.name() {
+		switch c.Name() {
 		case "Key":
-			obj.Key = c.text()
+			obj.Key = c.Text()
 		case "VersionId":
-			obj.VersionID = c.word()
+			obj.VersionID = c.Word()
 		case "ETag":
-			obj.ETag = trimETag(c.word())
+			obj.ETag = trimETag(c.Word())
 		case "Size":
-			obj.Size, err = strconv.ParseInt(c.word(), 10, 64)
+			obj.Size, err = strconv.ParseInt(c.Word(), 10, 64)
 		case "LastModifiedTime":
-			obj.LastModifiedTime, err = parseTime(c.word())
+			obj.LastModifiedTime, err = s3xml.ParseTime(c.Word())
 		}
 		if err != nil {
-			return obj, ErrMalformedXML
+			return obj, s3err.ErrMalformedXML
 		}
 	}
 	if obj.Key == "" {
-		return obj, ErrMalformedXML
+		return obj, s3err.ErrMalformedXML
 	}
 	if len(obj.Key) > maxKeyBytes {
 		return obj, keyTooLong(len(obj.Key))
@@ -89,13 +93,13 @@ type CompletedPart struct {
 
 // DecodeComplete parses the body of CompleteMultipartUpload: 1 to 10,000 parts in ascending order.
 func DecodeComplete(b []byte) ([]CompletedPart, error) {
-	root, err := parseRoot(b, "CompleteMultipartUpload")
+	root, err := s3xml.Parse(b, "CompleteMultipartUpload")
 	if err != nil {
 		return nil, err
 	}
-	parts := make([]CompletedPart, 0, min(len(root.d.nodes)/3, 10000))
-	for c := range root.children() {
-		if c.name() != "Part" {
+	parts := make([]CompletedPart, 0, min(root.Size()/3, 10000))
+	for c := range root.Children() {
+		if c.Name() != "Part" {
 			continue
 		}
 		p, err := decodePart(c)
@@ -103,47 +107,47 @@ func DecodeComplete(b []byte) ([]CompletedPart, error) {
 			return nil, err
 		}
 		if len(parts) == 10000 {
-			return nil, ErrMalformedXML
+			return nil, s3err.ErrMalformedXML
 		}
 		if len(parts) > 0 && parts[len(parts)-1].PartNumber >= p.PartNumber {
-			return nil, ErrInvalidPartOrder
+			return nil, s3err.ErrInvalidPartOrder
 		}
 		parts = append(parts, p)
 	}
 	if len(parts) == 0 {
-		return nil, ErrMalformedXML
+		return nil, s3err.ErrMalformedXML
 	}
 	return parts, nil
 }
 
-func decodePart(e elem) (CompletedPart, error) {
+func decodePart(e s3xml.Elem) (CompletedPart, error) {
 	var p CompletedPart
 	var number string
-	for c := range e.children() {
-		switch name := c.name(); name {
+	for c := range e.Children() {
+		switch name := c.Name(); name {
 		case "PartNumber":
-			number = c.word()
+			number = c.Word()
 		case "ETag":
-			p.ETag = trimETag(c.word())
+			p.ETag = trimETag(c.Word())
 		default:
 			alg, ok := strings.CutPrefix(name, "Checksum")
 			if a, err := ParseAlgorithm(alg); ok && err == nil {
-				if !a.valid(c.word()) || p.Algorithm != NoChecksum {
-					return p, InvalidArgument("Checksum", c.word(), "Invalid Base64 or multiple checksums present in request")
+				if !a.valid(c.Word()) || p.Algorithm != NoChecksum {
+					return p, s3err.InvalidArgument("Checksum", c.Word(), "Invalid Base64 or multiple checksums present in request")
 				}
-				p.Algorithm, p.Checksum = a, c.word()
+				p.Algorithm, p.Checksum = a, c.Word()
 			}
 		}
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil || p.ETag == "" {
-		return p, ErrMalformedXML
+		return p, s3err.ErrMalformedXML
 	}
 	if n < 1 {
-		return p, InvalidArgument("PartNumber", number, "PartNumber must be >= 1")
+		return p, s3err.InvalidArgument("PartNumber", number, "PartNumber must be >= 1")
 	}
 	if n > 10000 {
-		return p, InvalidArgument("partNumber", number, "Part number must be an integer between 1 and 10000, inclusive.")
+		return p, s3err.InvalidArgument("partNumber", number, "Part number must be an integer between 1 and 10000, inclusive.")
 	}
 	p.PartNumber = n
 	return p, nil
@@ -160,7 +164,7 @@ func trimETag(s string) string {
 // CreateBucketConfiguration is the optional body of CreateBucket.
 type CreateBucketConfiguration struct {
 	LocationConstraint string
-	Tags               []Tag
+	Tags               []tagging.Tag
 }
 
 // DecodeCreateBucket parses it; an empty body is the zero value.
@@ -169,48 +173,48 @@ func DecodeCreateBucket(b []byte) (CreateBucketConfiguration, error) {
 	if len(b) == 0 {
 		return c, nil
 	}
-	root, err := parseRoot(b, "CreateBucketConfiguration")
+	root, err := s3xml.Parse(b, "CreateBucketConfiguration")
 	if err != nil {
 		return c, err
 	}
-	c.LocationConstraint = root.child("LocationConstraint").word()
-	if tags := root.child("Tags"); tags.exists() {
-		c.Tags, err = decodeTagSet(tags, maxBucketTags)
+	c.LocationConstraint = root.Child("LocationConstraint").Word()
+	if tags := root.Child("Tags"); tags.Exists() {
+		c.Tags, err = tagging.DecodeSet(tags, tagging.MaxOfBucket)
 	}
 	return c, err
 }
 
 // DecodeVersioning parses a VersioningConfiguration: Enabled or Suspended.
 func DecodeVersioning(b []byte) (string, error) {
-	root, err := parseRoot(b, "VersioningConfiguration")
+	root, err := s3xml.Parse(b, "VersioningConfiguration")
 	if err != nil {
 		return "", err
 	}
-	if strings.EqualFold(root.child("MfaDelete").word(), "Enabled") {
-		return "", ErrNotImplemented.Msg("MFA delete is not supported.")
+	if strings.EqualFold(root.Child("MfaDelete").Word(), "Enabled") {
+		return "", s3err.ErrNotImplemented.Msg("MFA delete is not supported.")
 	}
-	switch s := root.child("Status").word(); s {
+	switch s := root.Child("Status").Word(); s {
 	case "Enabled", "Suspended":
 		return s, nil
 	}
-	return "", ErrMalformedXML
+	return "", s3err.ErrMalformedXML
 }
 
 // DecodeEncryption parses a ServerSideEncryptionConfiguration. Stele encrypts everything; AES256 is what it can promise.
 func DecodeEncryption(b []byte) error {
-	root, err := parseRoot(b, "ServerSideEncryptionConfiguration")
+	root, err := s3xml.Parse(b, "ServerSideEncryptionConfiguration")
 	if err != nil {
 		return err
 	}
-	rule := root.child("Rule")
-	by := rule.child("ApplyServerSideEncryptionByDefault")
+	rule := root.Child("Rule")
+	by := rule.Child("ApplyServerSideEncryptionByDefault")
 	switch {
-	case !rule.exists():
-		return ErrMalformedXML
-	case by.exists() && by.child("SSEAlgorithm").word() != "AES256":
-		return ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.")
-	case by.child("KMSMasterKeyID").exists():
-		return InvalidArgument("ApplyServerSideEncryptionByDefault", "KMSMasterKeyID", "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms")
+	case !rule.Exists():
+		return s3err.ErrMalformedXML
+	case by.Exists() && by.Child("SSEAlgorithm").Word() != "AES256":
+		return s3err.ErrNotImplemented.Msg("Only AES256 is supported: Stele holds the keys.")
+	case by.Child("KMSMasterKeyID").Exists():
+		return s3err.InvalidArgument("ApplyServerSideEncryptionByDefault", "KMSMasterKeyID", "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms")
 	}
 	return nil
 }
@@ -220,24 +224,24 @@ const BucketOwnerEnforced = "BucketOwnerEnforced"
 
 // DecodeOwnership parses OwnershipControls.
 func DecodeOwnership(b []byte) (string, error) {
-	root, err := parseRoot(b, "OwnershipControls")
+	root, err := s3xml.Parse(b, "OwnershipControls")
 	if err != nil {
 		return "", err
 	}
 	n := 0
-	for c := range root.children() {
-		if c.name() == "Rule" {
+	for c := range root.Children() {
+		if c.Name() == "Rule" {
 			n++
 		}
 	}
-	o := root.child("Rule").child("ObjectOwnership").word()
+	o := root.Child("Rule").Child("ObjectOwnership").Word()
 	switch {
 	case n != 1:
-		return "", ErrMalformedXML
+		return "", s3err.ErrMalformedXML
 	case o == BucketOwnerEnforced, o == "BucketOwnerPreferred", o == "ObjectWriter":
 		return o, nil
 	}
-	return "", ErrMalformedXML
+	return "", s3err.ErrMalformedXML
 }
 
 // PublicAccessBlock is a bucket's PublicAccessBlockConfiguration.
@@ -248,7 +252,7 @@ type PublicAccessBlock struct {
 // DecodePublicAccessBlock parses it.
 func DecodePublicAccessBlock(b []byte) (PublicAccessBlock, error) {
 	var p PublicAccessBlock
-	root, err := parseRoot(b, "PublicAccessBlockConfiguration")
+	root, err := s3xml.Parse(b, "PublicAccessBlockConfiguration")
 	if err != nil {
 		return p, err
 	}
@@ -259,12 +263,12 @@ func DecodePublicAccessBlock(b []byte) (PublicAccessBlock, error) {
 		{"BlockPublicAcls", &p.BlockPublicAcls}, {"IgnorePublicAcls", &p.IgnorePublicAcls},
 		{"BlockPublicPolicy", &p.BlockPublicPolicy}, {"RestrictPublicBuckets", &p.RestrictPublicBuckets},
 	} {
-		switch strings.ToLower(root.child(f.name).word()) {
+		switch strings.ToLower(root.Child(f.name).Word()) {
 		case "true":
 			*f.to = true
 		case "false", "":
 		default:
-			return p, ErrMalformedXML
+			return p, s3err.ErrMalformedXML
 		}
 	}
 	return p, nil
@@ -272,22 +276,22 @@ func DecodePublicAccessBlock(b []byte) (PublicAccessBlock, error) {
 
 // DecodeACL parses an AccessControlPolicy and accepts only what changes nothing: the owner's full control.
 func DecodeACL(b []byte, owner string) error {
-	root, err := parseRoot(b, "AccessControlPolicy")
+	root, err := s3xml.Parse(b, "AccessControlPolicy")
 	if err != nil {
-		return ErrMalformedACL
+		return s3err.ErrMalformedACL
 	}
-	list := root.child("AccessControlList")
-	if root.child("Owner").child("ID").word() == "" || !list.exists() {
-		return ErrMalformedACL
+	list := root.Child("AccessControlList")
+	if root.Child("Owner").Child("ID").Word() == "" || !list.Exists() {
+		return s3err.ErrMalformedACL
 	}
 	var grants error
-	for g := range list.children() {
-		who, what := g.child("Grantee"), g.child("Permission").word()
+	for g := range list.Children() {
+		who, what := g.Child("Grantee"), g.Child("Permission").Word()
 		switch {
-		case g.name() != "Grant" || !aclPermissions[what] || !wellFormedGrantee(who):
-			return ErrMalformedACL
-		case who.child("ID").word() != owner || what != "FULL_CONTROL":
-			grants = ErrACLNotSupported
+		case g.Name() != "Grant" || !aclPermissions[what] || !wellFormedGrantee(who):
+			return s3err.ErrMalformedACL
+		case who.Child("ID").Word() != owner || what != "FULL_CONTROL":
+			grants = s3err.ErrACLNotSupported
 		}
 	}
 	return grants
@@ -295,26 +299,17 @@ func DecodeACL(b []byte, owner string) error {
 
 var aclPermissions = set("FULL_CONTROL READ WRITE READ_ACP WRITE_ACP")
 
-func wellFormedGrantee(g elem) bool {
-	if !g.exists() {
+func wellFormedGrantee(g s3xml.Elem) bool {
+	if !g.Exists() {
 		return false
 	}
-	switch g.d.nodes[g.i].typ {
+	switch g.Type() {
 	case "CanonicalUser":
-		return g.child("ID").word() != ""
+		return g.Child("ID").Word() != ""
 	case "Group":
-		return g.child("URI").word() != ""
+		return g.Child("URI").Word() != ""
 	case "AmazonCustomerByEmail":
-		return g.child("EmailAddress").word() != ""
+		return g.Child("EmailAddress").Word() != ""
 	}
 	return false
-}
-
-// parseTime reads a time as S3's clients write it.
-func parseTime(s string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		t, err = time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", s)
-	}
-	return t.UTC(), err
 }

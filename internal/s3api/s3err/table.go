@@ -1,16 +1,16 @@
-package s3api
+package s3err
 
-// errorTable holds every error below, for docs/S3.md and for the tests.
-var errorTable []*Error
+// table holds every error below, for docs/S3.md and for the tests.
+var table []*Error
 
 func def(code string, status int, message string) *Error {
 	e := &Error{Code: code, Status: status, Message: message}
-	errorTable = append(errorTable, e)
+	table = append(table, e)
 	return e
 }
 
-// Errors lists the table.
-func Errors() []*Error { return errorTable }
+// All lists the table.
+func All() []*Error { return table }
 
 // The errors of S3 with their texts. Several texts share a code; the plain name is the common one. Where AWS documents a text
 // with and without a full stop, it is the one that versitygw's test command demands.

@@ -1,12 +1,16 @@
-package s3api
+package lifecycle
 
-import "time"
+import (
+	"time"
+
+	"stele/internal/s3api/tagging"
+)
 
 // VersionState is what lifecycle rules ask about one version.
 type VersionState struct {
 	Key     string
 	Size    int64
-	Tags    []Tag
+	Tags    []tagging.Tag
 	Created time.Time
 
 	Current         bool
@@ -16,19 +20,19 @@ type VersionState struct {
 	NewerNoncurrent int       // how many noncurrent versions of the key are newer than this one
 }
 
-// LifecycleAction is what a rule wants done to a version.
-type LifecycleAction uint8
+// Action is what a rule wants done to a version.
+type Action uint8
 
 const (
-	LifecycleKeep          LifecycleAction = iota
-	LifecycleExpire                        // delete as a client does it without a version: a versioned bucket gets a marker
-	LifecycleDeleteVersion                 // delete this version, or this marker
+	Keep          Action = iota
+	Expire               // delete as a client does it without a version: a versioned bucket gets a marker
+	DeleteVersion        // delete this version, or this marker
 )
 
 // Action tells what is due for v at now, and the rule that says so. Locks are not looked at: they are decided at the commit.
 // Every rule that applies is asked; deleting a version comes before expiring it.
-func (l *Lifecycle) Action(v *VersionState, now time.Time) (LifecycleAction, string) {
-	action, rule := LifecycleKeep, ""
+func (l *Configuration) Action(v *VersionState, now time.Time) (Action, string) {
+	action, rule := Keep, ""
 	for i := range l.Rules {
 		r := &l.Rules[i]
 		if a := r.action(v, now); a > action {
@@ -38,32 +42,32 @@ func (l *Lifecycle) Action(v *VersionState, now time.Time) (LifecycleAction, str
 	return action, rule
 }
 
-func (r *LifecycleRule) action(v *VersionState, now time.Time) LifecycleAction {
+func (r *Rule) action(v *VersionState, now time.Time) Action {
 	switch {
 	case !r.Enabled || !r.Filter.covers(v.Key, v.Size, v.Tags):
-		return LifecycleKeep
+		return Keep
 	case !v.Current:
 		if r.NoncurrentDays > 0 && v.NewerNoncurrent >= r.NewerNoncurrent && due(v.NoncurrentSince, r.NoncurrentDays, now) {
-			return LifecycleDeleteVersion
+			return DeleteVersion
 		}
 	case v.Marker:
 		// Days and Date clean up a lone marker as well once it is old enough (User Guide, "Removing expired object delete markers").
 		if v.Alone && (r.ExpireMarkers || r.expired(v.Created, now)) {
-			return LifecycleDeleteVersion
+			return DeleteVersion
 		}
 	case r.expired(v.Created, now):
-		return LifecycleExpire
+		return Expire
 	}
-	return LifecycleKeep
+	return Keep
 }
 
-func (r *LifecycleRule) expired(created, now time.Time) bool {
+func (r *Rule) expired(created, now time.Time) bool {
 	return r.ExpireDays > 0 && due(created, r.ExpireDays, now) || !r.ExpireDate.IsZero() && !now.Before(r.ExpireDate)
 }
 
 // Expiration tells when a current version will expire and by which rule, for the header x-amz-expiration; ok is false
 // where it never will.
-func (l *Lifecycle) Expiration(key string, size int64, tags []Tag, created time.Time) (at time.Time, rule string, ok bool) {
+func (l *Configuration) Expiration(key string, size int64, tags []tagging.Tag, created time.Time) (at time.Time, rule string, ok bool) {
 	for i := range l.Rules {
 		r := &l.Rules[i]
 		if !r.Enabled || !r.Filter.covers(key, size, tags) {
@@ -80,14 +84,9 @@ func (l *Lifecycle) Expiration(key string, size int64, tags []Tag, created time.
 	return at, rule, ok
 }
 
-// ExpirationHeader is the value of x-amz-expiration.
-func ExpirationHeader(at time.Time, rule string) string {
-	return `expiry-date="` + at.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") + `", rule-id="` + string(appendEscaped(nil, rule, false)) + `"`
-}
-
 // AbortUpload tells whether an upload begun at initiated is to be aborted at now. at is when that is due, for the headers
 // x-amz-abort-date and x-amz-abort-rule-id; it is zero where no rule is about the key.
-func (l *Lifecycle) AbortUpload(key string, initiated, now time.Time) (abort bool, at time.Time, rule string) {
+func (l *Configuration) AbortUpload(key string, initiated, now time.Time) (abort bool, at time.Time, rule string) {
 	for i := range l.Rules {
 		r := &l.Rules[i]
 		if !r.Enabled || r.AbortUploadDays == 0 || !r.Filter.covers(key, 0, nil) {

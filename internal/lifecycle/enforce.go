@@ -1,4 +1,4 @@
-package s3api
+package lifecycle
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/s3api/tagging"
 )
 
 // Enforced counts what one run of lifecycle enforcement did.
@@ -17,16 +18,16 @@ type Enforced struct {
 	Locked   int // versions that object lock keeps; they are asked again at the next run
 }
 
-// lifecycleActor is whom the ledger names for what lifecycle rules do.
-var lifecycleActor = stele.Actor{Key: "stele", Request: "lifecycle"}
+// actor is whom the ledger names for what lifecycle rules do.
+var actor = stele.Actor{Key: "stele", Request: "lifecycle"}
 
 // enforcePage is the number of versions looked at under one listing.
 const enforcePage = 1000
 
-// EnforceLifecycle does once what the buckets' lifecycle rules say is due at now. Each change is an entry like a client's, decided at the commit, so that locks hold
+// Enforce does once what the buckets' lifecycle rules say is due at now. Each change is an entry like a client's, decided at the commit, so that locks hold
 // and a newer version is never hidden in place of the one that was seen. Like any delete it hides; what is erased and when is the keep period's matter.
 // What fails in one bucket holds up no other one: failed has the buckets whose rules could not be applied, or AllBuckets.
-func EnforceLifecycle(ctx context.Context, store *stele.Store, now time.Time) (done Enforced, failed map[string]error) {
+func Enforce(ctx context.Context, store *stele.Store, now time.Time) (done Enforced, failed map[string]error) {
 	failed = map[string]error{}
 	buckets, err := store.Buckets(ctx, stele.View{})
 	if err != nil {
@@ -52,7 +53,7 @@ func enforceOn(ctx context.Context, store *stele.Store, bucket string, now time.
 	if err != nil {
 		return err
 	}
-	rules, err := DecodeLifecycle([]byte(full.Settings[stele.SettingLifecycle]))
+	rules, err := Parse([]byte(full.Settings[stele.SettingLifecycle]))
 	if err != nil {
 		return fmt.Errorf("the rules can't be read and are left alone, put them anew: %w", err)
 	}
@@ -63,7 +64,7 @@ func enforceOn(ctx context.Context, store *stele.Store, bucket string, now time.
 type enforcer struct {
 	ctx    context.Context
 	store  *stele.Store
-	rules  *Lifecycle
+	rules  *Configuration
 	bucket string
 	now    time.Time
 	done   *Enforced
@@ -117,7 +118,7 @@ func (e *enforcer) version(v *stele.Version) error {
 			return err
 		}
 		for k, val := range full.Tags {
-			state.Tags = append(state.Tags, Tag{k, val})
+			state.Tags = append(state.Tags, tagging.Tag{Key: k, Value: val})
 		}
 	}
 	return e.act(v, &state)
@@ -134,14 +135,14 @@ func (e *enforcer) loneMarker() error {
 
 func (e *enforcer) act(v *stele.Version, state *VersionState) error {
 	// The version that was seen and no other: a newer one may have the same bytes, and so the same ETag, or the same id, "null".
-	q := stele.HideRequest{By: lifecycleActor, Bucket: e.bucket, Key: v.Key, If: stele.Conditions{Entry: v.Entry}}
+	q := stele.HideRequest{By: actor, Bucket: e.bucket, Key: v.Key, If: stele.Conditions{Entry: v.Entry}}
 	count := &e.done.Versions
 	switch action, _ := e.rules.Action(state, e.now); action {
-	case LifecycleKeep:
+	case Keep:
 		return nil
-	case LifecycleExpire:
+	case Expire:
 		count = &e.done.Expired
-	case LifecycleDeleteVersion:
+	case DeleteVersion:
 		if kept, err := e.kept(v); kept || err != nil {
 			return err
 		}
@@ -189,7 +190,7 @@ func (e *enforcer) uploads() error {
 			if !abort {
 				continue
 			}
-			if _, err := e.store.Abort(e.ctx, lifecycleActor, e.bucket, u.Key, u.ID); err != nil && !errors.Is(err, stele.ErrNoUpload) {
+			if _, err := e.store.Abort(e.ctx, actor, e.bucket, u.Key, u.ID); err != nil && !errors.Is(err, stele.ErrNoUpload) {
 				return err
 			}
 			e.done.Aborted++
@@ -202,7 +203,7 @@ func (e *enforcer) uploads() error {
 }
 
 // asksTags reports whether a rule filters by tag, so that each version has to be read.
-func (l *Lifecycle) asksTags() bool {
+func (l *Configuration) asksTags() bool {
 	for i := range l.Rules {
 		if len(l.Rules[i].Filter.Tags) > 0 {
 			return true

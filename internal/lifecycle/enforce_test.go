@@ -1,10 +1,7 @@
-package s3api
+package lifecycle
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,7 +10,7 @@ import (
 	"stele"
 )
 
-func TestLifecycleIsEnforcedByHiding(t *testing.T) {
+func TestEnforceHides(t *testing.T) {
 	ctx := context.Background()
 	s, err := stele.Create(ctx, filepath.Join(t.TempDir(), "data"), stele.Options{})
 	if err != nil {
@@ -50,7 +47,7 @@ func TestLifecycleIsEnforcedByHiding(t *testing.T) {
 
 	run := func(days int) Enforced {
 		t.Helper()
-		done, failed := EnforceLifecycle(ctx, s, time.Now().AddDate(0, 0, days))
+		done, failed := Enforce(ctx, s, time.Now().AddDate(0, 0, days))
 		if len(failed) > 0 {
 			t.Fatal(failed)
 		}
@@ -82,7 +79,7 @@ func TestLifecycleIsEnforcedByHiding(t *testing.T) {
 }
 
 // A rule hides the version that it saw, and no other: neither a newer one with the same bytes, nor one that took over the id "null", nor what came back into view.
-func TestLifecycleHidesWhatItSaw(t *testing.T) {
+func TestEnforceHidesWhatItSaw(t *testing.T) {
 	ctx := context.Background()
 	s, err := stele.Create(ctx, filepath.Join(t.TempDir(), "data"), stele.Options{})
 	if err != nil {
@@ -112,7 +109,7 @@ func TestLifecycleHidesWhatItSaw(t *testing.T) {
 		_, err = s.CreateBucket(ctx, by, b, false)
 		must(err)
 	}
-	rules, err := DecodeLifecycle([]byte(`<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration>
+	rules, err := Parse([]byte(`<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration>
 <NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration></Rule></LifecycleConfiguration>`))
 	must(err)
 	late := func(bucket string, seen stele.Version, current bool) {
@@ -176,68 +173,8 @@ func TestEnforceFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	done, failed := EnforceLifecycle(ctx, s, time.Now().AddDate(0, 0, 3))
+	done, failed := Enforce(ctx, s, time.Now().AddDate(0, 0, 3))
 	if done.Expired != 1 || len(failed) != 1 || failed["bad"] == nil {
 		t.Errorf("%+v, %v", done, failed)
-	}
-}
-
-// TestAnswered: each request is told once, with its operation and status, whether or not a line of log is kept, and also where the reply was cut off.
-func TestAnswered(t *testing.T) {
-	ctx := context.Background()
-	s, err := stele.Create(ctx, filepath.Join(t.TempDir(), "data"), stele.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	_, err = s.CreateBucket(ctx, stele.Local(), "bucket", false)
-	if err == nil {
-		_, err = s.SetSetting(ctx, stele.Local(), "bucket", stele.SettingPolicy, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}]}`)
-	}
-	if err == nil {
-		_, err = s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "bucket", Key: "key", Body: strings.NewReader("x"), Size: 1})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name, method, path string
-		op                 string
-		status             int
-		cut                bool
-	}{
-		{"refused", "PUT", "/bucket/key", "PutObject", 403, false},
-		{"done", "GET", "/bucket/key", "GetObject", 200, false},
-		{"cut off", "GET", "/bucket/key", "GetObject", 200, true},
-	} {
-		if c.cut {
-			get := operations[OpGetObject]
-			defer func() { operations[OpGetObject] = get }()
-			operations[OpGetObject] = func(c *call) error { // as where damage is met in the middle of a body
-				return errors.Join(get(c), errors.New("damaged"))
-			}
-		}
-		told := make(chan Answer, 9)
-		var lines strings.Builder
-		for _, log := range []*slog.Logger{nil, slog.New(slog.NewTextHandler(&lines, nil))} {
-			h := NewHandler(s, Options{Log: log, Answered: func(a Answer) { told <- a }})
-			func() {
-				defer func() {
-					if got := recover() != nil; got != c.cut {
-						t.Errorf("%s: cut off: %v", c.name, got)
-					}
-				}()
-				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(c.method, c.path, nil))
-			}()
-			if len(told) != 1 {
-				t.Fatalf("%s: told %d times", c.name, len(told))
-			}
-			if a := <-told; a.Op != c.op || a.Status != c.status {
-				t.Errorf("%s: %+v", c.name, a)
-			}
-		}
-		if text := lines.String(); strings.Count(text, "msg=s3 ") != 1 || c.cut && !strings.Contains(text, "reason=") {
-			t.Errorf("%s: %s", c.name, text)
-		}
 	}
 }

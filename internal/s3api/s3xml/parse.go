@@ -1,39 +1,18 @@
-package s3api
+// Package s3xml reads and writes the XML of S3: a parser that one hostile document can't make expensive, and a Writer that appends elements to a buffer.
+// What the documents say is up to their packages.
+package s3xml
 
 import (
 	"bytes"
 	"errors"
-	"io"
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"stele/internal/s3api/s3err"
 )
-
-// Bodies are read whole before they are parsed, so their size is what one request can cost. AWS's own caps where it names one.
-const (
-	MaxConfigBytes   = 512 << 10 // any bucket or object setting in XML
-	MaxDeleteBytes   = 4 << 20   // DeleteObjects: 1,000 keys of 1,024 bytes, escaped
-	MaxCompleteBytes = 4 << 20   // CompleteMultipartUpload: 10,000 parts with ETag and checksum
-	MaxPolicyBytes   = 20 << 10  // a bucket policy
-
-	maxXMLDepth = 16
-	maxXMLNodes = 150_000 // 64 bytes each
-)
-
-// readSized reads a body of at most limit bytes, which says that it has size bytes (below 0: it doesn't say), so that they are allocated once. A longer one is
-// ErrMaxMessageLengthExceeded, and nothing beyond the limit is kept.
-func readSized(r io.Reader, size, limit int64) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(int(min(max(size, 0), limit)) + bytes.MinRead)
-	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
-		return nil, err
-	}
-	if int64(b.Len()) > limit {
-		return nil, ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.FormatInt(limit, 10))
-	}
-	return b.Bytes(), nil
-}
 
 // document is a parsed body: a tree in one slice. The parser knows elements, attributes, text, CDATA, comments and the
 // five named entities with character references; it refuses DTDs and processing instructions, so that there is nothing to
@@ -48,78 +27,97 @@ type node struct {
 	next int32  // next sibling; 0: none
 }
 
-// elem is one element of a document. The zero elem stands for one that is not there: its text is "", it has no children.
-type elem struct {
+// Elem is one element of a document. The zero elem stands for one that is not there: its text is "", it has no children.
+type Elem struct {
 	d *document
 	i int32
 }
 
-func (e elem) exists() bool { return e.d != nil }
+// Exists tells whether the element is there.
+func (e Elem) Exists() bool { return e.d != nil }
 
-func (e elem) name() string { return e.d.nodes[e.i].name }
+// Name is the element's name without prefix. The element must be there.
+func (e Elem) Name() string { return e.d.nodes[e.i].name }
 
-// text is the character data as it was sent; word is it without white space around.
-func (e elem) text() string {
+// Text is the character data as it was sent.
+func (e Elem) Text() string {
 	if e.d == nil {
 		return ""
 	}
 	return e.d.nodes[e.i].text
 }
 
-func (e elem) word() string { return strings.TrimSpace(e.text()) }
+// Word is Text without white space around.
+func (e Elem) Word() string { return strings.TrimSpace(e.Text()) }
 
-// children yields the child elements in order.
-func (e elem) children() iter.Seq[elem] {
-	return func(yield func(elem) bool) {
+// Type is the value of an attribute xsi:type, or "".
+func (e Elem) Type() string {
+	if e.d == nil {
+		return ""
+	}
+	return e.d.nodes[e.i].typ
+}
+
+// Size is the number of elements in the whole document, for allocating what is made of them once.
+func (e Elem) Size() int {
+	if e.d == nil {
+		return 0
+	}
+	return len(e.d.nodes)
+}
+
+// Children yields the child elements in order.
+func (e Elem) Children() iter.Seq[Elem] {
+	return func(yield func(Elem) bool) {
 		if e.d == nil {
 			return
 		}
 		for i := e.d.nodes[e.i].kid; i != 0; i = e.d.nodes[i].next {
-			if !yield(elem{e.d, i}) {
+			if !yield(Elem{e.d, i}) {
 				return
 			}
 		}
 	}
 }
 
-// child is the first child of that name.
-func (e elem) child(name string) elem {
-	for c := range e.children() {
-		if c.name() == name {
+// Child is the first child of that name.
+func (e Elem) Child(name string) Elem {
+	for c := range e.Children() {
+		if c.Name() == name {
 			return c
 		}
 	}
-	return elem{}
+	return Elem{}
 }
 
-// parseRoot parses b and demands a root of that name. Every fault is ErrMalformedXML.
-func parseRoot(b []byte, name string) (elem, error) {
-	d, err := parseXML(b)
+// Parse parses b and demands a root of that name. Every fault is ErrMalformedXML.
+func Parse(b []byte, name string) (Elem, error) {
+	d, err := parse(b)
 	if err != nil || d.nodes[0].name != name {
-		return elem{}, ErrMalformedXML
+		return Elem{}, s3err.ErrMalformedXML
 	}
-	return elem{d, 0}, nil
+	return Elem{d, 0}, nil
 }
 
-var errXML = errors.New("malformed XML")
+var errMalformed = errors.New("malformed XML")
 
-// xmlParser walks over s.
-type xmlParser struct {
+// parser walks over s.
+type parser struct {
 	s    string
 	d    *document
-	open [maxXMLDepth]int32  // the elements we are in
-	last [maxXMLDepth]int32  // the last child of each; 0: none yet
-	tag  [maxXMLDepth]string // their names as written, with prefix
-	n    int                 // how deep we are
-	done bool                // the root has been closed
+	open [maxDepth]int32  // the elements we are in
+	last [maxDepth]int32  // the last child of each; 0: none yet
+	tag  [maxDepth]string // their names as written, with prefix
+	n    int              // how deep we are
+	done bool             // the root has been closed
 }
 
-func parseXML(b []byte) (*document, error) {
+func parse(b []byte) (*document, error) {
 	if !utf8.Valid(b) {
-		return nil, errXML
+		return nil, errMalformed
 	}
-	elements := min((bytes.Count(b, []byte{'<'})+1)/2, maxXMLNodes)
-	p := xmlParser{s: strings.TrimPrefix(string(b), "\uFEFF"), d: &document{nodes: make([]node, 0, elements)}}
+	elements := min((bytes.Count(b, []byte{'<'})+1)/2, maxNodes)
+	p := parser{s: strings.TrimPrefix(string(b), "\uFEFF"), d: &document{nodes: make([]node, 0, elements)}}
 	if err := p.prolog(); err != nil {
 		return nil, err
 	}
@@ -129,25 +127,25 @@ func parseXML(b []byte) (*document, error) {
 		}
 	}
 	if !p.done {
-		return nil, errXML
+		return nil, errMalformed
 	}
 	return p.d, nil
 }
 
 // prolog takes an XML declaration off.
-func (p *xmlParser) prolog() error {
+func (p *parser) prolog() error {
 	rest, ok := strings.CutPrefix(p.s, "<?xml")
 	if !ok {
 		return nil
 	}
 	decl, rest, ok := strings.Cut(rest, "?>")
 	if !ok || strings.ContainsAny(decl, "<>") {
-		return errXML
+		return errMalformed
 	}
 	if _, enc, ok := strings.Cut(decl, "encoding"); ok {
 		enc = strings.ToLower(strings.Trim(enc, " \t\r\n=\"'"))
 		if !strings.HasPrefix(enc, "utf-8") && !strings.HasPrefix(enc, "us-ascii") {
-			return errXML
+			return errMalformed
 		}
 	}
 	p.s = rest
@@ -155,7 +153,7 @@ func (p *xmlParser) prolog() error {
 }
 
 // step takes one piece of markup or text.
-func (p *xmlParser) step() error {
+func (p *parser) step() error {
 	switch {
 	case p.s[0] != '<':
 		return p.text()
@@ -167,40 +165,40 @@ func (p *xmlParser) step() error {
 		data, rest, ok := strings.Cut(p.s[9:], "]]>")
 		p.s = rest
 		if !ok {
-			return errXML
+			return errMalformed
 		}
 		return p.addText(normalEnds(data))
 	case strings.HasPrefix(p.s, "</"):
 		return p.endTag()
 	case strings.HasPrefix(p.s, "<!"), strings.HasPrefix(p.s, "<?"):
-		return errXML
+		return errMalformed
 	}
 	return p.startTag()
 }
 
 func orMalformed(ok bool) error {
 	if !ok {
-		return errXML
+		return errMalformed
 	}
 	return nil
 }
 
-func (p *xmlParser) text() error {
+func (p *parser) text() error {
 	i := strings.IndexByte(p.s, '<')
 	if i < 0 {
 		i = len(p.s)
 	}
 	raw := p.s[:i]
 	p.s = p.s[i:]
-	t, ok := unescapeXML(raw)
+	t, ok := unescape(raw)
 	if !ok {
-		return errXML
+		return errMalformed
 	}
 	return p.addText(t)
 }
 
 // addText adds to the element we are in; outside the root only white space may stand.
-func (p *xmlParser) addText(t string) error {
+func (p *parser) addText(t string) error {
 	if p.n == 0 {
 		return orMalformed(strings.TrimSpace(t) == "")
 	}
@@ -213,31 +211,31 @@ func (p *xmlParser) addText(t string) error {
 	return nil
 }
 
-func (p *xmlParser) endTag() error {
+func (p *parser) endTag() error {
 	name, rest, ok := strings.Cut(p.s[2:], ">")
 	if !ok || p.n == 0 || strings.TrimRight(name, " \t\r\n") != p.tag[p.n-1] {
-		return errXML
+		return errMalformed
 	}
 	p.s = rest
 	p.pop()
 	return nil
 }
 
-func (p *xmlParser) pop() {
+func (p *parser) pop() {
 	p.n--
 	p.done = p.n == 0
 }
 
 // startTag reads "<name attributes>" or "<name attributes/>".
-func (p *xmlParser) startTag() error {
+func (p *parser) startTag() error {
 	i := 1
 	for i < len(p.s) && nameByte(p.s[i]) {
 		i++
 	}
 	name := p.s[1:i]
 	p.s = p.s[i:]
-	if name == "" || p.done || p.n == maxXMLDepth || len(p.d.nodes) == maxXMLNodes {
-		return errXML
+	if name == "" || p.done || p.n == maxDepth || len(p.d.nodes) == maxNodes {
+		return errMalformed
 	}
 	p.push(name)
 	for {
@@ -251,7 +249,7 @@ func (p *xmlParser) startTag() error {
 			p.s = p.s[1:]
 			return nil
 		case !spaced:
-			return errXML
+			return errMalformed
 		}
 		if err := p.attribute(); err != nil {
 			return err
@@ -260,7 +258,7 @@ func (p *xmlParser) startTag() error {
 }
 
 // push adds an element as the last child of the one we are in.
-func (p *xmlParser) push(tag string) {
+func (p *parser) push(tag string) {
 	i := int32(len(p.d.nodes))
 	p.d.nodes = append(p.d.nodes, node{name: local(tag)})
 	if p.n > 0 {
@@ -275,23 +273,23 @@ func (p *xmlParser) push(tag string) {
 	p.n++
 }
 
-func (p *xmlParser) attribute() error {
+func (p *parser) attribute() error {
 	name, rest, ok := strings.Cut(p.s, "=")
 	name = strings.TrimRight(name, " \t\r\n")
 	if !ok || name == "" || strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !nameByte(byte(r)) }) >= 0 {
-		return errXML
+		return errMalformed
 	}
 	rest = strings.TrimLeft(rest, " \t\r\n")
 	if rest == "" || rest[0] != '"' && rest[0] != '\'' {
-		return errXML
+		return errMalformed
 	}
 	end := strings.IndexByte(rest[1:], rest[0])
 	if end < 0 {
-		return errXML
+		return errMalformed
 	}
-	value, ok := unescapeXML(rest[1 : 1+end])
+	value, ok := unescape(rest[1 : 1+end])
 	if !ok || strings.Contains(rest[1:1+end], "<") {
-		return errXML
+		return errMalformed
 	}
 	if local(name) == "type" {
 		p.d.nodes[p.open[p.n-1]].typ = value
@@ -300,7 +298,7 @@ func (p *xmlParser) attribute() error {
 	return nil
 }
 
-func (p *xmlParser) skipSpace() bool {
+func (p *parser) skipSpace() bool {
 	t := strings.TrimLeft(p.s, " \t\r\n")
 	skipped := len(t) < len(p.s)
 	p.s = t
@@ -318,10 +316,10 @@ func local(name string) string {
 	return name
 }
 
-var xmlEntities = map[string]string{"lt": "<", "gt": ">", "amp": "&", "quot": "\"", "apos": "'"}
+var entities = map[string]string{"lt": "<", "gt": ">", "amp": "&", "quot": "\"", "apos": "'"}
 
-// unescapeXML resolves references. Character references may name any Unicode scalar, also those that XML 1.0 forbids: keys hold them.
-func unescapeXML(s string) (string, bool) {
+// unescape resolves references. Character references may name any Unicode scalar, also those that XML 1.0 forbids: keys hold them.
+func unescape(s string) (string, bool) {
 	if !strings.ContainsAny(s, "&\r") {
 		return s, true
 	}
@@ -341,7 +339,7 @@ func unescapeXML(s string) (string, bool) {
 		}
 		name := s[:end]
 		s = s[end+1:]
-		if e, ok := xmlEntities[name]; ok {
+		if e, ok := entities[name]; ok {
 			b.WriteString(e)
 			continue
 		}
@@ -370,3 +368,17 @@ func normalEnds(s string) string {
 	}
 	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
 }
+
+// ParseTime reads a time as S3's clients write it.
+func ParseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		t, err = time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", s)
+	}
+	return t.UTC(), err
+}
+
+const (
+	maxDepth = 16
+	maxNodes = 150_000 // 64 bytes each
+)
