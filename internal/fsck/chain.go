@@ -2,10 +2,12 @@ package fsck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"stele/entry"
+	"stele/internal/engine"
 	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
@@ -127,11 +129,48 @@ func (j *job) link(ctx context.Context, c *chain, k ledger.Link) error {
 	}
 	c.epoch, c.limit = k.Epoch, k.Limit
 	f, err := j.Engine.Open(ctx, k.Name)
+	if errors.Is(err, engine.ErrNotExist) {
+		return j.superseded(ctx, c, k, err)
+	}
 	if err != nil {
 		return fmt.Errorf("couldn't open %s: %w", k.Name, err)
 	}
 	defer f.Close()
-	return j.segment(ctx, c, k.Name, f)
+	if err = j.segment(ctx, c, k.Name, f); errors.Is(err, engine.ErrNotExist) { // of a server each read is a request by its name
+		return j.superseded(ctx, c, k, err)
+	}
+	return err
+}
+
+// superseded goes on to the end of the ledger where a segment is gone from a copy to which somebody still ships: its entries, and those of the segments behind it, are verified as the ledger reads
+// them out of what took their place. gone is the error if nothing did.
+func (j *job) superseded(ctx context.Context, c *chain, k ledger.Link, gone error) error {
+	gone = fmt.Errorf("couldn't open %s: %w", k.Name, gone)
+	if j.Ledger == nil {
+		return gone
+	}
+	for _, s := range j.Ledger.Segments() {
+		at := c.edge.Size()
+		if s.End <= at || !s.Sealed {
+			continue
+		}
+		if epoch, _, _ := segment.ParseName(s.Name); epoch != k.Epoch {
+			return gone
+		}
+		f, err := ledger.OpenHolder(ctx, j.Engine, k.Epoch, at, s.End)
+		if err != nil {
+			return gone
+		}
+		_ = f.Close() // only to know that there is one: the ledger may still have the old file open
+		b, err := j.Ledger.SegmentBytes(ctx, at, s.End)
+		if err == nil {
+			err = j.segment(ctx, c, s.Name, engine.NewBytesFile(b))
+		}
+		if err != nil || c.edge.Size() < s.End {
+			return err
+		}
+	}
+	return nil
 }
 
 // growing verifies the entries of the segment that a running store writes: leaves by the bundles, which must make the root that is signed, and private

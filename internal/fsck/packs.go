@@ -147,9 +147,20 @@ func (j *job) pack(ctx context.Context, name string, size int64) {
 	if err != nil && j.mend(ctx, name, err) {
 		err = j.packWhole(ctx, name)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !j.wentAway(ctx, name, err) {
 		j.problem(name, "%v", err)
 	}
+}
+
+// wentAway says whether a pack could not be opened because it was removed since it was listed: a lawful erasure, or a shipper that goes on, has put what it held elsewhere. comparePacks reads the packs
+// that came meanwhile, and misses those that an entry names.
+func (j *job) wentAway(ctx context.Context, name string, err error) bool {
+	if !errors.Is(err, engine.ErrNotExist) {
+		return false
+	}
+	there, err := j.listPacks(ctx)
+	_, still := there[name]
+	return err == nil && !still
 }
 
 func (j *job) packWhole(ctx context.Context, name string) error {

@@ -61,7 +61,7 @@ func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File)
 		return nil
 	})
 	switch {
-	case ctx.Err() != nil || errors.Is(ended, frame.ErrVersion) || errors.Is(ended, keyring.ErrWrongKey):
+	case ctx.Err() != nil || errors.Is(ended, frame.ErrVersion) || errors.Is(ended, keyring.ErrWrongKey) || errors.Is(ended, engine.ErrNotExist):
 		return errors.Join(ctx.Err(), ended)
 	case err != nil:
 		return nil // the tree cannot be followed beyond this

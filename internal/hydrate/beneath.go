@@ -1,6 +1,7 @@
 package hydrate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,9 @@ import (
 	"sync"
 
 	"stele/internal/engine"
+	"stele/internal/ledger"
 	"stele/internal/replicate"
+	"stele/internal/segment"
 )
 
 // beneath is what lies below a folder that is served from a backup: the source, with its listing kept, so that what the folder writes and lists does not depend on the target, and only
@@ -156,6 +159,17 @@ func (b *beneath) Open(ctx context.Context, name string) (engine.File, error) {
 	return f, err
 }
 
+// OpenHolder implements ledger.Holder.
+func (b *beneath) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
+	b.mu.RLock()
+	over := b.over
+	b.mu.RUnlock()
+	if over {
+		return nil, fmt.Errorf("couldn't open a file of entry %d: %w", first, engine.ErrNotExist)
+	}
+	return b.source.OpenHolder(ctx, epoch, first, end)
+}
+
 // List implements engine.Engine.
 func (b *beneath) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
 	if err := engine.CheckPrefix(prefix); err != nil {
@@ -180,3 +194,29 @@ func (b *beneath) Create(context.Context, string, int64, io.Reader) error {
 
 // Remove implements engine.Engine.
 func (b *beneath) Remove(context.Context, string) error { return replicate.ErrReadOnly }
+
+// bringMoved makes a segment of the ledger anew in the folder if another file has taken its place on the target since the ledger was opened: it is gone (err), or b goes beyond its end.
+func (s *Store) bringMoved(ctx context.Context, l *ledger.Ledger, name string, b []byte, err error) (moved bool, _ error) {
+	all := l.Segments()
+	at := slices.IndexFunc(all, func(f ledger.SegmentInfo) bool { return f.Name == name })
+	if at < 0 || err != nil && !errors.Is(err, engine.ErrNotExist) {
+		return false, err
+	}
+	f := all[at]
+	if err == nil {
+		epoch, _, _ := segment.ParseName(name)
+		_, foot, ferr := segment.ReadFooter(bytes.NewReader(b), int64(len(b)))
+		if ferr != nil || foot.Commit.Size <= f.End {
+			return false, nil // as it was, or for CheckSegment to refuse
+		}
+		if at+1 < len(all) {
+			if next, _, _ := segment.ParseName(all[at+1].Name); next != epoch {
+				return false, nil // what is behind the end is evidence of an epoch that went another way
+			}
+		}
+	}
+	if b, err = l.SegmentBytes(ctx, f.First, f.End); err != nil {
+		return false, fmt.Errorf("couldn't bring %s: %w", name, err)
+	}
+	return true, s.place(ctx, name, b)
+}

@@ -454,8 +454,12 @@ func (s *Store) proven(ctx context.Context, f engine.File, want entry.Hash) io.R
 func (s *Store) bringSegments(ctx context.Context, l *ledger.Ledger, missing []engine.Info) error {
 	for _, i := range missing {
 		b, err := s.contents(ctx, i.Name)
+		moved, err := s.bringMoved(ctx, l, i.Name, b, err)
 		if err != nil {
 			return err
+		}
+		if moved {
+			continue
 		}
 		if _, err := l.CheckSegment(ctx, i.Name, bytes.NewReader(b), int64(len(b))); err != nil {
 			return fmt.Errorf("couldn't bring: %w", err)
@@ -511,14 +515,17 @@ func (s *Store) place(ctx context.Context, name string, b []byte) error {
 	return nil
 }
 
-// missingSegments lists the segments of the ledger that lie beneath only. What the target has of an epoch beyond its end is its own evidence.
-func (s *Store) missingSegments(ctx context.Context) ([]engine.Info, error) {
-	missing, err := s.Missing(ctx, engine.Segments)
-	ours := map[string]bool{}
+// missingSegments lists the sealed segments of the ledger that the folder has not: the ledger's, and not what the target shows by now, where somebody may still ship and merge them.
+func (s *Store) missingSegments(ctx context.Context) (missing []engine.Info, err error) {
+	here := map[string]bool{}
+	err = s.from.local.List(ctx, engine.Segments, func(i engine.Info) error { here[i.Name] = true; return nil })
 	for _, f := range s.core.Ledger().Segments() {
-		ours[f.Name] = true
+		if f.Sealed && !here[f.Name] {
+			size, _ := s.from.beneath.size(f.Name)
+			missing = append(missing, engine.Info{Name: f.Name, SizeBytes: size})
+		}
 	}
-	return slices.DeleteFunc(missing, func(i engine.Info) bool { return !ours[i.Name] }), err
+	return missing, err
 }
 
 // becomeFull notes that the folder needs no target any more.

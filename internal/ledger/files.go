@@ -59,7 +59,7 @@ func (l *Ledger) find(index uint64) (*file, error) {
 // acquire returns a reader of f's durable batches. The caller calls release when done.
 func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, release func(), err error) {
 	l.mu.RLock()
-	v, sealed, e := f.view, f.sealed, l.opt.Engine
+	v, sealed, end, e := f.view, f.sealed, f.end, l.opt.Engine
 	if f.from != nil {
 		e = f.from
 	}
@@ -79,7 +79,7 @@ func (l *Ledger) acquire(ctx context.Context, f *file) (r *segment.Reader, relea
 	if !sealed {
 		return nil, nil, ErrClosed
 	}
-	return l.open.acquire(ctx, e, f.name, l.dataKeys())
+	return l.open.acquire(ctx, e, f.name, end, l.dataKeys())
 }
 
 // dataKeys open the private parts; nil without keys: leaves only are read.
@@ -109,11 +109,12 @@ type openFile struct {
 
 const maxOpenFiles = 16
 
-func (o *openFiles) acquire(ctx context.Context, e engine.Engine, name string, keys segment.Keys) (*segment.Reader, func(), error) {
+// acquire opens a segment of entries up to end-1, or what has taken its place.
+func (o *openFiles) acquire(ctx context.Context, e engine.Engine, name string, end uint64, keys segment.Keys) (*segment.Reader, func(), error) {
 	if of := o.get(name, nil); of != nil {
 		return of.r, func() { o.release(of) }, nil
 	}
-	f, err := e.Open(ctx, name)
+	f, err := openHeld(ctx, e, name, end)
 	if err != nil {
 		return nil, nil, fmt.Errorf("couldn't open segment %s: %w", name, err)
 	}

@@ -60,6 +60,7 @@ type Sieve struct {
 	Keys   *keyring.Keyring          // a keyring is there before its epoch's first segment is; nil: none is known
 	Ours   func(store [16]byte) bool // which stores' segments count, if there is no keyring; nil: all stores'
 	Target engine.Engine             // holds the files
+	Gone   bool                      // set by Unproven: a file of an epoch that doesn't count was gone, superseded since it was listed; the listing says nothing of that epoch
 
 	files map[uint32][]sieved
 }
@@ -81,16 +82,22 @@ func (s *Sieve) Unproven(ctx context.Context) (names map[string]bool, err error)
 		if s.Keys != nil && epoch > 0 && epoch <= s.Keys.Epoch {
 			continue
 		}
-		counts := false
+		counts, gone := false, false
 		for i := 0; i < len(files) && !counts; i++ {
-			if counts, err = s.proves(ctx, files[i]); err != nil {
+			counts, err = s.proves(ctx, files[i])
+			if errors.Is(err, engine.ErrNotExist) {
+				gone, err = true, nil
+			}
+			if err != nil {
 				return nil, fmt.Errorf("couldn't look at %s: %w", files[i].name, err)
 			}
 		}
+		if counts {
+			continue
+		}
+		s.Gone = s.Gone || gone
 		for _, f := range files {
-			if !counts {
-				names[f.name] = true
-			}
+			names[f.name] = true
 		}
 	}
 	return names, nil
@@ -98,9 +105,6 @@ func (s *Sieve) Unproven(ctx context.Context) (names map[string]bool, err error)
 
 func (s *Sieve) proves(ctx context.Context, f sieved) (bool, error) {
 	file, err := s.Target.Open(ctx, f.name)
-	if errors.Is(err, engine.ErrNotExist) {
-		return false, nil // a tail that was superseded since it was listed: what took its place is of the same epoch
-	}
 	if err != nil {
 		return false, err
 	}

@@ -166,8 +166,13 @@ const heals = 3
 
 // healing runs fn, which reads f, and again when what it met was healed, or laid over where f still grows.
 func (l *Ledger) healing(ctx context.Context, f *file, fn func() error) error {
+	moved := 0
 	for try := 0; ; try++ {
 		err := fn()
+		for ; errors.Is(err, engine.ErrNotExist) && moved < heals; moved++ { // superseded since it was opened: of a server each read is a request by its name
+			l.open.drop(f.name)
+			err = fn()
+		}
 		if !mendable(err) || try == heals || ctx.Value(raw{}) != nil {
 			return err
 		}

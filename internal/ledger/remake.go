@@ -55,7 +55,8 @@ var errEnough = errors.New("that was the last one")
 
 // batchesOf does the part of eachBatch that one file holds, and returns where that ends.
 func (l *Ledger) batchesOf(ctx context.Context, e engine.Engine, name string, at uint64, fn func(segment.Batch) error) (uint64, error) {
-	f, err := e.Open(ctx, name)
+	epoch, first, _ := segment.ParseName(name)
+	f, err := openHeld(ctx, e, name, at+1)
 	if err != nil {
 		return at, err
 	}
@@ -63,7 +64,9 @@ func (l *Ledger) batchesOf(ctx context.Context, e engine.Engine, name string, at
 	if f.Size() > maxSegmentBytes {
 		return at, fmt.Errorf("%d bytes are too many for a segment: %w", f.Size(), frame.ErrCorrupt)
 	}
-	epoch, first, _ := segment.ParseName(name)
+	if h, _, err := segment.ReadFooter(f, f.Size()); err == nil {
+		first = min(first, h.First) // of what took its place
+	}
 	s := segment.NewScanner(f, f.Size(), first, l.opt.Keys.Sealer)
 	for {
 		b, err := s.Next()

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,7 +16,16 @@ import (
 
 // Head reads how much of a ledger a target has seen: its newest tree head. The signature is checked where keys know the epoch's signer; the claim of a later epoch is returned without a root.
 // Size 0: nothing. It reads two listings and one footer.
-func Head(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (ledger.Seen, error) {
+func Head(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (seen ledger.Seen, err error) {
+	for range refreshes {
+		if seen, err = headOnce(ctx, target, keys); !errors.Is(err, engine.ErrNotExist) { // else its newest tail was superseded since it was listed
+			break
+		}
+	}
+	return seen, err
+}
+
+func headOnce(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (ledger.Seen, error) {
 	src := &Source{target: target, keys: keys}
 	if err := src.Refresh(ctx); err != nil || len(src.links) == 0 {
 		return ledger.Seen{}, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"stele/internal/engine"
+	"stele/internal/ledger"
 )
 
 // layer is a folder over another engine.
@@ -74,6 +75,11 @@ func (l *layer) Open(ctx context.Context, name string) (engine.File, error) {
 		return l.under.Open(ctx, name)
 	}
 	return f, err
+}
+
+// OpenHolder implements ledger.Holder.
+func (l *layer) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
+	return ledger.OpenHolder(ctx, l.under, epoch, first, end)
 }
 
 func (l *layer) Remove(ctx context.Context, name string) error {

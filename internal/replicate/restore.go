@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,7 @@ type restoring struct {
 	opt    RestoreOptions
 	report RestoreReport
 	have   map[string]int64
+	firsts map[uint32][]uint64 // of the segments that were there when a pass began
 	done   atomic.Int64
 	total  int64
 
@@ -271,7 +273,7 @@ func (r *restoring) packs(ctx context.Context, packs []engine.Info, seals map[st
 		there[i.Name] = true
 		group.Go(func() error {
 			err := r.pack(gctx, i, seals)
-			if errors.Is(err, frame.ErrCorrupt) && gctx.Err() == nil {
+			if errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, engine.ErrNotExist) && gctx.Err() == nil { // what is gone is looked for again
 				r.lacks(i.Name)
 				return nil
 			}
@@ -367,6 +369,7 @@ const segmentsParallel = 2
 func (r *restoring) segments(ctx context.Context, led *ledger.Ledger) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(segmentsParallel)
+	r.firsts = r.firstsThere()
 	at := uint64(0)
 	for _, f := range led.Segments() {
 		for at < f.End {
@@ -381,20 +384,21 @@ func (r *restoring) segments(ctx context.Context, led *ledger.Ledger) error {
 	return group.Wait()
 }
 
-// goOn copies f, of which into has the entries up to at, and returns up to where it has them now. Where an interrupted restore took a tail that the segment has superseded since, the rest of it
-// becomes a segment of its own. What is copied whole is copied by group.
+// goOn copies f, of which into has the entries up to at, and returns up to where it has them now. Where an earlier pass or an interrupted restore took a tail that the segment has superseded since, what
+// is before it and what is behind it become segments of their own. What is copied whole is copied by group.
 func (r *restoring) goOn(ctx context.Context, group *errgroup.Group, led *ledger.Ledger, f ledger.SegmentInfo, at uint64) (uint64, error) {
 	epoch, _, _ := segment.ParseName(f.Name)
 	name := segment.Name(epoch, max(at, f.First))
 	size, there := r.there(name)
 	whole := r.sizeOf(f.Name)
+	next := r.nextThere(epoch, at, f.End)
 	switch {
 	case there && name == f.Name && size == whole:
 		r.advance(whole)
 		return f.End, nil
 	case there:
 		return r.reached(ctx, led, name)
-	case name == f.Name:
+	case name == f.Name && next == f.End:
 		group.Go(func() error {
 			if err := r.segment(ctx, led, f); err != nil {
 				return restoreError(f.Name, err)
@@ -403,9 +407,40 @@ func (r *restoring) goOn(ctx context.Context, group *errgroup.Group, led *ledger
 		})
 		return f.End, nil
 	default:
-		r.advance(whole)
-		return f.End, led.WriteSegment(ctx, r.into, at, f.End)
+		err := led.WriteSegment(ctx, r.into, at, next)
+		if err == nil {
+			r.took(name, 0) // it is proven by its footer where it is met again
+		}
+		if next == f.End {
+			r.advance(whole)
+		}
+		return next, err
 	}
+}
+
+// nextThere is where the next segment begins that into has behind entry at; end, if there is none before it.
+func (r *restoring) nextThere(epoch uint32, at, end uint64) uint64 {
+	firsts := r.firsts[epoch]
+	if i, _ := slices.BinarySearch(firsts, at+1); i < len(firsts) {
+		end = min(end, firsts[i])
+	}
+	return end
+}
+
+// firstsThere are the first entries of the segments that into has, by epoch, ascending.
+func (r *restoring) firstsThere() map[uint32][]uint64 {
+	firsts := map[uint32][]uint64{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.have {
+		if epoch, first, ok := segment.ParseName(name); ok {
+			firsts[epoch] = append(firsts[epoch], first)
+		}
+	}
+	for _, f := range firsts {
+		slices.Sort(f)
+	}
+	return firsts
 }
 
 func (r *restoring) sizeOf(name string) int64 {

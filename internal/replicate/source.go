@@ -35,7 +35,10 @@ type Source struct {
 	tails map[string][]engine.Info // by the pack that grew: its tail packs, as they are named here
 }
 
-var _ engine.Engine = (*Source)(nil)
+var (
+	_ engine.Engine = (*Source)(nil)
+	_ ledger.Holder = (*Source)(nil)
+)
 
 // OpenSource reads what a target holds. ErrNone if that is no backup; frame.ErrCorrupt if the newest segment has no footer.
 func OpenSource(ctx context.Context, target engine.Engine) (*Source, error) {
@@ -171,9 +174,23 @@ type listing struct {
 	alien map[string]uint32 // files that bear a segment's name and are none of this store, and the epoch that they claim
 }
 
-// list lists segments and tails. Tails come first and last: a shipper removes a tail after it made what supersedes it, so that a tail which is there at the end hid nothing; and it makes
-// packs before segments, so that the packs listed last have the chunks of every entry. keys, if known, tell which epochs have begun.
-func list(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (listing, error) {
+// list lists segments and tails, again where all that it showed of an epoch was superseded before it could be looked at: else that epoch would seem to be a stranger's.
+func list(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (l listing, err error) {
+	for range refreshes {
+		var gone bool
+		if l, err = listOnce(ctx, target); err == nil {
+			gone, err = l.sift(ctx, target, keys)
+		}
+		if err != nil || !gone {
+			break
+		}
+	}
+	return l, err
+}
+
+// listOnce lists all that has the name of a segment or a tail. Tails come first and last: a shipper removes a tail after it made what supersedes it, so that a tail which is there at the end hid nothing; and it makes
+// packs before segments, so that the packs listed last have the chunks of every entry.
+func listOnce(ctx context.Context, target engine.Engine) (listing, error) {
 	l := listing{there: map[string]bool{}}
 	err := target.List(ctx, engine.Tails, func(i engine.Info) error {
 		if epoch, first, end, ok := parseTailSegment(i.Name); ok {
@@ -200,19 +217,17 @@ func list(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (lis
 			return nil
 		})
 	}
-	if err == nil {
-		err = l.sift(ctx, target, keys)
-	}
 	return l, err
 }
 
-// sift leaves out what bears the name of a segment of an epoch that nothing proves: whoever can add a file to a target could otherwise end shipping and restoring. See ledger.Sieve.
-func (l *listing) sift(ctx context.Context, target engine.Engine, keys *keyring.Keyring) error {
+// sift leaves out what bears the name of a segment of an epoch that nothing proves: whoever can add a file to a target could otherwise end shipping and restoring. See ledger.Sieve. keys, if known, tell which epochs have
+// begun. gone: a file of such an epoch was superseded since it was listed.
+func (l *listing) sift(ctx context.Context, target engine.Engine, keys *keyring.Keyring) (gone bool, err error) {
 	sieve := ledger.Sieve{Keys: keys, Target: target}
 	if keys == nil {
 		owners, err := ownersOf(ctx, target)
 		if err != nil {
-			return err
+			return false, err
 		}
 		sieve.Ours = func(store [16]byte) bool { return len(owners) == 0 || owners[ownerFile(store)] }
 	}
@@ -227,7 +242,7 @@ func (l *listing) sift(ctx context.Context, target engine.Engine, keys *keyring.
 		}
 		return unproven[k.name]
 	})
-	return err
+	return sieve.Gone, err
 }
 
 // ownersOf are the files by which a target says whose copy it is.
@@ -248,8 +263,8 @@ func (s *Source) Create(context.Context, string, int64, io.Reader) error { retur
 // Remove implements engine.Engine.
 func (s *Source) Remove(context.Context, string) error { return ErrReadOnly }
 
-// Open implements engine.Engine. A tail that was superseded since the source was refreshed is looked for again: entries are read from whatever file holds them all by now, the chunks
-// of a tail pack may have moved to a pack of another name (engine.ErrNotExist: refresh).
+// Open implements engine.Engine. What is opened is the very file that was listed. A tail that was superseded since is gone, engine.ErrNotExist: refresh, or for entries OpenHolder. The chunks of a tail pack
+// are in a pack of another name by then.
 func (s *Source) Open(ctx context.Context, name string) (engine.File, error) {
 	if err := engine.CheckName(name); err != nil {
 		return nil, err
@@ -264,7 +279,7 @@ func (s *Source) Open(ctx context.Context, name string) (engine.File, error) {
 		}
 		return s.target.Open(ctx, name)
 	case engine.Segments:
-		return s.openSegment(ctx, name)
+		return s.openExact(ctx, name)
 	}
 	return s.target.Open(ctx, name)
 }
@@ -285,18 +300,23 @@ func (s *Source) openExact(ctx context.Context, name string) (engine.File, error
 	return s.target.Open(ctx, there)
 }
 
-func (s *Source) openSegment(ctx context.Context, name string) (engine.File, error) {
-	f, err := s.openExact(ctx, name)
-	there, _ := s.lookup(name)
-	epoch, first, end, isTail := parseTailSegment(there)
-	if !errors.Is(err, engine.ErrNotExist) || !isTail {
-		return f, err
+// OpenHolder implements ledger.Holder.
+func (s *Source) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
+	none := fmt.Errorf("couldn't open a file of entries %d to %d of epoch %d: %w", first, end-1, epoch, engine.ErrNotExist)
+	for range refreshes { // what holds them may be merged before it is opened
+		name, err := s.holder(ctx, epoch, first, end)
+		if err != nil {
+			return nil, err
+		}
+		if name == "" {
+			return nil, none
+		}
+		f, err := s.target.Open(ctx, name)
+		if !errors.Is(err, engine.ErrNotExist) {
+			return f, err
+		}
 	}
-	holder, lerr := s.holder(ctx, epoch, first, end)
-	if lerr != nil || holder == "" {
-		return nil, errors.Join(err, lerr)
-	}
-	return s.target.Open(ctx, holder)
+	return nil, none
 }
 
 // holder looks for a file that holds entries first to end-1: a merged tail, else the sealed segment that begins nearest before them.

@@ -1,0 +1,113 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
+)
+
+// TestFromOvertaken: while a backup is served, its primary goes on shipping and replaces what was listed by larger files. All is read and verified as before, the folder is filled, and is a store by itself.
+func TestFromOvertaken(t *testing.T) {
+	base := t.TempDir()
+	folder, nas, copied := filepath.Join(base, "data"), filepath.Join(base, "nas"), filepath.Join(base, "copy")
+	opt := Options{OpenTarget: dirTargets, Kit: filepath.Join(base, "kit.txt")}
+	s, err := Create(ctx, folder, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { s.Close() }()
+	kit, err := os.ReadFile(opt.Kit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := keyring.ParseKit(kit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"one", "two"} {
+		put(t, s, "bucket", key, []byte(key))
+		if err := s.FlushTargets(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tails := func() []string {
+		names, err := filepath.Glob(filepath.Join(nas, "tails", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	listed := tails()
+	target, err := dir.Open(vfs.Default, nas, dir.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &backup{identity: k.RecoveryIdentity, gate: make(chan struct{})}
+	failed, fill := make(chan struct{}), x.options(vfs.Default)
+	fill.retryFill = func(ctx context.Context, failures int) error {
+		if failures > 0 {
+			close(failed)
+		}
+		return x.once(ctx, failures)
+	}
+	from, err := OpenFrom(ctx, copied, From{Target: target, Name: "nas"}, fill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := from.Size()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(ctx, folder, opt); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FlushTargets(ctx); err != nil {
+		t.Fatal(err)
+	}
+	now := tails()
+	if len(listed) < 4 || slices.ContainsFunc(listed, func(name string) bool { return slices.Contains(now, name) }) {
+		t.Fatalf("tails %v, then %v: too few, or not superseded", listed, now)
+	}
+	verified := func(s *Store) {
+		t.Helper()
+		r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
+		if err != nil || !r.OK() || s.Size() != size {
+			t.Fatal(r.Problems, err, s.Size(), size)
+		}
+	}
+	verified(from)
+	close(x.gate)
+	select {
+	case <-from.Hydrated():
+	case <-failed:
+	}
+	if h, _ := from.Hydration(); !h.Full {
+		t.Fatalf("%+v", h)
+	}
+	verified(from)
+	if err := from.Close(); err != nil {
+		t.Fatal(err)
+	}
+	full, err := Open(ctx, copied, Options{Identity: x.identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified(full)
+	if err := errors.Join(full.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
