@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"stele/internal/care"
 	"stele/internal/core"
-	"stele/internal/hydrate"
 	"stele/internal/moment"
 )
 
@@ -79,42 +77,3 @@ func badValue(format string, args ...any) error {
 func badState(format string, args ...any) error {
 	return core.OfKind(fmt.Errorf(format, args...), ErrBadState)
 }
-
-// FullError is an ErrFull that knows the figures.
-type FullError = core.FullError
-
-// FailingWork is work beside requests that failed the last time it was tried.
-type FailingWork = core.FailingWork
-
-// WitnessStatus is how a witness stands.
-type WitnessStatus = core.WitnessStatus
-
-// Disk is how the disk that holds the store stands.
-type Disk = core.Disk
-
-// The kinds of work whose outcome others tell the store: see Outcomes.
-const (
-	WorkLifecycle = core.WorkLifecycle // of a bucket
-	WorkDrills    = core.WorkDrills
-	WorkTLS       = core.WorkTLS
-)
-
-// ErrNoWitness: the cosignatures that receipts must bear can't be had now. What the receipt would be of is as durable as ever.
-var ErrNoWitness = care.ErrNoWitness
-
-// What takes care of a store says: see internal/care.
-type (
-	Witness     = care.Witness     // somebody who cosigns the store's checkpoints
-	ScrubStatus = care.ScrubStatus // how far the rolling scrub is
-	Damage      = care.Damage      // a file that is known to be damaged and was not healed
-	Failing     = care.Failing     // a file that was healed more than once lately: its medium fails
-)
-
-// TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
-const TheFolder = care.TheFolder
-
-// Serving from a backup: see internal/hydrate.
-type (
-	From      = hydrate.From      // says what to serve from
-	Hydration = hydrate.Hydration // how far a folder that is served from a backup is filled
-)

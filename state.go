@@ -1,8 +1,53 @@
 package stele
 
 import (
+	"context"
+
 	"stele/entry"
+	"stele/internal/care"
 	"stele/internal/core"
+	"stele/internal/hydrate"
+)
+
+// What the rooms below say of themselves, as the store shows it.
+
+// FullError is an ErrFull that knows the figures.
+type FullError = core.FullError
+
+// FailingWork is work beside requests that failed the last time it was tried.
+type FailingWork = core.FailingWork
+
+// WitnessStatus is how a witness stands.
+type WitnessStatus = core.WitnessStatus
+
+// Disk is how the disk that holds the store stands.
+type Disk = core.Disk
+
+// The kinds of work whose outcome others tell the store: see Outcomes.
+const (
+	WorkLifecycle = core.WorkLifecycle // of a bucket
+	WorkDrills    = core.WorkDrills
+	WorkTLS       = core.WorkTLS
+)
+
+// ErrNoWitness: the cosignatures that receipts must bear can't be had now. What the receipt would be of is as durable as ever.
+var ErrNoWitness = care.ErrNoWitness
+
+// What takes care of a store says: see internal/care.
+type (
+	Witness     = care.Witness     // somebody who cosigns the store's checkpoints
+	ScrubStatus = care.ScrubStatus // how far the rolling scrub is
+	Damage      = care.Damage      // a file that is known to be damaged and was not healed
+	Failing     = care.Failing     // a file that was healed more than once lately: its medium fails
+)
+
+// TheFolder is where a verification finds what is wrong with none of the files: the store would not be opened for writing.
+const TheFolder = care.TheFolder
+
+// Serving from a backup: see internal/hydrate.
+type (
+	From      = hydrate.From      // says what to serve from
+	Hydration = hydrate.Hydration // how far a folder that is served from a backup is filled
 )
 
 // ClockDoubt returns why the wall clock can't be right, nil if it may be: a program does not run before it was built, and hardly ten years after. It matters when a store is made, since the ledger's clock
@@ -28,10 +73,10 @@ func (s *Store) Outcomes(work string, failed map[string]error) { s.core.Outcomes
 func (s *Store) Outcome(work string, err error) { s.core.Outcome(work, err) }
 
 // FailingWork returns what fails beside requests, in order of what it is.
-func (s *Store) FailingWork() []core.FailingWork { return s.core.FailingWork() }
+func (s *Store) FailingWork() []FailingWork { return s.core.FailingWork() }
 
 // Witnesses returns how the witnesses stand, in order of name; where no server runs, those of the last one.
-func (s *Store) Witnesses() []core.WitnessStatus { return s.core.Witnesses() }
+func (s *Store) Witnesses() []WitnessStatus { return s.core.Witnesses() }
 
 // Stuck returns why a store that would take writes is open for reading only, nil if it is not: its disk was full at the start, or takes no writes.
 func (s *Store) Stuck() error { return s.core.Stuck() }
@@ -40,7 +85,7 @@ func (s *Store) Stuck() error { return s.core.Stuck() }
 func (s *Store) Space() (free, total uint64, ok bool) { return s.core.Space() }
 
 // Disk returns how the disk stands.
-func (s *Store) Disk() (d core.Disk) { return s.core.Disk() }
+func (s *Store) Disk() (d Disk) { return s.core.Disk() }
 
 // Room returns ErrFull while writes of bodies are refused for want of space, else nil.
 func (s *Store) Room() error { return s.core.Room() }
@@ -70,3 +115,21 @@ func (s *Store) Superseded() error { return s.core.Superseded() }
 //
 // A present epoch that is not older is an error, and nothing ends.
 func (s *Store) Supersede(epoch uint32, by string) error { return s.core.Supersede(epoch, by) }
+
+// Damaged returns the files that are known to be damaged and were not healed, in order of name, also those whose entries are still to be written.
+func (s *Store) Damaged() (out []Damage, err error) { return s.care.Damaged() }
+
+// FailingFiles returns the files that were healed more than once lately.
+func (s *Store) FailingFiles() (out []Failing, err error) { return s.care.FailingFiles() }
+
+// ScrubStatus says how far the rolling scrub is.
+func (s *Store) ScrubStatus() ScrubStatus { return s.care.ScrubStatus() }
+
+// Scrubbed says how far the rolling scrub is, also of a store in which none runs: as its newest entry has it, with the days of the server that wrote that.
+func (s *Store) Scrubbed(ctx context.Context) (ScrubStatus, error) { return s.care.Scrubbed(ctx) }
+
+// Hydration returns how far the folder is filled; false for a store that is not served from a backup.
+func (s *Store) Hydration() (Hydration, bool) { return s.over.Hydration() }
+
+// Hydrated returns a channel that is closed when the folder has everything; nil for a store that is not served from a backup.
+func (s *Store) Hydrated() <-chan struct{} { return s.over.Hydrated() }
