@@ -1,7 +1,6 @@
 package entry
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -39,7 +38,7 @@ func TestLocksOnlyLengthen(t *testing.T) {
 					want = true
 				}
 				if got := old.Allows(to, now, bypass); got != want {
-					t.Error(fmt.Sprintf("%+v to %+v, bypass %v: %v, want %v", old, to, bypass, got, want))
+					t.Errorf("%+v to %+v, bypass %v: %v, want %v", old, to, bypass, got, want)
 				}
 			}
 		}

@@ -15,8 +15,9 @@ func TestCallsAreDocumented(t *testing.T) {
 	documented := map[string][]string{}
 	for line := range strings.Lines(string(b)) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		name, ok := strings.CutPrefix(strings.TrimSpace(cells[0]), "`")
-		if name, ok = strings.CutSuffix(name, "`"); !ok || len(cells) != 4 {
+		name, begins := strings.CutPrefix(strings.TrimSpace(cells[0]), "`")
+		name, ends := strings.CutSuffix(name, "`")
+		if !begins || !ends || len(cells) != 4 {
 			continue
 		}
 		if documented[name] != nil {
