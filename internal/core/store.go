@@ -1,5 +1,5 @@
 // Package core keeps ledger, index and body of a store in step, in its folder: the one opening with its guards (opening.go), the one commit (commit.go), what is written beside requests
-// (housekeep.go), and how Close waits for who is inside (inside.go).
+// (housekeep.go), and how Close waits for who is inside (calls.go).
 //
 // It knows no objects, no backups and no standbys. What these have to say in the life of a store it takes as functions: [Hooks], and [Layer] for a backup that lies beneath the folder.
 package core
