@@ -19,7 +19,7 @@ var dirKind = kind{scheme: "dir", form: "dir:///PATH", open: openDir}
 
 func openDir(_ context.Context, u *url.URL, opt Options) (engine.Engine, Facts, error) {
 	if u.Host != "" || u.User != nil || u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" {
-		return nil, Facts{}, errors.New("target: a folder is dir:///PATH, from the root, with three slashes") // the URL may hold a password
+		return nil, Facts{}, errors.New("a folder as a target is dir:///PATH, from the root, with three slashes") // the URL may hold a password
 	}
 	return openFolder(u.Path, opt)
 }
@@ -27,7 +27,7 @@ func openDir(_ context.Context, u *url.URL, opt Options) (engine.Engine, Facts, 
 func openFolder(path string, opt Options) (engine.Engine, Facts, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, Facts{}, fmt.Errorf("target: %w", err)
+		return nil, Facts{}, fmt.Errorf("couldn't tell where the folder %s lies: %w", path, err)
 	}
 	e, err := dir.Open(vfs.Default, path, dir.Options{ReadOnly: opt.ReadOnly, Existing: !opt.Make})
 	if errors.Is(err, engine.ErrNotExist) {

@@ -22,11 +22,11 @@ var s3Kind = kind{scheme: "s3", form: s3Form, server: true, open: openS3}
 func openS3(ctx context.Context, u *url.URL, opt Options) (engine.Engine, Facts, error) {
 	o, err := s3Options(u, opt)
 	if err != nil {
-		return nil, Facts{}, fmt.Errorf("target s3://%s%s: %w", u.Host, u.Path, err)
+		return nil, Facts{}, fmt.Errorf("s3://%s%s: %w", u.Host, u.Path, err)
 	}
 	e, err := s3.New(o)
 	if err != nil {
-		return nil, Facts{}, fmt.Errorf("target s3://%s%s: %w", u.Host, u.Path, err)
+		return nil, Facts{}, fmt.Errorf("s3://%s%s: %w", u.Host, u.Path, err)
 	}
 	f := Facts{Place: e.String()}
 	if f.S3, err = e.Probe(ctx); err != nil {

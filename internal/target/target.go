@@ -102,14 +102,14 @@ func open(ctx context.Context, rawURL string, opt Options) (engine.Engine, Facts
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, Facts{}, errors.New("target: that is no URL: " + rightURL()) // the parser's error quotes it, password and all
+		return nil, Facts{}, errors.New("that is no URL of a target: " + rightURL()) // the parser's error quotes it, password and all
 	}
 	for _, k := range kinds() {
 		if k.scheme == u.Scheme {
 			return of(k)(k.open(ctx, u, opt))
 		}
 	}
-	return nil, Facts{}, fmt.Errorf("target: %q is no kind of target: %s", u.Scheme, rightURL())
+	return nil, Facts{}, fmt.Errorf("%q is no kind of target: %s", u.Scheme, rightURL())
 }
 
 // of completes what opening has shown by what is so of the whole kind.
