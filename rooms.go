@@ -70,7 +70,7 @@ func (s *Store) comparePacks(ctx context.Context) error {
 // stopRooms ends what beginRooms began. Nothing else runs beside requests any more.
 func (s *Store) stopRooms() {
 	s.stopTargets()
-	if s.core.Begun && s.core.State.TakesWrites() {
+	if s.core.Begun() && s.core.State.TakesWrites() {
 		if err := s.keepKnown(context.Background()); err != nil {
 			s.core.Log.Warn("what is known of the targets is forgotten at the next start", "err", err)
 		}

@@ -223,7 +223,7 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if err := b.learnSealed(ctx); err != nil {
 		return err
 	}
-	s.core.State, s.core.Begun = core.Following, true
+	s.core.Follow()
 	s.core.Body, err = body.Open(ctx, body.Options{Engine: b.files, Keys: core.BodyKeys{Ring: s.core.Keys}, Places: core.BodyPlaces{DB: s.core.Index}, StoreID: s.core.Keys.StoreID, Epoch: s.core.Keys.Epoch, ReadOnly: true})
 	b.Store = s
 	return err

@@ -340,7 +340,7 @@ func (s *Store) begin() error {
 	if s.opt.Still {
 		return nil
 	}
-	s.Begun = true
+	s.begun.Store(true)
 	if s.over != nil {
 		s.over.Fill()
 	}
@@ -359,3 +359,12 @@ func (s *Store) Foreign() []string {
 
 // SetLedger gives a store its ledger, before any method can be called.
 func (s *Store) SetLedger(l *ledger.Ledger) { s.ledgerNow.Store(l) }
+
+// Begun reports whether the opening has ended, and what runs beside requests was started.
+func (s *Store) Begun() bool { return s.begun.Load() }
+
+// Follow makes an open folder a standby's, which takes no writes.
+func (s *Store) Follow() {
+	s.State = Following
+	s.begun.Store(true)
+}

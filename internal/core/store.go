@@ -67,7 +67,7 @@ type Store struct {
 	ledgerNow atomic.Pointer[ledger.Ledger]
 	// state is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
 	State      State
-	Begun      bool
+	begun      atomic.Bool
 	over       *Layer // what lies beneath the folder; nil: nothing
 	Unpromoted bool   // the folder is a full copy of a backup, and no primary yet
 	stuck      error  // why a store that would take writes is open for reading only; nil: it is not
@@ -142,7 +142,7 @@ func (s *Store) closeFiles() (err error) {
 		err = errors.Join(err, s.Body.Close()) // seals packs; their entries are appended below
 	}
 	if l := s.Ledger(); l != nil {
-		if s.Begun && s.State.TakesWrites() && s.Body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
+		if s.begun.Load() && s.State.TakesWrites() && s.Body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
 			err = errors.Join(err, s.appendSeals(context.Background()), s.Hooks.Chores.Last(context.Background()))
 		}
 		err = errors.Join(err, s.Hooks.Leave())
