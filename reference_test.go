@@ -438,6 +438,9 @@ func (m *reference) decideAttr(b *refBucket, c *change, now time.Time) (func(uin
 			return nil, &RetentionError{}
 		}
 	}
+	if c.do == "hold" && !c.on && v.lock.Hold && !c.bypass { // bypass stands for EndHold too
+		return nil, &RetentionError{}
+	}
 	typ := map[string]entry.Type{"tags": entry.ObjectTags, "retention": entry.ObjectRetention, "hold": entry.ObjectHold}[c.do]
 	at0 := v.entry
 	return func(at uint64, _ time.Time) {

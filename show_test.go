@@ -180,7 +180,7 @@ func compareHistory(s *Store, m *reference) error {
 
 // run makes the call on a store. entries is the ledger position of what it changed, if it did.
 func (c *change) run(s *Store) (at Committed, made string, err error) {
-	by := Actor{Key: cmp.Or(c.by, "local"), Request: c.request, Bypass: c.bypass, NoOverwrite: c.append}
+	by := Actor{Key: cmp.Or(c.by, "local"), Request: c.request, Bypass: c.bypass, EndHold: c.bypass, NoOverwrite: c.append}
 	place := Place{Bucket: c.bucket, Key: c.key, VersionID: c.version}
 	var v Version
 	switch c.do {
