@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"internal/rpc/client":        {"", "entry", "tree", "internal/fsck", "internal/rpc", "internal/witness"},
 }
 
-// TestArrows holds the packages to DESIGN's table: nothing below the store knows HTTP, verify imports entry and tree alone, and so on. cmd/stele wires what must not know each other and may import all.
+// TestArrows holds the packages to ARCHITECTURE.md's table: nothing below the store knows HTTP, verify imports entry and tree alone, and so on. cmd/stele wires what must not know each other and may import all.
 func TestArrows(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {

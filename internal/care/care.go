@@ -9,7 +9,7 @@ import (
 	"stele/internal/core"
 )
 
-// careStore takes care of a store that is open: what is damaged is found, said and healed; its checkpoints are cosigned. Its methods may be called concurrently.
+// Care takes care of a store that is open: what is damaged is found, said and healed; its checkpoints are cosigned. Its methods may be called concurrently.
 type Care struct {
 	core *core.Store
 	Opt  Options
@@ -20,7 +20,7 @@ type Care struct {
 	cosign   cosigning
 }
 
-// careOptions say what takes care of a store, and how.
+// Options say what takes care of a store, and how.
 type Options struct {
 	Witnesses        []Witness // cosign the checkpoints of receipts
 	RequireWitnesses int       // how many a receipt must bear
@@ -32,5 +32,5 @@ type Options struct {
 	Refusals         func(ctx context.Context) ([]error, error) // why a server would not open the folder
 }
 
-// newCare takes care of a store, once it is open.
+// New takes care of a store, once it is open.
 func New(s *core.Store, opt Options) *Care { return &Care{core: s, Opt: opt} }

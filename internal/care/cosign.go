@@ -35,6 +35,7 @@ type cosigning struct {
 	round  *cosignRound // under way; nil: none
 }
 
+// Cosigned is a checkpoint with the lines of the witnesses.
 type Cosigned struct {
 	Size uint64
 	Note []byte // with the lines of the witnesses

@@ -63,7 +63,7 @@ type findings struct {
 	file  bool               // the queue, or a part of it, came from the file of findings, which goes once its entries are durable
 }
 
-// damaged takes note of a damaged file. It may be called from anywhere and doesn't wait for the ledger.
+// NoteDamage takes note of a damaged file. It may be called from anywhere and doesn't wait for the ledger.
 func (s *Care) NoteDamage(file, by string, why error) {
 	if core.BrokeOff(why) || core.NotAsked(why) {
 		return // nobody has looked at the file: nothing is known of it
@@ -84,7 +84,7 @@ func (s *Care) NoteDamage(file, by string, why error) {
 	s.core.WakeHousekeeping()
 }
 
-// foundSound takes note of a file that is as it was written. It costs nothing while none is known to be damaged.
+// NoteSound takes note of a file that is as it was written. It costs nothing while none is known to be damaged.
 func (s *Care) NoteSound(file string) {
 	q := &s.findings
 	q.mu.Lock()

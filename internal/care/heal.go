@@ -22,7 +22,7 @@ type heals struct {
 	queue []heal.Healed
 }
 
-// healed takes note of a replaced file. It is called on the goroutine that replaced it and doesn't wait for the ledger.
+// NoteHealed takes note of a replaced file. It is called on the goroutine that replaced it and doesn't wait for the ledger.
 func (s *Care) NoteHealed(h heal.Healed) {
 	s.core.Log.Warn("healed a damaged file", "file", h.Name, "from", h.From, "what", h.What, "bytes", h.Bytes, "wrong", h.Wrong)
 	s.heals.mu.Lock()
@@ -31,7 +31,7 @@ func (s *Care) NoteHealed(h heal.Healed) {
 	s.core.WakeHousekeeping()
 }
 
-// unhealed takes note of damage that a reader met. It is called on the reader's goroutine, or on one of the ledger's, and doesn't wait for the ledger.
+// NoteUnhealed takes note of damage that a reader met. It is called on the reader's goroutine, or on one of the ledger's, and doesn't wait for the ledger.
 func (s *Care) NoteUnhealed(name string, err error) { s.NoteDamage(name, ByRead, err) }
 
 // AppendHeals writes the heal entries of all files that were replaced.

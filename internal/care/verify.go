@@ -13,7 +13,7 @@ import (
 	"stele/internal/ledger"
 )
 
-// checkOptions say how far a verification of the store goes.
+// VerifyOptions say how far a verification of the store goes.
 type VerifyOptions struct {
 	By       core.Who
 	Deep     bool                    // read and hash every byte
@@ -22,7 +22,7 @@ type VerifyOptions struct {
 	Problem  func(p fsck.Problem)    // told as it is found; may be nil
 }
 
-// check verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
+// Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
 func (s *Care) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
 	if err := s.core.Enter(); err != nil {
 		return fsck.Report{}, err

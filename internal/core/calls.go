@@ -21,6 +21,7 @@ type inside struct {
 
 const closedAt = math.MinInt64 / 2
 
+// Enter begins a call: Close waits until it has left. ErrClosed: Close was called.
 func (s *Store) Enter() error {
 	if s.Inside.Calls.Add(1) < 0 {
 		s.Leave()
@@ -29,6 +30,7 @@ func (s *Store) Enter() error {
 	return nil
 }
 
+// Leave ends a call that Enter has begun.
 func (s *Store) Leave() {
 	if s.Inside.Calls.Add(-1) == closedAt {
 		select {

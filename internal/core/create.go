@@ -135,6 +135,7 @@ func (s *Store) makeKeys(ctx context.Context) (*keyring.Kit, error) {
 	return &keyring.Kit{StoreID: id, RecoveryIdentity: recovery.String(), VKey: vkey, Created: time.Now().UTC().Truncate(time.Second)}, nil
 }
 
+// KitPath returns where the recovery kit is written if nothing is there yet: kit, or, if that is empty, stele-recovery-kit.txt beside the folder.
 func KitPath(kit, folder string) string {
 	if kit != "" {
 		return kit
@@ -213,6 +214,7 @@ func (s *Store) makeRoot() error {
 	return nil
 }
 
+// LoadRoot reads the root access key that is kept in the folder, or makes one where there is none and the folder may be written.
 func (s *Store) LoadRoot() error {
 	b, err := ReadFile(s.FS, s.Path(FileRootKey))
 	if IsNotExist(err) {
@@ -257,12 +259,14 @@ func RandomSecret() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+// RandomHex returns n random bytes as 2n hex digits.
 func RandomHex(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
 	return hex.EncodeToString(b)
 }
 
+// ReadFile reads a file whole.
 func ReadFile(fsys vfs.FS, path string) ([]byte, error) {
 	f, err := fsys.Open(path)
 	if err != nil {
@@ -272,8 +276,10 @@ func ReadFile(fsys vfs.FS, path string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// TrimSpace returns b without white space at its ends.
 func TrimSpace(b []byte) []byte { return bytes.TrimSpace(b) }
 
+// IsNotExist reports whether an error says that a file is not there.
 func IsNotExist(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrNotExist)
 }

@@ -96,7 +96,7 @@ func (s *Store) Outcomes(work string, failed map[string]error) {
 // Outcome takes note of how work went of which there is one of its kind.
 func (s *Store) Outcome(work string, err error) { s.OutcomeOf(work, "", err) }
 
-// outcome takes note of how one piece of work went.
+// OutcomeOf takes note of how one piece of work went.
 func (s *Store) OutcomeOf(work, of string, err error) {
 	f := &s.failures
 	f.mu.Lock()

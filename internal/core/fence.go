@@ -34,6 +34,7 @@ func (s *Store) marked() (epoch uint32, err error) {
 	return epoch, err
 }
 
+// SupersededError is the ErrSuperseded of a folder in epoch ours, where epoch has begun elsewhere. It says what may be done with the folder.
 func SupersededError(dir string, epoch, ours uint32) error {
 	return fmt.Errorf("%w: %s is in epoch %d, and epoch %d has begun elsewhere. Don't promote it: stele standby --from URL, on this folder, makes it a standby of the new primary; or copy from the new primary, or from its target, into an empty folder. What only this folder holds stays readable by the reading verbs", ErrSuperseded, dir, ours, epoch)
 }

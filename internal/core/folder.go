@@ -68,8 +68,10 @@ func isTemporary(name, of string) bool {
 
 func (s *Store) onDisk() bool { return s.FS == vfs.Default }
 
+// Path returns the path of a file in the folder.
 func (s *Store) Path(name string) string { return s.FS.PathJoin(s.dir, name) }
 
+// LockFolder locks the folder for this process, or shares it among readers. It waits for nobody: ErrLocked.
 func (s *Store) LockFolder() (err error) {
 	if !s.onDisk() {
 		return nil

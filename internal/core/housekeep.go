@@ -41,6 +41,7 @@ func (s *Store) sealed(p entry.Pack) {
 	s.WakeHousekeeping()
 }
 
+// WakeHousekeeping has what waits to be written looked at soon. It never waits.
 func (s *Store) WakeHousekeeping() {
 	select {
 	case s.seals.wake <- struct{}{}:

@@ -15,6 +15,7 @@ import (
 	"stele/internal/ledger"
 )
 
+// OpenKeys loads the keyring of the folder's epoch, by the identity that was given or the folder's own. ErrWrongKey: it does not open it.
 func (s *Store) OpenKeys(ctx context.Context) error {
 	id, err := s.Identity()
 	if err != nil {

@@ -145,6 +145,7 @@ func (s *Store) Replay(ctx context.Context, l *ledger.Ledger) error {
 	return err
 }
 
+// FlushIndex makes the index's rows durable. A failure is kept as failing work: the rows can be folded again.
 func (s *Store) FlushIndex() {
 	s.OutcomeOf(workIndex, "flushing it", s.Index.Flush())
 }

@@ -117,6 +117,7 @@ func (s *Store) unwritable(err error) error {
 // Stuck returns why a store that would take writes is open for reading only, nil if it is not: its disk was full at the start, or takes no writes.
 func (s *Store) Stuck() error { return s.stuck }
 
+// BehindError is an ErrBehind that says who has seen more, how much, and what to do.
 func BehindError(b *ledger.BehindError) error {
 	return fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: the reading verbs show what is there; to go on, put the newer files back, or restore from a target into an empty folder", ErrBehind, b.By, b.Saw, b.Have)
 }

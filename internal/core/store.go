@@ -103,11 +103,13 @@ func New(folder string, opt Options) *Store {
 	return s
 }
 
+// LedgerOptions are those with which the ledger in the folder is opened; keys and engine are open by then.
 func (s *Store) LedgerOptions() ledger.Options {
 	return ledger.Options{Engine: s.Engine, Keys: s.Keys, Clock: s.opt.Clock, SegmentBytes: s.opt.SegmentBytes, Published: publishedFile{s}, Unpublished: s.unpublished(),
 		Copies: s.Hooks.Copies, Healed: s.Hooks.Healed, Unhealed: s.Hooks.Unhealed}
 }
 
+// Ledger returns the ledger; nil before it is open.
 func (s *Store) Ledger() *ledger.Ledger { return s.ledgerNow.Load() }
 
 // ID returns the store id, 32 hex digits.

@@ -11,7 +11,7 @@ import (
 	"stele/internal/snapshot"
 )
 
-// overStore serves a folder from a backup that lies beneath it, and fills the folder. Its methods may be called concurrently.
+// Store serves a folder from a backup that lies beneath it, and fills the folder. Its methods may be called concurrently.
 type Store struct {
 	core *core.Store
 	Opt  Options
@@ -19,7 +19,7 @@ type Store struct {
 	from *Backing // nil: the folder is all there is
 }
 
-// overOptions say what serving from a backup needs of the store above.
+// Options say what serving from a backup needs of the store above.
 type Options struct {
 	Copies    func() []engine.Copy                          // of the store, on other targets
 	Snapshots func() snapshot.Options                       // which snapshots of the index to believe
@@ -27,5 +27,5 @@ type Options struct {
 	Clock     ledger.Clock
 }
 
-// newOver is for a folder that is, or may be, served from a backup.
+// New is for a folder that is, or may be, served from a backup.
 func New(s *core.Store, opt Options) *Store { return &Store{core: s, Opt: opt} }

@@ -35,7 +35,7 @@ type From struct {
 	Still         bool // nothing is filled: what is asked for is read from the target and no more, as a drill does
 }
 
-// fromMark is the content of the file of that name.
+// Mark is the content of the file of that name.
 type Mark struct {
 	V        int    `json:"v"`
 	Store    string `json:"store"`              // store id, hex
@@ -116,6 +116,7 @@ func parseMark(text []byte) (m Mark, err error) {
 	return m, nil
 }
 
+// WriteMark replaces the mark in the folder, durably.
 func (s *Store) WriteMark(m Mark) error {
 	text, err := json.Marshal(m)
 	if err != nil {
