@@ -113,7 +113,7 @@ func refusesWrites(ctx context.Context, s client.Store) error {
 		return s.Ready(ctx)
 	case *stele.Store:
 		all, err := s.Refusals(ctx)
-		return cmp.Or(errors.Join(all...), err, s.Room())
+		return cmp.Or(errors.Join(all...), err, s.Stuck(), s.Room())
 	}
 	return nil
 }

@@ -12,3 +12,6 @@ func inodesOf(dir string) inodes {
 	}
 	return inodes{st.Ffree, st.Files}
 }
+
+// mountedReadOnly reports whether the file system of a folder takes no writes.
+func mountedReadOnly(dir string) bool { return unix.Access(dir, unix.W_OK) == unix.EROFS }

@@ -114,8 +114,14 @@ func (s *Store) unwritable(err error) error {
 	return &FullError{What: "the start found no room for what the store has to write before it takes writes", Helps: "Make room", Dir: s.dir, OnlyReads: true}
 }
 
-// Stuck returns why a store that would take writes is open for reading only, nil if it is not: its disk was full at the start, or takes no writes.
-func (s *Store) Stuck() error { return s.stuck }
+// Stuck returns why a store that would take writes is open for reading only, nil if it is not: its disk was full at the start, or takes no writes. Who opened it for reading only is told too that its file
+// system takes none: no server in such a folder has a socket by which it could be asked.
+func (s *Store) Stuck() error {
+	if s.stuck == nil && s.State == Reader && s.onDisk() && mountedReadOnly(s.dir) {
+		return s.unwritable(syscall.EROFS)
+	}
+	return s.stuck
+}
 
 // BehindError is an ErrBehind that says who has seen more, how much, and what to do.
 func BehindError(b *ledger.BehindError) error {
