@@ -146,6 +146,8 @@ type Store struct {
 	extra   map[entry.ID]Place     // read-only: chunks of packs that Places does not know
 	pending map[entry.ID]Place     // bug.DedupUnsynced only
 
+	damagedIndexes int // packs whose index was damaged when it was learned; guarded by mu
+
 	// Of tails for which there was no room when they were to be recovered.
 	recovering sync.Mutex
 	anyLeft    atomic.Bool
@@ -191,14 +193,14 @@ type Stats struct {
 // Stats returns them.
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
-	packs := len(s.packs)
+	packs, damaged := len(s.packs), s.damagedIndexes
 	s.mu.Unlock()
 	return Stats{
 		WrittenBytes: s.stats.written.Load(), StoredBytes: s.stats.stored.Load(), DuplicateBytes: s.stats.dupBytes.Load(),
 		Chunks: s.stats.chunks.Load(), DuplicateChunks: s.stats.dups.Load(), PackSyncs: s.stats.packSyncs.Load(),
 		PacksSealed: s.stats.packsSealed.Load(), Packs: packs, FilterBytes: s.filter.bytes(), FilterReady: s.filter.ready.Load(),
 		RescuedChunks: s.stats.rescued.Load(), HealedPacks: s.stats.healed.Load(),
-		FilterFalse: s.stats.filterFalse.Load(), DamagedPacks: s.recovered.damaged, UnrecoveredTails: s.recovered.tailsLeft,
+		FilterFalse: s.stats.filterFalse.Load(), DamagedPacks: damaged, UnrecoveredTails: s.recovered.tailsLeft,
 	}
 }
 

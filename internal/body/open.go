@@ -17,8 +17,6 @@ import (
 
 // recovered is what Open found.
 type recovered struct {
-	unknown   int // sealed packs whose index was read
-	damaged   int // of them, those whose index was gone
 	tails     int
 	tailsLeft int // tails that hold something that did not open
 	chunks    int // copied out of tails
@@ -97,11 +95,7 @@ func (s *Store) learnPacks(ctx context.Context) error {
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	s.recovered.unknown = len(unknown)
-	return nil
+	return group.Wait()
 }
 
 // learn makes the chunks of a sealed pack known.
@@ -122,7 +116,7 @@ func (s *Store) learn(ctx context.Context, name [16]byte) error {
 	if errors.Is(err, frame.ErrCorrupt) {
 		// The index of the pack is damaged, so the places come from its frames. That is safe: a place is only a claim, which GCM checks at each read. The pack is not marked known, so that the next Open tries again.
 		s.mu.Lock()
-		s.recovered.damaged++
+		s.damagedIndexes++
 		s.mu.Unlock()
 		chunks, err = scanChunks(f)
 	}

@@ -236,11 +236,10 @@ func (db *DB) flushAll() error {
 		return err
 	}
 	select {
-	case <-done:
-		return nil
+	case <-done: // also when the manifest could not be written
 	case <-db.gate.broken:
-		return db.Failed()
 	}
+	return db.Failed()
 }
 
 // DiskBytes returns what the index takes on disk.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,6 +17,9 @@ import (
 // any more: Pebble would try again at once and for ever, and a manifest whose sync failed must not be written to again.
 // Who still wants to write waits until Close and then gets that error; reads go on. What is lost thereby is folded
 // again from the ledger at the next start.
+//
+// The manifest is the exception: its writer is told that all went well. Pebble expects its process to end when the manifest can't be written, and says so before it has put its own lists of
+// tables back in order; its next look at them would panic. As it is, it goes on reading the tables that it has, old and new, and none is removed: the next Open finds those that the manifest on the disk names.
 type gate struct {
 	vfs.FS
 	dir     string
@@ -97,6 +101,28 @@ func (g *gate) pass() error {
 	return nil
 }
 
+// ofManifest reports whether a file says which tables there are: a manifest, or the marker that says which manifest counts.
+func (g *gate) ofManifest(name string) bool {
+	base := g.FS.PathBase(name)
+	return strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.manifest.")
+}
+
+// write does what writes. If it concerns the manifest of an index that is open, a failure ends all writing and is nobody else's.
+func (g *gate) write(manifest bool, do func() error) error {
+	if manifest = manifest && g.serving.Load(); manifest && g.failed() != nil {
+		return nil
+	}
+	if err := g.pass(); err != nil {
+		return err
+	}
+	err := do()
+	if manifest && err != nil {
+		g.fail(fmt.Errorf("couldn't write the manifest of the index: %w", err))
+		return nil
+	}
+	return g.met(err)
+}
+
 // met is told of each error of a write. During Open the first one ends the opening where it stands: nothing more is written, the locks are given back, and the goroutines are left behind. Pebble
 // would wait for ever for a flush that fails for ever, or close under the feet of a compaction.
 func (g *gate) met(err error) error {
@@ -156,45 +182,43 @@ func (g *gate) openPebble(dir string, o *pebble.Options) (*pebble.DB, error) {
 }
 
 func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := g.pass(); err != nil {
-		return nil, err
-	}
-	return g.wrap(g.FS.Create(name, c))
+	return g.forWrite(name, func() (vfs.File, error) { return g.FS.Create(name, c) })
 }
 
 func (g *gate) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	if err := g.pass(); err != nil {
-		return nil, err
-	}
-	return g.wrap(g.FS.OpenReadWrite(name, c, opts...))
+	return g.forWrite(name, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, c, opts...) })
 }
 
 func (g *gate) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := g.pass(); err != nil {
+	return g.forWrite(newname, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, c) })
+}
+
+// forWrite opens a file for writing. A manifest that can't be opened is written nowhere.
+func (g *gate) forWrite(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	f := &gated{File: nowhere{}, gate: g, manifest: g.ofManifest(name)}
+	err := g.write(f.manifest, func() error {
+		opened, err := open()
+		if err == nil {
+			f.File = opened
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	return g.wrap(g.FS.ReuseForWrite(oldname, newname, c))
+	return f, nil
 }
 
 func (g *gate) Link(oldname, newname string) error {
-	if err := g.pass(); err != nil {
-		return err
-	}
-	return g.met(g.FS.Link(oldname, newname))
+	return g.write(false, func() error { return g.FS.Link(oldname, newname) })
 }
 
 func (g *gate) Rename(oldname, newname string) error {
-	if err := g.pass(); err != nil {
-		return err
-	}
-	return g.met(g.FS.Rename(oldname, newname))
+	return g.write(g.ofManifest(newname), func() error { return g.FS.Rename(oldname, newname) })
 }
 
 func (g *gate) Remove(name string) error {
-	if err := g.pass(); err != nil {
-		return err
-	}
-	return g.met(g.FS.Remove(name))
+	return g.write(g.ofManifest(name), func() error { return g.FS.Remove(name) })
 }
 
 func (g *gate) OpenDir(name string) (vfs.File, error) {
@@ -216,56 +240,59 @@ func (g *gate) GetDiskUsage(path string) (vfs.DiskUsage, error) {
 
 func (g *gate) Unwrap() vfs.FS { return g.FS }
 
-func (g *gate) wrap(f vfs.File, err error) (vfs.File, error) {
-	if err := g.met(err); err != nil {
-		return nil, err
-	}
-	return &gated{f, g}, nil
-}
-
 // gated is a file opened for writing.
 type gated struct {
 	vfs.File
-	gate *gate
+	gate     *gate
+	manifest bool
 }
 
-func (f *gated) Write(p []byte) (int, error) {
-	if err := f.gate.pass(); err != nil {
-		return 0, err
+func (f *gated) Write(p []byte) (n int, err error) {
+	err = f.gate.write(f.manifest, func() error {
+		n, err = f.File.Write(p)
+		return err
+	})
+	if err == nil {
+		n = len(p) // a manifest's, of which less may have come to the disk
 	}
-	n, err := f.File.Write(p)
-	return n, f.gate.met(err)
+	return n, err
 }
 
-func (f *gated) WriteAt(p []byte, off int64) (int, error) {
-	if err := f.gate.pass(); err != nil {
-		return 0, err
+func (f *gated) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.gate.write(f.manifest, func() error {
+		n, err = f.File.WriteAt(p, off)
+		return err
+	})
+	if err == nil {
+		n = len(p)
 	}
-	n, err := f.File.WriteAt(p, off)
-	return n, f.gate.met(err)
+	return n, err
 }
 
-func (f *gated) Sync() error {
-	if err := f.gate.pass(); err != nil {
+func (f *gated) Sync() error     { return f.gate.write(f.manifest, f.File.Sync) }
+func (f *gated) SyncData() error { return f.gate.write(f.manifest, f.File.SyncData) }
+
+func (f *gated) SyncTo(length int64) (full bool, err error) {
+	err = f.gate.write(f.manifest, func() error {
+		full, err = f.File.SyncTo(length)
+		return err
+	})
+	return full, err
+}
+
+// Close closes the file. A manifest is synced before, or its failure is known: its closing is no news.
+func (f *gated) Close() error {
+	if err := f.File.Close(); !f.manifest {
 		return err
 	}
-	return f.gate.met(f.File.Sync())
+	return nil
 }
 
-func (f *gated) SyncData() error {
-	if err := f.gate.pass(); err != nil {
-		return err
-	}
-	return f.gate.met(f.File.SyncData())
-}
+// nowhere takes the place of a manifest that could not be made. Nothing is written to it: the gate is closed by then.
+type nowhere struct{ vfs.File }
 
-func (f *gated) SyncTo(length int64) (bool, error) {
-	if err := f.gate.pass(); err != nil {
-		return false, err
-	}
-	full, err := f.File.SyncTo(length)
-	return full, f.gate.met(err)
-}
+func (nowhere) Close() error                   { return nil }
+func (nowhere) Preallocate(int64, int64) error { return nil }
 
 // gatedDir is a folder opened to be fsynced.
 type gatedDir struct {
