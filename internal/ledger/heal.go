@@ -185,11 +185,17 @@ func (l *Ledger) healing(ctx context.Context, f *file, fn func() error) error {
 			heal = func(ctx context.Context, f *file) error { return l.healFile(ctx, f, err) }
 		}
 		if why := heal(ctx, f); why != nil {
+			if errors.Is(why, errSealedNow) {
+				continue // from now on the sealed file counts, and heals as one
+			}
 			if sealed && l.opt.Unhealed != nil && ctx.Err() == nil {
 				l.opt.Unhealed(f.name, why)
 			}
 			if errors.As(why, new(*AgainError)) && l.readElsewhere(ctx, f) {
 				continue
+			}
+			if errors.Is(why, err) { // it says what is wrong here
+				return why
 			}
 			return fmt.Errorf("%w; %w", err, why)
 		}

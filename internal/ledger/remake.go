@@ -312,13 +312,19 @@ func (s single) Open(_ context.Context, name string) (engine.File, error) {
 	return s.file, nil
 }
 
-// lay has the damaged bytes of a growing segment read from a copy. The file itself is not touched: it is still being written.
+// errSealedNow: the segment was sealed while a reader of it waited for its turn.
+var errSealedNow = errors.New("the segment was sealed meanwhile")
+
+// lay has the damaged bytes of a growing segment read from a copy. The file itself is not touched: it is still being written. errSealedNow if it isn't any more.
 func (l *Ledger) lay(ctx context.Context, f *file) error {
 	return l.turns.Do(ctx, f.name+", which grows", func() error {
 		l.mu.RLock()
-		v, end, had := f.view, f.end, len(f.over)
+		v, end, had, sealed := f.view, f.end, len(f.over), f.sealed
 		l.mu.RUnlock()
-		if v == nil {
+		switch {
+		case v == nil && sealed:
+			return errSealedNow
+		case v == nil:
 			return ErrClosed
 		}
 		var errs []error

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/entry"
 	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
@@ -273,6 +277,67 @@ func TestAGrowingSegmentHeals(t *testing.T) {
 			mustClose(t, l)
 		}
 	}
+}
+
+// TestSealedWhileAReaderWaits: a reader meets damage in the segment that grows, and the segment is sealed before the reader's turn to lay a copy over it has come. The reader gets its entries all the same.
+func TestSealedWhileAReaderWaits(t *testing.T) {
+	fs := vfs.NewMem()
+	opt := testOptions(testEngine(t, fs))
+	opt.SegmentBytes = 16 << 10
+	var l *Ledger
+	var target engine.Engine
+	seal := func() {}
+	opt.Copies = func() []engine.Copy {
+		seal()
+		if target == nil {
+			return nil
+		}
+		return []engine.Copy{{Name: "target", Engine: target}}
+	}
+	l = mustCreate(t, opt)
+	for range 8 {
+		mustPut(t, l, "key")
+	}
+	target = inPieces(t, l, nil)
+	name := l.Segments()[0].Name
+	f := growingFile(t, fs, name)
+	at := int64(frame.HeaderSize + 300)
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0x20
+	if _, err := f.WriteAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	seal = func() {
+		once.Do(func() {
+			for len(l.Sealed()) == 0 {
+				mustPut(t, l, strings.Repeat("k", 900))
+			}
+			l.mu.RLock()
+			grown := l.segments[0]
+			l.mu.RUnlock()
+			for hidden := false; !hidden; time.Sleep(time.Millisecond) { // until its view is gone
+				l.mu.RLock()
+				hidden = grown.view == nil
+				l.mu.RUnlock()
+			}
+		})
+	}
+	size := l.Size()
+	read := 0
+	if err := l.Entries(ctx, 0, size, func(*entry.Entry) error { read++; return nil }); err != nil || uint64(read) != size {
+		t.Errorf("read %d of %d entries: %v", read, size, err)
+	}
+	if err := checkAll(l); err != nil {
+		t.Error(err)
+	}
+	if len(l.Sealed()) == 0 {
+		t.Error("nothing was sealed")
+	}
+	mustClose(t, l)
 }
 
 // TestADamagedTailHeals: a crash left a segment that does not yield an entry which it proves. Copies make it again, together with what is left of it; if nobody has the entry it is not opened.
