@@ -87,6 +87,7 @@ func (c *call) openBucket() (err error) {
 		return nil
 	}
 	if c.name, c.at, err = c.viewOf(c.q.Bucket); err != nil {
+		c.name = ofView(c.q.Bucket)
 		return err
 	}
 	if !c.at.Now() && c.q.Op.Writes() {
@@ -103,13 +104,16 @@ func (c *call) openBucket() (err error) {
 	return checkOwner(firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"), &c.b)
 }
 
-// unlessDenied returns why a bucket could not be opened, but tells nobody that there is none who would be denied if there were one: else whoever has no right to a name, or no key at all, could find out
-// which names are taken, and by views of the past since when. A bucket that is not there has no policy: role and scope decide.
+// unlessDenied returns why a bucket could not be opened as the request names it: that it is not there, that there is no such view, version or owner. Who would be denied if all that were there is denied, and told
+// nothing else: or whoever has no right to a name, or no key at all, could find out which names are taken, since when, which views are pinned and how many entries the ledger has. A bucket that is
+// not there, or not in that view, has no policy: role and scope decide.
 func (c *call) unlessDenied(err error, judge func() error) error {
-	if !errors.Is(err, stele.ErrNoBucket) {
-		return err
+	if c.b.Inc == 0 || errors.Is(err, stele.ErrNoBucket) {
+		if !errors.Is(err, stele.ErrNoBucket) && !errors.As(err, new(*s3err.Error)) {
+			return err // the store's own failure
+		}
+		c.b, c.at = stele.Bucket{}, stele.View{}
 	}
-	c.b, c.at = stele.Bucket{}, stele.View{}
 	if denied := judge(); denied != nil {
 		return denied
 	}
@@ -168,6 +172,14 @@ func (c *call) viewOf(bucket string) (string, stele.View, error) {
 
 // viewMark stands in the names of views and of nothing else.
 const viewMark = "--at-"
+
+// ofView is the name of the bucket that NAME--at-… shows, whether or not there is such a view; another name is returned as it is.
+func ofView(name string) string {
+	if i := strings.LastIndex(name, viewMark); i >= 0 {
+		return name[:i]
+	}
+	return name
+}
 
 func notAName(bucket string) *s3err.Error {
 	return s3err.ErrInvalidBucketName.Msg("A bucket's name must not hold %s, which names a view of the past.", viewMark).With("BucketName", bucket)

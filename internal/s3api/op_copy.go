@@ -35,16 +35,16 @@ func (c *call) copySource() (*source, error) {
 		return nil, err
 	}
 	src := &source{CopySource: named}
-	bucket, at, err := c.viewOf(named.Bucket)
-	if err != nil {
-		return nil, err
-	}
 	action := "s3:GetObject"
 	if named.VersionID != "" {
 		action = "s3:GetObjectVersion"
 	}
-	if src.b, err = c.store.Bucket(c.ctx, bucket, at); errors.Is(err, stele.ErrNoBucket) {
-		if denied := c.require(&stele.Bucket{}, bucket, stele.View{}, action, named.Key); denied != nil {
+	bucket, at, err := c.viewOf(named.Bucket)
+	if err == nil {
+		src.b, err = c.store.Bucket(c.ctx, bucket, at)
+	}
+	if errors.Is(err, stele.ErrNoBucket) || errors.As(err, new(*s3err.Error)) {
+		if denied := c.require(&stele.Bucket{}, ofView(named.Bucket), stele.View{}, action, named.Key); denied != nil {
 			return nil, denied // see unlessDenied
 		}
 	}

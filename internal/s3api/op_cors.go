@@ -65,15 +65,17 @@ func (c *call) preflight() error {
 	if c.q.Bucket == "" {
 		return s3err.MethodNotAllowed(http.MethodOptions, "SERVICE")
 	}
+	var rules []CORSRule // nobody has proven a key yet, so a bucket or a view that is not there is answered as a bucket without rules
 	name, at, err := c.viewOf(c.q.Bucket)
-	if err != nil {
-		return err
+	if err == nil {
+		c.b, err = c.store.Bucket(c.ctx, name, at)
 	}
-	var rules []CORSRule // nobody has proven a key yet, so a bucket that is not there is answered as one without rules
-	if c.b, err = c.store.Bucket(c.ctx, name, at); err == nil {
+	if err == nil {
 		rules, err = c.corsRules()
+	} else if errors.Is(err, stele.ErrNoBucket) || errors.As(err, new(*s3err.Error)) {
+		err = nil
 	}
-	if err != nil && !errors.Is(err, stele.ErrNoBucket) {
+	if err != nil {
 		return err
 	}
 	allowed, err := Preflight(c.r, rules)

@@ -26,17 +26,18 @@ func (c *call) postObject() error {
 	if err := c.enter(); err != nil { // as its key
 		return err
 	}
-	if err := c.openBucket(); err != nil {
-		return c.unlessDenied(err, func() error { return c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key) })
-	}
-	if err := c.setCORS(); err != nil {
+	if err := c.asPut(form); err != nil { // before the bucket is looked for: what is wrong with the form is no sign of whether it is there
 		return err
+	}
+	allowed := func() error { return c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key) }
+	if err := c.openBucket(); err != nil {
+		return c.unlessDenied(err, allowed)
 	}
 	c.q.Key = form.Key
-	if err := c.asPut(form); err != nil {
+	if err := allowed(); err != nil {
 		return err
 	}
-	if err := c.require(&c.b, c.name, c.at, "s3:PutObject", form.Key); err != nil {
+	if err := c.setCORS(); err != nil {
 		return err
 	}
 	if err := checkSOSAPI(form.Key); err != nil {
@@ -61,7 +62,7 @@ func (c *call) asPut(form *PostForm) (err error) {
 	if asPut.Header, err = form.Header(); err != nil {
 		return err
 	}
-	for _, name := range [...]string{"Referer", "User-Agent"} { // of who asks, not of the object
+	for _, name := range [...]string{"Referer", "User-Agent", "Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"} { // of who asks, not of the object
 		if v := c.r.Header[name]; v != nil {
 			asPut.Header[name] = v
 		}
