@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ type request struct {
 	store *stele.Store
 	by    stele.Actor
 	body  io.Reader
+	most  int64 // bytes of the argument; 0: rpc.MaxArgs
 
 	promote func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
 }
@@ -110,12 +112,13 @@ func (s *lineStream[L]) flush() error {
 
 // bodyArg reads the argument that is a request's body.
 func bodyArg[A any](q request) (a A, err error) {
-	b, err := io.ReadAll(io.LimitReader(q.body, rpc.MaxArgs+1))
+	most := cmp.Or(q.most, rpc.MaxArgs)
+	b, err := io.ReadAll(io.LimitReader(q.body, most+1))
 	if err != nil {
 		return a, err
 	}
-	if len(b) > rpc.MaxArgs {
-		return a, fmt.Errorf("%w: more than %d bytes of arguments", stele.ErrTooLarge, rpc.MaxArgs)
+	if int64(len(b)) > most {
+		return a, fmt.Errorf("%w: more than %d bytes of arguments", stele.ErrTooLarge, most)
 	}
 	if err := json.Unmarshal(b, &a); err != nil {
 		return a, fmt.Errorf("%w: %v", rpc.ErrProtocol, err)

@@ -155,14 +155,14 @@ func anyone(r *http.Request, _ rpc.Access) (stele.Actor, io.Reader, error) {
 // callRoutes adds a route for each method.
 func (s *Server) callRoutes(mux routeTable, who admitted, methods []method) {
 	for _, m := range methods {
-		may := who
+		may, most := who, int64(rpc.MaxArgs)
 		if m.of.Access == rpc.Proof {
-			may = anyone
+			may, most = anyone, rpc.MaxProof
 		}
 		quiet := m.of.Access != rpc.Changes
 		mux.HandleFunc("POST "+m.of.Path(), func(w http.ResponseWriter, r *http.Request) {
 			s.serve(m.of.Name, m.of.Access, quiet, may, w, r, func(q request, w http.ResponseWriter) error {
-				q.promote = s.opt.Promote
+				q.promote, q.most = s.opt.Promote, most
 				m.serve(q, w)
 				return nil
 			})

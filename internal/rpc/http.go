@@ -12,8 +12,9 @@ const (
 	TrailerError = "Stele-Error" // the trailer that ends a stream: null or an Error, escaped as a part of a path is
 	HeaderFile   = "Stele-File"  // what the answer of PathFile is a piece of: a stele.ReplicaFile
 
-	MaxArgs  = 1 << 20 // bytes of an argument
-	MaxPiece = 4 << 20 // bytes of one answer of PathFile
+	MaxArgs  = 1 << 20  // bytes of an argument
+	MaxProof = 64 << 10 // the same of a call that anyone may make: nobody knows who has the server hold them
+	MaxPiece = 4 << 20  // bytes of one answer of PathFile
 )
 
 // The pages that a client of ours asks for besides the calls.

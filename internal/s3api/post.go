@@ -18,6 +18,7 @@ import (
 const (
 	maxPostFields     = 100
 	maxPostFieldBytes = 20 << 10 // all fields before the file, as AWS limits them
+	maxPostHeadBytes  = 96 << 10 // all that comes before the file's bytes: the fields, and what frames them
 )
 
 // PostForm is a browser's upload (S3 API Reference, "POST Object"): fields, then one file, then whatever is ignored.
@@ -35,7 +36,8 @@ func ReadPostForm(r *http.Request) (*PostForm, error) {
 		return nil, s3err.ErrMalformedPOST
 	}
 	f := &PostForm{Fields: map[string]string{}}
-	mr := multipart.NewReader(r.Body, params["boundary"])
+	head := &formHead{src: r.Body, left: maxPostHeadBytes}
+	mr := multipart.NewReader(head, params["boundary"])
 	for total := 0; ; {
 		p, err := mr.NextPart()
 		if err == io.EOF {
@@ -46,6 +48,7 @@ func ReadPostForm(r *http.Request) (*PostForm, error) {
 		}
 		name := strings.ToLower(p.FormName())
 		if name == "file" {
+			head.over = true
 			f.FileName, f.File = fileName(p.FileName()), postFile{p}
 			return f, f.complete()
 		}
@@ -54,13 +57,34 @@ func ReadPostForm(r *http.Request) (*PostForm, error) {
 			return nil, postError(err)
 		}
 		if total += len(value) + len(name); total > maxPostFieldBytes || len(f.Fields) == maxPostFields {
-			return nil, s3err.ErrMalformedPOST.Msg("Your POST request fields preceding the upload file were too large.")
+			return nil, errFieldsTooLarge
 		}
 		if _, twice := f.Fields[name]; twice {
 			return nil, s3err.InvalidArgument(name, string(value), "POST requires exactly one field named %s.", name)
 		}
 		f.Fields[name] = string(value)
 	}
+}
+
+var errFieldsTooLarge = s3err.ErrMalformedPOST.Msg("Your POST request fields preceding the upload file were too large.")
+
+// formHead bounds what is read of a form before its file. The parser of package mime takes ten megabytes of headers for each part and keeps them, and nobody has signed anything yet.
+type formHead struct {
+	src  io.Reader
+	left int64
+	over bool // the file has begun
+}
+
+func (h *formHead) Read(p []byte) (int, error) {
+	if h.over {
+		return h.src.Read(p)
+	}
+	if h.left == 0 {
+		return 0, errFieldsTooLarge
+	}
+	n, err := h.src.Read(p[:min(int64(len(p)), h.left)])
+	h.left -= int64(n)
+	return n, err
 }
 
 // postError says what a failed read of the form means: the client's timeouts are theirs, bad framing is a malformed form.

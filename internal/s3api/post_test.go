@@ -91,7 +91,8 @@ func TestPostFormAnonymous(t *testing.T) {
 }
 
 func TestPostFormBounds(t *testing.T) {
-	for bounds, code := range map[string]string{"[\"content-length-range\",0,3]": "EntityTooLarge", "[\"content-length-range\",5,9]": "EntityTooSmall", "[\"content-length-range\",4,4]": ""} {
+	for bounds, code := range map[string]string{"[\"content-length-range\",0,3]": "EntityTooLarge", "[\"content-length-range\",5,9]": "EntityTooSmall", "[\"content-length-range\",4,4]": "",
+		"[\"content-length-range\",0,3],[\"content-length-range\",0,9]": "EntityTooLarge", "[\"content-length-range\",5,9],[\"content-length-range\",0,9]": "EntityTooSmall"} {
 		f, _, err := verifyForm(t, exampleVerifier(), signedForm(t, policyWith(","+bounds), "key=k"))
 		if err != nil {
 			t.Fatal(err)
@@ -102,6 +103,59 @@ func TestPostFormBounds(t *testing.T) {
 		} else if err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// counting counts what is read of it.
+type counting struct {
+	io.Reader
+	n int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// manyFields is half as many empty fields as a form may have, with these headers.
+func manyFields(headers func(i int) string) string {
+	var b strings.Builder
+	for i := range maxPostFields / 2 {
+		b.WriteString("--b\r\n" + headers(i) + "\r\n\r\n")
+	}
+	return b.String()
+}
+
+// TestPostFormHead: nobody has a server hold more of a form than its fields may have, wherever he puts it; the file may be as long as it is.
+func TestPostFormHead(t *testing.T) {
+	const disposition = "Content-Disposition: form-data; name=\"%s\"\r\n"
+	line, much := "X-Padding: "+strings.Repeat("a", 1000)+"\r\n", 1000
+	for where, body := range map[string]string{
+		"headers of a field":  "--b\r\n" + fmt.Sprintf(disposition, "key") + strings.Repeat(line, much) + "\r\nk\r\n",
+		"a line of a header":  "--b\r\n" + fmt.Sprintf(disposition, "key") + "X: " + strings.Repeat("a", much*1000) + "\r\n\r\nk\r\n",
+		"headers of the file": "--b\r\n" + fmt.Sprintf(disposition, "file") + strings.Repeat(line, much) + "\r\nk\r\n",
+		"headers of all fields": manyFields(func(i int) string {
+			return fmt.Sprintf(disposition, fmt.Sprint("x-ignore-", i)) + strings.Repeat(line, 20)
+		}),
+		"before the first": strings.Repeat(line, much),
+		"a field":          "--b\r\n" + fmt.Sprintf(disposition, "key") + "\r\n" + strings.Repeat(line, much),
+	} {
+		c := &counting{Reader: strings.NewReader(body)}
+		r := httptest.NewRequest("POST", "/examplebucket", c)
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		_, err := ReadPostForm(r)
+		if FromError(err).Code != "MalformedPOSTRequest" || c.n > maxPostHeadBytes {
+			t.Errorf("%s: %v after %d bytes, want MalformedPOSTRequest after %d at most", where, err, c.n, maxPostHeadBytes)
+		}
+	}
+	file := strings.Repeat("x", 10*maxPostHeadBytes)
+	f, err := ReadPostForm(form(t, []string{"key=k"}, "f", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(f.File); err != nil || string(got) != file {
+		t.Errorf("%d bytes of %d, %v", len(got), len(file), err)
 	}
 }
 

@@ -151,10 +151,11 @@ func (p *postPolicy) parseSimple(raw json.RawMessage) error {
 }
 
 func (p *postPolicy) parseBounds(least, most json.RawMessage) error {
+	var from, to int64
 	for _, b := range [...]struct {
 		raw json.RawMessage
 		to  *int64
-	}{{least, &p.least}, {most, &p.most}} {
+	}{{least, &from}, {most, &to}} {
 		raw := b.raw
 		var s string
 		if json.Unmarshal(raw, &s) == nil {
@@ -164,7 +165,10 @@ func (p *postPolicy) parseBounds(least, most json.RawMessage) error {
 			return errPostJSON
 		}
 	}
-	p.bounded = true
+	if p.bounded { // each of several holds
+		from, to = max(from, p.least), min(to, p.most)
+	}
+	p.bounded, p.least, p.most = true, from, to
 	return nil
 }
 
