@@ -142,8 +142,16 @@ func (ctx Context) addHeaders(h http.Header) {
 	}
 	for _, key := range [...]string{"s3:if-match", "s3:if-none-match"} {
 		if v := ctx[key]; v != nil {
-			ctx.set(key, v[0], trimETag(v[0])) // a policy may name an ETag with quotes or without
+			ctx.addETag(key, v[0])
 		}
+	}
+}
+
+// addETag adds an entity tag as a client has written it, with quotes and without: a policy may name it either way.
+func (ctx Context) addETag(key, etag string) {
+	if etag != "" {
+		bare := trimETag(etag)
+		ctx.set(key, etag, bare, `"`+bare+`"`)
 	}
 }
 

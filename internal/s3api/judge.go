@@ -97,7 +97,7 @@ func (c *call) context(s *subject, action string, p *Policy) (Context, error) {
 	ctx.set("s3:versionid", s.version)
 	if c.q.Op == OpDeleteObjects { // each key has a condition of its own, and the header has none
 		delete(ctx, "s3:if-match")
-		ctx.set("s3:if-match", s.etag)
+		ctx.addETag("s3:if-match", s.etag)
 	}
 	err := c.addExisting(ctx, s, action, p)
 	ctx.only(action)

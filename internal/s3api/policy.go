@@ -40,7 +40,7 @@ type PolicyRules struct {
 const AccountID = "000000000000"
 
 const (
-	accountPrincipal = "account" // everyone who is authenticated
+	accountPrincipal = ":account" // everyone who is authenticated; no access key that a policy names has a colon
 	arnPrefix        = "arn:aws:s3:::"
 )
 

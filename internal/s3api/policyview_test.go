@@ -205,6 +205,25 @@ func TestDeleteObjectsIsJudgedByKey(t *testing.T) {
 	}
 }
 
+// TestETagsWithAndWithoutQuotes: a policy may name an entity tag either way, and so may the client.
+func TestETagsWithAndWithoutQuotes(t *testing.T) {
+	j := openJudge(t)
+	bare := etagOf("body")
+	for _, named := range []string{bare, `\"` + bare + `\"`} {
+		for _, sent := range []string{bare, `"` + bare + `"`} {
+			key, _ := j.fresh(nil)
+			j.put(box, deny(box, "s3:DeleteObject", `"StringEquals":{"s3:if-match":"`+named+`"}`))
+			what := "a Deny of " + named + ", sent " + sent
+			j.expect(true, what, j.send("DELETE", "/"+box+"/"+key, "", map[string]string{"If-Match": sent}))
+			got := j.deleteMany(box, "<Key>"+key+"</Key><ETag>"+sent+"</ETag>", nil)
+			if strings.Count(got.body, "<Code>AccessDenied</Code>") != 1 {
+				t.Errorf("%s with DeleteObjects: %+v", what, got)
+			}
+			j.put(box, "")
+		}
+	}
+}
+
 // TestEmptyListingArgumentsAreNone: a limit or a delimiter that is sent empty is none, for the listing as for the policy: it gets nobody past a Deny that absence fires.
 func TestEmptyListingArgumentsAreNone(t *testing.T) {
 	j := openJudge(t)
