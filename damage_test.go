@@ -230,3 +230,24 @@ func TestBrokenOffIsNoDamage(t *testing.T) {
 		t.Errorf("noted as damaged: %v, %v", all, err)
 	}
 }
+
+// TestSoundIsKnownAtOnce: a file that was found to be sound is not among the damaged ones any more, whatever of the damage and of its end is on its way into the ledger.
+func TestSoundIsKnownAtOnce(t *testing.T) {
+	x := newTampered(t, false)
+	s, _, err := x.openWith(t, x.files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := strings.TrimPrefix(x.inFolder("packs/")[0], crashFolder+"/")
+	for range 3000 {
+		s.care.NoteDamage(file, care.ByRead, errors.New("made up"))
+		s.care.NoteSound(file)
+		for range 3 {
+			knows(t, s, "found to be sound", "")
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	mustClose(t, s)
+}

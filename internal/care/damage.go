@@ -162,10 +162,10 @@ func (f finding) draft(r index.Reader, file string) (ledger.Draft, error) {
 // Damaged returns the files that are known to be damaged and were not healed, in order of name, also those whose entries are still to be written.
 func (s *Care) Damaged() (out []Damage, err error) {
 	all := map[string]index.Damage{}
+	s.findings.mu.Lock() // over both: what leaves the queue in between would be in neither, or still in the index
 	if s.core.Index != nil {
 		all, err = s.core.Index.Damaged()
 	}
-	s.findings.mu.Lock()
 	for file, f := range s.findings.queue {
 		if was, known := all[file]; f.What == "" {
 			delete(all, file)
