@@ -32,10 +32,10 @@ func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string
 	}
 	defer s.core.Leave()
 	if !standbyName.MatchString(name) {
-		return Committed{}, badValue("%q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", name)
+		return Committed{}, core.BadValue("%q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", name)
 	}
 	if _, err := age.ParseX25519Recipient(recipient); err != nil {
-		return Committed{}, badValue("%q is not an age recipient; `stele standby` prints its own when it starts: %v", recipient, err)
+		return Committed{}, core.BadValue("%q is not an age recipient; `stele standby` prints its own when it starts: %v", recipient, err)
 	}
 	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		was, ok, err := r.Config(index.NamedBy(entry.StandbyAdmit, name))
@@ -43,7 +43,7 @@ func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string
 		case err != nil:
 			return ledgerDraft{}, err
 		case ok && was.Value != recipient:
-			return ledgerDraft{}, badState("there is a standby %s with another recipient. Remove it first: stele standby rm %s", name, name)
+			return ledgerDraft{}, core.BadState("there is a standby %s with another recipient. Remove it first: stele standby rm %s", name, name)
 		case ok:
 			return ledgerDraft{}, core.ErrNoChange
 		}

@@ -201,7 +201,7 @@ func TestLostPack(t *testing.T) {
 		t.Errorf("status = %+v", st)
 	}
 	r.again(t, func() {})
-	e, err := r.s.newestOf(ctx, entry.BackupLost, "nas")
+	e, err := r.s.backup.NewestOf(ctx, entry.BackupLost, "nas")
 	if err != nil || e.Private.Data["files"] != "1" || !strings.HasSuffix(lost, e.Private.Data["first"]) {
 		t.Errorf("the entry says %+v, %v", e.Private, err)
 	}

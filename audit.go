@@ -194,7 +194,7 @@ func (s *Store) Receipt(ctx context.Context, at uint64) ([]byte, error) {
 		return nil, core.Translate(err)
 	}
 	if shown := e; WithoutSecret(&shown) {
-		return nil, badState("entry %d is from before secrets were sealed, and its receipt would hand out the one that it has in clear. Make that key anew, and ask for the receipt of the new entry", at)
+		return nil, core.BadState("entry %d is from before secrets were sealed, and its receipt would hand out the one that it has in clear. Make that key anew, and ask for the receipt of the new entry", at)
 	}
 	var parts []byte
 	if b := e.Private.Body; b != nil && b.Kind == entry.BodyParts {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/backup"
 	"stele/internal/engine/dir"
 	"stele/internal/hydrate"
 	"stele/internal/keyring"
@@ -29,7 +30,7 @@ func BenchmarkBackup(b *testing.B) {
 		b.Fatal(err)
 	}
 	taken := make(chan struct{}, 1000)
-	s.snapshots.taken = func() { taken <- struct{}{} }
+	s.backup.Snapshots.Taken = func() { taken <- struct{}{} }
 	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
 		b.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func BenchmarkBackup(b *testing.B) {
 		}
 		ship(b)
 	})
-	if n >= snapshotEntries {
+	if n >= backup.SnapshotEntries {
 		<-taken // the new target has none
 	}
 	more := n

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"stele/entry"
+	"stele/internal/core"
 	"stele/internal/index"
 	"stele/internal/ledger"
 )
 
 // ValidBucketName refuses names that S3 does not allow (AWS: "General purpose bucket naming rules") and names that Stele uses for views.
 func ValidBucketName(name string) error {
-	bad := func(why string) error { return badValue("the bucket name %q %s", name, why) }
+	bad := func(why string) error { return core.BadValue("the bucket name %q %s", name, why) }
 	if len(name) < 3 || len(name) > 63 {
 		return bad("must have 3 to 63 characters")
 	}
@@ -92,7 +93,7 @@ func (s *Store) DeleteBucket(ctx context.Context, by Actor, name string) (Commit
 func (s *Store) configure(ctx context.Context, by Actor, bucket, name, value string, check func(*index.Bucket) error) (Committed, error) {
 	p := entry.Private{Bucket: bucket, Name: name, Value: value}
 	if len(value) > maxInlineSetting {
-		w, err := s.writeDocument(ctx, []byte(value))
+		w, err := s.core.WriteDocument(ctx, []byte(value))
 		if err != nil {
 			return Committed{}, err
 		}
@@ -127,11 +128,11 @@ func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to V
 	}
 	defer s.core.Leave()
 	if to != Enabled && to != Suspended {
-		return Committed{}, badState("versioning is Enabled or Suspended")
+		return Committed{}, core.BadState("versioning is Enabled or Suspended")
 	}
 	return s.configure(ctx, by, bucket, settingVersioning, string(to), func(b *index.Bucket) error {
 		if b.ObjectLock && to != Enabled {
-			return badState("versioning stays enabled where object lock is")
+			return core.BadState("versioning stays enabled where object lock is")
 		}
 		return nil
 	})
@@ -152,7 +153,7 @@ func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def 
 	}
 	return s.configure(ctx, by, bucket, settingObjectLock, string(doc), func(b *index.Bucket) error {
 		if b.Versioning != string(Enabled) {
-			return badState("object lock needs versioning to be enabled")
+			return core.BadState("object lock needs versioning to be enabled")
 		}
 		return nil
 	})
@@ -170,9 +171,9 @@ func (r Retention) valid() error {
 	case r == (Retention{}):
 		return nil
 	case r.Mode != entry.Governance && r.Mode != entry.Compliance:
-		return badState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", r.Mode)
+		return core.BadState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", r.Mode)
 	case (r.Days > 0) == (r.Years > 0) || r.Days < 0 || r.Years < 0 || r.Days > maxRetentionDays || r.Years > maxRetentionYears:
-		return badState("a default retention has 1 to %d days or 1 to %d years", maxRetentionDays, maxRetentionYears)
+		return core.BadState("a default retention has 1 to %d days or 1 to %d years", maxRetentionDays, maxRetentionYears)
 	}
 	return nil
 }
@@ -184,7 +185,7 @@ func (s *Store) SetSetting(ctx context.Context, by Actor, bucket string, name Se
 	}
 	defer s.core.Leave()
 	if !slices.Contains(settings, name) { // versioning and object lock have rules of their own
-		return Committed{}, badValue("a bucket has no setting %q", name)
+		return Committed{}, core.BadValue("a bucket has no setting %q", name)
 	}
 	return s.configure(ctx, by, bucket, string(name), doc, nil)
 }

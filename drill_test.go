@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/backup"
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
@@ -51,7 +52,7 @@ func newDrilled(t *testing.T) *drilled {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	(&backup{target: d.target}).copyFrom(t, d.fs)
+	(&backedUp{target: d.target}).copyFrom(t, d.fs)
 	d.s = d.reopen(t)
 	return d
 }
@@ -83,8 +84,8 @@ func (d *drilled) reopen(t *testing.T) *Store {
 	return s
 }
 
-func (d *drilled) options(seed uint64) DrillOptions {
-	return DrillOptions{By: Local(), Target: d.target, Name: "nas", Place: "mem:///target", Rand: rand.New(rand.NewPCG(seed, 1))}
+func (d *drilled) options(seed uint64) backup.DrillOptions {
+	return backup.DrillOptions{By: Local().who(), Target: d.target, Name: "nas", Place: "mem:///target", Rand: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // TestDrill: a good copy passes, at whatever moment; the certificate is signed, is an entry, and says by which key the copy was opened and what would be lost.
@@ -96,7 +97,7 @@ func TestDrill(t *testing.T) {
 		if seed%2 == 0 {
 			opt.Identity = d.recovery
 		}
-		c, signed, err := d.s.Drill(ctx, opt)
+		c, signed, err := d.s.backup.Drill(ctx, opt)
 		if err != nil || !c.OK {
 			t.Fatalf("%+v %v", c, err)
 		}
@@ -114,7 +115,7 @@ func TestDrill(t *testing.T) {
 	d.clock.pass(time.Hour)
 	drillPut(t, d.s, "new", "not shipped")
 	d.clock.pass(30 * time.Minute)
-	c, _, err := d.s.Drill(ctx, d.options(1))
+	c, _, err := d.s.backup.Drill(ctx, d.options(1))
 	if err != nil || !c.OK || c.RPOSeconds < 1800 {
 		t.Errorf("%+v %v", c, err)
 	}
@@ -140,9 +141,9 @@ func TestDrill(t *testing.T) {
 
 // TestDrillFinds: what is wrong with a copy is in the certificate, which is an entry all the same.
 func TestDrillFinds(t *testing.T) {
-	fails := func(d *drilled, what string, opt DrillOptions, say string) {
+	fails := func(d *drilled, what string, opt backup.DrillOptions, say string) {
 		t.Helper()
-		c, signed, err := d.s.Drill(ctx, opt)
+		c, signed, err := d.s.backup.Drill(ctx, opt)
 		if err != nil || c.OK || signed == nil || !strings.Contains(strings.Join(c.Problems, "\n"), say) {
 			t.Errorf("%s: %+v %v", what, c, err)
 		}
@@ -183,14 +184,14 @@ func TestDrillFinds(t *testing.T) {
 	if err := fork.s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	(&backup{target: fork.target}).copyFrom(t, fork.fs)
+	(&backedUp{target: fork.target}).copyFrom(t, fork.fs)
 	opt = forked.options(1)
 	opt.Target = fork.target
 	fails(forked, "a fork", opt, "history")
 	// The wrong recovery key is the caller's mistake and proves nothing.
 	opt = d.options(1)
 	opt.Identity = other.recovery
-	if _, signed, err := d.s.Drill(ctx, opt); !errors.Is(err, ErrWrongKey) || signed != nil {
+	if _, signed, err := d.s.backup.Drill(ctx, opt); !errors.Is(err, ErrWrongKey) || signed != nil {
 		t.Errorf("another store's kit: %v", err)
 	}
 }
@@ -226,7 +227,7 @@ func TestFailedDrillIsNoProof(t *testing.T) {
 	}
 	says := func(when string, passed, failed bool) {
 		t.Helper()
-		good, bad, err := d.s.drills(ctx, "nas")
+		good, bad, err := d.s.backup.Drills(ctx, "nas")
 		if err != nil || good.IsZero() == passed || bad.Since.IsZero() == failed || failed && !strings.Contains(bad.Problem, "can't be opened") {
 			t.Errorf("%s: passed %v, failed %+v, %v", when, good, bad, err)
 		}
@@ -235,7 +236,7 @@ func TestFailedDrillIsNoProof(t *testing.T) {
 		t.Helper()
 		opt := d.options(1)
 		opt.Target = target
-		if _, _, err := d.s.Drill(ctx, opt); err != nil {
+		if _, _, err := d.s.backup.Drill(ctx, opt); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -245,10 +246,10 @@ func TestFailedDrillIsNoProof(t *testing.T) {
 	d.clock.pass(time.Hour)
 	run(mem.New())
 	says("after one that failed", true, true)
-	_, first, _ := d.s.drills(ctx, "nas")
+	_, first, _ := d.s.backup.Drills(ctx, "nas")
 	d.clock.pass(time.Hour)
 	run(mem.New())
-	if _, bad, _ := d.s.drills(ctx, "nas"); !bad.Since.Equal(first.Since) || !bad.Last.After(first.Last) {
+	if _, bad, _ := d.s.backup.Drills(ctx, "nas"); !bad.Since.Equal(first.Since) || !bad.Last.After(first.Last) {
 		t.Errorf("failing since %v, last %v", bad.Since, bad.Last)
 	}
 	for _, index := range []bool{true, false} {
@@ -279,13 +280,13 @@ func TestDrillWait(t *testing.T) {
 		every  time.Duration
 		want   time.Duration
 	}{
-		{FailedDrill{}, week, week}, {at(0), week, drillRetry}, {at(2 * time.Hour), week, 2 * time.Hour}, {at(week), week, 24 * time.Hour}, {at(week), time.Minute, time.Minute},
+		{FailedDrill{}, week, week}, {at(0), week, backup.DrillRetry}, {at(2 * time.Hour), week, 2 * time.Hour}, {at(week), week, 24 * time.Hour}, {at(week), time.Minute, time.Minute},
 	} {
-		if got := drillWait(c.failed, c.every); got != c.want {
+		if got := backup.DrillWait(c.failed, c.every); got != c.want {
 			t.Errorf("%+v, every %v: %v, want %v", c.failed, c.every, got, c.want)
 		}
 	}
-	if drillRetry > time.Hour-10*time.Minute {
+	if backup.DrillRetry > time.Hour-10*time.Minute {
 		t.Error("a server looks every ten minutes: that is not within the hour")
 	}
 }
@@ -296,7 +297,7 @@ func TestCertificateCountsOnce(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		opt := d.options(3)
 		opt.Full, opt.Sample = full, 100
-		c, _, err := d.s.Drill(ctx, opt)
+		c, _, err := d.s.backup.Drill(ctx, opt)
 		if err != nil || !c.OK || c.Versions != 20 || c.Bytes != 20*3000 {
 			t.Errorf("full %t: %d versions, %d bytes, %v", full, c.Versions, c.Bytes, err)
 		}

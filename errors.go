@@ -31,9 +31,9 @@ var (
 	ErrPartOrder       = errors.New("parts are not in ascending order")
 	ErrPartTooSmall    = errors.New("a part other than the last is smaller than 5 MiB")
 	ErrBadName         = core.ErrBadName
-	ErrWhich           = errors.New("several answer to that, name one") // it is an ErrBadName as well
+	ErrWhich           = core.ErrWhich // it is an ErrBadName as well
 	ErrBadRange        = core.ErrBadRange
-	ErrBadState        = errors.New("not possible as things are") // versioning cannot be suspended under object lock, …
+	ErrBadState        = core.ErrBadState // versioning cannot be suspended under object lock, …
 	ErrTooLarge        = core.ErrTooLarge
 	ErrErased          = core.ErrErased
 	ErrFuture          = core.ErrFuture
@@ -66,14 +66,4 @@ func (e *RetentionError) Error() string {
 		return fmt.Sprintf("%s/%s version %s is under a legal hold", e.Bucket, e.Key, e.VersionID)
 	}
 	return fmt.Sprintf("%s/%s version %s is locked (%s) until %s", e.Bucket, e.Key, e.VersionID, e.Mode, e.Until.UTC().Format(time.RFC3339))
-}
-
-// badValue is an ErrBadName about what is no name: a role, a rate, a schedule.
-func badValue(format string, args ...any) error {
-	return core.OfKind(fmt.Errorf(format, args...), ErrBadName)
-}
-
-// badState is an ErrBadState that says what stands in the way: of a bucket, a target, a standby, the store.
-func badState(format string, args ...any) error {
-	return core.OfKind(fmt.Errorf(format, args...), ErrBadState)
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"stele/internal/core"
 )
 
 // TestPlainErrors: an error that a user may see begins with no name of a package, and says of a bad value or of a state what is wrong with it instead of the kind that it is of: who reads
@@ -66,7 +68,7 @@ func TestPlainErrors(t *testing.T) {
 	if err != nil || read < 300 {
 		t.Fatalf("%d messages were read: %v", read, err)
 	}
-	if err := badState("there is a target %s at another place", "nas"); !errors.Is(err, ErrBadState) || err.Error() != "there is a target nas at another place" {
+	if err := core.BadState("there is a target %s at another place", "nas"); !errors.Is(err, ErrBadState) || err.Error() != "there is a target nas at another place" {
 		t.Errorf("%q", err)
 	}
 }

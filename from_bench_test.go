@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/backup"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/hydrate"
@@ -38,10 +39,10 @@ func BenchmarkFrom(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	late := max(1, min(n/2, max(snapshotEntries, n/snapshotShare)))
+	late := max(1, min(n/2, max(backup.SnapshotEntries, n/backup.SnapshotShare)))
 	fillTiny(b, s, 0, n-late)
 	b.Run("snapshot", func(b *testing.B) {
-		done, err := s.SnapshotIndex(ctx, opened)
+		done, err := s.backup.SnapshotIndex(ctx, opened)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -23,8 +23,8 @@ import (
 	"stele/internal/keyring"
 )
 
-// backup is a target to serve from, and what must be seen there.
-type backup struct {
+// backedUp is a target to serve from, and what must be seen there.
+type backedUp struct {
 	target   *mem.Mem
 	identity string   // recovery key
 	shown    []string // by moment: now, and at the size of the snapshot
@@ -34,7 +34,7 @@ type backup struct {
 }
 
 // newBackup makes a store with a rich history on a file system of its own, takes a snapshot of its index in the middle, and copies it to a target as a shipper would.
-func newBackup(t testing.TB) *backup {
+func newBackup(t testing.TB) *backedUp {
 	t.Helper()
 	fsys := vfs.NewMem()
 	w := newWitness()
@@ -50,11 +50,11 @@ func newBackup(t testing.TB) *backup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &backup{target: mem.New(), identity: k.RecoveryIdentity, gate: opened}
+	x := &backedUp{target: mem.New(), identity: k.RecoveryIdentity, gate: opened}
 	if err := w.firstReign(s); err != nil {
 		t.Fatal(err)
 	}
-	snap, err := s.SnapshotIndex(ctx, x.target)
+	snap, err := s.backup.SnapshotIndex(ctx, x.target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func newBackup(t testing.TB) *backup {
 }
 
 // copyFrom ships what a closed store has and the target has not.
-func (x *backup) copyFrom(t testing.TB, fsys vfs.FS) {
+func (x *backedUp) copyFrom(t testing.TB, fsys vfs.FS) {
 	t.Helper()
 	d, err := dir.Open(fsys, crashFolder, dir.Options{ReadOnly: true})
 	if err != nil {
@@ -99,12 +99,12 @@ func (x *backup) copyFrom(t testing.TB, fsys vfs.FS) {
 }
 
 // options are those of a server that serves from the backup, on a file system.
-func (x *backup) options(fsys vfs.FS) Options {
+func (x *backedUp) options(fsys vfs.FS) Options {
 	return Options{FS: fsys, Identity: x.identity, retryFill: x.once}
 }
 
 // once lets the folder be filled once the gate is open, and not again after a failure.
-func (x *backup) once(ctx context.Context, failures int) error {
+func (x *backedUp) once(ctx context.Context, failures int) error {
 	if failures > 0 {
 		return errors.New("once is enough in a test")
 	}
@@ -119,12 +119,12 @@ func (x *backup) once(ctx context.Context, failures int) error {
 // opened is an open gate.
 var opened = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-func (x *backup) open(fsys vfs.FS, target engine.Engine) (*Store, error) {
+func (x *backedUp) open(fsys vfs.FS, target engine.Engine) (*Store, error) {
 	return OpenFrom(ctx, crashFolder, hydrate.From{Target: target, Name: "mem:///target"}, x.options(fsys))
 }
 
 // check compares what a store shows with what the backed up one showed.
-func (x *backup) check(s *Store) error {
+func (x *backedUp) check(s *Store) error {
 	for i, at := range x.at {
 		got, err := show(s, at)
 		if err != nil {
@@ -197,7 +197,7 @@ func TestFrom(t *testing.T) {
 }
 
 // compareFiles: what came is, byte for byte, what the target has.
-func (x *backup) compareFiles(t *testing.T, fsys vfs.FS) {
+func (x *backedUp) compareFiles(t *testing.T, fsys vfs.FS) {
 	t.Helper()
 	for _, folder := range []string{engine.Packs, engine.Segments, engine.Keyrings, engine.Meta} {
 		err := x.target.List(ctx, folder, func(i engine.Info) error {
@@ -242,7 +242,7 @@ func TestFromWithoutSnapshot(t *testing.T) {
 	}
 }
 
-func (x *backup) spoilSnapshot(t *testing.T, how string) {
+func (x *backedUp) spoilSnapshot(t *testing.T, how string) {
 	t.Helper()
 	names := namesOf(t, x.target, engine.Snapshots)
 	lists := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.HasSuffix(n, ".idx") })
@@ -386,7 +386,7 @@ func (f recorded) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // fillWith fills a folder from a target that yields wrong bytes of every pack, and returns the error and what is here then.
-func (x *backup) fillWith(t *testing.T, spoil func(string, []byte)) (string, []string) {
+func (x *backedUp) fillWith(t *testing.T, spoil func(string, []byte)) (string, []string) {
 	t.Helper()
 	x.gate = make(chan struct{})
 	target := &recorder{Engine: x.target}

@@ -17,7 +17,7 @@ import (
 	"stele/internal/ledger"
 )
 
-func (x *backup) promote(fsys vfs.FS) (Promotion, error) {
+func (x *backedUp) promote(fsys vfs.FS) (Promotion, error) {
 	return PromoteFrom(ctx, crashFolder, hydrate.From{Target: x.target, Name: "mem:///target"}, PromoteOptions{Options: x.options(fsys), Reason: "the house burnt down"})
 }
 

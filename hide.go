@@ -173,7 +173,7 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 			return "", err
 		}
 		if mode != "" && !until.After(now) {
-			return "", badState("the retain-until date %s is in the past", until.UTC().Format(time.RFC3339))
+			return "", core.BadState("the retain-until date %s is in the past", until.UTC().Format(time.RFC3339))
 		}
 		old, to := a.Lock, entry.Lock{Mode: mode, Until: until}
 		if !old.Allows(to, now, by.Bypass) {
@@ -209,7 +209,7 @@ func (s *Store) SetHold(ctx context.Context, by Actor, at Place, on bool) (Versi
 
 func lockable(b *index.Bucket) error {
 	if !b.ObjectLock {
-		return badState("bucket %s has no object lock", b.Name)
+		return core.BadState("bucket %s has no object lock", b.Name)
 	}
 	return nil
 }

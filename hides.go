@@ -81,12 +81,12 @@ func (s *Store) SeeHides(ctx context.Context, by Actor) (Committed, error) {
 	}
 	defer s.core.Leave()
 	if len(bursts) == 0 {
-		return Committed{}, badState("there is no burst of hides to look at")
+		return Committed{}, core.BadState("there is no burst of hides to look at")
 	}
 	seen := uint64(0)
 	for _, b := range bursts {
 		if b.Key == by.Key && !by.local {
-			return Committed{}, badState("key %s made one of these bursts. Another admin says that they are in order, or somebody on the machine itself", by.Key)
+			return Committed{}, core.BadState("key %s made one of these bursts. Another admin says that they are in order, or somebody on the machine itself", by.Key)
 		}
 	}
 	return s.commit(ctx, by, func(_ index.Reader, at ledgerSlot) (ledgerDraft, error) {

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"stele/entry"
 	"testing"
 	"time"
+
+	"stele/entry"
 )
 
 // TestHistoryByPages: pages of any size make the whole history, over versions, markers, tags, locks, hidings and lives.

@@ -41,10 +41,10 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 	}
 	defer s.core.Leave()
 	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
-		return entry.AccessKey{}, badValue("%q is not a role. Take admin, readwrite, append, readonly or auditor", role)
+		return entry.AccessKey{}, core.BadValue("%q is not a role. Take admin, readwrite, append, readonly or auditor", role)
 	}
 	if rate < 0 {
-		return entry.AccessKey{}, badValue("a rate of %d entries a second: take 1 or more, or 0 for no limit", rate)
+		return entry.AccessKey{}, core.BadValue("a rate of %d entries a second: take 1 or more, or 0 for no limit", rate)
 	}
 	for _, sc := range scope {
 		if err := validScope(sc); err != nil {
@@ -52,7 +52,7 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 		}
 	}
 	k := entry.AccessKey{ID: "STELE" + core.RandomID(15), Role: role, Rate: rate, Scope: scope, Secret: core.RandomSecret()}
-	sealed, err := s.seal(k.Secret, entry.KeyCreate, k.ID)
+	sealed, err := s.core.Seal(k.Secret, entry.KeyCreate, k.ID)
 	if err != nil {
 		return entry.AccessKey{}, err
 	}
@@ -75,7 +75,7 @@ func validScope(scope string) error {
 		case j == len(bucket) && i == j+1:
 			hint = fmt.Sprintf("write %q for the whole bucket", bucket)
 		}
-		return badValue("scope %q: a scope is a prefix and takes no *: %s", scope, hint)
+		return core.BadValue("scope %q: a scope is a prefix and takes no *: %s", scope, hint)
 	}
 	if err := ValidBucketName(bucket); err != nil {
 		return fmt.Errorf("scope %q is not BUCKET or BUCKET/PREFIX: %w", scope, err)
@@ -95,7 +95,7 @@ func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, 
 	}
 	defer s.core.Leave()
 	if id == s.core.Root().ID {
-		return Committed{}, badState("the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", core.FileRootKey)
+		return Committed{}, core.BadState("the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", core.FileRootKey)
 	}
 	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		a, ok, err := r.Access(id)
@@ -139,7 +139,7 @@ func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, erro
 		return entry.AccessKey{}, fmt.Errorf("%w: %s", ErrNoAccessKey, id)
 	}
 	if a.Sealed != "" {
-		a.Secret, err = s.secrets.get(a.ID+" "+a.Sealed, func() (string, error) { return s.unseal(a.Sealed, entry.KeyCreate, a.ID) })
+		a.Secret, err = s.secrets.get(a.ID+" "+a.Sealed, func() (string, error) { return s.core.Unseal(a.Sealed, entry.KeyCreate, a.ID) })
 	}
 	return a.AccessKey, err
 }

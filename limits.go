@@ -50,9 +50,9 @@ func askedLock(b *index.Bucket, asked *entry.Lock) (entry.Lock, error) {
 func lockUntil(mode string, until time.Time) (time.Time, error) {
 	switch {
 	case mode != "" && mode != entry.Governance && mode != entry.Compliance:
-		return until, badState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", mode)
+		return until, core.BadState("the retention mode %q is neither GOVERNANCE nor COMPLIANCE", mode)
 	case (mode == "") != until.IsZero():
-		return until, badState("a retention has a mode and a retain-until date")
+		return until, core.BadState("a retention has a mode and a retain-until date")
 	case until.IsZero():
 		return until, nil
 	}
@@ -61,7 +61,7 @@ func lockUntil(mode string, until time.Time) (time.Time, error) {
 		up = up.Add(time.Microsecond)
 	}
 	if up.Year() > 9999 {
-		return up, badState("the retain-until date is after the year 9999")
+		return up, core.BadState("the retain-until date is after the year 9999")
 	}
 	return up, nil
 }

@@ -55,7 +55,7 @@ func (s *Store) promotedFrom(ctx context.Context) (string, error) {
 	if err != nil || e.Type != entry.EpochBegin || e.Private.Value == "" {
 		return "", core.Translate(err)
 	}
-	specs, err := s.specs()
+	specs, err := s.backup.Specs()
 	if err != nil || slices.ContainsFunc(specs, func(t TargetSpec) bool { return t.URL == e.Private.Value }) {
 		return "", err
 	}
@@ -74,7 +74,7 @@ func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt Prom
 		}
 	}()
 	if whole, err := s.over.IsWhole(); err != nil || whole {
-		return Promotion{}, errors.Join(err, badState("%s needs no target, it is a store of its own", s.core.Dir()))
+		return Promotion{}, errors.Join(err, core.BadState("%s needs no target, it is a store of its own", s.core.Dir()))
 	}
 	if opt.Asked == nil {
 		if opt.Asked, err = askBeforeFrom(ctx, folder, from, opt.Options); err != nil {
@@ -86,7 +86,7 @@ func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt Prom
 		return Promotion{}, err
 	}
 	if promoted {
-		return Promotion{}, badState("%s is the primary of epoch %d already", s.core.Dir(), s.core.Keys.Epoch)
+		return Promotion{}, core.BadState("%s is the primary of epoch %d already", s.core.Dir(), s.core.Keys.Epoch)
 	}
 	return s.promote(ctx, opt, opt.Asked.into(s.core.LedgerOptions()))
 }

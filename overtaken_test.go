@@ -56,7 +56,7 @@ func TestFromOvertaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &backup{identity: k.RecoveryIdentity, gate: make(chan struct{})}
+	x := &backedUp{identity: k.RecoveryIdentity, gate: make(chan struct{})}
 	failed, fill := make(chan struct{}), x.options(vfs.Default)
 	fill.retryFill = func(ctx context.Context, failures int) error {
 		if failures > 0 {

@@ -139,10 +139,10 @@ func (j *partRestore) sameBytes(ctx context.Context, a, b uint64) (bool, error) 
 // findBuckets finds the incarnation of then and the one that gets the keys, which is made if it is missing.
 func (j *partRestore) findBuckets(ctx context.Context) (err error) {
 	if j.HideNewer && j.To != j.Bucket {
-		return badState("what is newer is hidden only in the bucket itself, and %s is another one", j.To)
+		return core.BadState("what is newer is hidden only in the bucket itself, and %s is another one", j.To)
 	}
 	if !j.DryRun {
-		if err := j.s.writable(0); err != nil {
+		if err := j.s.core.TakesBytes(0); err != nil {
 			return err
 		}
 	}

@@ -194,7 +194,7 @@ func (j *partRestore) settled(bytes int64) {
 // settle settles a batch of keys side by side, so that they share fsyncs, and reports them in order.
 func (j *partRestore) settle(ctx context.Context, batch []partKey) error {
 	if len(batch) > 0 && !j.DryRun {
-		if err := j.s.writable(0); err != nil {
+		if err := j.s.core.TakesBytes(0); err != nil {
 			return err
 		}
 	}

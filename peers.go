@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 
+	"stele/internal/backup"
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine/dir"
@@ -110,10 +111,10 @@ func (s *Store) NoteFollower(u, proof string) error {
 		return nil
 	}
 	if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil || len(u) > 300 {
-		return badValue("%q is not the address of a server", u)
+		return core.BadValue("%q is not the address of a server", u)
 	}
 	if !s.provesFollower(u, proof) {
-		return badState("%s is not noted as a follower's address: only a standby that was admitted (stele standby add) can prove that it is one", u)
+		return core.BadState("%s is not noted as a follower's address: only a standby that was admitted (stele standby add) can prove that it is one", u)
 	}
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
@@ -139,7 +140,7 @@ func (s *Store) followersSay(ctx context.Context) (judge func(context.Context) e
 	if s.opt.AskHandover == nil || len(urls) == 0 {
 		return func(context.Context) error { return nil }
 	}
-	asking, cancel := context.WithTimeout(ctx, seenWait)
+	asking, cancel := context.WithTimeout(ctx, backup.SeenWait)
 	answers := make(chan handoverAnswer, len(urls))
 	for _, u := range urls {
 		go func() {
@@ -200,7 +201,7 @@ func (s *Store) AskTargets(ctx context.Context) *Asked {
 		return nil
 	}
 	defer s.core.Leave()
-	return &Asked{s.seenByTargets(ctx)}
+	return &Asked{s.backup.SeenByTargets(ctx)}
 }
 
 // into lets a ledger that is opened be compared with what was said.

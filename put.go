@@ -21,11 +21,11 @@ import (
 func ValidKey(key string) error {
 	switch {
 	case key == "":
-		return badValue("an object key must not be empty")
+		return core.BadValue("an object key must not be empty")
 	case len(key) > entry.MaxKey:
-		return badValue("the object key has %d bytes, at most %d are allowed", len(key), entry.MaxKey)
+		return core.BadValue("the object key has %d bytes, at most %d are allowed", len(key), entry.MaxKey)
 	case !utf8.ValidString(key):
-		return badValue("the object key %q is not UTF-8", key)
+		return core.BadValue("the object key %q is not UTF-8", key)
 	}
 	return nil
 }
@@ -88,36 +88,9 @@ func (e *exact) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// writable refuses bytes that can't be kept; size below 0: not known.
-func (s *Store) writable(size int64) error {
-	if !s.core.State.TakesWrites() {
-		return s.core.Refusal()
-	}
-	if err := s.Failed(); err != nil {
-		return err
-	}
-	return s.core.RoomFor(size)
-}
-
-// writeDocument makes a document durable. The caller releases what it gets.
-func (s *Store) writeDocument(ctx context.Context, doc []byte) (*body.Written, error) {
-	if err := s.writable(int64(len(doc))); err != nil {
-		return nil, err
-	}
-	w, err := s.core.Body.WriteDocument(ctx, doc)
-	if err != nil {
-		return nil, s.core.Met(err)
-	}
-	if err := w.Sync(ctx); err != nil {
-		w.Release()
-		return nil, s.core.Met(err)
-	}
-	return w, nil
-}
-
 // writeBody brings a body to the packs and makes it durable. The caller releases what it gets.
 func (s *Store) writeBody(ctx context.Context, r io.Reader, size int64, tee []io.Writer, finish func(entry.Body) (*entry.Checksum, error)) (*body.Written, *entry.Checksum, error) {
-	if err := s.writable(size); err != nil {
+	if err := s.core.TakesBytes(size); err != nil {
 		return nil, nil, err
 	}
 	if r == nil {
@@ -280,7 +253,7 @@ func lockFor(b *index.Bucket, asked *entry.Lock, now time.Time, begun bool) (*en
 		return nil, err
 	}
 	if l.Mode != "" && !begun && !l.Until.After(now) {
-		return nil, badState("the retain-until date %s is in the past", l.Until.Format(time.RFC3339))
+		return nil, core.BadState("the retain-until date %s is in the past", l.Until.Format(time.RFC3339))
 	}
 	if l.Mode == "" {
 		def, err := parseRetention(b.Settings[settingObjectLock].Value)

@@ -277,7 +277,7 @@ func (s *Store) afterVersion(b *index.Bucket, q ListRequest, versions bool) (uin
 	if q.AfterID != "null" {
 		at, ok := parseVersionID(q.AfterID)
 		if !ok {
-			return 0, badValue("there is no version id marker %q", q.AfterID)
+			return 0, core.BadValue("there is no version id marker %q", q.AfterID)
 		}
 		return at, nil
 	}

@@ -36,7 +36,7 @@ func (s *Store) refusals(ctx context.Context) (all []error, err error) {
 		fence = s.followersSay(ctx)(ctx)
 	}
 	all = nonNil(fence)
-	for _, by := range append(s.seenByTargets(ctx), s.core.SeenByIndex()...) {
+	for _, by := range append(s.backup.SeenByTargets(ctx), s.core.SeenByIndex()...) {
 		if err := s.core.Ledger().Compare(ctx, by); err != nil {
 			all = append(all, core.Translate(s.explained(err)))
 		}

@@ -136,7 +136,7 @@ func (s *Store) ReplicaRead(ctx context.Context, name string, off int64, n int) 
 	}
 	defer s.core.Leave()
 	if err := engine.CheckName(name); err != nil || off < 0 || n < 0 {
-		return ReplicaFile{}, nil, badValue("there is no file %q from byte %d on for a standby", name, off)
+		return ReplicaFile{}, nil, core.BadValue("there is no file %q from byte %d on for a standby", name, off)
 	}
 	f, r, release, err := s.replicaOpen(ctx, name)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // restored restores a backup into a file system of its own and returns the ledger size of the index that came along; 0: none did.
-func (x *backup) restored(t *testing.T, target engine.Engine) (vfs.FS, uint64) {
+func (x *backedUp) restored(t *testing.T, target engine.Engine) (vfs.FS, uint64) {
 	t.Helper()
 	fsys := vfs.NewMem()
 	if _, err := RestoreFolder(ctx, crashFolder, RestoreOptions{Options: x.options(fsys), Target: target, Name: "backup"}); err != nil {
@@ -43,7 +43,7 @@ func errorsOr(t *testing.T, size uint64, err error) uint64 {
 }
 
 // shows compares what a restored folder shows with what the store showed, before and after a promotion.
-func (x *backup) shows(t *testing.T, what string, fsys vfs.FS) {
+func (x *backedUp) shows(t *testing.T, what string, fsys vfs.FS) {
 	t.Helper()
 	for _, promoted := range []bool{false, true} {
 		if promoted {

@@ -12,10 +12,10 @@ import (
 // rooms are where the rooms above the opening take part in the life of a store.
 func (s *Store) rooms() core.Hooks {
 	return core.Hooks{
-		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.seenByTargets, Followers: s.followersSay, Copies: s.Copies, Fetch: s.fetchPacks,
+		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.backup.SeenByTargets, Followers: s.followersSay, Copies: s.Copies, Fetch: s.backup.FetchPacks,
 		Prepare:  s.prepareFindings,
 		Rows:     s.sealedRows,
-		Applied:  func() { s.changed.tell(0); s.wakeTargets() },
+		Applied:  func() { s.changed.tell(0); s.backup.WakeTargets() },
 		Healed:   s.care.NoteHealed,
 		Unhealed: s.care.NoteUnhealed,
 		Sound:    s.care.NoteSound,
@@ -28,12 +28,12 @@ func (s *Store) rooms() core.Hooks {
 }
 
 func (s *Store) chores() core.Chores {
-	losses, held := core.Chore{What: "recording what targets lost", Do: s.appendLosses}, core.Chore{What: "recording what targets hold", Do: s.appendHeld}
+	losses, held := core.Chore{What: "recording what targets lost", Do: s.backup.AppendLosses}, core.Chore{What: "recording what targets hold", Do: s.backup.AppendHeld}
 	return core.Chores{
 		First: []core.Chore{{What: "wrapping the keyring for the admitted standbys", Do: s.wrapKeys}, {What: "comparing the packs with their seal entries", Do: s.comparePacks}},
 		Woken: []core.Chore{{What: "recording heals", Do: s.care.AppendHeals}, {What: "recording damage", Do: s.care.AppendFindings}, losses,
-			{What: "recording that targets hold something", Do: s.appendFirstHeld}, {What: "keeping in mind which targets are reached", Do: s.keepReached}, {What: "snapshots of the index", Do: s.snapshotTargets}},
-		Minute:   []core.Chore{{What: "removing targets that are due", Do: s.removeDue}, held, {What: "keeping in mind what targets hold", Do: s.keepKnown}},
+			{What: "recording that targets hold something", Do: s.backup.AppendFirstHeld}, {What: "keeping in mind which targets are reached", Do: s.backup.KeepReached}, {What: "snapshots of the index", Do: s.backup.SnapshotTargets}},
+		Minute:   []core.Chore{{What: "removing targets that are due", Do: s.backup.RemoveDue}, held, {What: "keeping in mind what targets hold", Do: s.backup.KeepKnown}},
 		Stopping: []core.Chore{losses, held},
 		Last: func(ctx context.Context) error {
 			return errors.Join(s.care.AppendHeals(ctx), s.care.AppendFindings(ctx))
@@ -59,7 +59,7 @@ func (s *Store) beginRooms() error {
 		s.core.Background.Add(1)
 		go s.care.KeepCosigned()
 	}
-	return s.syncTargets()
+	return s.backup.SyncTargets()
 }
 
 // comparePacks finds the packs that lack their seal entry, and the entries that lack their pack.
@@ -69,9 +69,9 @@ func (s *Store) comparePacks(ctx context.Context) error {
 
 // stopRooms ends what beginRooms began. Nothing else runs beside requests any more.
 func (s *Store) stopRooms() {
-	s.stopTargets()
+	s.backup.StopTargets()
 	if s.core.Begun() && s.core.State.TakesWrites() {
-		if err := s.keepKnown(context.Background()); err != nil {
+		if err := s.backup.KeepKnown(context.Background()); err != nil {
 			s.core.Log.Warn("what is known of the targets is forgotten at the next start", "err", err)
 		}
 	}
@@ -82,12 +82,12 @@ func (o *Options) checkWitnesses() error {
 	names := map[string]bool{}
 	for _, w := range o.Witnesses {
 		if names[w.Name] {
-			return badValue("witness %s is named twice", w.Name)
+			return core.BadValue("witness %s is named twice", w.Name)
 		}
 		names[w.Name] = true
 	}
 	if o.RequireWitnesses < 0 || o.RequireWitnesses > len(o.Witnesses) {
-		return badValue("%d witnesses are required, %d are named: %s", o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
+		return core.BadValue("%d witnesses are required, %d are named: %s", o.RequireWitnesses, len(o.Witnesses), strings.Join(witnessNames(o.Witnesses), ", "))
 	}
 	return nil
 }

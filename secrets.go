@@ -1,17 +1,15 @@
 package stele
 
 import (
-	"errors"
 	"slices"
 	"sync"
 
 	"stele/entry"
-	"stele/internal/core"
-	"stele/internal/keyring"
+	"stele/internal/backup"
 )
 
 // A secret that opens another door, that of an access key or the secret key of a target, is in an entry only as keyring.SealSecret wrote it. So readers of the ledger, receipts, dumps and the index
-// have no more than that, and the commitment can be checked by everyone. Two functions open it: AccessKey, for signatures, and openTarget, to reach a target.
+// have no more than that, and the commitment can be checked by everyone. Two functions open it: AccessKey, for signatures, and the backup room, to reach a target.
 
 // secrets are those of access keys that were opened: each request asks for one.
 type secrets struct {
@@ -48,23 +46,6 @@ func (c *secrets) get(id string, open func() (string, error)) (string, error) {
 	return clear, nil
 }
 
-// seal seals a secret that belongs to a name in entries of a type. None stays none.
-func (s *Store) seal(secret string, t entry.Type, name string) (string, error) {
-	if secret == "" {
-		return "", nil
-	}
-	sealed, err := s.core.Keys.SealSecret(secret, string(t), name)
-	if errors.Is(err, keyring.ErrLongSecret) {
-		return "", core.OfKind(err, ErrBadName)
-	}
-	return sealed, err
-}
-
-func (s *Store) unseal(sealed string, t entry.Type, name string) (string, error) {
-	clear, err := s.core.Keys.OpenSecret(sealed, string(t), name)
-	return clear, core.Translate(err)
-}
-
 // sealedRows are entries as the index is to have them. Its rows are not encrypted, so that a secret which an entry from before has in clear is sealed on its way there.
 func (s *Store) sealedRows(batch []entry.Entry) ([]entry.Entry, error) {
 	rows := batch
@@ -89,17 +70,17 @@ func (s *Store) sealedRow(e entry.Entry) (row entry.Entry, was bool, err error) 
 	switch p := &e.Private; {
 	case e.Type == entry.KeyCreate && p.Access != nil && p.Access.Secret != "":
 		a := *p.Access
-		p.Secret, err = s.seal(a.Secret, e.Type, a.ID)
+		p.Secret, err = s.core.Seal(a.Secret, e.Type, a.ID)
 		a.Secret = ""
 		p.Access = &a
 	case e.Type == entry.BackupTarget && p.Value != "":
-		spec, perr := parseTarget(p.Name, p.Value)
+		spec, perr := backup.ParseTarget(p.Name, p.Value)
 		if perr != nil || spec.SecretKey == "" {
 			return e, false, nil
 		}
-		p.Secret, err = s.seal(spec.SecretKey, e.Type, p.Name)
+		p.Secret, err = s.core.Seal(spec.SecretKey, e.Type, p.Name)
 		spec.SecretKey = ""
-		p.Value = settingsOf(spec)
+		p.Value = backup.SettingsOf(spec)
 	default:
 		return e, false, nil
 	}
@@ -116,7 +97,7 @@ func WithoutSecret(e *entry.Entry) (had bool) {
 	if e.Type != entry.BackupTarget || e.Private.Value == "" {
 		return had
 	}
-	spec, err := parseTarget("", e.Private.Value)
+	spec, err := backup.ParseTarget("", e.Private.Value)
 	if err != nil {
 		e.Private.Value = "" // nobody knows what it holds
 		return true
@@ -125,6 +106,6 @@ func WithoutSecret(e *entry.Entry) (had bool) {
 		return had
 	}
 	spec.SecretKey = ""
-	e.Private.Value = settingsOf(spec)
+	e.Private.Value = backup.SettingsOf(spec)
 	return true
 }

@@ -106,7 +106,7 @@ func TestSecretsAreSealed(t *testing.T) {
 				t.Errorf("the key is %+v, %v", a, err)
 			}
 		}
-		spec, ok, err := s.targetIn(s.core.Index.Reader(), "nas")
+		spec, ok, err := s.backup.TargetIn(s.core.Index.Reader(), "nas")
 		if err != nil || !ok || spec.SecretKey != swordfish {
 			t.Errorf("the target is %+v, %v", spec, err)
 		}
@@ -176,7 +176,7 @@ func TestSecretsElsewhere(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	x := &backup{target: mem.New(), identity: kit.RecoveryIdentity, gate: opened}
+	x := &backedUp{target: mem.New(), identity: kit.RecoveryIdentity, gate: opened}
 	x.copyFrom(t, fsys)
 	s, err = x.open(vfs.NewMem(), x.target)
 	knows("from a backup", s, err)
@@ -234,7 +234,7 @@ func TestSecretsFromBeforeInTheIndex(t *testing.T) {
 	if a, err := s.AccessKey(ctx, "OLD"); err != nil || a.Secret != swordfish {
 		t.Errorf("the key is %+v, %v", a, err)
 	}
-	if spec, ok, err := s.targetIn(s.core.Index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
+	if spec, ok, err := s.backup.TargetIn(s.core.Index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
 		t.Errorf("the target is %+v, %v", spec, err)
 	}
 }

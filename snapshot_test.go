@@ -23,7 +23,7 @@ import (
 
 func findSnapshot(t *testing.T, s *Store, target *mem.Mem) *snapshot.Snapshot {
 	t.Helper()
-	found, err := snapshot.Find(ctx, target, s.snapshotOptions())
+	found, err := snapshot.Find(ctx, target, s.backup.SnapshotOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestSnapshotIndex(t *testing.T) {
 	}
 	target, full := mem.New(), mem.New()
 	full.Limit(100)
-	done, err := s.SnapshotIndex(ctx, target, full)
+	done, err := s.backup.SnapshotIndex(ctx, target, full)
 	if err == nil || done.Entry == 0 || done.Size < 200 {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -57,7 +57,7 @@ func TestSnapshotIndex(t *testing.T) {
 		t.Fatalf("%+v, %v", e, err)
 	}
 	put(t, s, "bbb", "more", []byte("x"))
-	again, err := s.SnapshotIndex(ctx, target)
+	again, err := s.backup.SnapshotIndex(ctx, target)
 	if err != nil || again.Size <= done.Size || again.ShippedBytes >= done.ShippedBytes {
 		t.Fatalf("%+v after %+v: %v", again, done, err)
 	}
@@ -73,7 +73,7 @@ func TestSnapshotIsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := mem.New()
-	if _, err := s.SnapshotIndex(ctx, target); err != nil {
+	if _, err := s.backup.SnapshotIndex(ctx, target); err != nil {
 		t.Fatal(err)
 	}
 	found := findSnapshot(t, s, target)
@@ -104,16 +104,16 @@ func TestSnapshotDue(t *testing.T) {
 	s := newTestStore(t, Options{FS: vfs.NewMem()})
 	due := func() bool {
 		t.Helper()
-		last, err := s.lastSnapshot(context.Background())
+		last, err := s.backup.LastSnapshot(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.outgrown(last.size)
+		return s.backup.Outgrown(last.Size)
 	}
 	if due() {
 		t.Fatal("due in an empty store")
 	}
-	s.snapshots.every = 20
+	s.backup.Snapshots.Every = 20
 	if _, err := s.CreateBucket(ctx, Local(), "bbb", false); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestSnapshotDue(t *testing.T) {
 	if !due() {
 		t.Fatal("not due")
 	}
-	if _, err := s.SnapshotIndex(ctx, mem.New()); err != nil {
+	if _, err := s.backup.SnapshotIndex(ctx, mem.New()); err != nil {
 		t.Fatal(err)
 	}
 	if due() {
@@ -135,7 +135,7 @@ func TestSnapshotDue(t *testing.T) {
 func TestEveryTargetGetsASnapshot(t *testing.T) {
 	s := newTestStore(t, Options{OpenTarget: dirTargets, Clock: newTestClock()})
 	taken := make(chan struct{}, 100)
-	s.snapshots.every, s.snapshots.taken = 20, func() { taken <- struct{}{} }
+	s.backup.Snapshots.Every, s.backup.Snapshots.Taken = 20, func() { taken <- struct{}{} }
 	if _, err := s.CreateBucket(ctx, Local(), "bbb", false); err != nil {
 		t.Fatal(err)
 	}
@@ -156,15 +156,15 @@ func TestEveryTargetGetsASnapshot(t *testing.T) {
 		}
 	}
 	// A target that is listed anew is shipped to once more, and that asks for a snapshot too: what was asked for is done first.
-	for s.targets.snapshotting.Load() {
+	for s.backup.Shippers.Snapshotting.Load() {
 		runtime.Gosched()
 	}
-	if err := errors.Join(s.FlushTargets(ctx), s.snapshotTargets(ctx)); err != nil {
+	if err := errors.Join(s.FlushTargets(ctx), s.backup.SnapshotTargets(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	size := s.Size()
 	for range 5 {
-		if err := errors.Join(s.FlushTargets(ctx), s.snapshotTargets(ctx)); err != nil {
+		if err := errors.Join(s.FlushTargets(ctx), s.backup.SnapshotTargets(ctx)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,21 +201,21 @@ func TestSnapshotOnTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second := mem.New(), mem.New()
-	if _, err := s.SnapshotIndex(ctx, first); err != nil {
+	if _, err := s.backup.SnapshotIndex(ctx, first); err != nil {
 		t.Fatal(err)
 	}
-	size := s.snapshotOn(ctx, first)
-	if size == 0 || s.snapshotOn(ctx, second) != 0 {
-		t.Fatalf("the first target has %d, the second %d", size, s.snapshotOn(ctx, second))
+	size := s.backup.SnapshotOn(ctx, first)
+	if size == 0 || s.backup.SnapshotOn(ctx, second) != 0 {
+		t.Fatalf("the first target has %d, the second %d", size, s.backup.SnapshotOn(ctx, second))
 	}
 	put(t, s, "bbb", "key", nil)
-	if _, err := s.SnapshotIndex(ctx, second); err != nil {
+	if _, err := s.backup.SnapshotIndex(ctx, second); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.snapshotOn(ctx, first); got != size {
+	if got := s.backup.SnapshotOn(ctx, first); got != size {
 		t.Errorf("the first target has %d, want %d: the newest snapshot is on the second", got, size)
 	}
-	if s.snapshotOn(ctx, second) <= size {
+	if s.backup.SnapshotOn(ctx, second) <= size {
 		t.Error("the second target has the older snapshot")
 	}
 	var packs []string
@@ -230,7 +230,7 @@ func TestSnapshotOnTarget(t *testing.T) {
 	if err := first.Remove(ctx, packs[0]); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.snapshotOn(ctx, first); got != 0 {
+	if got := s.backup.SnapshotOn(ctx, first); got != 0 {
 		t.Errorf("%s is gone, and the snapshot of %d entries counts", packs[0], got)
 	}
 }

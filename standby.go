@@ -132,7 +132,7 @@ func CopyKeyring(ctx context.Context, folder string, opt Options, name string, c
 		return err
 	}
 	if f, _ := engine.SplitName(name); f != engine.Keyrings {
-		return badValue("%q is not the name of a keyring", name)
+		return core.BadValue("%q is not the name of a keyring", name)
 	}
 	if err := d.Create(ctx, name, int64(len(content)), strings.NewReader(string(content))); !errors.Is(err, engine.ErrExist) {
 		return err

@@ -17,10 +17,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele/entry"
+	"stele/internal/backup"
 	"stele/internal/care"
 	"stele/internal/core"
+	"stele/internal/engine"
 	"stele/internal/hydrate"
 	"stele/internal/ledger"
+	"stele/internal/snapshot"
 )
 
 // Clock is where time comes from. Monotonic never jumps.
@@ -61,15 +64,14 @@ type Options struct {
 
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
-	core *core.Store
-	care *care.Care
-	over *hydrate.Store
-	opt  Options
+	core   *core.Store
+	care   *care.Care
+	over   *hydrate.Store
+	backup *backup.Backups
+	opt    Options
 
-	changed   changed
-	snapshots snapshots
-	targets   targets
-	secrets   secrets
+	changed changed
+	secrets secrets
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
@@ -127,7 +129,8 @@ func newStore(folder string, opt Options) *Store {
 		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
 	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, CosignWait: opt.cosignWait, ScrubDays: opt.ScrubDays, ScrubSleep: opt.scrubSleep,
 		Grown: s.changed.wait, Refusals: s.refusals})
-	s.over = hydrate.New(s.core, hydrate.Options{Copies: s.targetCopies, Snapshots: s.snapshotOptions, RetryFill: opt.retryFill, Clock: opt.Clock})
+	s.over = hydrate.New(s.core, hydrate.Options{Copies: func() []engine.Copy { return s.backup.TargetCopies() }, Snapshots: func() snapshot.Options { return s.backup.SnapshotOptions() }, RetryFill: opt.retryFill, Clock: opt.Clock})
+	s.backup = backup.New(s.core, s.care, s.over, backup.Options{OpenTarget: opt.OpenTarget, ListTargets: opt.ListTargets, Copies: opt.Copies, OpenCopy: s.copyForDrill})
 	s.core.Hooks = s.rooms()
 	return s
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele/internal/backup"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/replicate"
@@ -122,7 +123,9 @@ func TestTargets(t *testing.T) {
 
 	// A target that can't be reached holds up nothing.
 	dead := opt
-	dead.OpenTarget = func(context.Context, TargetSpec) (OpenedTarget, error) { return OpenedTarget{}, errors.New("no route") }
+	dead.OpenTarget = func(context.Context, TargetSpec) (OpenedTarget, error) {
+		return OpenedTarget{}, errors.New("no route")
+	}
 	if s, err = Open(ctx, folder, dead); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +164,7 @@ func TestRemoveTarget(t *testing.T) {
 	if st, err := s.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.Equal(when) {
 		t.Errorf("Targets() = %+v, %v", st, err)
 	}
-	if err := s.removeDue(ctx); err != nil {
+	if err := s.backup.RemoveDue(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.CancelRemoval(ctx, Local(), "nas"); err != nil {
@@ -256,7 +259,7 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 	if err := s.FlushTargets(ctx); err != nil { // behind the listing that the failure asked for
 		t.Fatal(err)
 	}
-	clock.pass(drillRetry)
+	clock.pass(backup.DrillRetry)
 	if done := drill(); len(done) != 1 || !done[0].OK {
 		t.Errorf("half an hour later: %+v", done)
 	}

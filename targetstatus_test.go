@@ -50,7 +50,7 @@ func TestIdleTargetIsLookedAt(t *testing.T) {
 				t.Errorf("status once it is back = %+v", st)
 			}
 			r.again(t, func() {})
-			if known := r.s.lastKnown(TargetSpec{Name: "nas", URL: "dir://" + r.nas}); !known.ErrorSince.IsZero() || known.Size == 0 {
+			if known := r.s.backup.LastKnown(TargetSpec{Name: "nas", URL: "dir://" + r.nas}); !known.ErrorSince.IsZero() || known.Size == 0 {
 				t.Errorf("kept: %+v", known)
 			}
 		})
@@ -60,7 +60,7 @@ func TestIdleTargetIsLookedAt(t *testing.T) {
 // TestHeldIsKnownAtOnce: a server that is killed right after the first shipment leaves an entry by which its target is known to have held a copy; and what is shipped includes it.
 func TestHeldIsKnownAtOnce(t *testing.T) {
 	r := newAnewRig(t)
-	if held, err := r.s.heldBy(ctx, "nas"); err != nil || held == 0 {
+	if held, err := r.s.backup.HeldBy(ctx, "nas"); err != nil || held == 0 {
 		t.Errorf("held = %d, %v", held, err)
 	}
 	if st := r.status(t); st.Behind != 0 {
@@ -72,7 +72,7 @@ func TestHeldIsKnownAtOnce(t *testing.T) {
 func TestAmnesia(t *testing.T) {
 	for _, text := range []string{"", "{", `{"v":2}`} {
 		r := newAnewRig(t)
-		held, err := r.s.heldBy(ctx, "nas")
+		held, err := r.s.backup.HeldBy(ctx, "nas")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -263,7 +263,7 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 	if q.Size != nil && *q.Size != doc.Size() {
 		return Version{}, fmt.Errorf("%w: the parts have %d bytes, %d were declared", ErrInvalidPart, doc.Size(), *q.Size)
 	}
-	w, err := s.writeDocument(ctx, entry.AppendParts(nil, doc))
+	w, err := s.core.WriteDocument(ctx, entry.AppendParts(nil, doc))
 	if err != nil {
 		return Version{}, err
 	}

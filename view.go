@@ -108,7 +108,7 @@ func (s *Store) ParseBucket(ctx context.Context, name string) (string, View, err
 	case m[3] != "":
 		n, perr := strconv.ParseUint(m[3], 10, 63)
 		if perr != nil || n == 0 {
-			return "", View{}, badValue("%s is not a ledger size", m[3])
+			return "", View{}, core.BadValue("%s is not a ledger size", m[3])
 		}
 		v, err = s.viewOfSize(n)
 	default:
@@ -152,12 +152,12 @@ func (s *Store) Pin(ctx context.Context, by Actor, name string, at View) (Pinned
 	}
 	defer s.core.Leave()
 	if !moment.IsName(name) || moment.IsWord(name) || regexp.MustCompile(`^e[0-9]+$`).MatchString(name) {
-		return Pinned{}, badValue("a view can't be called %.40q. Take a letter and up to 15 lower-case letters or digits; e and a number, and words for a time such as yesterday, are taken", name)
+		return Pinned{}, core.BadValue("a view can't be called %.40q. Take a letter and up to 15 lower-case letters or digits; e and a number, and words for a time such as yesterday, are taken", name)
 	}
 	p := entry.Private{Name: name}
 	c, err := s.commit(ctx, by, func(r index.Reader, slot ledger.Slot) (ledger.Draft, error) {
 		if _, ok, err := r.Pin(name); err != nil || ok {
-			return ledger.Draft{}, orErr(err, badState("view %s is pinned already", name))
+			return ledger.Draft{}, orErr(err, core.BadState("view %s is pinned already", name))
 		}
 		if p.Target = at.Size; p.Target == 0 {
 			p.Target = slot.Index

@@ -31,7 +31,19 @@ var (
 	ErrBehind     = errors.New("the ledger is behind what was seen of it")
 	ErrSuperseded = errors.New("another primary has taken over; this store takes no more writes")
 	ErrClosed     = errors.New("the store is closed")
+	ErrBadState   = errors.New("not possible as things are")       // versioning cannot be suspended under object lock, …
+	ErrWhich      = errors.New("several answer to that, name one") // it is an ErrBadName as well
 )
+
+// BadValue is an ErrBadName about what is no name: a role, a rate, a schedule.
+func BadValue(format string, args ...any) error {
+	return OfKind(fmt.Errorf(format, args...), ErrBadName)
+}
+
+// BadState is an ErrBadState that says what stands in the way: of a bucket, a target, a standby, the store.
+func BadState(format string, args ...any) error {
+	return OfKind(fmt.Errorf(format, args...), ErrBadState)
+}
 
 // BrokeOff says whether looking was ended before it was done, by who asked or by Close.
 func BrokeOff(err error) bool {

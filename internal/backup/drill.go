@@ -1,4 +1,4 @@
-package stele
+package backup
 
 import (
 	"context"
@@ -13,18 +13,20 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"stele/entry"
+	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/hydrate"
 	"stele/internal/index"
+	"stele/internal/ledger"
 	"stele/internal/replicate"
 	"stele/verify"
 )
 
 // DrillOptions say what to try.
 type DrillOptions struct {
-	By       Actor
+	By       core.Who
 	Target   engine.Engine
 	Name     string // of the target
 	Place    string // where it lies, without secrets
@@ -45,7 +47,7 @@ const drillSample = 100
 // Drill proves that a target can be restored: it serves from the target in a scratch folder, as after a fire, at a past moment chosen at random; compares the copy's tree with the ledger; reads
 // a sample of object versions (or everything) and hashes them to their entries' digests; measures what would be lost and how long it takes; and writes the signed certificate as an entry.
 // A copy that fails is no error: the certificate says so.
-func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c verify.Certificate, signed []byte, err error) {
+func (s *Backups) Drill(ctx context.Context, opt DrillOptions) (c verify.Certificate, signed []byte, err error) {
 	if err := s.core.Enter(); err != nil {
 		return c, nil, err
 	}
@@ -53,9 +55,9 @@ func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c verify.Certifica
 	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
 	if !s.core.State.TakesWrites() {
-		return c, nil, ErrReadOnly
+		return c, nil, core.ErrReadOnly
 	}
-	d := &drill{s: s, opt: opt, start: s.core.Now(), c: verify.Certificate{V: 1, Store: s.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: verify.OpenedByRecovery, Problems: []string{}}}
+	d := &drill{s: s, opt: opt, start: s.core.Now(), c: verify.Certificate{V: 1, Store: s.core.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: verify.OpenedByRecovery, Problems: []string{}}}
 	if err := d.prepare(); err != nil {
 		return c, nil, err
 	}
@@ -68,7 +70,7 @@ func (s *Store) Drill(ctx context.Context, opt DrillOptions) (c verify.Certifica
 
 // drill is a drill under way.
 type drill struct {
-	s     *Store
+	s     *Backups
 	opt   DrillOptions
 	start time.Time
 	c     verify.Certificate
@@ -87,7 +89,7 @@ func (d *drill) prepare() error {
 	d.c.OpenedBy = verify.OpenedByIdentity
 	b, err := core.ReadFile(d.s.core.FS, d.s.core.Path(core.FileIdentity))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: this server has no identity file: give the recovery key with --recovery-key", ErrWrongKey)
+		return fmt.Errorf("%w: this server has no identity file: give the recovery key with --recovery-key", core.ErrWrongKey)
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't read %s: %w", d.s.core.Path(core.FileIdentity), err)
@@ -100,8 +102,8 @@ func (d *drill) prepare() error {
 var errNotYet = errors.New("not yet")
 
 // neverHeld says whether a target has never held anything, as far as this store and its ledger know.
-func (s *Store) neverHeld(ctx context.Context, name string) (bool, error) {
-	known, err := s.heldBy(ctx, name)
+func (s *Backups) neverHeld(ctx context.Context, name string) (bool, error) {
+	known, err := s.HeldBy(ctx, name)
 	if err != nil || known > 0 {
 		return false, err
 	}
@@ -119,18 +121,18 @@ func (s *Store) neverHeld(ctx context.Context, name string) (bool, error) {
 func (d *drill) run(ctx context.Context) (err error) {
 	scratch := d.s.core.Path(core.DrillPrefix + durable.Random())
 	defer func() { err = errors.Join(err, d.s.core.FS.RemoveAll(scratch)) }()
-	copied, err := OpenFrom(ctx, scratch, hydrate.From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, Options{FS: d.s.opt.FS, Clock: d.s.opt.Clock, Identity: d.opt.Identity, Log: d.s.opt.Log})
+	copied, err := d.s.Opt.OpenCopy(ctx, scratch, hydrate.From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, d.opt.Identity)
 	if err != nil {
-		if ctx.Err() != nil || errors.Is(err, ErrWrongKey) && d.c.OpenedBy == verify.OpenedByRecovery {
+		if ctx.Err() != nil || errors.Is(err, core.ErrWrongKey) && d.c.OpenedBy == verify.OpenedByRecovery {
 			return err // nothing was tried: the caller's key is not this store's
 		}
 		if d.opt.fresh && errors.Is(err, replicate.ErrNone) {
-			return core.OfKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, ErrBadState)
+			return core.OfKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, core.ErrBadState)
 		}
 		d.problem("the copy can't be opened: %v", err)
 		return nil
 	}
-	defer func() { err = errors.Join(err, copied.Close()) }()
+	defer func() { err = errors.Join(err, copied.Core.Close()) }()
 	if err := d.compare(ctx, copied); err != nil || len(d.c.Problems) > 0 {
 		return err
 	}
@@ -148,11 +150,11 @@ func (d *drill) problem(format string, args ...any) {
 }
 
 // compare looks whether the copy's ledger is the store's, and chooses the moment.
-func (d *drill) compare(ctx context.Context, copied *Store) error {
-	head, root := copied.TreeHead()
-	d.c.Head, d.c.Checkpoint = head, string(copied.Checkpoint())
-	if head == 0 || head > d.s.Size() {
-		d.problem("the copy holds %d entries, the store %d: it is of another history", head, d.s.Size())
+func (d *drill) compare(ctx context.Context, copied *Copied) error {
+	head, root := copied.Core.Ledger().Head()
+	d.c.Head, d.c.Checkpoint = head, string(copied.Core.Ledger().Checkpoint())
+	if head == 0 || head > d.s.core.Size() {
+		d.problem("the copy holds %d entries, the store %d: it is of another history", head, d.s.core.Size())
 		return nil
 	}
 	mine, err := d.s.core.Ledger().Root(ctx, head)
@@ -163,30 +165,30 @@ func (d *drill) compare(ctx context.Context, copied *Store) error {
 		d.problem("the copy's root at %d entries is not the store's: history was rewritten here or there", head)
 		return nil
 	}
-	newest, err := d.entry(ctx, copied, head-1)
+	newest, err := d.entry(ctx, copied.Core, head-1)
 	if err != nil {
 		return err
 	}
 	d.c.HeadTime = newest.Time
-	if head < d.s.Size() {
-		missing, err := d.entry(ctx, d.s, head)
+	if head < d.s.core.Size() {
+		missing, err := d.entry(ctx, d.s.core, head)
 		if err != nil {
 			return err
 		}
 		d.c.RPOSeconds = max(0, d.s.core.Now().Sub(missing.Time).Seconds())
 	}
 	d.c.Size = 1 + d.opt.Rand.Uint64N(head)
-	at, err := d.entry(ctx, copied, d.c.Size-1)
+	at, err := d.entry(ctx, copied.Core, d.c.Size-1)
 	if err != nil {
 		return err
 	}
-	then, err := copied.core.Ledger().Root(ctx, d.c.Size)
+	then, err := copied.Core.Ledger().Root(ctx, d.c.Size)
 	d.c.Moment, d.c.Root = at.Time, hex.EncodeToString(then[:])
 	return err
 }
 
-func (d *drill) entry(ctx context.Context, of *Store, at uint64) (entry.Entry, error) {
-	e, _, _, err := of.core.Ledger().Entry(ctx, at)
+func (d *drill) entry(ctx context.Context, of *core.Store, at uint64) (entry.Entry, error) {
+	e, _, _, err := of.Ledger().Entry(ctx, at)
 	return e, err
 }
 
@@ -194,13 +196,13 @@ func (d *drill) entry(ctx context.Context, of *Store, at uint64) (entry.Entry, e
 var errFound = errors.New("found")
 
 // sample reads object versions of the whole copy, whatever the moment, chosen by random entries; each once.
-func (d *drill) sample(ctx context.Context, copied *Store) error {
+func (d *drill) sample(ctx context.Context, copied *Copied) error {
 	chosen := map[uint64]bool{}
 	for range d.opt.Sample {
 		var found *entry.Entry
 		from := d.opt.Rand.Uint64N(d.c.Head)
 		look := func(from, to uint64) error {
-			err := copied.core.Ledger().Entries(ctx, from, to, func(e *entry.Entry) error {
+			err := copied.Core.Ledger().Entries(ctx, from, to, func(e *entry.Entry) error {
 				if e.Type != entry.ObjectPut || e.Private.Body == nil || chosen[e.Index] { // another change, a lawful erasure, or one that was read
 					return nil
 				}
@@ -232,8 +234,8 @@ func (d *drill) sample(ctx context.Context, copied *Store) error {
 	return nil
 }
 
-func (d *drill) read(ctx context.Context, copied *Store, e *entry.Entry) error {
-	if err := copied.core.Body.Verify(ctx, *e.Private.Body); err != nil { // nothing is erased in this version: what is gone is missing
+func (d *drill) read(ctx context.Context, copied *Copied, e *entry.Entry) error {
+	if err := copied.Core.Body.Verify(ctx, *e.Private.Body); err != nil { // nothing is erased in this version: what is gone is missing
 		return d.bad(ctx, fmt.Errorf("%s/%s of entry %d: %w", e.Private.Bucket, e.Private.Key, e.Index, err))
 	}
 	if d.c.Versions == 0 {
@@ -254,44 +256,18 @@ func (d *drill) bad(ctx context.Context, err error) error {
 }
 
 // list lists the first keys of each bucket as of the moment, there and here: they must be the same.
-func (d *drill) list(ctx context.Context, copied *Store) error {
-	at := View{d.c.Size}
-	theirs, err := copied.Buckets(ctx, at)
+func (d *drill) list(ctx context.Context, copied *Copied) error {
+	keys, differs, err := copied.Lists(ctx, d.c.Size)
 	if err != nil {
-		return d.bad(ctx, err)
+		return err
 	}
-	for _, b := range theirs {
-		q := ListRequest{Bucket: b.Name, Max: 1000, At: at}
-		page, err := copied.List(ctx, q)
-		if err != nil {
-			return d.bad(ctx, err)
-		}
-		ours, err := d.s.List(ctx, q)
-		if err != nil {
-			return err
-		}
-		if !sameKeys(page, ours) {
-			d.problem("bucket %s lists other keys in the copy than in the store as of entry %d", b.Name, d.c.Size)
-		}
-		d.c.Listed += int64(len(page.Versions))
-	}
-	return nil
+	d.c.Listed += keys
+	d.c.Problems = append(d.c.Problems, differs...)
+	return ctx.Err()
 }
 
-func sameKeys(a, b Page) bool {
-	if len(a.Versions) != len(b.Versions) || a.Truncated != b.Truncated {
-		return false
-	}
-	for i := range a.Versions {
-		if x, y := &a.Versions[i], &b.Versions[i]; x.Key != y.Key || x.Entry != y.Entry || x.Size != y.Size || x.ETag != y.ETag {
-			return false
-		}
-	}
-	return true
-}
-
-func (d *drill) full(ctx context.Context, copied *Store) error {
-	r, err := copied.Verify(ctx, VerifyOptions{Deep: true, Progress: d.opt.Progress})
+func (d *drill) full(ctx context.Context, copied *Copied) error {
+	r, err := copied.Care.Verify(ctx, care.VerifyOptions{Deep: true, Progress: d.opt.Progress})
 	if err != nil {
 		return d.bad(ctx, err)
 	}
@@ -313,7 +289,7 @@ func (d *drill) record(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := d.s.writeDocument(ctx, signed)
+	w, err := d.s.core.WriteDocument(ctx, signed)
 	if err != nil {
 		return nil, err
 	}
@@ -324,8 +300,8 @@ func (d *drill) record(ctx context.Context) ([]byte, error) {
 	if !d.c.OK {
 		found = core.Reason(d.c.Problems[0])
 	}
-	_, err = d.s.commit(ctx, d.opt.By, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.DrillRun, Private: entry.Private{Name: d.opt.Name, Data: facts, Doc: &w.Body, Reason: found}}, nil
+	_, err = d.s.core.Record(ctx, d.opt.By, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.DrillRun, Private: entry.Private{Name: d.opt.Name, Data: facts, Doc: &w.Body, Reason: found}}, nil
 	})
 	return signed, err
 }
@@ -345,20 +321,20 @@ type Drilled struct {
 }
 
 // DrillTarget drills one of the store's targets. ErrNoTarget.
-func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Drilled, error) {
+func (s *Backups) DrillTarget(ctx context.Context, by core.Who, q DrillRequest) (Drilled, error) {
 	if err := s.core.Enter(); err != nil {
 		return Drilled{}, err
 	}
 	defer s.core.Leave()
-	if q.Recovery != "" && !by.local {
-		return Drilled{}, badState("the recovery key counts on the machine itself only, through the folder or its socket")
+	if q.Recovery != "" && !by.Local {
+		return Drilled{}, core.BadState("the recovery key counts on the machine itself only, through the folder or its socket")
 	}
 	spec, err := s.oneTarget(q.Target)
 	if err != nil {
 		return Drilled{}, err
 	}
-	if s.opt.OpenTarget == nil {
-		return Drilled{}, badState("this store was opened without a way to targets")
+	if s.Opt.OpenTarget == nil {
+		return Drilled{}, core.BadState("this store was opened without a way to targets")
 	}
 	e, err := s.openSource(ctx, spec)
 	if err != nil {
@@ -376,8 +352,8 @@ func (s *Store) DrillTarget(ctx context.Context, by Actor, q DrillRequest) (Dril
 	return Drilled{c, signed}, err
 }
 
-func (s *Store) oneTarget(name string) (TargetSpec, error) {
-	specs, err := s.specs()
+func (s *Backups) oneTarget(name string) (TargetSpec, error) {
+	specs, err := s.Specs()
 	if err != nil {
 		return TargetSpec{}, err
 	}
@@ -395,21 +371,21 @@ func (s *Store) oneTarget(name string) (TargetSpec, error) {
 // After a drill that failed, and one that could not be tried, the next one comes soon: the target was listed anew, and may have got what it lacked. While it goes on failing, the wait is as long
 // as it has failed so far.
 const (
-	drillRetry     = 30 * time.Minute
+	DrillRetry     = 30 * time.Minute
 	drillRetryMost = 24 * time.Hour
 )
 
-// drillWait is how long to wait after the newest drill of a target.
-func drillWait(failed FailedDrill, every time.Duration) time.Duration {
+// DrillWait is how long to wait after the newest drill of a target.
+func DrillWait(failed FailedDrill, every time.Duration) time.Duration {
 	if failed.Since.IsZero() {
 		return every
 	}
-	return min(every, max(drillRetry, min(failed.Last.Sub(failed.Since), drillRetryMost)))
+	return min(every, max(DrillRetry, min(failed.Last.Sub(failed.Since), drillRetryMost)))
 }
 
 // drillIsDue says whether a target should be drilled now.
-func (s *Store) drillIsDue(ctx context.Context, target string, every time.Duration) (bool, error) {
-	passed, failed, err := s.drills(ctx, target)
+func (s *Backups) drillIsDue(ctx context.Context, target string, every time.Duration) (bool, error) {
+	passed, failed, err := s.Drills(ctx, target)
 	loss, lerr := s.lastOf(ctx, entry.BackupLost, target)
 	if err = errors.Join(err, lerr); passed.Before(loss) {
 		passed = time.Time{} // it proves nothing of the files that are there now
@@ -418,37 +394,37 @@ func (s *Store) drillIsDue(ctx context.Context, target string, every time.Durati
 	if !failed.Since.IsZero() {
 		last = failed.Last
 	}
-	s.targets.mu.Lock()
-	tried, ok := s.targets.notDrilled[target]
-	s.targets.mu.Unlock()
-	if ok && s.core.Monotonic()-tried < drillRetry {
+	s.Shippers.mu.Lock()
+	tried, ok := s.Shippers.notDrilled[target]
+	s.Shippers.mu.Unlock()
+	if ok && s.core.Monotonic()-tried < DrillRetry {
 		return false, err
 	}
-	return s.core.Now().Sub(last) >= drillWait(failed, every), err
+	return s.core.Now().Sub(last) >= DrillWait(failed, every), err
 }
 
 // noteDrill keeps when a drill of a target could not be tried.
-func (s *Store) noteDrill(target string, err error) {
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	delete(s.targets.notDrilled, target)
+func (s *Backups) noteDrill(target string, err error) {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	delete(s.Shippers.notDrilled, target)
 	if err == nil {
 		return
 	}
-	if s.targets.notDrilled == nil {
-		s.targets.notDrilled = map[string]time.Duration{}
+	if s.Shippers.notDrilled == nil {
+		s.Shippers.notDrilled = map[string]time.Duration{}
 	}
-	s.targets.notDrilled[target] = s.core.Monotonic()
+	s.Shippers.notDrilled[target] = s.core.Monotonic()
 }
 
 // DrillDue drills each target whose newest drill that passed is older than every, and each whose newest did not pass and is to be tried again, one after the other. What could not be tried is joined
 // into the error; a failed drill is in its certificate.
-func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []verify.Certificate, err error) {
+func (s *Backups) DrillDue(ctx context.Context, every time.Duration) (done []verify.Certificate, err error) {
 	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
 	defer s.core.Leave()
-	specs, err := s.specs()
+	specs, err := s.Specs()
 	if err != nil {
 		return nil, err
 	}
@@ -458,7 +434,7 @@ func (s *Store) DrillDue(ctx context.Context, every time.Duration) (done []verif
 		if lerr == nil && !due {
 			continue
 		}
-		d, derr := s.DrillTarget(ctx, Actor{Key: core.ActorStele}, DrillRequest{Target: spec.Name})
+		d, derr := s.DrillTarget(ctx, core.Who{Key: core.ActorStele}, DrillRequest{Target: spec.Name})
 		if errors.Is(derr, errNotYet) {
 			continue // its first copy is under way
 		}

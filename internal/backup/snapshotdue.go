@@ -1,4 +1,4 @@
-package stele
+package backup
 
 import (
 	"cmp"
@@ -18,8 +18,8 @@ import (
 // A snapshot of the index is due when the ledger has grown by this much since the last one: whoever serves from a backup folds what came after it, at 15 to 35 us an entry. What a
 // snapshot ships is what was written to tables since the last one, a MB for 5,000 entries and some tens where tables were merged.
 const (
-	snapshotEntries = 5_000
-	snapshotShare   = 200 // a two-hundredth of the ledger, in large ones
+	SnapshotEntries = 5_000
+	SnapshotShare   = 200 // a two-hundredth of the ledger, in large ones
 	// snapshotRest is how many times as long as a snapshot took the store goes without the next one, however much it grows, but not longer than snapshotRestMost: the first one to a slow target
 	// takes long, and those after it ship little.
 	snapshotRest     = 50
@@ -29,10 +29,10 @@ const (
 )
 
 // takenAt is a snapshot of the index that the ledger names.
-type takenAt struct{ size, entry uint64 }
+type takenAt struct{ Size, entry uint64 }
 
-// lastSnapshot is the one that the newest backup.index entry names; size 0: there is none.
-func (s *Store) lastSnapshot(ctx context.Context) (last takenAt, err error) {
+// LastSnapshot is the one that the newest backup.index entry names; size 0: there is none.
+func (s *Backups) LastSnapshot(ctx context.Context) (last takenAt, err error) {
 	row, ok, err := s.core.Index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
 	if err != nil || !ok {
 		return last, err
@@ -44,20 +44,20 @@ func (s *Store) lastSnapshot(ctx context.Context) (last takenAt, err error) {
 	if err != nil {
 		return last, core.Translate(err)
 	}
-	last.size = e.Private.Target
+	last.Size = e.Private.Target
 	return last, nil
 }
 
-// outgrown reports whether the ledger has grown enough since a snapshot of that size for another one.
-func (s *Store) outgrown(last uint64) bool {
-	size := s.Size()
-	return size-min(last, size) >= max(cmp.Or(s.snapshots.every, snapshotEntries), size/snapshotShare)
+// Outgrown reports whether the ledger has grown enough since a snapshot of that size for another one.
+func (s *Backups) Outgrown(last uint64) bool {
+	size := s.core.Size()
+	return size-min(last, size) >= max(cmp.Or(s.Snapshots.Every, SnapshotEntries), size/SnapshotShare)
 }
 
-// snapshotOn is the ledger size of the newest snapshot that is whole on a target; 0: none. A target that was added, or was away, when the last one was taken has an older one or none, and one that lost a
+// SnapshotOn is the ledger size of the newest snapshot that is whole on a target; 0: none. A target that was added, or was away, when the last one was taken has an older one or none, and one that lost a
 // pack of it can't serve it.
-func (s *Store) snapshotOn(ctx context.Context, target engine.Engine) uint64 {
-	opt := s.snapshotOptions()
+func (s *Backups) SnapshotOn(ctx context.Context, target engine.Engine) uint64 {
+	opt := s.SnapshotOptions()
 	opt.Passed = nil // a target without one gets one: nothing is wrong
 	found, err := snapshot.Find(ctx, target, opt)
 	if err != nil || found == nil {
@@ -66,33 +66,33 @@ func (s *Store) snapshotOn(ctx context.Context, target engine.Engine) uint64 {
 	return found.Size
 }
 
-// snapshotTargets brings a snapshot of the index to the targets that are well and for which one is due. One at a time goes on beside the housekeeping, and seldom enough to take no more than a
+// SnapshotTargets brings a snapshot of the index to the targets that are well and for which one is due. One at a time goes on beside the housekeeping, and seldom enough to take no more than a
 // fiftieth of the time.
-func (s *Store) snapshotTargets(ctx context.Context) error {
-	if !s.core.State.TakesWrites() || len(s.core.Index.Missing()) > 0 || int64(s.core.Monotonic()) < s.snapshots.rest.Load() {
+func (s *Backups) SnapshotTargets(ctx context.Context) error {
+	if !s.core.State.TakesWrites() || len(s.core.Index.Missing()) > 0 || int64(s.core.Monotonic()) < s.Snapshots.rest.Load() {
 		return nil
 	}
-	if !s.targets.snapshotting.CompareAndSwap(false, true) {
+	if !s.Shippers.Snapshotting.CompareAndSwap(false, true) {
 		return nil
 	}
 	due := s.dueTargets() // asked only now: one that just ended has told its targets
 	if len(due) == 0 {
-		s.targets.snapshotting.Store(false)
+		s.Shippers.Snapshotting.Store(false)
 		s.core.OutcomeOf(core.WorkSnapshot, "", nil) // all who are reached have one; who is not says so itself
 		return nil
 	}
 	s.core.Background.Go(func() {
 		s.shipSnapshots(ctx, due)
-		s.targets.snapshotting.Store(false)
-		if s.snapshots.taken != nil {
-			s.snapshots.taken()
+		s.Shippers.Snapshotting.Store(false)
+		if s.Snapshots.Taken != nil {
+			s.Snapshots.Taken()
 		}
 	})
 	return nil
 }
 
 // shipSnapshots brings a snapshot to targets, and sets for how long that was it.
-func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
+func (s *Backups) shipSnapshots(ctx context.Context, due []*shipping) {
 	start, rest := s.core.Monotonic(), time.Duration(0)
 	engines := make([]engine.Engine, len(due))
 	for i, r := range due {
@@ -106,22 +106,22 @@ func (s *Store) shipSnapshots(ctx context.Context, due []*shipping) {
 		rest = snapshotRetry
 	}
 	for i, r := range due {
-		r.tookSnapshot(s.snapshotOn(ctx, engines[i]))
+		r.tookSnapshot(s.SnapshotOn(ctx, engines[i]))
 	}
 	now := s.core.Monotonic()
-	s.snapshots.rest.Store(int64(now + max(rest, min(snapshotRest*(now-start), snapshotRestMost))))
+	s.Snapshots.rest.Store(int64(now + max(rest, min(snapshotRest*(now-start), snapshotRestMost))))
 }
 
 // dueTargets are the targets that are well and whose snapshot the ledger has outgrown.
-func (s *Store) dueTargets() (due []*shipping) {
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	for _, r := range s.targets.running {
+func (s *Backups) dueTargets() (due []*shipping) {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	for _, r := range s.Shippers.running {
 		if !r.shipper.Status().Connected {
 			continue
 		}
 		r.mu.Lock()
-		if s.outgrown(r.snapshotAt) {
+		if s.Outgrown(r.snapshotAt) {
 			due = append(due, r)
 		}
 		r.mu.Unlock()
@@ -144,11 +144,11 @@ func (r *shipping) tookSnapshot(size uint64) {
 }
 
 // lookForSnapshot asks a target which snapshot it holds. If one was brought there meanwhile, the answer may be older than that and is dropped.
-func (s *Store) lookForSnapshot(ctx context.Context, r *shipping, target engine.Engine) {
+func (s *Backups) lookForSnapshot(ctx context.Context, r *shipping, target engine.Engine) {
 	r.mu.Lock()
 	before := r.snapshots
 	r.mu.Unlock()
-	size := s.snapshotOn(ctx, target)
+	size := s.SnapshotOn(ctx, target)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.snapshots == before {

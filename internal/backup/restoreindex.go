@@ -1,4 +1,4 @@
-package stele
+package backup
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // restoreIndex brings the index to a restored folder from the newest snapshot on the target that proves itself, so that opening the folder folds what came after it and not the whole ledger. With
 // none, or one that fails, the index is missing, and opening makes it from the ledger: nothing is lost but time.
-func (s *Store) restoreIndex(ctx context.Context, target, local engine.Engine) error {
+func (s *Backups) restoreIndex(ctx context.Context, target, local engine.Engine) error {
 	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: local, Keys: s.core.Keys})
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func (s *Store) restoreIndex(ctx context.Context, target, local engine.Engine) e
 		s.core.SetLedger(nil)
 		_ = l.Close() // only read
 	}()
-	snap, err := snapshot.Find(ctx, target, s.snapshotOptions())
+	snap, err := snapshot.Find(ctx, target, s.SnapshotOptions())
 	if err == nil && snap != nil {
 		err = s.installIndex(ctx, snap)
 	}
@@ -41,7 +41,7 @@ func (s *Store) restoreIndex(ctx context.Context, target, local engine.Engine) e
 const installers = 8
 
 // installIndex makes the index's folder from a whole snapshot. Each file has the SHA-256 that the list says before it gets its name; the folder gets its own once all of them have theirs.
-func (s *Store) installIndex(ctx context.Context, snap *snapshot.Snapshot) error {
+func (s *Backups) installIndex(ctx context.Context, snap *snapshot.Snapshot) error {
 	fresh, at := s.core.Path(core.DirFreshIndex), s.core.Path(core.DirIndex)
 	for _, left := range []string{fresh, at} { // by a call that was interrupted
 		if err := s.core.FS.RemoveAll(left); err != nil && !core.IsNotExist(err) {
@@ -65,7 +65,7 @@ func (s *Store) installIndex(ctx context.Context, snap *snapshot.Snapshot) error
 	return durable.SyncDir(s.core.FS, s.core.Dir())
 }
 
-func installFile(ctx context.Context, s *Store, snap *snapshot.Snapshot, name string, size int64, path string) error {
+func installFile(ctx context.Context, s *Backups, snap *snapshot.Snapshot, name string, size int64, path string) error {
 	r, err := snap.Whole(ctx, name)
 	if err != nil {
 		return err

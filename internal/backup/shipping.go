@@ -1,4 +1,4 @@
-package stele
+package backup
 
 import (
 	"context"
@@ -25,7 +25,7 @@ type targets struct {
 	// notDrilled is when a drill could not be tried, by the monotonic clock.
 	notDrilled map[string]time.Duration
 
-	snapshotting atomic.Bool
+	Snapshotting atomic.Bool
 	telling      sync.Mutex // held while backup.held entries are written
 
 	known recollection
@@ -50,22 +50,22 @@ type shipping struct {
 	heldKnown  bool            // the ledger says that it holds something
 }
 
-func (s *Store) origin() *replicate.Origin {
+func (s *Backups) origin() *replicate.Origin {
 	return &replicate.Origin{Engine: s.core.Engine, Ledger: s.core.Ledger(), Body: s.core.Body, Keys: s.core.Keys, Format: core.FormatText, Sealed: s.core.SealOf, SealedBefore: s.sealedBefore, Heal: s.care.HealFor(care.ByShipping)}
 }
 
-// syncTargets starts and ends shippers, so that they are those that the ledger says.
-func (s *Store) syncTargets() error {
-	if !s.core.State.TakesWrites() || s.opt.OpenTarget == nil {
+// SyncTargets starts and ends shippers, so that they are those that the ledger says.
+func (s *Backups) SyncTargets() error {
+	if !s.core.State.TakesWrites() || s.Opt.OpenTarget == nil {
 		return nil
 	}
-	specs, err := s.specs()
+	specs, err := s.Specs()
 	if err != nil {
 		return err
 	}
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	if s.targets.stopped {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	if s.Shippers.stopped {
 		return nil
 	}
 	want := map[string]TargetSpec{}
@@ -73,14 +73,14 @@ func (s *Store) syncTargets() error {
 		spec.Removing = time.Time{} // it ships until then
 		want[spec.Name] = spec
 	}
-	for name, r := range s.targets.running {
+	for name, r := range s.Shippers.running {
 		if want[name] != r.spec {
 			r.cancel()
-			delete(s.targets.running, name)
+			delete(s.Shippers.running, name)
 		}
 	}
 	for name, spec := range want {
-		if s.targets.running[name] == nil {
+		if s.Shippers.running[name] == nil {
 			s.startTarget(spec)
 		}
 	}
@@ -88,12 +88,12 @@ func (s *Store) syncTargets() error {
 }
 
 // startTarget starts a shipper. targets.mu is held.
-func (s *Store) startTarget(spec TargetSpec) {
+func (s *Backups) startTarget(spec TargetSpec) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &shipping{spec: spec, limit: replicate.Rate(spec.RateBytes), cancel: cancel, done: make(chan struct{})}
 	r.shipper = replicate.NewShipper(s.origin(), replicate.Options{Name: spec.Name, Every: spec.Every, Limit: r.limit, Log: s.core.Log,
 		Open: func(ctx context.Context) (engine.Engine, error) {
-			opened, err := s.opt.OpenTarget(ctx, spec)
+			opened, err := s.Opt.OpenTarget(ctx, spec)
 			if err != nil {
 				return nil, err
 			}
@@ -104,15 +104,15 @@ func (s *Store) startTarget(spec TargetSpec) {
 		},
 		Shipped:   func() { s.shippedTo(r) },
 		Fail:      func(err error) { s.targetFailed(spec.Name, err); s.core.WakeHousekeeping() },
-		ListEvery: s.opt.ListTargets,
+		ListEvery: s.Opt.ListTargets,
 		Held:      s.held(spec.Name),
 		Listed:    func(ctx context.Context, size uint64, lost []string) error { return s.listed(ctx, r, size, lost) },
 	})
-	if s.targets.running == nil {
-		s.targets.running = map[string]*shipping{}
+	if s.Shippers.running == nil {
+		s.Shippers.running = map[string]*shipping{}
 	}
-	s.targets.running[spec.Name] = r
-	s.targets.all.Go(func() {
+	s.Shippers.running[spec.Name] = r
+	s.Shippers.all.Go(func() {
 		defer close(r.done)
 		r.shipper.Run(ctx)
 	})
@@ -139,29 +139,29 @@ func locksFor(ctx context.Context, target engine.Engine) (time.Duration, error) 
 }
 
 // targetFailed ends writing if a target proves that a later epoch has begun.
-func (s *Store) targetFailed(name string, err error) {
+func (s *Backups) targetFailed(name string, err error) {
 	var later *replicate.SupersededError
 	if errors.As(err, &later) && later.Proven {
-		if err := s.Supersede(later.Epoch, "target "+name); err != nil && !errors.Is(err, ErrClosed) {
+		if err := s.core.Supersede(later.Epoch, "target "+name); err != nil && !errors.Is(err, core.ErrClosed) {
 			s.core.Log.Error("couldn't note that another primary has taken over", "err", err)
 		}
 	}
 }
 
 // relist has a target listed anew, so that what it lacks is shipped again.
-func (s *Store) relist(target string) {
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	if r := s.targets.running[target]; r != nil {
+func (s *Backups) relist(target string) {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	if r := s.Shippers.running[target]; r != nil {
 		r.shipper.Relist()
 	}
 }
 
-// wakeTargets tells the shippers of new entries.
-func (s *Store) wakeTargets() {
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	for _, r := range s.targets.running {
+// WakeTargets tells the shippers of new entries.
+func (s *Backups) WakeTargets() {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	for _, r := range s.Shippers.running {
 		r.shipper.Wake()
 	}
 }
@@ -169,15 +169,15 @@ func (s *Store) wakeTargets() {
 // lastShipment is how long Close waits for targets to take what came last.
 const lastShipment = 5 * time.Second
 
-// stopTargets ships what came last to the targets that are well, and ends all shippers.
-func (s *Store) stopTargets() {
-	s.targets.mu.Lock()
-	s.targets.stopped = true
+// StopTargets ships what came last to the targets that are well, and ends all shippers.
+func (s *Backups) StopTargets() {
+	s.Shippers.mu.Lock()
+	s.Shippers.stopped = true
 	var all []*shipping
-	for _, r := range s.targets.running {
+	for _, r := range s.Shippers.running {
 		all = append(all, r)
 	}
-	s.targets.mu.Unlock()
+	s.Shippers.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lastShipment)
 	defer cancel()
 	var wait sync.WaitGroup
@@ -193,12 +193,12 @@ func (s *Store) stopTargets() {
 		})
 	}
 	wait.Wait()
-	s.targets.all.Wait()
+	s.Shippers.all.Wait()
 }
 
 // FlushTargets lists every target, ships all that is committed now and all that the target has lost, and returns when it can be restored from there, or why it can't. A store that takes no writes ships
-// nothing: ErrReadOnly.
-func (s *Store) FlushTargets(ctx context.Context) error {
+// nothing: core.ErrReadOnly.
+func (s *Backups) FlushTargets(ctx context.Context) error {
 	if err := s.core.Enter(); err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (s *Store) FlushTargets(ctx context.Context) error {
 	}
 	err := flushAll(ctx, all)
 	if err == nil && first { // the entry that says so belongs to what is there when this returns
-		if err = s.appendFirstHeld(ctx); err == nil {
+		if err = s.AppendFirstHeld(ctx); err == nil {
 			err = flushAll(ctx, all)
 		}
 	}

@@ -1,6 +1,7 @@
-package stele
+package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -10,42 +11,40 @@ import (
 	"stele/entry"
 	"stele/internal/core"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
-
-// What a target holds is known from the ledger: a backup.held entry says that a target has held so many entries, a backup.lost entry that it has lost files since, or was given up. So a place
-// that held a copy and is found empty is known for what it is, after a restart and with an index made anew.
 
 // RelistTarget has a target listed anew, soon, and compared with what was shipped to it: what it lacks is shipped again and reported. For whoever has found that a copy is not what it should be.
 // A name that no shipper has is passed over.
-func (s *Store) RelistTarget(name string) {
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	if r := s.targets.running[name]; r != nil {
+func (s *Backups) RelistTarget(name string) {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	if r := s.Shippers.running[name]; r != nil {
 		r.shipper.Relist()
 	}
 }
 
-// heldBy is how many entries a target is known to have held; 0: none, or it was given up since.
-func (s *Store) heldBy(ctx context.Context, name string) (uint64, error) {
-	held, err := s.newestOf(ctx, entry.BackupHeld, name)
+// HeldBy is how many entries a target is known to have held; 0: none, or it was given up since.
+func (s *Backups) HeldBy(ctx context.Context, name string) (uint64, error) {
+	held, err := s.NewestOf(ctx, entry.BackupHeld, name)
 	if err != nil {
 		return 0, err
 	}
-	lost, err := s.newestOf(ctx, entry.BackupLost, name)
+	lost, err := s.NewestOf(ctx, entry.BackupLost, name)
 	if err != nil || lost.Index > held.Index {
 		return lost.Private.Target, err
 	}
 	return held.Private.Target, nil
 }
 
-// newestOf is the newest entry of a type about a name; the zero Entry: there is none.
-func (s *Store) newestOf(ctx context.Context, t entry.Type, name string) (entry.Entry, error) {
+// NewestOf is the newest entry of a type about a name; the zero Entry: there is none.
+func (s *Backups) NewestOf(ctx context.Context, t entry.Type, name string) (entry.Entry, error) {
 	e, _, err := s.namedIn(ctx, index.LastOf(t, name))
 	return e, err
 }
 
 // sealedBefore calls fn for each pack whose pack.seal entry is among the first size entries.
-func (s *Store) sealedBefore(size uint64, fn func(name string)) error {
+func (s *Backups) sealedBefore(size uint64, fn func(name string)) error {
 	return s.core.Index.EachSealed(func(name string) error {
 		at, ok, err := s.core.Index.SealedBy(name)
 		if err == nil && ok && at < size {
@@ -56,7 +55,7 @@ func (s *Store) sealedBefore(size uint64, fn func(name string)) error {
 }
 
 // listed takes note of what a listing of the target has shown. It runs on the shipper's goroutine, which waits for no entry: a full disk here must not keep anything from being shipped.
-func (s *Store) listed(ctx context.Context, r *shipping, size uint64, lost []string) error {
+func (s *Backups) listed(ctx context.Context, r *shipping, size uint64, lost []string) error {
 	r.mu.Lock()
 	target := r.opened.Engine
 	r.mu.Unlock()
@@ -77,7 +76,7 @@ func (s *Store) listed(ctx context.Context, r *shipping, size uint64, lost []str
 }
 
 // shippedTo takes note that all is there which was to be shipped.
-func (s *Store) shippedTo(r *shipping) {
+func (s *Backups) shippedTo(r *shipping) {
 	size := r.shipper.Status().Size
 	r.mu.Lock()
 	r.holds = size
@@ -95,8 +94,8 @@ func (r *shipping) untold() bool {
 	return r.toTell
 }
 
-// appendLosses writes a backup.lost entry for each target that was found to have lost files.
-func (s *Store) appendLosses(ctx context.Context) error {
+// AppendLosses writes a backup.lost entry for each target that was found to have lost files.
+func (s *Backups) AppendLosses(ctx context.Context) error {
 	for _, r := range s.shippings() {
 		r.mu.Lock()
 		tell, names, size := r.toTell, slices.Sorted(maps.Keys(r.lost)), r.holds
@@ -106,8 +105,8 @@ func (s *Store) appendLosses(ctx context.Context) error {
 			continue
 		}
 		data := map[string]string{"files": strconv.Itoa(len(names)), "first": names[0]}
-		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-			return ledgerDraft{Type: entry.BackupLost, Private: entry.Private{Name: r.spec.Name, Target: size, Data: data}}, nil
+		_, err := s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+			return ledger.Draft{Type: entry.BackupLost, Private: entry.Private{Name: r.spec.Name, Target: size, Data: data}}, nil
 		})
 		if err != nil {
 			r.mu.Lock()
@@ -119,19 +118,19 @@ func (s *Store) appendLosses(ctx context.Context) error {
 	return nil
 }
 
-// appendHeld writes a backup.held entry for each target of which nothing is known yet, or that holds twice as many entries as is known: so there are few of them.
-func (s *Store) appendHeld(ctx context.Context) error {
+// AppendHeld writes a backup.held entry for each target of which nothing is known yet, or that holds twice as many entries as is known: so there are few of them.
+func (s *Backups) AppendHeld(ctx context.Context) error {
 	return s.appendHeldOf(ctx, func(*shipping) bool { return true })
 }
 
-// appendFirstHeld is appendHeld for the targets of which nothing is known yet. It doesn't wait for the next minute: if this process is killed before, nothing says that the place has held a copy.
-func (s *Store) appendFirstHeld(ctx context.Context) error {
+// AppendFirstHeld is appendHeld for the targets of which nothing is known yet. It doesn't wait for the next minute: if this process is killed before, nothing says that the place has held a copy.
+func (s *Backups) AppendFirstHeld(ctx context.Context) error {
 	return s.appendHeldOf(ctx, func(r *shipping) bool { return !r.isHeldKnown() })
 }
 
-func (s *Store) appendHeldOf(ctx context.Context, these func(*shipping) bool) error {
-	s.targets.telling.Lock()
-	defer s.targets.telling.Unlock()
+func (s *Backups) appendHeldOf(ctx context.Context, these func(*shipping) bool) error {
+	s.Shippers.telling.Lock()
+	defer s.Shippers.telling.Unlock()
 	for _, r := range s.shippings() {
 		if !these(r) {
 			continue
@@ -144,11 +143,11 @@ func (s *Store) appendHeldOf(ctx context.Context, these func(*shipping) bool) er
 }
 
 // tellHeld writes the entry for one target, if it is due.
-func (s *Store) tellHeld(ctx context.Context, r *shipping) error {
+func (s *Backups) tellHeld(ctx context.Context, r *shipping) error {
 	r.mu.Lock()
 	size, tell := r.holds, r.toTell
 	r.mu.Unlock()
-	known, err := s.heldBy(ctx, r.spec.Name)
+	known, err := s.HeldBy(ctx, r.spec.Name)
 	if err != nil {
 		return err
 	}
@@ -156,11 +155,11 @@ func (s *Store) tellHeld(ctx context.Context, r *shipping) error {
 		r.setHeldKnown(known > 0)
 		return nil
 	}
-	_, err = s.commit(ctx, Actor{Key: core.ActorStele}, func(rd index.Reader, _ ledgerSlot) (ledgerDraft, error) {
-		if _, ok, err := s.targetIn(rd, r.spec.Name); err != nil || !ok {
-			return ledgerDraft{}, orErr(err, core.ErrNoChange) // removed meanwhile
+	_, err = s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(rd index.Reader, _ ledger.Slot) (ledger.Draft, error) {
+		if _, ok, err := s.TargetIn(rd, r.spec.Name); err != nil || !ok {
+			return ledger.Draft{}, cmp.Or(err, core.ErrNoChange) // removed meanwhile
 		}
-		return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil
+		return ledger.Draft{Type: entry.BackupHeld, Private: entry.Private{Name: r.spec.Name, Target: size}}, nil
 	})
 	if errors.Is(err, core.ErrNoChange) {
 		return nil
@@ -182,29 +181,29 @@ func (r *shipping) setHeldKnown(known bool) {
 }
 
 // giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name.
-func (s *Store) giveUp(ctx context.Context, by Actor, name, why string) error {
-	_, err := s.commit(ctx, by, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.BackupLost, Private: entry.Private{Name: name, Reason: why}}, nil
+func (s *Backups) giveUp(ctx context.Context, by core.Who, name, why string) error {
+	_, err := s.core.Record(ctx, by, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.BackupLost, Private: entry.Private{Name: name, Reason: why}}, nil
 	})
 	return err
 }
 
 // shippings are the shippers that run.
-func (s *Store) shippings() (all []*shipping) {
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(s.targets.running)) {
-		all = append(all, s.targets.running[name])
+func (s *Backups) shippings() (all []*shipping) {
+	s.Shippers.mu.Lock()
+	defer s.Shippers.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.Shippers.running)) {
+		all = append(all, s.Shippers.running[name])
 	}
 	return all
 }
 
 // stopTarget ends a shipper, and returns when it has ended; what it remembers of the target is gone.
-func (s *Store) stopTarget(name string) {
-	s.targets.mu.Lock()
-	r := s.targets.running[name]
-	delete(s.targets.running, name)
-	s.targets.mu.Unlock()
+func (s *Backups) stopTarget(name string) {
+	s.Shippers.mu.Lock()
+	r := s.Shippers.running[name]
+	delete(s.Shippers.running, name)
+	s.Shippers.mu.Unlock()
 	if r != nil {
 		r.cancel()
 		<-r.done
@@ -212,6 +211,6 @@ func (s *Store) stopTarget(name string) {
 }
 
 // held tells a shipper what is known of its target.
-func (s *Store) held(name string) func(context.Context) (uint64, error) {
-	return func(ctx context.Context) (uint64, error) { return s.heldBy(ctx, name) }
+func (s *Backups) held(name string) func(context.Context) (uint64, error) {
+	return func(ctx context.Context) (uint64, error) { return s.HeldBy(ctx, name) }
 }

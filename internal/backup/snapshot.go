@@ -1,4 +1,4 @@
-package stele
+package backup
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/index"
+	"stele/internal/ledger"
 	"stele/internal/snapshot"
 )
 
@@ -23,8 +24,8 @@ const (
 
 // snapshots takes one snapshot of the index at a time.
 type snapshots struct {
-	every uint64       // entries after which one is due; 0: snapshotEntries. Set by tests before use
-	taken func()       // told of each round that the store has taken by itself. Set by tests before use
+	Every uint64       // entries after which one is due; 0: snapshotEntries. Set by tests before use
+	Taken func()       // told of each round that the store has taken by itself. Set by tests before use
 	rest  atomic.Int64 // time on the monotonic clock before which the store takes none by itself
 	mu    sync.Mutex
 	key   uint32                   // the data key under which known is sealed
@@ -42,7 +43,7 @@ type IndexSnapshot struct {
 // SnapshotIndex takes a snapshot of the index and brings it to targets, in chunks that only who holds the store's keys can read, so that `stele serve --from` need not fold the ledger anew.
 // The store goes on meanwhile. What a target has of it already is not shipped again, and all but the newest two snapshots are removed there. A target that fails does not
 // keep the others from theirs; the errors are joined.
-func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (done IndexSnapshot, err error) {
+func (s *Backups) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (done IndexSnapshot, err error) {
 	if err := s.core.Enter(); err != nil {
 		return done, err
 	}
@@ -52,8 +53,8 @@ func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (do
 	if !s.core.State.TakesWrites() {
 		return done, s.core.Refusal()
 	}
-	s.snapshots.mu.Lock()
-	defer s.snapshots.mu.Unlock()
+	s.Snapshots.mu.Lock()
+	defer s.Snapshots.mu.Unlock()
 	at := s.core.Path(core.DirCheckpoint)
 	if err := s.core.FS.RemoveAll(at); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return done, fmt.Errorf("couldn't remove an earlier checkpoint of the index: %w", err)
@@ -72,29 +73,29 @@ func (s *Store) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (do
 	return done, s.shipSnapshot(ctx, taken, targets, &done)
 }
 
-func (s *Store) takeSnapshot(ctx context.Context, at string, size uint64) (*snapshot.Taken, error) {
+func (s *Backups) takeSnapshot(ctx context.Context, at string, size uint64) (*snapshot.Taken, error) {
 	files, err := checkpointFiles(s.core.FS, at)
 	if err != nil {
 		return nil, err
 	}
-	if s.snapshots.key != s.core.Keys.Current().ID {
-		s.snapshots.key, s.snapshots.known = s.core.Keys.Current().ID, nil
+	if s.Snapshots.key != s.core.Keys.Current().ID {
+		s.Snapshots.key, s.Snapshots.known = s.core.Keys.Current().ID, nil
 	}
-	taken, err := snapshot.Take(ctx, files, size, index.Format, s.core.Keys.StoreID, core.BodyKeys{Ring: s.core.Keys}, s.snapshots.known)
+	taken, err := snapshot.Take(ctx, files, size, index.Format, s.core.Keys.StoreID, core.BodyKeys{Ring: s.core.Keys}, s.Snapshots.known)
 	if err != nil {
 		return nil, err
 	}
-	s.snapshots.known = map[string]snapshot.File{}
+	s.Snapshots.known = map[string]snapshot.File{}
 	for _, f := range taken.Files {
 		if index.IsTable(f.Name) {
-			s.snapshots.known[f.Name] = f
+			s.Snapshots.known[f.Name] = f
 		}
 	}
 	return taken, nil
 }
 
 // shipSnapshot brings packs to the targets, then writes the entry, then the lists: a crash in between leaves packs that the next snapshot uses or removes, or an entry without a list, which is no harm.
-func (s *Store) shipSnapshot(ctx context.Context, taken *snapshot.Taken, targets []engine.Engine, done *IndexSnapshot) error {
+func (s *Backups) shipSnapshot(ctx context.Context, taken *snapshot.Taken, targets []engine.Engine, done *IndexSnapshot) error {
 	var errs []error
 	var have []engine.Engine
 	for _, t := range targets {
@@ -126,24 +127,24 @@ func (s *Store) shipSnapshot(ctx context.Context, taken *snapshot.Taken, targets
 }
 
 // noteSnapshot writes the backup.index entry.
-func (s *Store) noteSnapshot(ctx context.Context, taken *snapshot.Taken) (uint64, error) {
+func (s *Backups) noteSnapshot(ctx context.Context, taken *snapshot.Taken) (uint64, error) {
 	doc, err := taken.Bytes()
 	if err != nil {
 		return 0, err
 	}
-	w, err := s.writeDocument(ctx, doc)
+	w, err := s.core.WriteDocument(ctx, doc)
 	if err != nil {
 		return 0, err
 	}
 	defer w.Release()
-	c, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.BackupIndex, Private: entry.Private{Name: indexName, Target: taken.Size, Doc: &w.Body}}, nil
+	c, err := s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.BackupIndex, Private: entry.Private{Name: indexName, Target: taken.Size, Doc: &w.Body}}, nil
 	})
 	return c.Entry, err
 }
 
-// snapshotOptions say which snapshots to believe.
-func (s *Store) snapshotOptions() snapshot.Options {
+// SnapshotOptions say which snapshots to believe.
+func (s *Backups) SnapshotOptions() snapshot.Options {
 	return snapshot.Options{Store: s.core.Keys.StoreID, Keys: core.BodyKeys{Ring: s.core.Keys}, Format: index.Format, Size: s.core.Ledger().Size(), Confirm: s.confirmSnapshot,
 		Passed: func(name string, why error) {
 			s.core.Log.Warn("a snapshot of the index is of no use", "name", name, "reason", why)
@@ -151,7 +152,7 @@ func (s *Store) snapshotOptions() snapshot.Options {
 }
 
 // confirmSnapshot asks the ledger whether a backup.index entry says what a target's list says.
-func (s *Store) confirmSnapshot(ctx context.Context, c snapshot.Claim) (bool, error) {
+func (s *Backups) confirmSnapshot(ctx context.Context, c snapshot.Claim) (bool, error) {
 	e, _, _, err := s.core.Ledger().Entry(ctx, c.Entry)
 	if err != nil {
 		return false, err

@@ -1,6 +1,7 @@
-package stele
+package backup
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // Targets says how every target stands, in order of name. The secret keys are left out. A target to which nothing is being shipped is looked at first: what is said of it is of now. One that doesn't answer
 // within 3 s is said not to.
-func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
+func (s *Backups) Targets(ctx context.Context) ([]TargetStatus, error) {
 	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
@@ -27,7 +28,7 @@ func (s *Store) Targets(ctx context.Context) ([]TargetStatus, error) {
 }
 
 // TargetsKnown is Targets without a look at any of them: a target that is shipped to from here is looked at every minute by itself.
-func (s *Store) TargetsKnown(ctx context.Context) ([]TargetStatus, error) {
+func (s *Backups) TargetsKnown(ctx context.Context) ([]TargetStatus, error) {
 	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
@@ -36,8 +37,8 @@ func (s *Store) TargetsKnown(ctx context.Context) ([]TargetStatus, error) {
 }
 
 // lookAtTargets has all targets that are shipped to looked at, side by side.
-func (s *Store) lookAtTargets(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, seenWait)
+func (s *Backups) lookAtTargets(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, SeenWait)
 	defer cancel()
 	all := s.shippings()
 	done := make(chan struct{}, len(all))
@@ -49,8 +50,8 @@ func (s *Store) lookAtTargets(ctx context.Context) {
 	}
 }
 
-func (s *Store) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
-	specs, err := s.specs()
+func (s *Backups) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
+	specs, err := s.Specs()
 	if err != nil {
 		return nil, err
 	}
@@ -58,18 +59,18 @@ func (s *Store) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
 	for i, spec := range specs {
 		st := &out[i]
 		spec.SecretKey = ""
-		st.TargetSpec, st.Behind = spec, s.Size()
-		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
+		st.TargetSpec, st.Behind = spec, s.core.Size()
+		if st.LastDrill, st.Drill, err = s.Drills(ctx, spec.Name); err != nil {
 			return nil, err
 		}
 		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
 			return nil, err
 		}
-		s.targets.mu.Lock()
-		r := s.targets.running[spec.Name]
-		s.targets.mu.Unlock()
+		s.Shippers.mu.Lock()
+		r := s.Shippers.running[spec.Name]
+		s.Shippers.mu.Unlock()
 		if r != nil {
-			r.status(st, s.Size())
+			r.status(st, s.core.Size())
 			if r.untold() {
 				st.LastLoss = s.core.Now()
 			}
@@ -82,16 +83,16 @@ func (s *Store) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
 }
 
 // recall says of a target that was not reached in this process what was last known of it.
-func (s *Store) recall(ctx context.Context, st *TargetStatus) error {
+func (s *Backups) recall(ctx context.Context, st *TargetStatus) error {
 	if st.Connected || !st.Listed.IsZero() {
 		return nil
 	}
-	held, err := s.heldBy(ctx, st.Name)
+	held, err := s.HeldBy(ctx, st.Name)
 	if err != nil {
 		return err
 	}
-	known := s.lastKnown(st.TargetSpec)
-	st.Size = min(max(held, known.Size), s.Size())
+	known := s.LastKnown(st.TargetSpec)
+	st.Size = min(max(held, known.Size), s.core.Size())
 	if st.Size == known.Size {
 		st.Restorable = known.Restorable
 	} else if st.Size > 0 {
@@ -99,7 +100,7 @@ func (s *Store) recall(ctx context.Context, st *TargetStatus) error {
 			st.Restorable = e.Time
 		}
 	}
-	st.Behind = s.Size() - st.Size
+	st.Behind = s.core.Size() - st.Size
 	if !known.ErrorSince.IsZero() && st.Ships && st.Error == "" {
 		st.Error, st.ErrorSince = "it was not reached before the last start, and not yet since", known.ErrorSince
 	}
@@ -110,11 +111,11 @@ func (s *Store) recall(ctx context.Context, st *TargetStatus) error {
 }
 
 // askTargets asks targets to which nobody ships now how much they hold.
-func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
-	if s.opt.OpenTarget == nil {
+func (s *Backups) askTargets(ctx context.Context, all []TargetStatus) {
+	if s.Opt.OpenTarget == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, seenWait)
+	ctx, cancel := context.WithTimeout(ctx, SeenWait)
 	defer cancel()
 	type answer struct {
 		i int
@@ -124,7 +125,7 @@ func (s *Store) askTargets(ctx context.Context, all []TargetStatus) {
 	waiting := map[int]bool{}
 	for i, st := range all {
 		spec := st.TargetSpec
-		if full, ok, err := s.targetIn(s.core.Index.Reader(), spec.Name); err == nil && ok {
+		if full, ok, err := s.TargetIn(s.core.Index.Reader(), spec.Name); err == nil && ok {
 			spec.SecretKey = full.SecretKey
 		}
 		spec.ReadOnly, all[i].Asked, waiting[i] = true, true, true
@@ -153,8 +154,8 @@ type targetAnswer struct {
 }
 
 // askTarget asks a target, and touches nothing of the store but its keys: it may go on when nobody waits any more.
-func (s *Store) askTarget(ctx context.Context, spec TargetSpec) (a targetAnswer) {
-	if a.opened, a.err = s.opt.OpenTarget(ctx, spec); a.err != nil {
+func (s *Backups) askTarget(ctx context.Context, spec TargetSpec) (a targetAnswer) {
+	if a.opened, a.err = s.Opt.OpenTarget(ctx, spec); a.err != nil {
 		return a
 	}
 	defer closeEngine(a.opened.Engine)
@@ -166,22 +167,22 @@ func (s *Store) askTarget(ctx context.Context, spec TargetSpec) (a targetAnswer)
 }
 
 // takeAnswer takes a target's answer into its status.
-func (s *Store) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnswer) {
+func (s *Backups) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnswer) {
 	st.NoCopy, st.Disks, st.Server, st.LockFor = a.opened.NoCopy, a.opened.Disks, a.opened.Server, a.lock
 	seen, err := a.seen, a.err
 	if err == nil {
 		err = s.compareSeen(ctx, st, seen)
 	}
 	if err == nil && seen.Size == 0 {
-		if held, herr := s.heldBy(ctx, st.Name); herr != nil || held > 0 {
-			err = orErr(herr, &replicate.EmptiedError{Held: held})
+		if held, herr := s.HeldBy(ctx, st.Name); herr != nil || held > 0 {
+			err = cmp.Or[error](herr, &replicate.EmptiedError{Held: held})
 		}
 	}
 	if err != nil {
 		st.Error, st.Refused = err.Error(), replicate.Refused(err) // since when, nobody knows
 		return
 	}
-	st.Connected, st.Size, st.Behind = true, min(seen.Size, s.Size()), s.Size()-min(seen.Size, s.Size())
+	st.Connected, st.Size, st.Behind = true, min(seen.Size, s.core.Size()), s.core.Size()-min(seen.Size, s.core.Size())
 	if st.Restorable = (time.Time{}); st.Size > 0 {
 		if e, _, _, err := s.core.Ledger().Entry(ctx, st.Size-1); err == nil {
 			st.Restorable = e.Time
@@ -190,8 +191,8 @@ func (s *Store) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnswer
 }
 
 // compareSeen compares the ledger with what a target has seen of it. Where a backup is served it is no fault that a target has more: the backup is an older one, and nothing was rolled back.
-func (s *Store) compareSeen(ctx context.Context, st *TargetStatus, seen ledger.Seen) error {
-	if size := s.Size(); (s.core.State == core.Serving || s.core.State == core.Copied) && seen.Epoch <= s.core.Keys.Epoch && seen.Size > size {
+func (s *Backups) compareSeen(ctx context.Context, st *TargetStatus, seen ledger.Seen) error {
+	if size := s.core.Size(); (s.core.State == core.Serving || s.core.State == core.Copied) && seen.Epoch <= s.core.Keys.Epoch && seen.Size > size {
 		st.Newer = seen.Size - size
 		return nil
 	}

@@ -1,4 +1,4 @@
-package stele
+package backup
 
 import (
 	"context"
@@ -11,9 +11,6 @@ import (
 	"stele/internal/core"
 	"stele/internal/durable"
 )
-
-// The file fileTargets keeps what was last known of the targets, so that a start which doesn't reach one can say how much it holds and since when it is not reached. It is a convenience for who looks at the
-// status: nothing is decided by it, and its loss costs those words until the targets are reached.
 
 // knownTarget is what was last known of a target.
 type knownTarget struct {
@@ -37,8 +34,8 @@ type recollection struct {
 }
 
 // readKnown reads the file once. mu is held.
-func (s *Store) readKnown() {
-	k := &s.targets.known
+func (s *Backups) readKnown() {
+	k := &s.Shippers.known
 	if k.read {
 		return
 	}
@@ -51,7 +48,7 @@ func (s *Store) readKnown() {
 		err = json.Unmarshal(b, &k.last)
 	}
 	if err == nil && k.last.V != 1 {
-		err = fmt.Errorf("%w: version %d", ErrVersion, k.last.V)
+		err = fmt.Errorf("%w: version %d", core.ErrVersion, k.last.V)
 	}
 	if err != nil {
 		k.last = targetsKnown{}
@@ -59,9 +56,9 @@ func (s *Store) readKnown() {
 	}
 }
 
-// lastKnown is what was last known of a target by an earlier process, or by this one.
-func (s *Store) lastKnown(spec TargetSpec) knownTarget {
-	k := &s.targets.known
+// LastKnown is what was last known of a target by an earlier process, or by this one.
+func (s *Backups) LastKnown(spec TargetSpec) knownTarget {
+	k := &s.Shippers.known
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.readKnown()
@@ -71,14 +68,14 @@ func (s *Store) lastKnown(spec TargetSpec) knownTarget {
 	return knownTarget{}
 }
 
-// keepKnown writes the file where it says something else by now.
-func (s *Store) keepKnown(context.Context) error { return s.keep(true) }
+// KeepKnown writes the file where it says something else by now.
+func (s *Backups) KeepKnown(context.Context) error { return s.keep(true) }
 
-// keepReached is keepKnown only where a target was lost sight of, or was reached again, since: that is not put off to the next minute.
-func (s *Store) keepReached(context.Context) error { return s.keep(false) }
+// KeepReached is keepKnown only where a target was lost sight of, or was reached again, since: that is not put off to the next minute.
+func (s *Backups) KeepReached(context.Context) error { return s.keep(false) }
 
-func (s *Store) keep(all bool) error {
-	k := &s.targets.known
+func (s *Backups) keep(all bool) error {
+	k := &s.Shippers.known
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.readKnown()

@@ -1,6 +1,7 @@
-package stele
+package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/keyring"
+	"stele/internal/ledger"
 	"stele/internal/replicate"
 )
 
@@ -89,59 +91,59 @@ var ErrNoTarget = errors.New("no such target")
 
 // AddTarget adds a target, or changes the settings of one whose URL stays. It is opened and compared with the store first; shipping begins at once. A target that waits for its removal is kept by that.
 // A target that is known to have held entries, and holds none, is refused (replicate.ErrEmptied); AddTargetAnew takes it.
-func (s *Store) AddTarget(ctx context.Context, by Actor, spec TargetSpec) (Committed, error) {
+func (s *Backups) AddTarget(ctx context.Context, by core.Who, spec TargetSpec) (core.Committed, error) {
 	return s.addTarget(ctx, by, spec, false)
 }
 
 // AddTargetAnew is AddTarget for a target that has lost all that it held: a person agrees that it begins anew there. It takes the recovery kit's text, on the machine itself: whoever emptied
 // a target must not be able to say that this is well.
-func (s *Store) AddTargetAnew(ctx context.Context, by Actor, spec TargetSpec, kit []byte) (Committed, error) {
+func (s *Backups) AddTargetAnew(ctx context.Context, by core.Who, spec TargetSpec, kit []byte) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	defer s.core.Leave()
 	if err := s.holdsKit(by, kit); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	return s.addTarget(ctx, by, spec, true)
 }
 
-func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew bool) (Committed, error) {
+func (s *Backups) addTarget(ctx context.Context, by core.Who, spec TargetSpec, anew bool) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	defer s.core.Leave()
-	was, known, err := s.targetIn(s.core.Index.Reader(), spec.Name)
+	was, known, err := s.TargetIn(s.core.Index.Reader(), spec.Name)
 	if err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	if known && was.URL != spec.URL {
-		return Committed{}, elsewhere(spec.Name)
+		return core.Committed{}, elsewhere(spec.Name)
 	}
 	if err := fromAfar(by, spec, known); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	held := uint64(0)
 	if known && !anew {
-		if held, err = s.heldBy(ctx, spec.Name); err != nil {
-			return Committed{}, err
+		if held, err = s.HeldBy(ctx, spec.Name); err != nil {
+			return core.Committed{}, err
 		}
 	}
 	spec.Make = !known || anew
 	if err := s.checkTarget(ctx, spec, held); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	if err := s.forgetHeld(ctx, by, spec.Name, known, anew); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	spec.Removing = time.Time{}
-	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		was, ok, err := s.targetIn(r, spec.Name)
+	c, err := s.core.Record(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+		was, ok, err := s.TargetIn(r, spec.Name)
 		if err == nil && ok && was.URL != spec.URL {
 			err = elsewhere(spec.Name)
 		}
 		if err != nil {
-			return ledgerDraft{}, err
+			return ledger.Draft{}, err
 		}
 		if spec.Added = at.Time; ok {
 			spec.Added = was.Added
@@ -149,35 +151,35 @@ func (s *Store) addTarget(ctx context.Context, by Actor, spec TargetSpec, anew b
 		return s.targetDraft(spec)
 	})
 	if err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
-	return c, s.syncTargets()
+	return c, s.SyncTargets()
 }
 
 // fromAfar refuses what somebody who is not on the machine itself may not name as a target: a folder, which would have the server write anywhere on its disks, and a place that would get the
 // keys of the server's own environment. The settings of a target that is there may be changed from anywhere.
-func fromAfar(by Actor, spec TargetSpec, known bool) error {
+func fromAfar(by core.Who, spec TargetSpec, known bool) error {
 	switch {
-	case by.local || known:
+	case by.Local || known:
 		return nil
 	case !strings.HasPrefix(spec.URL, "s3://"):
-		return badState("a target in a folder is added on the server's own machine, by `stele target add` there")
+		return core.BadState("a target in a folder is added on the server's own machine, by `stele target add` there")
 	case spec.AccessKey == "" || spec.SecretKey == "":
-		return badState("give --target-key and --target-key-file: the server's own keys are not used for a place that is named from afar. Or add it on the server's machine")
+		return core.BadState("give --target-key and --target-key-file: the server's own keys are not used for a place that is named from afar. Or add it on the server's machine")
 	}
 	return nil
 }
 
 func elsewhere(name string) error {
-	return badState("there is a target %s at another place. Take another name, or remove that one first: stele target rm %s", name, name)
+	return core.BadState("there is a target %s at another place. Take another name, or remove that one first: stele target rm %s", name, name)
 }
 
 // forgetHeld has nothing known of what a target held, where that is agreed: it begins anew, or the name was that of a target which was removed.
-func (s *Store) forgetHeld(ctx context.Context, by Actor, name string, known, anew bool) error {
+func (s *Backups) forgetHeld(ctx context.Context, by core.Who, name string, known, anew bool) error {
 	if known && !anew {
 		return nil
 	}
-	held, err := s.heldBy(ctx, name)
+	held, err := s.HeldBy(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -192,9 +194,9 @@ func (s *Store) forgetHeld(ctx context.Context, by Actor, name string, known, an
 }
 
 // holdsKit says whether somebody on the machine itself has given the text of the store's recovery kit.
-func (s *Store) holdsKit(by Actor, kit []byte) error {
-	if !by.local {
-		return badState("the recovery kit counts on the machine itself only, through the folder or its socket")
+func (s *Backups) holdsKit(by core.Who, kit []byte) error {
+	if !by.Local {
+		return core.BadState("the recovery kit counts on the machine itself only, through the folder or its socket")
 	}
 	k, err := keyring.ParseKit(kit)
 	if err == nil {
@@ -204,18 +206,18 @@ func (s *Store) holdsKit(by Actor, kit []byte) error {
 }
 
 // checkTarget refuses what is no target, before it is one.
-func (s *Store) checkTarget(ctx context.Context, spec TargetSpec, held uint64) error {
+func (s *Backups) checkTarget(ctx context.Context, spec TargetSpec, held uint64) error {
 	switch {
 	case !targetName.MatchString(spec.Name):
-		return badValue("%q is no name for a target: up to 63 letters, digits, dots, dashes and underscores", spec.Name)
+		return core.BadValue("%q is no name for a target: up to 63 letters, digits, dots, dashes and underscores", spec.Name)
 	case spec.Every < 0 || spec.RateBytes < 0 || spec.LockDays < 0:
-		return badValue("a schedule, a rate and a number of days can't be below 0")
-	case s.opt.OpenTarget == nil:
-		return badState("this store was opened without a way to targets")
+		return core.BadValue("a schedule, a rate and a number of days can't be below 0")
+	case s.Opt.OpenTarget == nil:
+		return core.BadState("this store was opened without a way to targets")
 	case !s.core.State.TakesWrites():
-		return ErrReadOnly
+		return core.ErrReadOnly
 	}
-	opened, err := s.opt.OpenTarget(ctx, spec)
+	opened, err := s.Opt.OpenTarget(ctx, spec)
 	if err != nil {
 		return fmt.Errorf("couldn't open target %s: %w", spec.Name, err)
 	}
@@ -233,18 +235,18 @@ func closeEngine(e engine.Engine) {
 }
 
 // targetDraft is the entry that makes a target's settings these. The secret key is sealed anew.
-func (s *Store) targetDraft(spec TargetSpec) (ledgerDraft, error) {
+func (s *Backups) targetDraft(spec TargetSpec) (ledger.Draft, error) {
 	name := spec.Name
-	sealed, err := s.seal(spec.SecretKey, entry.BackupTarget, name)
+	sealed, err := s.core.Seal(spec.SecretKey, entry.BackupTarget, name)
 	if err != nil {
-		return ledgerDraft{}, err
+		return ledger.Draft{}, err
 	}
 	spec.SecretKey = ""
-	return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name, Value: settingsOf(spec), Secret: sealed}}, nil
+	return ledger.Draft{Type: entry.BackupTarget, Private: entry.Private{Name: name, Value: SettingsOf(spec), Secret: sealed}}, nil
 }
 
-// settingsOf is a target's settings as its entry has them, beside its name.
-func settingsOf(spec TargetSpec) string {
+// SettingsOf is a target's settings as its entry has them, beside its name.
+func SettingsOf(spec TargetSpec) string {
 	spec.Name = ""
 	value, err := json.Marshal(spec)
 	if err != nil {
@@ -253,7 +255,8 @@ func settingsOf(spec TargetSpec) string {
 	return string(value)
 }
 
-func (s *Store) targetIn(r index.Reader, name string) (spec TargetSpec, ok bool, err error) {
+// TargetIn reads a target's settings, with its secret key, as a reader of the index has them; false if there is none of that name.
+func (s *Backups) TargetIn(r index.Reader, name string) (spec TargetSpec, ok bool, err error) {
 	row, ok, err := r.Config(index.NamedBy(entry.BackupTarget, name))
 	if err != nil || !ok {
 		return spec, false, err
@@ -263,27 +266,28 @@ func (s *Store) targetIn(r index.Reader, name string) (spec TargetSpec, ok bool,
 }
 
 // openTarget reads a target's settings, with its secret key.
-func (s *Store) openTarget(name string, row index.Setting) (TargetSpec, error) {
-	spec, err := parseTarget(name, row.Value)
+func (s *Backups) openTarget(name string, row index.Setting) (TargetSpec, error) {
+	spec, err := ParseTarget(name, row.Value)
 	if err != nil {
 		return spec, err
 	}
 	if row.Sealed != "" {
-		spec.SecretKey, err = s.unseal(row.Sealed, entry.BackupTarget, name)
+		spec.SecretKey, err = s.core.Unseal(row.Sealed, entry.BackupTarget, name)
 	}
 	return spec, err
 }
 
-func parseTarget(name, value string) (spec TargetSpec, err error) {
+// ParseTarget reads the settings of a target as its entry has them, beside its name. ErrCorrupt.
+func ParseTarget(name, value string) (spec TargetSpec, err error) {
 	if err := json.Unmarshal([]byte(value), &spec); err != nil {
-		return spec, fmt.Errorf("the settings of target %s: %w: %v", name, ErrCorrupt, err)
+		return spec, fmt.Errorf("the settings of target %s: %w: %v", name, core.ErrCorrupt, err)
 	}
 	spec.Name = name
 	return spec, nil
 }
 
-// specs reads the targets of the index, in order of name.
-func (s *Store) specs() (specs []TargetSpec, err error) {
+// Specs reads the targets of the index, in order of name.
+func (s *Backups) Specs() (specs []TargetSpec, err error) {
 	named, err := s.core.Index.Named(entry.BackupTarget)
 	if err != nil {
 		return nil, core.Translate(err)
@@ -299,8 +303,8 @@ func (s *Store) specs() (specs []TargetSpec, err error) {
 }
 
 // noTarget says that there is no target of that name, and which there are.
-func (s *Store) noTarget(name string) error {
-	specs, err := s.specs()
+func (s *Backups) noTarget(name string) error {
+	specs, err := s.Specs()
 	switch {
 	case err != nil:
 		return err
@@ -316,7 +320,7 @@ func (s *Store) noTarget(name string) error {
 
 // whichTarget asks for the name of one of several targets.
 func whichTarget(specs []TargetSpec, verb string) error {
-	return core.OfKind(fmt.Errorf("which target? %s. `stele %s %s`", named(specs, "or"), verb, specs[0].Name), ErrWhich, ErrBadName)
+	return core.OfKind(fmt.Errorf("which target? %s. `stele %s %s`", named(specs, "or"), verb, specs[0].Name), core.ErrWhich, core.ErrBadName)
 }
 
 // named lists the names of targets.
@@ -333,7 +337,7 @@ func named(specs []TargetSpec, last string) string {
 
 // RemoveTarget ends the shipping to a target; what lies there stays. It takes the recovery kit's text, given on the machine itself; or, with kit empty, a keep period of waiting, which Targets shows and
 // anyone may cancel (DESIGN section 7). It returns when the target goes: zero: now.
-func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []byte) (time.Time, error) {
+func (s *Backups) RemoveTarget(ctx context.Context, by core.Who, name string, kit []byte) (time.Time, error) {
 	if err := s.core.Enter(); err != nil {
 		return time.Time{}, err
 	}
@@ -345,16 +349,16 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 		}
 	}
 	var when time.Time
-	_, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		spec, ok, err := s.targetIn(r, name)
+	_, err := s.core.Record(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+		spec, ok, err := s.TargetIn(r, name)
 		switch {
 		case err != nil || !ok:
-			return ledgerDraft{}, orErr(err, s.noTarget(name))
+			return ledger.Draft{}, cmp.Or(err, s.noTarget(name))
 		case now:
-			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: name}}, nil
+			return ledger.Draft{Type: entry.BackupTarget, Private: entry.Private{Name: name}}, nil
 		case !spec.Removing.IsZero():
 			when = spec.Removing
-			return ledgerDraft{}, core.ErrNoChange
+			return ledger.Draft{}, core.ErrNoChange
 		}
 		when = at.Time.Add(keepPeriod).Truncate(time.Second)
 		spec.Removing = when
@@ -363,31 +367,31 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 	if err != nil && !errors.Is(err, core.ErrNoChange) {
 		return time.Time{}, err
 	}
-	return when, s.syncTargets()
+	return when, s.SyncTargets()
 }
 
 // CancelRemoval keeps a target that waits for its removal.
-func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Committed, error) {
+func (s *Backups) CancelRemoval(ctx context.Context, by core.Who, name string) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	defer s.core.Leave()
-	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-		spec, ok, err := s.targetIn(r, name)
+	return s.core.Record(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+		spec, ok, err := s.TargetIn(r, name)
 		if err != nil || !ok {
-			return ledgerDraft{}, orErr(err, s.noTarget(name))
+			return ledger.Draft{}, cmp.Or(err, s.noTarget(name))
 		}
 		if spec.Removing.IsZero() {
-			return ledgerDraft{}, badState("nobody has asked to remove target %s", name)
+			return ledger.Draft{}, core.BadState("nobody has asked to remove target %s", name)
 		}
 		spec.Removing = time.Time{}
 		return s.targetDraft(spec)
 	})
 }
 
-// removeDue removes the targets whose wait is over.
-func (s *Store) removeDue(ctx context.Context) error {
-	specs, err := s.specs()
+// RemoveDue removes the targets whose wait is over.
+func (s *Backups) RemoveDue(ctx context.Context) error {
+	specs, err := s.Specs()
 	if err != nil {
 		return err
 	}
@@ -395,18 +399,18 @@ func (s *Store) removeDue(ctx context.Context) error {
 		if spec.Removing.IsZero() {
 			continue
 		}
-		_, err := s.commit(ctx, Actor{Key: core.ActorStele}, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
-			now, ok, err := s.targetIn(r, spec.Name)
+		_, err := s.core.Record(ctx, core.Who{Key: core.ActorStele}, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+			now, ok, err := s.TargetIn(r, spec.Name)
 			if err != nil || !ok || now.Removing.IsZero() || now.Removing.After(at.Time) {
-				return ledgerDraft{}, orErr(err, core.ErrNoChange)
+				return ledger.Draft{}, cmp.Or(err, core.ErrNoChange)
 			}
-			return ledgerDraft{Type: entry.BackupTarget, Private: entry.Private{Name: spec.Name, Reason: "the wait is over"}}, nil
+			return ledger.Draft{Type: entry.BackupTarget, Private: entry.Private{Name: spec.Name, Reason: "the wait is over"}}, nil
 		})
 		if errors.Is(err, core.ErrNoChange) {
 			continue
 		}
 		if err == nil {
-			err = s.syncTargets()
+			err = s.SyncTargets()
 		}
 		if err != nil {
 			return err
@@ -415,8 +419,8 @@ func (s *Store) removeDue(ctx context.Context) error {
 	return nil
 }
 
-// drills says when the newest drill of a target passed (zero: none has), and whether one failed since.
-func (s *Store) drills(ctx context.Context, target string) (passed time.Time, failed FailedDrill, err error) {
+// Drills says when the newest drill of a target passed (zero: none has), and whether one failed since.
+func (s *Backups) Drills(ctx context.Context, target string) (passed time.Time, failed FailedDrill, err error) {
 	good, _, err := s.namedIn(ctx, index.LastGood(entry.DrillRun, target))
 	if err != nil {
 		return passed, failed, err
@@ -430,21 +434,21 @@ func (s *Store) drills(ctx context.Context, target string) (passed time.Time, fa
 }
 
 // namedIn is the entry whose index a setting holds; false if there is no such setting.
-func (s *Store) namedIn(ctx context.Context, setting string) (e entry.Entry, ok bool, err error) {
+func (s *Backups) namedIn(ctx context.Context, setting string) (e entry.Entry, ok bool, err error) {
 	row, ok, err := s.core.Index.Reader().Config(setting)
 	if err != nil || !ok {
 		return e, false, core.Translate(err)
 	}
 	at, err := strconv.ParseUint(row.Value, 10, 64)
 	if err != nil {
-		return e, false, fmt.Errorf("%w: the index's row %s: delete the index folder, it will be rebuilt", ErrCorrupt, setting)
+		return e, false, fmt.Errorf("%w: the index's row %s: delete the index folder, it will be rebuilt", core.ErrCorrupt, setting)
 	}
 	e, _, _, err = s.core.Ledger().Entry(ctx, at)
 	return e, err == nil, core.Translate(err)
 }
 
 // lastOf is the time of the newest entry of a type about a name; zero: there is none.
-func (s *Store) lastOf(ctx context.Context, t entry.Type, name string) (time.Time, error) {
-	e, err := s.newestOf(ctx, t, name)
+func (s *Backups) lastOf(ctx context.Context, t entry.Type, name string) (time.Time, error) {
+	e, err := s.NewestOf(ctx, t, name)
 	return e.Time, err
 }

@@ -1,6 +1,7 @@
-package stele
+package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,25 +19,22 @@ import (
 
 // RestoreOptions say what to restore.
 type RestoreOptions struct {
-	Options       // FS, Log, Identity (the recovery key); the rest has no effect
 	Target        engine.Engine
 	Name          string // how the target is named to people: a URL without credentials
 	AcceptLacking bool   // finish although packs are missing or damaged on the target
 	Progress      func(done, total int64)
 }
 
-// Restored is what RestoreFolder did.
+// Restored is what a restore of a folder did.
 type Restored struct {
 	replicate.RestoreReport
 	Store string // its id
 	Epoch uint32 // that the copy is in
 }
 
-// RestoreFolder makes folder, which is missing, empty, or was left by an interrupted RestoreFolder of the same store, a full copy of what a target holds. All of it is verified while it is copied. The
+// RestoreFolder makes the folder, which is missing, empty, or was left by an interrupted restoreFolder of the same store, a full copy of what a target holds. All of it is verified while it is copied. The
 // copy is open for reading only until Promote makes it the primary of a new epoch, from its end or from an earlier moment, or ContinueEpoch that of the old one.
-func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Restored, err error) {
-	opt.ReadOnly = false
-	s := newStore(folder, opt.Options)
+func (s *Backups) RestoreFolder(ctx context.Context, opt RestoreOptions) (_ Restored, err error) {
 	defer func() {
 		err = core.Translate(err)
 		if s.core.Lock != nil {
@@ -60,14 +58,14 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 	if s.core.Keys, err = s.sourceKeys(ctx, source); err != nil {
 		return Restored{}, err
 	}
-	out := Restored{Store: s.ID(), Epoch: s.core.Keys.Epoch}
+	out := Restored{Store: s.core.ID(), Epoch: s.core.Keys.Epoch}
 	switch {
-	case b.Mark.Store != "" && b.Mark.Store != s.ID():
-		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.Mark.Store, s.ID())
+	case b.Mark.Store != "" && b.Mark.Store != s.core.ID():
+		return out, fmt.Errorf("%s was begun from a backup of store %s, the target holds store %s: name another folder, or another target", s.core.Dir(), b.Mark.Store, s.core.ID())
 	case b.Mark.Full: // by an earlier call
 		return out, s.refusePromoted(ctx, b)
 	case b.Mark.Store == "":
-		b.Mark = hydrate.Mark{V: 1, Store: s.ID(), Target: opt.Name}
+		b.Mark = hydrate.Mark{V: 1, Store: s.core.ID(), Target: opt.Name}
 		if err := s.over.WriteMark(b.Mark); err != nil {
 			return out, err
 		}
@@ -90,19 +88,19 @@ func RestoreFolder(ctx context.Context, folder string, opt RestoreOptions) (_ Re
 }
 
 // refusePromoted refuses a folder that was restored and promoted before.
-func (s *Store) refusePromoted(ctx context.Context, b *hydrate.Backing) error {
+func (s *Backups) refusePromoted(ctx context.Context, b *hydrate.Backing) error {
 	local, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	if promoted, err := b.Mark.IsPromoted(ctx, local); err != nil || promoted {
-		return orErr(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.core.Dir(), b.Mark.Epoch))
+		return cmp.Or(err, fmt.Errorf("%s is not empty: it is the primary of epoch %d since an earlier restore. Name an empty or missing folder with --data", s.core.Dir(), b.Mark.Epoch))
 	}
 	return nil
 }
 
 // sourceKeys opens the keyring of the epoch that a source is in.
-func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyring.Keyring, error) {
+func (s *Backups) sourceKeys(ctx context.Context, source *replicate.Source) (*keyring.Keyring, error) {
 	id, err := s.core.Identity()
 	if err != nil {
 		return nil, err
@@ -119,9 +117,7 @@ func (s *Store) sourceKeys(ctx context.Context, source *replicate.Source) (*keyr
 
 // ContinueEpoch makes a full copy of a backup the primary of the same epoch: for who knows that the old primary is gone for good. If it is not, two primaries write two histories under one name, and each
 // target and standby will refuse one of them; Promote has no such danger.
-func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) {
-	opt.ReadOnly = false
-	s := newStore(folder, opt)
+func (s *Backups) ContinueEpoch(ctx context.Context) (err error) {
 	defer func() {
 		err = core.Translate(err)
 		if s.core.Lock != nil {
@@ -139,7 +135,7 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 		return err
 	}
 	if !b.Mark.Full || b.Mark.Epoch > 0 {
-		return badState("%s is not a full copy of a backup that waits for its promotion", s.core.Dir())
+		return core.BadState("%s is not a full copy of a backup that waits for its promotion", s.core.Dir())
 	}
 	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return err
@@ -158,7 +154,7 @@ func ContinueEpoch(ctx context.Context, folder string, opt Options) (err error) 
 }
 
 // wrapToSelf wraps the keyring to this machine's identity, in place of the old server's, and to all others to whom it was wrapped.
-func (s *Store) wrapToSelf(ctx context.Context) error {
+func (s *Backups) wrapToSelf(ctx context.Context) error {
 	server, err := s.core.ServerIdentity()
 	if err != nil {
 		return err
