@@ -1,8 +1,13 @@
 package stele
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +68,51 @@ func TestFailingWork(t *testing.T) {
 	defer s.Close()
 	if all := s.FailingWork(); len(all) != 0 {
 		t.Errorf("%+v", all)
+	}
+}
+
+// lockedBuffer is a log that a test may read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestFailingIsToldOnce: the log has what goes on failing when it begins and once an hour, also where each try names a file of its own, and where it is tried each minute.
+func TestFailingIsToldOnce(t *testing.T) {
+	log, clock := new(lockedBuffer), newTestClock()
+	s, err := Create(ctx, "a", Options{FS: vfs.NewMem(), Kit: "kit.txt", Clock: clock, Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	told := func() int { return strings.Count(log.String(), "work beside requests failed") }
+	for i := range 119 {
+		s.Outcome(core.WorkDrills, fmt.Errorf("couldn't write a/targets.%016x.tmp: no space left", i))
+		if want := 1 + i/60; told() != want {
+			t.Fatalf("after %d minutes the log has it %d times, want %d:\n%s", i, told(), want, log)
+		}
+		clock.pass(time.Minute)
+	}
+	s.Outcome(core.WorkDrills, errors.New("access denied"))
+	if told() != 3 {
+		t.Errorf("another reason is not told:\n%s", log)
+	}
+	s.Outcome(core.WorkDrills, nil)
+	s.Outcome(core.WorkDrills, errors.New("access denied"))
+	if told() != 4 {
+		t.Errorf("that it fails again is not told:\n%s", log)
 	}
 }
 

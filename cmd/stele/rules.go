@@ -22,7 +22,7 @@ func noCopyBecause(t *stele.TargetStatus, counted []*stele.TargetStatus) string 
 		return "did not pass its drill of " + moment(t.Drill.Last)
 	case t.NoCopy != "":
 		return t.NoCopy
-	case t.Refused:
+	case t.Refused, t.Connected && t.Error != "":
 		return "is not shipped to"
 	case len(t.Lost) > 0:
 		return "lost files, which are being shipped again"

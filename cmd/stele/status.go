@@ -101,9 +101,26 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 		err = c.print(a, &st, confirmed, targets, rules, &scrub, fill)
 	}
 	if err == nil && len(stale) > 0 {
-		err = fmt.Errorf("%w: %s", errStale, strings.Join(stale, "; "))
+		err = staleError(stale)
 	}
 	return err
+}
+
+// staleError says all that is stale first, and behind it what to do about it: of several one may bring its own next step, and what comes after that in the list is no part of it.
+func staleError(stale []string) error {
+	var said, next []string
+	for _, text := range stale {
+		if i := sentence(text); i > 0 && i+2 < len(text) {
+			said, next = append(said, text[:i]), append(next, strings.ToLower(text[i+2:i+3])+strings.TrimSuffix(text[i+3:], "."))
+		} else {
+			said = append(said, strings.TrimSuffix(text, "."))
+		}
+	}
+	err := fmt.Errorf("%w: %s", errStale, strings.Join(said, "; "))
+	if len(next) == 0 {
+		return err
+	}
+	return withHint(err, "%s", strings.Join(next, "; "))
 }
 
 // refusesWrites returns why the store takes no writes, though it is, or could be, open for them; nil: it takes them.
@@ -192,7 +209,7 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 			stale = append(stale, fmt.Sprintf("target %s lost files, or was begun anew, on %s and was not drilled since: `stele drill %s`", t.Name, moment(t.LastLoss), t.Name))
 		}
 		if len(t.Lost) > 0 {
-			stale = append(stale, fmt.Sprintf("target %s lost %s, which are being shipped again", t.Name, count(int64(len(t.Lost)), "file")))
+			stale = append(stale, "target "+t.Name+" "+lostFiles(t))
 		}
 		switch {
 		case t.Refused:
@@ -204,7 +221,7 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 		case t.Asked && t.Size == 0:
 			stale = append(stale, fmt.Sprintf("target %s holds nothing, and no server ships to it", t.Name))
 		case t.Error != "" && now.Sub(t.ErrorSince) > staleAfter+2*t.Every:
-			stale = append(stale, fmt.Sprintf("target %s is not reached since %s: %s", t.Name, moment(t.ErrorSince), t.Error))
+			stale = append(stale, fmt.Sprintf("target %s is not %s since %s: %s", t.Name, map[bool]string{true: "shipped to", false: "reached"}[t.Connected], moment(t.ErrorSince), t.Error))
 		case t.Behind > 0 && !t.Restorable.IsZero() && now.Sub(t.Restorable) > staleAfter+2*t.Every:
 			stale = append(stale, fmt.Sprintf("target %s is %s behind", t.Name, now.Sub(t.Restorable).Round(time.Second)))
 		}

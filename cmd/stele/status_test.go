@@ -22,6 +22,8 @@ func TestStale(t *testing.T) {
 		"late on its schedule":           {stele.TargetStatus{TargetSpec: stele.TargetSpec{Every: time.Hour}, Size: 9, Behind: 1, Connected: true, Restorable: ago(3 * time.Hour)}, true},
 		"not reached for a minute":       {stele.TargetStatus{Size: 9, Error: "no route", ErrorSince: ago(time.Minute)}, false},
 		"not reached for ten":            {stele.TargetStatus{Size: 9, Error: "no route", ErrorSince: ago(10 * time.Minute)}, true},
+		"takes nothing for a minute":     {stele.TargetStatus{Size: 9, Connected: true, Error: "full", ErrorSince: ago(time.Minute)}, false},
+		"takes nothing for ten":          {stele.TargetStatus{Size: 9, Connected: true, Error: "full", ErrorSince: ago(10 * time.Minute)}, true},
 		"refused":                        {stele.TargetStatus{Size: 9, Error: "forked", ErrorSince: now, Refused: true}, true},
 		"just added":                     {stele.TargetStatus{Behind: 9}, false},
 		"asked, and not there":           {stele.TargetStatus{Behind: 9, Asked: true, Error: "no such file"}, true},
@@ -37,6 +39,36 @@ func TestStale(t *testing.T) {
 		if got := staleTargets([]stele.TargetStatus{c.TargetStatus}, now); len(got) > 0 != c.stale {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestStaleError: bad news is not hidden in the next step of another, and each next step is told.
+func TestStaleError(t *testing.T) {
+	a := &app{}
+	message, hint := a.words(staleError([]string{"writes are refused", "target nas has failed its drills: a pack is gone. `stele drill nas` tries again", "target b is not reached", "target c is full (no. Room). Make room there."}))
+	if want := "stale: writes are refused; target nas has failed its drills: a pack is gone; target b is not reached; target c is full (no. Room)"; message != want {
+		t.Errorf("message %q\nwant    %q", message, want)
+	}
+	if want := "`stele drill nas` tries again; make room there"; hint != want {
+		t.Errorf("hint %q, want %q", hint, want)
+	}
+	if _, hint = a.words(staleError([]string{"target b is not reached"})); hint != "" {
+		t.Errorf("hint %q, want none", hint)
+	}
+}
+
+// TestTargetTakesNothing: a target that is reached and takes nothing is not said to be out of reach.
+func TestTargetTakesNothing(t *testing.T) {
+	since := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	st := stele.TargetStatus{TargetSpec: stele.TargetSpec{Name: "nas"}, Size: 9, Connected: true, Error: "the target is full", ErrorSince: since}
+	if got, want := targetState(&st), "not shipped to since 2026-11-26T12:00:00Z: the target is full"; got != want {
+		t.Errorf("state %q, want %q", got, want)
+	}
+	if got := staleTargets([]stele.TargetStatus{st}, since.Add(time.Hour)); len(got) != 1 || got[0] != "target nas is not shipped to since 2026-11-26T12:00:00Z: the target is full" {
+		t.Errorf("stale %q", got)
+	}
+	if got := noCopyBecause(&st, nil); got != "is not shipped to" {
+		t.Errorf("as a copy it %q", got)
 	}
 }
 

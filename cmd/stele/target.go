@@ -197,7 +197,7 @@ func ships(t *stele.TargetStatus) string {
 
 func targetState(t *stele.TargetStatus) string {
 	switch {
-	case t.Refused && !t.ErrorSince.IsZero():
+	case (t.Refused || t.Connected && t.Error != "") && !t.ErrorSince.IsZero():
 		return "not shipped to since " + moment(t.ErrorSince) + ": " + shown(t.Error)
 	case t.Error != "" && !t.ErrorSince.IsZero():
 		return "not reached since " + moment(t.ErrorSince) + ": " + shown(t.Error)
@@ -206,7 +206,7 @@ func targetState(t *stele.TargetStatus) string {
 	case !t.Removing.IsZero():
 		return "goes on " + moment(t.Removing) + " unless cancelled"
 	case len(t.Lost) > 0:
-		return fmt.Sprintf("lost %s, which are being shipped again", count(int64(len(t.Lost)), "file"))
+		return lostFiles(t)
 	case t.Connected && t.Size == 0:
 		return "holds nothing"
 	case !t.Drill.Since.IsZero():
@@ -223,6 +223,12 @@ func targetState(t *stele.TargetStatus) string {
 		return "not reached yet since the server started"
 	}
 	return "no server ships now"
+}
+
+// lostFiles says how many files a target lost.
+func lostFiles(t *stele.TargetStatus) string {
+	n := len(t.Lost)
+	return fmt.Sprintf("lost %s, which %s being shipped again", count(int64(n), "file"), isAre(n))
 }
 
 // newer says that a target holds more than the backup that is served.

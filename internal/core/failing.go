@@ -55,7 +55,7 @@ func (w *WitnessStatus) Last() time.Time {
 }
 
 const (
-	// keepFailing is how often the file is written where nothing but a time or a count changed.
+	// keepFailing is how often the file is written where nothing but a time or a count changed, and how often the log is told of the same failure again.
 	keepFailing = time.Hour
 )
 
@@ -63,6 +63,7 @@ const (
 type failures struct {
 	mu        sync.Mutex
 	work      map[workKey]FailingWork
+	told      map[workKey]time.Time // when the log was
 	witnesses map[string]WitnessStatus
 	kept      time.Time // when the file was written
 }
@@ -114,6 +115,7 @@ func (s *Store) succeeded(key workKey) bool {
 	was, failed := s.failures.work[key]
 	if failed {
 		delete(s.failures.work, key)
+		delete(s.failures.told, key)
 		s.Log.Info("what failed is well again", "work", key.work, "of", key.of, "failed_since", was.Since, "times", was.Times)
 	}
 	return failed
@@ -132,12 +134,16 @@ func (s *Store) fails(key workKey, err error) bool {
 	if f.work == nil {
 		f.work = map[workKey]FailingWork{}
 	}
+	if f.told == nil {
+		f.told = map[workKey]time.Time{}
+	}
 	next := FailingWork{Work: key.work, Of: key.of, Error: why, Since: was.Since, Last: now, Times: was.Times + 1}
 	if !known {
 		next.Since = now
 	}
 	f.work[key] = next
-	if !known || was.Error != why || now.Sub(was.Last) >= keepFailing { // else the log has it
+	if !known || !durable.Alike(was.Error, why) || now.Sub(f.told[key]) >= keepFailing { // else the log has it
+		f.told[key] = now
 		s.Log.Error("work beside requests failed; it is tried again", "work", key.work, "of", key.of, "failing_since", next.Since, "times", next.Times, "err", err)
 	}
 	return !known

@@ -34,6 +34,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"sync"
 	"syscall"
 	"time"
@@ -389,6 +390,14 @@ func Random() string {
 	var b [8]byte
 	rand.Read(b[:]) // never fails, per its documentation
 	return hex.EncodeToString(b[:])
+}
+
+// random matches names that Random made, and the longer ids of files.
+var random = regexp.MustCompile(`[0-9a-f]{16,}(-[0-9a-f]+)*`)
+
+// Alike says whether two messages say the same but for names that were made at random, such as a temporary file's: who tells of what goes on failing need not say it again for another of those.
+func Alike(a, b string) bool {
+	return a == b || random.ReplaceAllString(a, "…") == random.ReplaceAllString(b, "…")
 }
 
 // AlignedBuffer returns n bytes whose first is aligned for direct I/O, so that a File in direct mode writes them without

@@ -55,7 +55,7 @@ type BehindError struct {
 
 // Error implements error.
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("%s has seen %d entries of this ledger, but it holds only %d: it was rolled back, or files are missing. Copy the missing segments back, or open read-only", e.By, e.Saw, e.Have)
+	return fmt.Sprintf("%s has seen %d entries of this ledger, but it holds only %d: it was rolled back, or files are missing. Put the newer files back, or restore from a copy into an empty folder; the reading verbs show what is here", e.By, e.Saw, e.Have)
 }
 
 // Unwrap returns ErrBehind.

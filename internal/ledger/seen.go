@@ -95,7 +95,7 @@ func (l *Ledger) Compare(ctx context.Context, s Seen) error {
 		return fmt.Errorf("couldn't compare with what %s has seen: %w", s.By, err)
 	}
 	if root != s.Root {
-		return fmt.Errorf("%w: %s has seen another root at size %d", ErrForked, s.By, s.Size)
+		return fmt.Errorf("%w: %s has seen another root at size %d. Two servers have written, each with a copy of this folder, or files were rewritten: keep both as they are. The reading verbs show what is here; to go on with what was seen, restore from a target into an empty folder", ErrForked, s.By, s.Size)
 	}
 	return nil
 }

@@ -114,9 +114,17 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 // create puts bytes that were made and checked here on the target.
 func (s *session) create(ctx context.Context, name string, b []byte) error {
 	if err := s.target.Create(ctx, name, int64(len(b)), newReader(ctx, bytes.NewReader(b), int64(len(b)), s.limit, nil, s.bytes)); err != nil {
-		return fmt.Errorf("couldn't ship %s: %w", name, err)
+		return notTaken(name, err)
 	}
 	return nil
+}
+
+// notTaken is why the target did not take a file.
+func notTaken(name string, err error) error {
+	if err = unwritable(err); errors.Is(err, ErrUnwritable) {
+		return err
+	}
+	return fmt.Errorf("couldn't ship %s: %w", name, err)
 }
 
 // copyFile copies a sealed file of the origin byte for byte. want is the digest that it must have, nil if it was checked otherwise.
@@ -139,7 +147,7 @@ func (s *session) copyFile(ctx context.Context, name string, f engine.File, want
 		err = nil // our own lost reply
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't ship %s: %w", name, err)
+		return notTaken(name, err)
 	}
 	return nil
 }

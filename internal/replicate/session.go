@@ -193,7 +193,7 @@ func (s *session) claim(ctx context.Context) error {
 	} {
 		err := s.target.Create(ctx, f.name, int64(len(f.text)), strings.NewReader(f.text))
 		if err != nil && !errors.Is(err, engine.ErrExist) {
-			return fmt.Errorf("couldn't write %s to the target: %w", f.name, err)
+			return notTaken(f.name, err)
 		}
 	}
 	return nil

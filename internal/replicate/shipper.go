@@ -3,6 +3,7 @@ package replicate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/retry"
 )
@@ -61,8 +63,8 @@ type Status struct {
 	Restorable   time.Time // time of the newest of them; zero: none, or not known yet
 	Shipped      time.Time // when the last shipment ended
 	ShippedBytes int64     // since the start
-	Connected    bool      // compared with the ledger, and no error since
-	Err          error     // nil while all is well
+	Connected    bool      // reached, and compared with the ledger. With an Err it takes no writes, or can't be shipped to for another reason
+	Err          error     // nil while all is well: since the last error something was shipped, or there was none
 	ErrSince     time.Time
 	Refused      bool      // Err is not a matter of trying again
 	Lacking      []string  // packs that could not be shipped because they are damaged here
@@ -78,6 +80,8 @@ const (
 	tailAfter = 1200 * time.Millisecond
 	// growthEvery is how often it looks whether they are.
 	growthEvery = 100 * time.Millisecond
+	// tellEvery is how often the log is told of the same error again.
+	tellEvery = time.Hour
 )
 
 // again is when a target that failed is tried again.
@@ -99,10 +103,12 @@ type Shipper struct {
 	round  <-chan time.Time // fires when a target on a schedule is to be shipped to
 	glance <-chan time.Time // fires when the target is to be looked at
 	askers []chan struct{}  // who waits for a look
+	owing  bool             // the last shipment failed: that the target can be listed doesn't end its error
 
 	mu       sync.Mutex
 	status   Status
-	fail     int // errors in a row
+	fail     int       // errors in a row
+	told     time.Time // when the log was told of the last error
 	awaiting awaiting
 }
 
@@ -197,12 +203,15 @@ func (s *Shipper) retryIn() time.Duration {
 func (s *Shipper) failed(err error) {
 	s.mu.Lock()
 	s.fail++
-	first := s.status.Err == nil || s.status.Err.Error() != err.Error()
+	first := s.status.Err == nil || !durable.Alike(s.status.Err.Error(), err.Error())
 	if s.status.Err == nil {
 		s.status.ErrSince = s.opt.Clock.Now()
 	}
-	s.status.Err, s.status.Connected, s.status.Refused = err, false, Refused(err)
+	s.status.Err, s.status.Connected, s.status.Refused = err, errors.Is(err, ErrUnwritable), Refused(err)
 	s.awaiting.since = time.Time{}
+	if first = first || s.opt.Clock.Now().Sub(s.told) >= tellEvery; first {
+		s.told = s.opt.Clock.Now()
+	}
 	s.mu.Unlock()
 	if s.opt.Fail != nil {
 		s.opt.Fail(err)
@@ -332,6 +341,7 @@ func (s *Shipper) listed(ctx context.Context, ses *session) error {
 
 func (s *Shipper) shipOnce(ctx context.Context, ses *session, m mark) error {
 	if err := ses.ship(ctx, m); err != nil {
+		s.owing = true
 		return err
 	}
 	came, err := ses.othersCame(ctx, s.opt.Clock.Now())
@@ -361,6 +371,7 @@ func (s *Shipper) counted(n int64) {
 // well notes how far the target is.
 func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	s.glance = s.opt.Clock.After(lookEvery)
+	s.owing = s.owing && !shipped
 	var at time.Time
 	if ses.at > 0 {
 		if e, _, _, err := s.o.Ledger.Entry(ctx, ses.at-1); err == nil {
@@ -374,8 +385,11 @@ func (s *Shipper) well(ctx context.Context, ses *session, shipped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.status
-	recovered := st.Err != nil
-	st.Size, st.Restorable, st.Connected, st.Err, st.Refused, st.Lacking, st.Lost = ses.at, at, true, nil, false, lacking, ses.lostNames()
+	recovered := st.Err != nil && !s.owing
+	st.Size, st.Restorable, st.Connected, st.Refused, st.Lacking, st.Lost = ses.at, at, true, false, lacking, ses.lostNames()
+	if !s.owing {
+		st.Err = nil
+	}
 	st.Foreign = ses.alienNames()
 	st.Beyond = ses.beyond
 	if !shipped {

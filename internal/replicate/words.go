@@ -3,8 +3,12 @@ package replicate
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 
+	"stele/internal/durable"
+	"stele/internal/engine"
 	"stele/internal/frame"
 )
 
@@ -29,4 +33,30 @@ func (w *worded) Unwrap() []error { return w.causes }
 // notHealed is why a file that is damaged here was not shipped. What a heal says names the file, its damage and each copy: the first error would only say it once more.
 func notHealed(err, why error) error {
 	return &worded{fmt.Sprintf("couldn't ship: %v. If a folder somewhere has a copy of it: `stele verify --deep --heal --from COPY`", why), []error{err, why}}
+}
+
+// ErrUnwritable: the target is reached and takes nothing: it is full, read-only, not ours to write to, or its disk fails.
+var ErrUnwritable = errors.New("the target takes no writes")
+
+// unwritable puts into words why a target did not take a file, where it said so itself. What was full or failed is the target's disk: the engine's errors are hidden, since they would be taken for those of
+// the store's own disk. The file isn't named, so that the same reason has the same words at each try.
+func unwritable(err error) error {
+	why := err.Error()
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		why = errno.Error()
+	}
+	text := ""
+	switch {
+	case errors.Is(err, engine.ErrFull):
+		text = "the target is full (%s). Make room there: what it holds can be restored meanwhile"
+	case errors.Is(err, syscall.EROFS):
+		text = "the target takes no writes (%s). Look at its disk (dmesg), and mount it for writing: what it holds can be restored meanwhile"
+	case errors.Is(err, fs.ErrPermission):
+		text = "the target takes no writes (%s). Let the user who runs the server write there"
+	case errors.Is(err, syscall.EIO), errors.Is(err, durable.ErrSync), errors.Is(err, engine.ErrFailed):
+		text = "the target's disk fails (%s). Look at it (dmesg), or add another target"
+	default:
+		return err
+	}
+	return &worded{fmt.Sprintf(text, why), []error{ErrUnwritable}}
 }
