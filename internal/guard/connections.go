@@ -23,6 +23,9 @@ type Connections struct {
 	open map[*conn]bool
 	by   map[string]int // open ones, by address (Neighbours)
 	rest list.List      // of *conn that rest, the one that has rested longest first
+
+	heads   int64            // bytes of requests that are not whole yet, beyond freeHead of each
+	headsBy map[string]int64 // the same by address
 }
 
 // perFree is how many connections an address may hold for each that is free.
@@ -34,13 +37,16 @@ type conn struct {
 	of      *Connections
 	address string        // or the network that counts as one (Neighbours)
 	resting *list.Element // guarded by of.mu; nil: a request is under way
+	waits   atomic.Bool   // for a request, or the rest of one
+	head    int64         // bytes of it that came; guarded by of.mu, like counted
+	counted int64         // of them, in of.heads
 	closing sync.Once
 	closed  error
 }
 
 // Listen bounds the connections of a listener. State must be told of them.
 func (c *Connections) Listen(l net.Listener) net.Listener {
-	c.open, c.by = map[*conn]bool{}, map[string]int{}
+	c.open, c.by, c.headsBy = map[*conn]bool{}, map[string]int{}, map[string]int64{}
 	return &listener{l, c}
 }
 
@@ -93,6 +99,7 @@ func (c *Connections) take(own *conn) bool {
 	}
 	c.open[own] = true
 	c.by[own.address]++
+	own.waits.Store(true)
 	return true
 }
 
@@ -127,8 +134,12 @@ func (c *Connections) State(nc net.Conn, s http.ConnState) {
 		c.rest.Remove(x.resting)
 		x.resting = nil
 	}
-	if s == http.StateNew || s == http.StateIdle {
+	waits := s == http.StateNew || s == http.StateIdle // net/http says that a connection is active when the head has come
+	if waits {
 		x.resting = c.rest.PushBack(x)
+	}
+	if s != http.StateNew { // what has come of the first head may have been counted already
+		c.begin(x, waits)
 	}
 }
 
@@ -138,6 +149,7 @@ func (x *conn) Close() error {
 		c := x.of
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.begin(x, false)
 		delete(c.open, x)
 		if c.by[x.address]--; c.by[x.address] == 0 {
 			delete(c.by, x.address)

@@ -4,6 +4,7 @@ package guard
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -39,6 +40,11 @@ func (g *Requests) Handler(h http.Handler) http.Handler {
 			q.Body = own.body
 			r = &q
 		}
+		if tooManyLines(r.Header) {
+			own.Header().Set("Connection", "close")
+			http.Error(own, fmt.Sprintf("the request has more than %d headers", maxLines), http.StatusRequestHeaderFieldsTooLarge)
+			return
+		}
 		r = r.WithContext(context.WithValue(r.Context(), sparedKey{}, own))
 		g.add(own)
 		defer g.remove(own)
@@ -47,6 +53,17 @@ func (g *Requests) Handler(h http.Handler) http.Handler {
 			own.WriteHeader(http.StatusOK)
 		}
 	})
+}
+
+// maxLines is how many headers a request may have. They are kept until it is answered, which a slow body puts off.
+const maxLines = 1000
+
+func tooManyLines(h http.Header) bool {
+	n := 0
+	for _, lines := range h {
+		n += len(lines)
+	}
+	return n > maxLines
 }
 
 func (g *Requests) add(w *writer) {

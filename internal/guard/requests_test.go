@@ -33,6 +33,24 @@ func refuse(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "no", http.StatusForbidden)
 }
 
+// TestManyHeaders: a request of very many headers is refused before anything looks at it, whether or not its body comes.
+func TestManyHeaders(t *testing.T) {
+	dial := serve(t, &Requests{}, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }) //nolint:errcheck // the reply tells
+	for lines, want := range map[int]int{maxLines + 1: http.StatusRequestHeaderFieldsTooLarge, maxLines - 10: http.StatusOK} {
+		for _, body := range []string{"Content-Length: 0", "Content-Length: 1000000"} {
+			if want == http.StatusOK && body != "Content-Length: 0" {
+				continue
+			}
+			c := dial()
+			fmt.Fprintf(c, "PUT / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n", body, strings.Repeat("A:\r\n", lines))
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || res.StatusCode != want || res.Close != (want != http.StatusOK) {
+				t.Errorf("%d headers, %s: %v, %v; want %d", lines, body, res, err, want)
+			}
+		}
+	}
+}
+
 // TestUnreadBody: a body that is declared and never sent delays no refusal, and the connection ends; with 100-continue as well, and where nobody writes a header at all.
 func TestUnreadBody(t *testing.T) {
 	was := drainEnd

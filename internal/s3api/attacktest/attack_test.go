@@ -41,7 +41,7 @@ func TestAttacks(t *testing.T) {
 	}{
 		{"signatures", signatures}, {"presigned", presigned}, {"signed chunks", signedChunks}, {"bodies", bodies}, {"headers", headers}, {"smuggling", smuggling},
 		{"documents", documents}, {"deletions", deletions}, {"garbage", garbage}, {"denied flood", deniedFlood}, {"aborted downloads", abortedDownloads},
-		{"large bodies at once", largeBodies}, {"document flood", documentFlood}, {"idle connections", idle},
+		{"large bodies at once", largeBodies}, {"document flood", documentFlood}, {"unfinished heads", unfinishedHeads}, {"unfinished forms", unfinishedForms}, {"idle connections", idle},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			a.attack(t, v)

@@ -145,6 +145,22 @@ func largeBodies(t *testing.T, v *victim) {
 	all.Wait()
 }
 
+// unfinishedForms sends forms of very many headers, all but their end, on many connections at once: nobody has signed them.
+func unfinishedForms(t *testing.T, v *victim) {
+	head := "POST /box HTTP/1.1\r\nHost: " + v.Host + "\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"key\"\r\n"
+	part := []byte(strings.Repeat("X-Padding: "+strings.Repeat("x", 1000)+"\r\n", 9000))
+	var all sync.WaitGroup
+	for range 60 {
+		c := v.dial(t)
+		all.Go(func() {
+			if _, err := io.WriteString(c, head); err == nil {
+				c.Write(part) //nolint:errcheck // it may have had enough
+			}
+		})
+	}
+	all.Wait()
+}
+
 // abortedDownloads begins more downloads than the server works on at once, and goes away from each: none may leave anything behind.
 func abortedDownloads(t *testing.T, v *victim) {
 	v.Must(t, 200, "PUT", "/box/long", make([]byte, 32<<20))

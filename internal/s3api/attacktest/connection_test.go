@@ -2,12 +2,14 @@ package attacktest
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -126,6 +128,37 @@ func raiseFiles(t *testing.T, n uint64) {
 	l.Cur = max(n, l.Max)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		t.Fatalf("couldn't raise the limit of open files to %d: %v", n, err)
+	}
+}
+
+// unfinishedHeads sends requests of very many headers, all but their end, on many connections at once.
+func unfinishedHeads(t *testing.T, v *victim) {
+	n := 2000
+	if testing.Short() {
+		n = 800
+	}
+	raiseFiles(t, uint64(n+500))
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "GET /box HTTP/1.1\r\nHost: %s\r\n", v.Host)
+	for i := 0; head.Len() < 60<<10; i++ {
+		head.WriteString(strconv.FormatInt(int64(i), 36) + ":\r\n")
+	}
+	var all sync.WaitGroup
+	conns := make([]net.Conn, n)
+	for w := range 16 {
+		all.Go(func() {
+			for i := w; i < n; i += 16 {
+				conns[i] = v.dial(t)
+				conns[i].Write(head.Bytes()) //nolint:errcheck // it may have had enough
+			}
+		})
+	}
+	all.Wait()
+	v.alive(t)
+	now, _ := v.Memory(t)
+	t.Logf("with %d unfinished heads: %d MiB", n, now>>20)
+	for _, c := range conns {
+		c.Close()
 	}
 }
 
