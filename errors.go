@@ -12,7 +12,7 @@ import (
 // Sentinels that callers act on. What a user sees wraps them with the verb that failed and a next step.
 var (
 	ErrNoBucket        = errors.New("no such bucket")
-	ErrNoKey           = errors.New("no such key")
+	ErrNoKey           = core.ErrNoKey
 	ErrNoVersion       = errors.New("no such version")
 	ErrNoUpload        = errors.New("no such upload")
 	ErrBucketExists    = errors.New("bucket exists")

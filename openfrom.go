@@ -88,7 +88,7 @@ func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt Prom
 	if promoted {
 		return Promotion{}, core.BadState("%s is the primary of epoch %d already", s.core.Dir(), s.core.Keys.Epoch)
 	}
-	return s.promote(ctx, opt, opt.Asked.into(s.core.LedgerOptions()))
+	return s.epochs.Promote(ctx, opt.how(), opt.Asked.Into(s.core.LedgerOptions()))
 }
 
 // askBeforeFrom asks, before a backup is promoted, what the other targets have seen, which its index names.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele/internal/epoch"
 )
 
 // TestAsksFollowers: at its start a primary asks those who followed it whether one of them has taken over (DESIGN invariant 5), and takes no writes if its own signer has consented to that. Those
@@ -23,7 +25,7 @@ func TestAsksFollowers(t *testing.T) {
 			t.Errorf("%q is taken for an address: %v", u, err)
 		}
 	}
-	for i := range maxPeers + 2 {
+	for i := range epoch.MaxPeers + 2 {
 		u := fmt.Sprintf("http://old-%d", i)
 		if err := s.NoteFollower(u, s.FollowerProof(u)); err != nil {
 			t.Fatal(err)
@@ -34,7 +36,7 @@ func TestAsksFollowers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range maxPeers { // somebody who has an auditor's key, and not the keyring
+	for i := range epoch.MaxPeers { // somebody who has an auditor's key, and not the keyring
 		u := fmt.Sprintf("http://stranger-%d", i)
 		for _, proof := range []string{"", "x", s.FollowerProof("http://other")} {
 			if err := s.NoteFollower(u, proof); !errors.Is(err, ErrBadState) {
@@ -81,7 +83,7 @@ func TestAsksFollowers(t *testing.T) {
 		return 0, nil, nil
 	}
 	open := func() (*Store, error) {
-		answers := make(chan string, 2*maxPeers)
+		answers := make(chan string, 2*epoch.MaxPeers)
 		s, err := Open(ctx, "a", Options{FS: fs, AskHandover: func(ctx context.Context, u string) (uint64, map[string]string, error) {
 			answers <- u
 			return ask(ctx, u)
@@ -95,7 +97,7 @@ func TestAsksFollowers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(asked) != maxPeers || slices.Contains(asked, "http://old-1") || !slices.Contains(asked, "http://dead") {
+	if len(asked) != epoch.MaxPeers || slices.Contains(asked, "http://old-1") || !slices.Contains(asked, "http://dead") {
 		t.Errorf("asked were %v", asked)
 	}
 	if _, err := s.CreateBucket(ctx, Local(), "bkt", false); err != nil {

@@ -129,7 +129,7 @@ func TestPromote(t *testing.T) {
 				t.Fatal(err)
 			}
 			x.same(t, s, cut)
-			if s.VKey() != p.VKey || s.Epoch() != 2 || len(s.Epochs()) != 2 || s.Epochs()[1] != (EpochBegin{2, cut}) {
+			if s.VKey() != p.VKey || s.Epoch() != 2 || len(s.Epochs()) != 2 || s.Epochs()[1] != (EpochBegin{Epoch: 2, First: cut}) {
 				t.Errorf("vkey %s, epochs %v", s.VKey(), s.Epochs())
 			}
 			v := put(t, s, "kept", "new", []byte("of the new epoch"))

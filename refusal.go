@@ -33,7 +33,7 @@ func (s *Store) refusals(ctx context.Context) (all []error, err error) {
 		return nonNil(fence), nil
 	}
 	if fence == nil {
-		fence = s.followersSay(ctx)(ctx)
+		fence = s.epochs.FollowersSay(ctx)(ctx)
 	}
 	all = nonNil(fence)
 	for _, by := range append(s.backup.SeenByTargets(ctx), s.core.SeenByIndex()...) {

@@ -12,7 +12,7 @@ import (
 // rooms are where the rooms above the opening take part in the life of a store.
 func (s *Store) rooms() core.Hooks {
 	return core.Hooks{
-		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.backup.SeenByTargets, Followers: s.followersSay, Copies: s.Copies, Fetch: s.backup.FetchPacks,
+		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.backup.SeenByTargets, Followers: s.epochs.FollowersSay, Copies: s.Copies, Fetch: s.backup.FetchPacks,
 		Prepare:  s.prepareFindings,
 		Rows:     s.sealedRows,
 		Applied:  func() { s.changed.tell(0); s.backup.WakeTargets() },

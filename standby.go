@@ -3,7 +3,6 @@ package stele
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
+	"stele/internal/epoch"
 	"stele/internal/follow"
 	"stele/internal/frame"
 	"stele/internal/index"
@@ -30,16 +30,6 @@ import (
 
 // ErrStandby: the folder is a standby's, which takes no writes. It is ErrReadOnly too.
 var ErrStandby = core.ErrStandby
-
-// StandbyPin is what a standby holds fast of the store that it follows.
-type StandbyPin struct {
-	Store   string `json:"store"` // id
-	VKey    string `json:"vkey"`
-	From    string `json:"from"`
-	Keyless bool   `json:"keyless"`
-	// Reigns are the epochs before that of VKey, in order: those that it went through, and those through which what it follows came.
-	Reigns []Reign `json:"reigns,omitempty"`
-}
 
 // Standby is a store that follows another one: byte copies of its files, and an index of its own. It reads as any store does and takes no writes. One goroutine
 // follows; readers may be beside it.
@@ -97,31 +87,12 @@ func NewStandby(folder string, opt Options) (recipient string, err error) {
 
 // PinOf returns what a standby's folder holds fast; false: nothing yet.
 func PinOf(folder string, opt Options) (pin StandbyPin, ok bool, err error) {
-	s := newStore(folder, opt)
-	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileStandby))
-	if core.IsNotExist(err) {
-		return pin, false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &pin)
-	}
-	if err != nil {
-		return pin, false, fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileStandby), err)
-	}
-	return pin, true, nil
+	return newStore(folder, opt).epochs.Pin()
 }
 
 // SetPin holds fast whom a standby follows. The store and its key never change once they are pinned.
 func SetPin(folder string, opt Options, pin StandbyPin) error {
-	s := newStore(folder, opt)
-	b, err := json.Marshal(pin)
-	if err != nil {
-		return err
-	}
-	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil { // without keys nothing made it before
-		return fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
-	}
-	return durable.Replace(s.core.FS, s.core.Path(core.FileStandby), append(b, '\n'), durable.PrivateFile)
+	return newStore(folder, opt).epochs.SetPin(pin)
 }
 
 // CopyKeyring stores a keyring file of the primary's; what is there already is left.
@@ -183,7 +154,7 @@ func (b *Standby) openKeyless(ctx context.Context) (err error) {
 	if n, err := hex.Decode(ring.StoreID[:], []byte(b.Pin.Store)); err != nil || n != len(ring.StoreID) {
 		return fmt.Errorf("%w: %q is no store id", ErrCorrupt, b.Pin.Store)
 	}
-	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: ring, VKey: b.Pin.VKey, Ends: b.Pin.ends(), SegmentBytes: b.folder.opt.SegmentBytes})
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: ring, VKey: b.Pin.VKey, Ends: b.Pin.Ends(), SegmentBytes: b.folder.opt.SegmentBytes})
 	if err != nil {
 		return err
 	}
@@ -205,7 +176,7 @@ func (b *Standby) openKeyed(ctx context.Context) (err error) {
 	if s.ID() != b.Pin.Store {
 		return fmt.Errorf("%w: the keyring is of store %s, the standby follows %s", ErrWrongKey, s.ID(), b.Pin.Store)
 	}
-	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.core.Keys, Ends: b.Pin.ends(), SegmentBytes: s.opt.SegmentBytes})
+	b.follower, err = ledger.Follow(ctx, ledger.Options{Engine: b.files, Keys: s.core.Keys, Ends: b.Pin.Ends(), SegmentBytes: s.opt.SegmentBytes})
 	if err != nil {
 		return err
 	}
@@ -300,7 +271,7 @@ func (b *Standby) loadAccepted() error {
 	if err != nil {
 		return fmt.Errorf("couldn't read %s: %w", core.FileAccepted, err)
 	}
-	b.accepted, _, err = b.Pin.open(note)
+	b.accepted, _, err = b.Pin.Open(note)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, b.folder.core.Path(core.FileAccepted), err)
 	}
@@ -310,7 +281,7 @@ func (b *Standby) loadAccepted() error {
 
 // rebase puts what was accepted of an earlier epoch back to where that ended: it is proven, and what came behind it is evidence.
 func (b *Standby) rebase(ctx context.Context) error {
-	_, epoch := splitOrigin(b.accepted.Origin)
+	_, epoch := epoch.SplitOrigin(b.accepted.Origin)
 	end := b.Pin.EndOf(epoch)
 	if b.accepted.Size <= end {
 		return nil

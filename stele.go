@@ -21,6 +21,7 @@ import (
 	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/engine"
+	"stele/internal/epoch"
 	"stele/internal/hydrate"
 	"stele/internal/ledger"
 	"stele/internal/snapshot"
@@ -68,6 +69,7 @@ type Store struct {
 	care   *care.Care
 	over   *hydrate.Store
 	backup *backup.Backups
+	epochs *epoch.Epochs
 	opt    Options
 
 	changed changed
@@ -76,9 +78,6 @@ type Store struct {
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
-
-	peersMu   sync.Mutex // guards the files of addresses
-	followers []string   // as in the file; nil: not read yet
 
 	wrapping   sync.Mutex // one wraps the keyring at a time
 	recipients []string   // of the newest keyring, nil: those of keys; guarded by wrapping
@@ -131,6 +130,7 @@ func newStore(folder string, opt Options) *Store {
 		Grown: s.changed.wait, Refusals: s.refusals})
 	s.over = hydrate.New(s.core, hydrate.Options{Copies: func() []engine.Copy { return s.backup.TargetCopies() }, Snapshots: func() snapshot.Options { return s.backup.SnapshotOptions() }, RetryFill: opt.retryFill, Clock: opt.Clock})
 	s.backup = backup.New(s.core, s.care, s.over, backup.Options{OpenTarget: opt.OpenTarget, ListTargets: opt.ListTargets, Copies: opt.Copies, OpenCopy: s.copyForDrill})
+	s.epochs = epoch.New(s.core, s.over, epoch.Options{AskHandover: opt.AskHandover, Seen: s.backup.SeenByTargets, SeenWait: backup.SeenWait})
 	s.core.Hooks = s.rooms()
 	return s
 }

@@ -11,6 +11,7 @@ import (
 
 // Sentinels that callers act on; the root package shows them as its own. What a user sees wraps them with the verb that failed and a next step.
 var (
+	ErrNoKey      = errors.New("no such key")
 	ErrBadName    = errors.New("bad name")
 	ErrTooLarge   = errors.New("too large")
 	ErrKeyRevoked = errors.New("the access key was revoked")

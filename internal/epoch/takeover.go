@@ -1,8 +1,7 @@
-package stele
+package epoch
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
-	"stele/internal/engine/dir"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/tree"
@@ -21,7 +19,7 @@ import (
 
 // promoteStandby makes a standby's folder a store, and that the primary of a new epoch. The tails that following left are recovered as those of a crash. Until the mark that
 // says standby is removed, after the commit point, the folder is opened by nobody else: a crash in between is brought to its end by promoting again.
-func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin StandbyPin) (Promotion, error) {
+func (s *Epochs) promoteStandby(ctx context.Context, opt PromoteOptions, pin Pin) (Promotion, error) {
 	of := s.core.LedgerOptions()
 	accepted, epoch, err := s.acceptedBefore(pin)
 	if err != nil {
@@ -30,12 +28,12 @@ func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin Stan
 	if opt.At == 0 || opt.At >= accepted.Size { // what was accepted and is not here any more is given up by a cut alone
 		of.Seen = append(of.Seen, ledger.Seen{By: "the checkpoint that this standby accepted", Size: accepted.Size, Epoch: epoch, Root: accepted.Root})
 	}
-	p := Promotion{Store: s.ID(), From: epoch, To: s.core.Keys.Epoch}
+	p := Promotion{Store: s.core.ID(), From: epoch, To: s.core.Keys.Epoch}
 	if s.core.Keys.Epoch > epoch { // a crash came behind the commit point
 		p.VKey, err = s.core.Keys.VKey()
 		p.Cut, _ = s.core.Keys.EndOf(epoch)
 	} else {
-		p, err = s.promote(ctx, opt, of)
+		p, err = s.Promote(ctx, opt, of)
 	}
 	if err != nil {
 		return p, err
@@ -56,65 +54,25 @@ func (s *Store) promoteStandby(ctx context.Context, opt PromoteOptions, pin Stan
 }
 
 // acceptedBefore reads the checkpoint that the standby accepted last, and the epoch that it followed.
-func (s *Store) acceptedBefore(pin StandbyPin) (c tree.Checkpoint, epoch uint32, err error) {
+func (s *Epochs) acceptedBefore(pin Pin) (c tree.Checkpoint, epoch uint32, err error) {
 	note, err := core.ReadFile(s.core.FS, s.core.Path(core.FileAccepted))
 	if core.IsNotExist(err) {
-		return c, 0, fmt.Errorf("%w: nothing was accepted by this standby yet", ErrNotStore)
+		return c, 0, fmt.Errorf("%w: nothing was accepted by this standby yet", core.ErrNotStore)
 	}
 	if err == nil {
-		c, epoch, err = pin.open(note)
+		c, epoch, err = pin.Open(note)
 	}
 	if err != nil {
-		return c, 0, fmt.Errorf("%w: %s: %v", ErrCorrupt, s.core.Path(core.FileAccepted), err)
+		return c, 0, fmt.Errorf("%w: %s: %v", core.ErrCorrupt, s.core.Path(core.FileAccepted), err)
 	}
 	if epoch < pin.Epoch() {
-		return c, 0, fmt.Errorf("%w: this standby follows epoch %d and has accepted nothing of it yet. Start it again, so that it goes on, or promote another one", ErrBehind, pin.Epoch())
+		return c, 0, fmt.Errorf("%w: this standby follows epoch %d and has accepted nothing of it yet. Start it again, so that it goes on, or promote another one", core.ErrBehind, pin.Epoch())
 	}
 	return c, epoch, nil
 }
 
-// settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
-func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyPin) error {
-	s := newStore(folder, opt)
-	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	known := &keyring.Keyring{Epoch: pin.Epoch()}
-	if _, err := hex.Decode(known.StoreID[:], []byte(pin.Store)); err != nil {
-		return fmt.Errorf("%w: %s names no store", ErrCorrupt, s.core.Path(core.FileStandby))
-	}
-	newest, err := ledger.NewestEpoch(ctx, d, known)
-	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
-		return err
-	}
-	b, err := OpenStandby(ctx, folder, opt)
-	if err != nil {
-		return err
-	}
-	return errors.Join(b.SealTail(), b.Close())
-}
-
-// warnOfMore says in the log what a target has that a standby, which is about to be promoted, never got: the new epoch goes on without it. It is no reason to refuse: where a primary died, waiting
-// brings nothing, and what the target holds stays there as evidence.
-func warnOfMore(ctx context.Context, folder string, opt Options) {
-	if opt.OpenTarget == nil {
-		return
-	}
-	b, err := OpenStandby(ctx, folder, opt)
-	if err != nil {
-		return // the promotion meets the same error, and says so
-	}
-	defer b.Close()
-	for _, seen := range b.AskTargets(ctx).seen {
-		if size := b.Size(); seen.Size > size {
-			b.core.Log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
-		}
-	}
-}
-
 // standbyKeys loads the keyring of the epoch that a standby follows, or of the one that a promotion, which a crash cut short, has begun in its folder.
-func (s *Store) standbyKeys(ctx context.Context, pin StandbyPin, id age.Identity) error {
+func (s *Epochs) standbyKeys(ctx context.Context, pin Pin, id age.Identity) error {
 	newest, err := core.NewestEpoch(ctx, s.core.Engine, id)
 	if err != nil {
 		return err
@@ -126,32 +84,36 @@ func (s *Store) standbyKeys(ctx context.Context, pin StandbyPin, id age.Identity
 	return err
 }
 
-// Handover returns the entry by which the present epoch began: what an old primary has to be shown. ErrNoKey in the first epoch.
-func (s *Store) Handover(ctx context.Context) (at uint64, data map[string]string, err error) {
+// Handover returns the entry by which the present epoch began: what an old primary has to be shown. core.ErrNoKey in the first epoch.
+func (s *Epochs) Handover(ctx context.Context) (at uint64, data map[string]string, err error) {
+	if err := s.core.Enter(); err != nil {
+		return 0, nil, err
+	}
+	defer s.core.Leave()
 	epochs := s.Epochs()
 	first := epochs[len(epochs)-1].First
 	if len(epochs) == 1 {
-		return 0, nil, fmt.Errorf("%w: the store is in its first epoch", ErrNoKey)
+		return 0, nil, fmt.Errorf("%w: the store is in its first epoch", core.ErrNoKey)
 	}
-	e, err := s.Entry(ctx, first)
+	e, _, _, err := s.core.Ledger().Entry(ctx, first)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, core.Translate(err)
 	}
 	return first, e.Private.Data, nil
 }
 
 // Learn is told of the entry by which a later epoch began elsewhere. If the signer of this epoch has consented to just that, which proves it, this store takes no more writes: see
 // Supersede. Nobody's word is believed: tree.ErrHandover.
-func (s *Store) Learn(ctx context.Context, at uint64, data map[string]string, by string) error {
+func (s *Epochs) Learn(ctx context.Context, at uint64, data map[string]string, by string) error {
 	epoch, err := s.provenHandover(ctx, at, data)
 	if err != nil {
 		return err
 	}
-	return s.Supersede(epoch, by)
+	return s.core.Supersede(epoch, by)
 }
 
 // wouldLearn is Learn for who only reads: ErrSuperseded if the entry ends this store.
-func (s *Store) wouldLearn(ctx context.Context, at uint64, data map[string]string, _ string) error {
+func (s *Epochs) wouldLearn(ctx context.Context, at uint64, data map[string]string, _ string) error {
 	epoch, err := s.provenHandover(ctx, at, data)
 	if err != nil || epoch <= s.core.Keys.Epoch {
 		return err
@@ -160,7 +122,7 @@ func (s *Store) wouldLearn(ctx context.Context, at uint64, data map[string]strin
 }
 
 // provenHandover is the epoch that an entry begins, if the signer of this one has consented to it.
-func (s *Store) provenHandover(ctx context.Context, at uint64, data map[string]string) (epoch uint32, err error) {
+func (s *Epochs) provenHandover(ctx context.Context, at uint64, data map[string]string) (epoch uint32, err error) {
 	h, err := tree.ParseHandover(at, entry.EpochBegin, data)
 	if err != nil {
 		return 0, err
@@ -185,8 +147,8 @@ func (s *Store) provenHandover(ctx context.Context, at uint64, data map[string]s
 }
 
 // rootForHandover is our own root where the later epoch goes on. A store that was rolled back behind that takes the root that its own signer signed.
-func (s *Store) rootForHandover(ctx context.Context, h *tree.Handover, keys []*tree.Verifier) (root tree.Hash, err error) {
-	if size, _ := s.TreeHead(); h.Cut <= size {
+func (s *Epochs) rootForHandover(ctx context.Context, h *tree.Handover, keys []*tree.Verifier) (root tree.Hash, err error) {
+	if size, _ := s.core.Ledger().Head(); h.Cut <= size {
 		root, err = s.core.Ledger().Root(ctx, h.Cut)
 		return root, core.Translate(err)
 	}
@@ -196,5 +158,5 @@ func (s *Store) rootForHandover(ctx context.Context, h *tree.Handover, keys []*t
 			return c.Root, nil
 		}
 	}
-	return root, errors.Join(err, ErrBehind)
+	return root, errors.Join(err, core.ErrBehind)
 }

@@ -1,4 +1,4 @@
-package stele
+package epoch
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 
-	"stele/internal/backup"
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine/dir"
@@ -20,10 +19,8 @@ import (
 	"stele/internal/ledger"
 )
 
-// The files of addresses are fileFormer and fileFollowers: {"v":1,"urls":["https://…"]}. Neither is needed to open the store.
-
-// maxPeers is how many addresses are kept in one of these files; the oldest go.
-const maxPeers = 16
+// MaxPeers is how many addresses are kept in one of these files; the oldest go.
+const MaxPeers = 16
 
 // AskHandover asks a server of the store for the entry by which its present epoch began (Store.Handover). nil data: it is in its first one.
 type AskHandover func(ctx context.Context, url string) (at uint64, data map[string]string, err error)
@@ -34,7 +31,7 @@ type peers struct {
 }
 
 // loadPeers reads addresses. A file that is missing or damaged holds none: it is no part of the store.
-func (s *Store) loadPeers(name string) []string {
+func (s *Epochs) loadPeers(name string) []string {
 	var p peers
 	b, err := core.ReadFile(s.core.FS, s.core.Path(name))
 	if err == nil {
@@ -46,7 +43,7 @@ func (s *Store) loadPeers(name string) []string {
 	return p.URLs
 }
 
-func (s *Store) savePeers(name string, urls []string) error {
+func (s *Epochs) savePeers(name string, urls []string) error {
 	b, err := json.Marshal(peers{1, urls})
 	if err != nil {
 		return err
@@ -60,25 +57,25 @@ func (s *Store) savePeers(name string, urls []string) error {
 // withPeer is urls with one more, the newest last, not more than maxPeers.
 func withPeer(urls []string, u string) []string {
 	urls = append(slices.DeleteFunc(slices.Clone(urls), func(have string) bool { return have == u }), u)
-	return urls[max(0, len(urls)-maxPeers):]
+	return urls[max(0, len(urls)-MaxPeers):]
 }
 
 // Former lists the addresses of the primaries from which this one took over and that do not know it yet.
-func (s *Store) Former() []string {
+func (s *Epochs) Former() []string {
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
 	return s.loadPeers(core.FileFormer)
 }
 
 // ToldFormer notes that a former primary knows.
-func (s *Store) ToldFormer(u string) error {
+func (s *Epochs) ToldFormer(u string) error {
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
 	return s.savePeers(core.FileFormer, slices.DeleteFunc(s.loadPeers(core.FileFormer), func(have string) bool { return have == u }))
 }
 
 // FollowerProof proves to the primary that whoever has this admin address holds the store's keyring: a standby that was admitted, which alone can take over. Empty: there are no keys here.
-func (s *Store) FollowerProof(u string) string {
+func (s *Epochs) FollowerProof(u string) string {
 	if s.core.Keys == nil || len(s.core.Keys.DataKeys) == 0 {
 		return ""
 	}
@@ -96,13 +93,13 @@ func followerProof(k keyring.DataKey, u string) string {
 }
 
 // provesFollower tells whether a proof is one of this store's keyring, by whichever of its data keys.
-func (s *Store) provesFollower(u, proof string) bool {
+func (s *Epochs) provesFollower(u, proof string) bool {
 	return slices.ContainsFunc(s.core.Keys.DataKeys, func(k keyring.DataKey) bool { return hmac.Equal([]byte(proof), []byte(followerProof(k, u))) })
 }
 
 // NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only maxPeers addresses are
 // kept, and an access key that may only look must not push out those of admitted standbys, nor name servers that this one is to ask.
-func (s *Store) NoteFollower(u, proof string) error {
+func (s *Epochs) NoteFollower(u, proof string) error {
 	if err := s.core.Enter(); err != nil {
 		return err
 	}
@@ -132,15 +129,15 @@ func (s *Store) NoteFollower(u, proof string) error {
 	return nil
 }
 
-// followersSay asks those who follow this store whether one of them has taken over (DESIGN invariant 5). It asks at once, beside what opens, and the function that it returns waits for the answers and
-// judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: ErrSuperseded then. One that does not answer within seenWait is
+// FollowersSay asks those who follow this store whether one of them has taken over (DESIGN invariant 5). It asks at once, beside what opens, and the function that it returns waits for the answers and
+// judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: core.ErrSuperseded then. One that does not answer within seenWait is
 // reported: where nobody is reached a split can't be excluded.
-func (s *Store) followersSay(ctx context.Context) (judge func(context.Context) error) {
+func (s *Epochs) FollowersSay(ctx context.Context) (judge func(context.Context) error) {
 	urls := s.loadPeers(core.FileFollowers)
 	if s.opt.AskHandover == nil || len(urls) == 0 {
 		return func(context.Context) error { return nil }
 	}
-	asking, cancel := context.WithTimeout(ctx, backup.SeenWait)
+	asking, cancel := context.WithTimeout(ctx, s.opt.SeenWait)
 	answers := make(chan handoverAnswer, len(urls))
 	for _, u := range urls {
 		go func() {
@@ -174,45 +171,28 @@ type handoverAnswer struct {
 	err  error
 }
 
-// askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. It returns what the targets
-// have seen. Whatever else keeps the store from opening is for the promotion to judge.
-func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) {
-	if opt.AskHandover == nil && opt.OpenTarget == nil {
-		return nil, nil
-	}
-	opt.ReadOnly, opt.still = false, true
-	s, err := Open(ctx, folder, opt)
-	if errors.Is(err, ErrSuperseded) || errors.Is(err, ErrBehind) {
-		return nil, err
-	}
-	if err != nil {
-		return nil, nil
-	}
-	return s.AskTargets(ctx), s.Close()
-}
-
 // Asked is what the targets of a store have said of it, for the promotion that comes next.
-type Asked struct{ seen []ledger.Seen }
+type Asked struct{ Seen []ledger.Seen }
 
 // AskTargets asks the targets how much they have seen, before an epoch begins: one that goes on without entries that a target has would give up what was acknowledged. One that does not answer in
 // time is reported in the log.
-func (s *Store) AskTargets(ctx context.Context) *Asked {
+func (s *Epochs) AskTargets(ctx context.Context) *Asked {
 	if s.core.Enter() != nil {
 		return nil
 	}
 	defer s.core.Leave()
-	return &Asked{s.backup.SeenByTargets(ctx)}
+	return &Asked{s.opt.Seen(ctx)}
 }
 
-// into lets a ledger that is opened be compared with what was said.
-func (a *Asked) into(opt ledger.Options) ledger.Options {
+// Into lets a ledger that is opened be compared with what was said.
+func (a *Asked) Into(opt ledger.Options) ledger.Options {
 	if a != nil {
-		opt.Seen = append(opt.Seen, a.seen...)
+		opt.Seen = append(opt.Seen, a.Seen...)
 	}
 	return opt
 }
 
-func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {
+func (s *Epochs) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	if a.err != nil {
 		s.core.Log.Warn("one who follows this store doesn't say whether it has taken over", "follower", a.url, "reason", a.err)
 		return nil
@@ -224,7 +204,7 @@ func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	if s.core.State == core.Reader {
 		learn = s.wouldLearn
 	}
-	if err := learn(ctx, a.at, a.data, a.url); errors.Is(err, ErrSuperseded) {
+	if err := learn(ctx, a.at, a.data, a.url); errors.Is(err, core.ErrSuperseded) {
 		return err
 	} else if err != nil { // of our own epoch, or of nobody's
 		s.core.Log.Debug("what a follower says ends nothing", "follower", a.url, "reason", err)
@@ -233,61 +213,8 @@ func (s *Store) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	return s.core.RefuseSuperseded()
 }
 
-// IsStore reports whether a folder holds a store of its own, or that of a former primary.
-func IsStore(folder string, opt Options) bool {
-	return newStore(folder, opt).core.HasFormat()
-}
-
-// Rejoin makes the folder of a former primary a standby's of the one that took over from it, which shows its succession. All that it holds it has then accepted, and what the new epoch left out
-// will be its evidence. Nothing is altered or removed. The one point is the pin: a crash before it leaves the store as it was, or superseded.
-// ErrSuccession: the other one has not taken over from this store.
-func Rejoin(ctx context.Context, folder string, opt Options, from string, u Succession) (err error) {
-	opt.OpenTarget, opt.AskHandover, opt.ScrubDays, opt.ReadOnly = nil, nil, 0, false
-	s := newStore(folder, opt)
-	defer func() {
-		err = core.Translate(err)
-		if s.core.Lock != nil {
-			err = errors.Join(err, s.core.Lock.Close())
-		}
-	}()
-	pin, err := s.keyPin(ctx, from)
-	if err != nil {
-		return err
-	}
-	next, _, err := pin.Succeed(u)
-	if err != nil {
-		return fmt.Errorf("%s holds a store of its own, in epoch %d, and the server at %s has not taken over from it: a standby needs an empty folder, or that of a former primary: %w", s.core.Dir(), pin.Epoch(), from, err)
-	}
-	if err := s.rest(ctx, folder, opt, next.Epoch(), from); err != nil {
-		return err
-	}
-	if err := s.core.LockFolder(); err != nil {
-		return err
-	}
-	pin, note, err := s.ownPin(ctx, from) // with the epochs before, which only a folder in order tells
-	if err == nil {
-		err = durable.Replace(s.core.FS, s.core.Path(core.FileAccepted), note, durable.PrivateFile)
-	}
-	if err != nil {
-		return err
-	}
-	return SetPin(folder, opt, pin)
-}
-
-// rest opens the store once, so that what a crash left in tails is in segments, and marks it as superseded.
-func (s *Store) rest(ctx context.Context, folder string, opt Options, epoch uint32, by string) error {
-	open, err := Open(ctx, folder, opt)
-	if errors.Is(err, ErrSuperseded) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(open.Supersede(epoch, by), open.Close())
-}
-
-// keyPin is the pin of one that follows this store from its present key on.
-func (s *Store) keyPin(ctx context.Context, from string) (pin StandbyPin, err error) {
+// KeyPin is the pin of one that follows this store from its present key on.
+func (s *Epochs) KeyPin(ctx context.Context, from string) (pin Pin, err error) {
 	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true}); err != nil {
 		return pin, err
 	}
@@ -295,12 +222,12 @@ func (s *Store) keyPin(ctx context.Context, from string) (pin StandbyPin, err er
 		return pin, err
 	}
 	vkey, err := s.core.Keys.VKey()
-	return StandbyPin{Store: s.ID(), VKey: vkey, From: from}, err
+	return Pin{Store: s.core.ID(), VKey: vkey, From: from}, err
 }
 
 // ownPin is keyPin with all epochs, and the note of the newest checkpoint.
-func (s *Store) ownPin(ctx context.Context, from string) (pin StandbyPin, note []byte, err error) {
-	if pin, err = s.keyPin(ctx, from); err != nil {
+func (s *Epochs) ownPin(ctx context.Context, from string) (pin Pin, note []byte, err error) {
+	if pin, err = s.KeyPin(ctx, from); err != nil {
 		return pin, nil, err
 	}
 	l, err := ledger.OpenReadOnly(ctx, ledger.Options{Engine: s.core.Engine, Keys: s.core.Keys})
@@ -310,4 +237,16 @@ func (s *Store) ownPin(ctx context.Context, from string) (pin StandbyPin, note [
 	s.core.SetLedger(l)
 	pin.Reigns, err = s.reigns()
 	return pin, l.Checkpoint(), errors.Join(err, l.Close())
+}
+
+// FollowFrom makes the folder, which is locked, that of a standby of the server at from: all that it holds it has then accepted. The pin is the point from which on it is one.
+func (s *Epochs) FollowFrom(ctx context.Context, from string) error {
+	pin, note, err := s.ownPin(ctx, from) // with the epochs before, which only a folder in order tells
+	if err == nil {
+		err = durable.Replace(s.core.FS, s.core.Path(core.FileAccepted), note, durable.PrivateFile)
+	}
+	if err != nil {
+		return err
+	}
+	return s.SetPin(pin)
 }

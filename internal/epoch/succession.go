@@ -1,4 +1,4 @@
-package stele
+package epoch
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"stele/internal/core"
-	"stele/internal/engine/dir"
 	"stele/internal/keyring"
 	"stele/internal/segment"
 	"stele/tree"
@@ -23,7 +22,7 @@ type Reign struct {
 	VKeys []string `json:"vkeys"`
 }
 
-// Succession is what a store has to show of the epochs that it went through. It proves itself: see StandbyPin.Succeed.
+// Succession is what a store has to show of the epochs that it went through. It proves itself: see Pin.Succeed.
 type Succession struct {
 	Reigns   []Reign  `json:"reigns"` // of the epochs whose entries count, but for the present one, in order
 	VKey     string   `json:"vkey"`   // of the present one
@@ -39,7 +38,7 @@ func (u *Succession) First() string {
 }
 
 // Succession returns the epochs of the store, with the receipts, made now, of the entries that began them.
-func (s *Store) Succession(ctx context.Context) (Succession, error) {
+func (s *Epochs) Succession(ctx context.Context) (Succession, error) {
 	if err := s.core.Enter(); err != nil {
 		return Succession{}, err
 	}
@@ -63,7 +62,7 @@ func (s *Store) Succession(ctx context.Context) (Succession, error) {
 }
 
 // reigns are the epochs before the present one whose entries count, in order.
-func (s *Store) reigns() (all []Reign, err error) {
+func (s *Epochs) reigns() (all []Reign, err error) {
 	epochs := s.Epochs()
 	for i, e := range epochs[:len(epochs)-1] {
 		vkeys, err := s.core.Keys.VKeys(e.Epoch)
@@ -76,7 +75,7 @@ func (s *Store) reigns() (all []Reign, err error) {
 }
 
 // firstOf is the first entry of the first segment of an epoch.
-func (s *Store) firstOf(epoch uint32) uint64 {
+func (s *Epochs) firstOf(epoch uint32) uint64 {
 	for _, f := range s.core.Ledger().Segments() {
 		if of, first, _ := segment.ParseName(f.Name); of == epoch {
 			return first
@@ -89,19 +88,19 @@ func (s *Store) firstOf(epoch uint32) uint64 {
 var ErrSuccession = errors.New("the new epoch is not proven")
 
 // Epoch is the epoch of the pinned key, 0 if that is no key.
-func (p *StandbyPin) Epoch() uint32 { return epochOf(p.VKey) }
+func (p *Pin) Epoch() uint32 { return epochOf(p.VKey) }
 
 func epochOf(vkey string) uint32 {
 	v, err := tree.NewVerifier(vkey)
 	if err != nil {
 		return 0
 	}
-	_, epoch := splitOrigin(v.Origin())
+	_, epoch := SplitOrigin(v.Origin())
 	return epoch
 }
 
-// splitOrigin splits the origin of a checkpoint into store id and epoch, 0 if it has none.
-func splitOrigin(origin string) (store string, epoch uint32) {
+// SplitOrigin splits the origin of a checkpoint into store id and epoch, 0 if it has none.
+func SplitOrigin(origin string) (store string, epoch uint32) {
 	store, number, _ := strings.Cut(origin, "/")
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
@@ -111,12 +110,12 @@ func splitOrigin(origin string) (store string, epoch uint32) {
 }
 
 // EpochIn reads, without belief, of which epoch of the store a checkpoint says that it is; 0: of none.
-func (p *StandbyPin) EpochIn(note []byte) uint32 {
+func (p *Pin) EpochIn(note []byte) uint32 {
 	c, err := tree.ReadCheckpoint(note)
 	if err != nil {
 		return 0
 	}
-	store, epoch := splitOrigin(c.Origin)
+	store, epoch := SplitOrigin(c.Origin)
 	if store != p.Store {
 		return 0
 	}
@@ -128,8 +127,8 @@ const maxBatch = 4096
 
 // Succeed checks that the epochs of u go on from the pinned one: each signer has consented to the next, and all of this stands in one tree that the newest one has signed. It returns the pin of the
 // newest, and the first step on the way there, at whose Cut the ledger that was followed goes over, which must have its Root there. ErrSuccession if that is not proven.
-func (p StandbyPin) Succeed(u Succession) (next StandbyPin, first verify.Successor, err error) {
-	bad := func(why error) (StandbyPin, verify.Successor, error) {
+func (p Pin) Succeed(u Succession) (next Pin, first verify.Successor, err error) {
+	bad := func(why error) (Pin, verify.Successor, error) {
 		return p, first, fmt.Errorf("%w: %w", ErrSuccession, why)
 	}
 	var receipts [][]byte
@@ -160,7 +159,7 @@ func (p StandbyPin) Succeed(u Succession) (next StandbyPin, first verify.Success
 }
 
 // succeed makes p the pin of the next epoch, whose first segment begins with entry from.
-func (p *StandbyPin) succeed(step verify.Successor, from uint64) error {
+func (p *Pin) succeed(step verify.Successor, from uint64) error {
 	if from == 0 || from > step.Cut || step.Cut-from > maxBatch || step.Epoch <= p.Epoch() {
 		return fmt.Errorf("epoch %d goes on with %d entries and can't begin with a segment of entry %d", step.Epoch, step.Cut, from)
 	}
@@ -191,7 +190,7 @@ func (p *StandbyPin) succeed(step verify.Successor, from uint64) error {
 }
 
 // EndOf is up to where what was followed of an epoch counts.
-func (p *StandbyPin) EndOf(epoch uint32) uint64 {
+func (p *Pin) EndOf(epoch uint32) uint64 {
 	end := uint64(tree.MaxSize)
 	for _, r := range p.Reigns {
 		if r.Epoch <= epoch && r.End > 0 {
@@ -204,22 +203,8 @@ func (p *StandbyPin) EndOf(epoch uint32) uint64 {
 	return end
 }
 
-// OpensKeyring returns nil if a folder has the keyring of a verifier key's epoch, and opens it: ErrWrongKey if not.
-func OpensKeyring(ctx context.Context, folder string, opt Options, vkey string) error {
-	s := newStore(folder, opt)
-	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	id, err := s.core.Identity()
-	if err == nil {
-		_, err = keyring.LoadSigner(ctx, d, vkey, id)
-	}
-	return core.Translate(err)
-}
-
-// ends are those of the epochs whose entries count, as ledger.Options has them; nil in a first epoch.
-func (p *StandbyPin) ends() map[uint32]uint64 {
+// Ends are those of the epochs whose entries count, as ledger.Options has them; nil in a first epoch.
+func (p *Pin) Ends() map[uint32]uint64 {
 	if len(p.Reigns) == 0 {
 		return nil
 	}
@@ -232,8 +217,8 @@ func (p *StandbyPin) ends() map[uint32]uint64 {
 	return ends
 }
 
-// open reads a checkpoint that the pinned key, or one of an epoch before, has signed.
-func (p *StandbyPin) open(note []byte) (c tree.Checkpoint, epoch uint32, err error) {
+// Open reads a checkpoint that the pinned key, or one of an epoch before, has signed.
+func (p *Pin) Open(note []byte) (c tree.Checkpoint, epoch uint32, err error) {
 	c, err = tree.OpenCheckpoint(note, p.VKey)
 	if err == nil {
 		return c, p.Epoch(), nil

@@ -1,0 +1,161 @@
+package epoch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"filippo.io/age"
+
+	"stele/entry"
+	"stele/internal/core"
+	"stele/internal/durable"
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+// PromoteOptions says from where a new epoch goes on, and why.
+type PromoteOptions struct {
+	At     uint64   // the number of entries with which the new epoch goes on; 0: all
+	Reason string   // for the record
+	By     core.Who // who does it; none: the command line
+}
+
+// Promotion is what Promote did.
+type Promotion struct {
+	Store    string // its id
+	From, To uint32 // epochs
+	Cut      uint64 // entries with which the new epoch goes on
+	Left     uint64 // entries beyond the cut: they stay in the files of the old epoch, as evidence, and are not shown
+	VKey     string // verifier key of the new epoch
+}
+
+// PromoteFolder locks the folder, and makes it the primary of a new epoch: that of a store, or, with standby, the one that followed pin.
+func (s *Epochs) PromoteFolder(ctx context.Context, opt PromoteOptions, pin Pin, standby bool, asked *Asked) (Promotion, error) {
+	var err error
+	if err := s.core.LockFolder(); err != nil {
+		return Promotion{}, err
+	}
+	if err := s.core.Sweep(); err != nil {
+		return Promotion{}, err
+	}
+	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
+		return Promotion{}, err
+	}
+	id, err := s.core.Identity()
+	if err != nil {
+		return Promotion{}, err
+	}
+	if standby {
+		err = s.standbyKeys(ctx, pin, id)
+	} else {
+		err = s.core.LoadKeys(ctx, id)
+	}
+	if err != nil {
+		return Promotion{}, err
+	}
+	if err := s.core.RefuseSuperseded(); err != nil {
+		return Promotion{}, err
+	}
+	if standby {
+		return s.promoteStandby(ctx, opt, pin)
+	}
+	return s.Promote(ctx, opt, asked.Into(s.core.LedgerOptions()))
+}
+
+// Promote begins the next epoch over the ledger that of opens, with the folder locked and its keyring loaded: PromoteFolder for a folder whose engine is there already. A crash leaves the old epoch or
+// the new one. ErrBehind: somebody whom of names has seen more. ErrFuture: there are fewer entries than At.
+func (s *Epochs) Promote(ctx context.Context, opt PromoteOptions, of ledger.Options) (p Promotion, err error) {
+	l, err := ledger.OpenHalted(ctx, of)
+	var behind *ledger.BehindError
+	if errors.As(err, &behind) {
+		err = fmt.Errorf("%w: %s has %d entries, here are %d. A new epoch would go on without the newer ones: serve or restore from there. To give them up, promote a folder with --at @%d", core.ErrBehind, behind.By, behind.Saw, behind.Have, behind.Have)
+	}
+	if err != nil {
+		return Promotion{}, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	p = Promotion{Store: s.core.ID(), From: l.Epoch(), Cut: l.Size()}
+	if opt.At > p.Cut {
+		return Promotion{}, fmt.Errorf("%w: the store has %d entries, not %d", core.ErrFuture, p.Cut, opt.At)
+	}
+	if opt.At > 0 {
+		p.Cut, p.Left = opt.At, p.Cut-opt.At
+	}
+	next, err := s.core.Keys.Next(p.Cut)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if p.VKey, err = next.VKey(); err != nil {
+		return Promotion{}, err
+	}
+	p.To = next.Epoch
+	if err := s.saveKeys(ctx, next); err != nil {
+		return Promotion{}, err
+	}
+	if p.Left > 0 {
+		// Rows of entries that no longer count must not be met by the new epoch. The index is derived: without it the old epoch opens as well.
+		if err := s.removeIndex(); err != nil {
+			return Promotion{}, err
+		}
+	}
+	if err := s.over.NotePromotion(next); err != nil {
+		return Promotion{}, err
+	}
+	by := opt.By
+	if by.Key == "" {
+		by.Key = core.ActorLocal
+	}
+	why := entry.Private{Actor: by.Key, Address: by.Address, Request: by.Request, Reason: opt.Reason}
+	if backup, served := s.over.Backup(); served {
+		why.Value = backup.Name // see promotedFrom
+	}
+	return p, l.Begin(ctx, next, p.Cut, why) // the commit point
+}
+
+// saveKeys wraps the keyring of a new epoch: to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the old one was wrapped, the recovery key first.
+func (s *Epochs) saveKeys(ctx context.Context, next *keyring.Keyring) error {
+	server, err := s.core.ServerIdentity()
+	if err != nil {
+		return err
+	}
+	to := []age.Recipient{server.Recipient()}
+	for i, r := range s.core.Keys.Recipients {
+		if i == 0 || r == server.Recipient().String() {
+			continue
+		}
+		other, err := age.ParseX25519Recipient(r)
+		if err != nil {
+			return fmt.Errorf("couldn't wrap the new epoch's keyring to %s: %w", r, err)
+		}
+		to = append(to, other)
+	}
+	return keyring.Save(ctx, s.core.Engine, next, to...)
+}
+
+// removeIndex removes the index, durably.
+func (s *Epochs) removeIndex() error {
+	if err := s.core.FS.RemoveAll(s.core.Path(core.DirIndex)); err != nil && !core.IsNotExist(err) {
+		return fmt.Errorf("couldn't remove the index %s: %w", s.core.Path(core.DirIndex), err)
+	}
+	if err := durable.SyncDir(s.core.FS, s.core.Dir()); err != nil {
+		return fmt.Errorf("couldn't remove the index %s: %w", s.core.Path(core.DirIndex), err)
+	}
+	return nil
+}
+
+// Epochs returns the epochs of which the store has entries, with the first entry of each, in order.
+func (s *Epochs) Epochs() (epochs []Begin) {
+	for epoch, first := range s.core.Keys.Begins() {
+		epochs = append(epochs, Begin{epoch, first})
+	}
+	return slices.Clip(epochs)
+}
+
+// Begin says with which entry an epoch began.
+type Begin struct {
+	Epoch uint32
+	First uint64
+}

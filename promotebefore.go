@@ -1,0 +1,84 @@
+package stele
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"stele/internal/core"
+	"stele/internal/engine/dir"
+	"stele/internal/keyring"
+	"stele/internal/ledger"
+)
+
+// askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. It returns what the targets
+// have seen. Whatever else keeps the store from opening is for the promotion to judge.
+func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) {
+	if opt.AskHandover == nil && opt.OpenTarget == nil {
+		return nil, nil
+	}
+	opt.ReadOnly, opt.still = false, true
+	s, err := Open(ctx, folder, opt)
+	if errors.Is(err, ErrSuperseded) || errors.Is(err, ErrBehind) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, nil
+	}
+	return s.AskTargets(ctx), s.Close()
+}
+
+// settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
+func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyPin) error {
+	s := newStore(folder, opt)
+	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	known := &keyring.Keyring{Epoch: pin.Epoch()}
+	if _, err := hex.Decode(known.StoreID[:], []byte(pin.Store)); err != nil {
+		return fmt.Errorf("%w: %s names no store", ErrCorrupt, s.core.Path(core.FileStandby))
+	}
+	newest, err := ledger.NewestEpoch(ctx, d, known)
+	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
+		return err
+	}
+	b, err := OpenStandby(ctx, folder, opt)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.SealTail(), b.Close())
+}
+
+// warnOfMore says in the log what a target has that a standby, which is about to be promoted, never got: the new epoch goes on without it. It is no reason to refuse: where a primary died, waiting
+// brings nothing, and what the target holds stays there as evidence.
+func warnOfMore(ctx context.Context, folder string, opt Options) {
+	if opt.OpenTarget == nil {
+		return
+	}
+	b, err := OpenStandby(ctx, folder, opt)
+	if err != nil {
+		return // the promotion meets the same error, and says so
+	}
+	defer b.Close()
+	for _, seen := range b.AskTargets(ctx).Seen {
+		if size := b.Size(); seen.Size > size {
+			b.core.Log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
+		}
+	}
+}
+
+// OpensKeyring returns nil if a folder has the keyring of a verifier key's epoch, and opens it: ErrWrongKey if not.
+func OpensKeyring(ctx context.Context, folder string, opt Options, vkey string) error {
+	s := newStore(folder, opt)
+	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	id, err := s.core.Identity()
+	if err == nil {
+		_, err = keyring.LoadSigner(ctx, d, vkey, id)
+	}
+	return core.Translate(err)
+}
