@@ -3,6 +3,7 @@ package s3api_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/md5" //nolint:gosec // Content-MD5
 	"encoding/base64"
 	"fmt"
@@ -109,6 +110,45 @@ func TestOneKeyKeepsNobodyOut(t *testing.T) {
 		t.Errorf("refused: %v, want 16 times SlowDown", got)
 	}
 	d.server().Must(t, 200, "PUT", "/box/good", []byte("x"))
+}
+
+// TestLargeBodiesOfStrangers: where a policy lets anybody write, bodies that hardly come, from however many addresses, take no place of a key's.
+func TestLargeBodiesOfStrangers(t *testing.T) {
+	d := openDoor(t, s3api.Options{MaxBodies: 4, StallTimeout: 500 * time.Millisecond, LeastRate: -1})
+	d.server().Must(t, 200, "PUT", "/box", nil)
+	d.server().Must(t, 204, "PUT", "/box?policy=", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::box/*"}]}`))
+	begun := 0
+	for i := range 8 {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(10+i))}}
+		c, err := from.Dial("tcp", d.host)
+		d.ok(err)
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "PUT /box/slow%d HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", i, d.host, 2<<20)
+		if line, err := bufio.NewReader(c).ReadString('\n'); err == nil && strings.Contains(line, " 100 ") { // so it has its place, and keeps it as long as something comes
+			begun++
+			go keepSending(t.Context(), c)
+		}
+	}
+	if begun == 0 {
+		t.Fatal("nobody got a place")
+	}
+	d.server().Must(t, 200, "PUT", "/box/good", bytes.Repeat([]byte("x"), 2<<20))
+}
+
+// keepSending sends just enough of a body that it does not stand still.
+func keepSending(ctx context.Context, c net.Conn) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for piece := make([]byte, 8<<10); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if _, err := c.Write(piece); err != nil {
+				return
+			}
+		}
+	}
 }
 
 // TestLargeBodiesOfOneKey: the places for large bodies are shared like those for requests.

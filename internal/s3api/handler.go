@@ -34,7 +34,8 @@ type Options struct {
 	MaxRequests int
 	// MaxAnonymous is the same for those who have not signed, or have not yet: the fields of a form say who sent it. Their shares are by address. 0: an eighth of MaxRequests.
 	MaxAnonymous int
-	// MaxBodies is how many bodies over 1 MiB come in at once, since each has buffers; one more waits for StallTimeout, then it is 503 SlowDown. 0: 64.
+	// MaxBodies is how many bodies over 1 MiB come in at once, since each has buffers; one more waits for StallTimeout, then it is 503 SlowDown. 0: 64. Those who have not signed have a quarter as many
+	// besides, of bodies as of reads.
 	MaxBodies int
 	// MaxReads is how many replies over 1 MiB go out at once, since each has up to three MiB fetched ahead, and as much again where they are compressed; one more waits like a body. 0: 256.
 	MaxReads int
@@ -58,9 +59,9 @@ type server struct {
 	verifier  *Verifier
 	requests  *guard.Pool
 	strangers *guard.Pool // requests of those who have not signed
-	bodies    *guard.Pool
-	reads     *guard.Pool
-	documents *guard.Pool
+	bodies    places
+	reads     places
+	documents places
 	policies  textCache[*Policy]
 	corsets   textCache[[]CORSRule]
 	rules     textCache[*lifecycle.Configuration]
@@ -103,7 +104,7 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 		opt.RateWindow = guard.RateWindow
 	}
 	s := &server{store: store, opt: opt, hostID: []string{store.ID()}, log: opt.Log, now: opt.Clock, requests: guard.NewPool(opt.MaxRequests), strangers: guard.NewPool(opt.MaxAnonymous),
-		bodies: guard.NewPool(opt.MaxBodies), reads: guard.NewPool(opt.MaxReads), documents: guard.NewPool(maxDocuments)}
+		bodies: newPlaces(opt.MaxBodies), reads: newPlaces(opt.MaxReads), documents: newPlaces(maxDocuments)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -112,6 +113,11 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 	rand.Read(s.idPrefix[:]) //nolint:errcheck // never fails (crypto/rand)
 	return s
 }
+
+// places are what access keys share, and a quarter as many for those who have not signed: a policy may let anybody in, which is no reason to give him the places of those who have a key.
+type places struct{ keys, strangers *guard.Pool }
+
+func newPlaces(n int) places { return places{guard.NewPool(n), guard.NewPool(max(1, n/4))} }
 
 // operations is what is done for each operation. One that is not here is NotImplemented.
 var operations = [opCount]func(*call) error{

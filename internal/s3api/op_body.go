@@ -9,7 +9,6 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/internal/guard"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
 )
@@ -127,7 +126,11 @@ func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 }
 
 // takePlace waits until there is room for one more large body, large reply or large document of this caller. A request takes one such place at most.
-func (c *call) takePlace(among *guard.Pool) error {
+func (c *call) takePlace(of places) error {
+	among := of.keys
+	if c.auth.Kind == Anonymous {
+		among = of.strangers
+	}
 	t := time.NewTimer(c.opt.StallTimeout)
 	defer t.Stop()
 	var ok bool
@@ -161,7 +164,7 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 		return nil, s3err.ErrMaxMessageLengthExceeded
 	}
 	if c.r.ContentLength < 0 || c.r.ContentLength > bigDocument {
-		if c.auth.Kind == Anonymous { // a policy lets anybody in, which is no reason to give him the places of those who have a key
+		if c.auth.Kind == Anonymous { // no client sends one
 			return nil, s3err.ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.Itoa(bigDocument))
 		}
 		if err := c.takePlace(c.documents); err != nil {
