@@ -47,14 +47,14 @@ func (s *Store) FlushTargets(ctx context.Context) error { return s.backup.FlushT
 // A target that is known to have held entries, and holds none, is refused (replicate.ErrEmptied); AddTargetAnew takes it.
 func (s *Store) AddTarget(ctx context.Context, by Actor, spec backup.TargetSpec) (Committed, error) {
 	c, err := s.backup.AddTarget(ctx, by.who(), spec)
-	return Committed(c), err
+	return c, err
 }
 
 // AddTargetAnew is AddTarget for a target that has lost all that it held: a person agrees that it begins anew there. It takes the recovery kit's text, on the machine itself: whoever emptied
 // a target must not be able to say that this is well.
 func (s *Store) AddTargetAnew(ctx context.Context, by Actor, spec backup.TargetSpec, kit []byte) (Committed, error) {
 	c, err := s.backup.AddTargetAnew(ctx, by.who(), spec, kit)
-	return Committed(c), err
+	return c, err
 }
 
 // RemoveTarget ends the shipping to a target; what lies there stays. It takes the recovery kit's text, given on the machine itself; or, with kit empty, a keep period of waiting, which Targets shows and
@@ -66,7 +66,7 @@ func (s *Store) RemoveTarget(ctx context.Context, by Actor, name string, kit []b
 // CancelRemoval keeps a target that waits for its removal.
 func (s *Store) CancelRemoval(ctx context.Context, by Actor, name string) (Committed, error) {
 	c, err := s.backup.CancelRemoval(ctx, by.who(), name)
-	return Committed(c), err
+	return c, err
 }
 
 // Targets says how every target stands, in order of name. The secret keys are left out. A target to which nothing is being shipped is looked at first: what is said of it is of now. One that doesn't answer

@@ -43,7 +43,7 @@ func isActor(actor, asked string) bool {
 // commit records a change: see core.Store.Record.
 func (s *Store) commit(ctx context.Context, by Actor, fn core.Decide) (Committed, error) {
 	c, err := s.core.Record(ctx, by.who(), fn)
-	return Committed(c), err
+	return c, err
 }
 
 // who is what the core needs to know of an actor.

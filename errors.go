@@ -24,7 +24,6 @@ var (
 	ErrKeyRevoked      = core.ErrKeyRevoked
 	ErrRate            = core.ErrRate
 	ErrNoAccessKey     = errors.New("no such access key")
-	ErrNoStandby       = errors.New("no such standby")
 	ErrIncomplete      = errors.New("the body ended before its declared length")
 	ErrTooLong         = errors.New("the body is longer than its declared length")
 	ErrInvalidPart     = errors.New("a part is missing or is not the one that was named")

@@ -15,7 +15,7 @@ func (s *Store) rooms() core.Hooks {
 		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.backup.SeenByTargets, Followers: s.epochs.FollowersSay, Copies: s.Copies, Fetch: s.backup.FetchPacks,
 		Prepare:  s.prepareFindings,
 		Rows:     s.sealedRows,
-		Applied:  func() { s.changed.tell(0); s.backup.WakeTargets() },
+		Applied:  func() { s.replica.Changed.Tell(0); s.backup.WakeTargets() },
 		Healed:   s.care.NoteHealed,
 		Unhealed: s.care.NoteUnhealed,
 		Sound:    s.care.NoteSound,
@@ -30,7 +30,7 @@ func (s *Store) rooms() core.Hooks {
 func (s *Store) chores() core.Chores {
 	losses, held := core.Chore{What: "recording what targets lost", Do: s.backup.AppendLosses}, core.Chore{What: "recording what targets hold", Do: s.backup.AppendHeld}
 	return core.Chores{
-		First: []core.Chore{{What: "wrapping the keyring for the admitted standbys", Do: s.wrapKeys}, {What: "comparing the packs with their seal entries", Do: s.comparePacks}},
+		First: []core.Chore{{What: "wrapping the keyring for the admitted standbys", Do: s.replica.WrapKeys}, {What: "comparing the packs with their seal entries", Do: s.comparePacks}},
 		Woken: []core.Chore{{What: "recording heals", Do: s.care.AppendHeals}, {What: "recording damage", Do: s.care.AppendFindings}, losses,
 			{What: "recording that targets hold something", Do: s.backup.AppendFirstHeld}, {What: "keeping in mind which targets are reached", Do: s.backup.KeepReached}, {What: "snapshots of the index", Do: s.backup.SnapshotTargets}},
 		Minute:   []core.Chore{{What: "removing targets that are due", Do: s.backup.RemoveDue}, held, {What: "keeping in mind what targets hold", Do: s.backup.KeepKnown}},

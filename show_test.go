@@ -197,7 +197,7 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 	case "put":
 		v, err = s.Put(ctx, PutRequest{By: by, Bucket: c.bucket, Key: c.key, Body: bytes.NewReader(c.content.bytes()), Size: int64(c.content.size),
 			Tags: c.tags, Meta: c.meta, Lock: c.lock, If: c.cond})
-		at, made = Committed{v.Entry, v.Time}, v.ID
+		at, made = Committed{Entry: v.Entry, Time: v.Time}, v.ID
 	case "copy":
 		var src Version
 		if src, err = s.Head(ctx, Place{Bucket: c.bucket, Key: c.srcKey, VersionID: c.version}); err != nil {
@@ -207,7 +207,7 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 			return at, "", err
 		}
 		v, err = s.Copy(ctx, CopyRequest{PutRequest: PutRequest{By: by, Bucket: c.bucket, Key: c.key, Tags: c.tags, Meta: c.meta, Lock: c.lock, If: c.cond}, Source: src})
-		at, made = Committed{v.Entry, v.Time}, v.ID
+		at, made = Committed{Entry: v.Entry, Time: v.Time}, v.ID
 	case "hide":
 		var r HideResult
 		r, err = s.Hide(ctx, HideRequest{By: by, Bucket: c.bucket, Key: c.key, VersionID: c.version, If: c.cond})
@@ -223,13 +223,13 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 	case "create":
 		var u Upload
 		u, err = s.CreateUpload(ctx, by, Upload{Bucket: c.bucket, Key: c.key, Meta: c.meta})
-		at, made = Committed{u.Entry, u.Started}, u.ID
+		at, made = Committed{Entry: u.Entry, Time: u.Started}, u.ID
 	case "part":
 		_, err = s.PutPart(ctx, PartRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Number: c.number,
 			Body: bytes.NewReader(c.content.bytes()), Size: int64(c.content.size)})
 	case "complete":
 		v, err = c.complete(s, by)
-		at, made = Committed{v.Entry, v.Time}, v.ID
+		at, made = Committed{Entry: v.Entry, Time: v.Time}, v.ID
 	case "abort":
 		at, err = s.Abort(ctx, by, c.bucket, c.key, c.upload)
 	case "createKey":

@@ -404,7 +404,7 @@ func (b *Standby) Accept(ctx context.Context, p *ledger.Piece) error {
 	if p.Sealed {
 		b.core.FlushIndex()
 	}
-	b.changed.tell(0)
+	b.replica.Changed.Tell(0)
 	return core.Translate(b.follower.Failed())
 }
 

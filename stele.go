@@ -24,6 +24,7 @@ import (
 	"stele/internal/epoch"
 	"stele/internal/hydrate"
 	"stele/internal/ledger"
+	"stele/internal/replica"
 	"stele/internal/snapshot"
 )
 
@@ -65,22 +66,20 @@ type Options struct {
 
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
-	core   *core.Store
-	care   *care.Care
-	over   *hydrate.Store
-	backup *backup.Backups
-	epochs *epoch.Epochs
-	opt    Options
+	core    *core.Store
+	care    *care.Care
+	over    *hydrate.Store
+	backup  *backup.Backups
+	epochs  *epoch.Epochs
+	replica *replica.Replica
+	opt     Options
 
-	changed changed
 	secrets secrets
 
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
 
-	wrapping   sync.Mutex // one wraps the keyring at a time
-	recipients []string   // of the newest keyring, nil: those of keys; guarded by wrapping
 }
 
 // OpenOrCreate opens the store in folder, or makes one if the folder is missing or empty.
@@ -126,8 +125,9 @@ func newStore(folder string, opt Options) *Store {
 	s := &Store{opt: opt, lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}}
 	s.core = core.New(folder, core.Options{FS: opt.FS, Kit: opt.Kit, ReadOnly: opt.ReadOnly, Clock: opt.Clock, Log: opt.Log, Identity: opt.Identity, Root: opt.Root,
 		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
+	s.replica = replica.New(s.core)
 	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, CosignWait: opt.cosignWait, ScrubDays: opt.ScrubDays, ScrubSleep: opt.scrubSleep,
-		Grown: s.changed.wait, Refusals: s.refusals})
+		Grown: s.replica.Changed.Wait, Refusals: s.refusals})
 	s.over = hydrate.New(s.core, hydrate.Options{Copies: func() []engine.Copy { return s.backup.TargetCopies() }, Snapshots: func() snapshot.Options { return s.backup.SnapshotOptions() }, RetryFill: opt.retryFill, Clock: opt.Clock})
 	s.backup = backup.New(s.core, s.care, s.over, backup.Options{OpenTarget: opt.OpenTarget, ListTargets: opt.ListTargets, Copies: opt.Copies, OpenCopy: s.copyForDrill})
 	s.epochs = epoch.New(s.core, s.over, epoch.Options{AskHandover: opt.AskHandover, Seen: s.backup.SeenByTargets, SeenWait: backup.SeenWait})

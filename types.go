@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stele/entry"
+	"stele/internal/core"
 )
 
 // Actor is who asks for a change; it goes into the entry's private part.
@@ -200,7 +201,4 @@ type Change struct {
 }
 
 // Committed says where a change stands in the ledger.
-type Committed struct {
-	Entry uint64
-	Time  time.Time
-}
+type Committed = core.Committed

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"filippo.io/age"
-
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
@@ -147,25 +145,8 @@ func (s *Backups) ContinueEpoch(ctx context.Context) (err error) {
 	if err := s.core.LoadKeys(ctx, id); err != nil {
 		return err
 	}
-	if err := s.wrapToSelf(ctx); err != nil {
+	if err := s.core.SaveKeysHere(ctx, s.core.Keys); err != nil {
 		return err
 	}
 	return s.over.DropMark() // the commit point
-}
-
-// wrapToSelf wraps the keyring to this machine's identity, in place of the old server's, and to all others to whom it was wrapped.
-func (s *Backups) wrapToSelf(ctx context.Context) error {
-	server, err := s.core.ServerIdentity()
-	if err != nil {
-		return err
-	}
-	to := []age.Recipient{server.Recipient()}
-	for _, r := range s.core.Keys.Recipients[min(1, len(s.core.Keys.Recipients)):] {
-		other, err := age.ParseX25519Recipient(r)
-		if err != nil {
-			return fmt.Errorf("couldn't wrap the keyring to %s: %w", r, err)
-		}
-		to = append(to, other)
-	}
-	return keyring.Save(ctx, s.core.Engine, s.core.Keys, to...)
 }

@@ -106,3 +106,19 @@ func (s *Store) ServerIdentity() (*age.X25519Identity, error) {
 	}
 	return id, nil
 }
+
+// SaveKeysHere wraps a keyring, the present one or that of a next epoch, to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the present one is
+// wrapped, the recovery key first.
+func (s *Store) SaveKeysHere(ctx context.Context, k *keyring.Keyring) error {
+	server, err := s.ServerIdentity()
+	if err != nil {
+		return err
+	}
+	to := []string{server.Recipient().String()}
+	for i, r := range s.Keys.Recipients {
+		if i > 0 && r != to[0] {
+			to = append(to, r)
+		}
+	}
+	return keyring.SaveTo(ctx, s.Engine, k, to)
+}

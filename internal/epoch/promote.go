@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"slices"
 
-	"filippo.io/age"
-
 	"stele/entry"
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine/dir"
-	"stele/internal/keyring"
 	"stele/internal/ledger"
 )
 
@@ -92,7 +89,7 @@ func (s *Epochs) Promote(ctx context.Context, opt PromoteOptions, of ledger.Opti
 		return Promotion{}, err
 	}
 	p.To = next.Epoch
-	if err := s.saveKeys(ctx, next); err != nil {
+	if err := s.core.SaveKeysHere(ctx, next); err != nil {
 		return Promotion{}, err
 	}
 	if p.Left > 0 {
@@ -113,26 +110,6 @@ func (s *Epochs) Promote(ctx context.Context, opt PromoteOptions, of ledger.Opti
 		why.Value = backup.Name // see promotedFrom
 	}
 	return p, l.Begin(ctx, next, p.Cut, why) // the commit point
-}
-
-// saveKeys wraps the keyring of a new epoch: to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the old one was wrapped, the recovery key first.
-func (s *Epochs) saveKeys(ctx context.Context, next *keyring.Keyring) error {
-	server, err := s.core.ServerIdentity()
-	if err != nil {
-		return err
-	}
-	to := []age.Recipient{server.Recipient()}
-	for i, r := range s.core.Keys.Recipients {
-		if i == 0 || r == server.Recipient().String() {
-			continue
-		}
-		other, err := age.ParseX25519Recipient(r)
-		if err != nil {
-			return fmt.Errorf("couldn't wrap the new epoch's keyring to %s: %w", r, err)
-		}
-		to = append(to, other)
-	}
-	return keyring.Save(ctx, s.core.Engine, next, to...)
 }
 
 // removeIndex removes the index, durably.

@@ -23,6 +23,19 @@ const maxFile = 1 << 20
 // maxNumber is far more than there will ever be keyrings: behind a file of the highest number there must be another one.
 const maxNumber = math.MaxInt32
 
+// SaveTo is Save for recipients as a keyring names them: age1….
+func SaveTo(ctx context.Context, e engine.Engine, k *Keyring, recipients []string) error {
+	to := make([]age.Recipient, len(recipients))
+	for i, text := range recipients {
+		r, err := age.ParseX25519Recipient(text)
+		if err != nil {
+			return fmt.Errorf("couldn't wrap the keyring to %q: %w", text, err)
+		}
+		to[i] = r
+	}
+	return Save(ctx, e, k, to...)
+}
+
 // Save wraps k to the recipients and stores it as the newest keyring. It notes them in k.Recipients. When it returns nil the file is
 // durable; engine.ErrExist says that another process saved one at the same time.
 func Save(ctx context.Context, e engine.Engine, k *Keyring, recipients ...age.Recipient) error {

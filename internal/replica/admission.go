@@ -1,4 +1,4 @@
-package stele
+package replica
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/keyring"
+	"stele/internal/ledger"
 )
 
 // StandbyInfo is an admitted standby.
@@ -22,59 +23,62 @@ type StandbyInfo struct {
 	Recipient string // age1…: to whom the keyring is wrapped
 }
 
+// ErrNoStandby: no standby of that name is admitted.
+var ErrNoStandby = errors.New("no such standby")
+
 var standbyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // AddStandby admits a standby: the keyring is wrapped anew, to it as well as to everybody to whom it was. The entry comes first: nobody holds a key of which the ledger
 // does not tell. What a crash in between leaves undone the next start does.
-func (s *Store) AddStandby(ctx context.Context, by Actor, name, recipient string) (Committed, error) {
+func (s *Replica) AddStandby(ctx context.Context, by core.Who, name, recipient string) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	defer s.core.Leave()
 	if !standbyName.MatchString(name) {
-		return Committed{}, core.BadValue("%q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", name)
+		return core.Committed{}, core.BadValue("%q is no name for a standby: up to 63 letters, digits, dots, dashes and underscores", name)
 	}
 	if _, err := age.ParseX25519Recipient(recipient); err != nil {
-		return Committed{}, core.BadValue("%q is not an age recipient; `stele standby` prints its own when it starts: %v", recipient, err)
+		return core.Committed{}, core.BadValue("%q is not an age recipient; `stele standby` prints its own when it starts: %v", recipient, err)
 	}
-	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+	c, err := s.core.Record(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		was, ok, err := r.Config(index.NamedBy(entry.StandbyAdmit, name))
 		switch {
 		case err != nil:
-			return ledgerDraft{}, err
+			return ledger.Draft{}, err
 		case ok && was.Value != recipient:
-			return ledgerDraft{}, core.BadState("there is a standby %s with another recipient. Remove it first: stele standby rm %s", name, name)
+			return ledger.Draft{}, core.BadState("there is a standby %s with another recipient. Remove it first: stele standby rm %s", name, name)
 		case ok:
-			return ledgerDraft{}, core.ErrNoChange
+			return ledger.Draft{}, core.ErrNoChange
 		}
-		return ledgerDraft{Type: entry.StandbyAdmit, Private: entry.Private{Name: name, Value: recipient}}, nil
+		return ledger.Draft{Type: entry.StandbyAdmit, Private: entry.Private{Name: name, Value: recipient}}, nil
 	})
 	if err != nil && !errors.Is(err, core.ErrNoChange) {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
-	return c, s.wrapKeys(ctx)
+	return c, s.WrapKeys(ctx)
 }
 
 // RemoveStandby wraps the keyring anew, without a standby. What it has copied it can still read: the data keys are the same until they are rotated.
-func (s *Store) RemoveStandby(ctx context.Context, by Actor, name string) (Committed, error) {
+func (s *Replica) RemoveStandby(ctx context.Context, by core.Who, name string) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
 	defer s.core.Leave()
-	c, err := s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+	c, err := s.core.Record(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		if _, ok, err := r.Config(index.NamedBy(entry.StandbyAdmit, name)); err != nil || !ok {
-			return ledgerDraft{}, errors.Join(err, fmt.Errorf("%w: %s. `stele standby list` names those that are admitted", ErrNoStandby, name))
+			return ledger.Draft{}, errors.Join(err, fmt.Errorf("%w: %s. `stele standby list` names those that are admitted", ErrNoStandby, name))
 		}
-		return ledgerDraft{Type: entry.StandbyAdmit, Private: entry.Private{Name: name}}, nil
+		return ledger.Draft{Type: entry.StandbyAdmit, Private: entry.Private{Name: name}}, nil
 	})
 	if err != nil {
-		return Committed{}, err
+		return core.Committed{}, err
 	}
-	return c, s.wrapKeys(ctx)
+	return c, s.WrapKeys(ctx)
 }
 
 // Standbys lists the admitted standbys, in order of name.
-func (s *Store) Standbys(ctx context.Context) ([]StandbyInfo, error) {
+func (s *Replica) Standbys(ctx context.Context) ([]StandbyInfo, error) {
 	if err := s.core.Enter(); err != nil {
 		return nil, err
 	}
@@ -90,8 +94,8 @@ func (s *Store) Standbys(ctx context.Context) ([]StandbyInfo, error) {
 // ownRecipients is how many recipients, the first ones, are the store's own: the server and the recovery key.
 const ownRecipients = 2
 
-// wrapKeys stores a keyring that is wrapped to the server, the recovery key and all admitted standbys, unless the newest one is.
-func (s *Store) wrapKeys(ctx context.Context) error {
+// WrapKeys stores a keyring that is wrapped to the server, the recovery key and all admitted standbys, unless the newest one is.
+func (s *Replica) WrapKeys(ctx context.Context) error {
 	s.wrapping.Lock()
 	defer s.wrapping.Unlock()
 	if s.recipients == nil {
@@ -105,7 +109,7 @@ func (s *Store) wrapKeys(ctx context.Context) error {
 		if len(named) == 0 {
 			return nil // a store of another make; nobody is to be let in
 		}
-		return fmt.Errorf("%w: the keyring names %d recipients, where server and recovery key should be", ErrCorrupt, len(s.recipients))
+		return fmt.Errorf("%w: the keyring names %d recipients, where server and recovery key should be", core.ErrCorrupt, len(s.recipients))
 	}
 	want := slices.Clone(s.recipients[:ownRecipients])
 	for _, n := range named {
@@ -116,21 +120,13 @@ func (s *Store) wrapKeys(ctx context.Context) error {
 	if slices.Equal(want, s.recipients) {
 		return nil
 	}
-	var to []age.Recipient
-	for _, w := range want {
-		r, err := age.ParseX25519Recipient(w)
-		if err != nil {
-			return fmt.Errorf("couldn't wrap the keyring to %q: %w", w, err)
-		}
-		to = append(to, r)
-	}
 	k := *s.core.Keys
-	if err := keyring.Save(ctx, s.core.Engine, &k, to...); errors.Is(err, engine.ErrFull) {
-		return fmt.Errorf("%w: the standby is admitted, its keyring will be written at the next start: %w", ErrFull, err)
+	if err := keyring.SaveTo(ctx, s.core.Engine, &k, want); errors.Is(err, engine.ErrFull) {
+		return fmt.Errorf("%w: the standby is admitted, its keyring will be written at the next start: %w", core.ErrFull, err)
 	} else if err != nil {
 		return core.Translate(err)
 	}
-	s.recipients = k.Recipients
-	s.changed.tell(1)
+	s.recipients = want
+	s.Changed.Tell(1)
 	return nil
 }
