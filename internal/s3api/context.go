@@ -122,6 +122,9 @@ func (ctx Context) set(key string, values ...string) {
 
 // addListing adds what a listing asks for.
 func (ctx Context) addListing(q *Request) {
+	if !q.Op.lists() { // the same parameters of another request say nothing
+		return
+	}
 	limit := "max-keys"
 	if q.Op == OpListMultipartUploads {
 		limit = "max-uploads"

@@ -52,11 +52,26 @@ func (c *call) read(b *stele.Bucket, at stele.Place) (stele.Version, error) {
 	return v, err
 }
 
+// unlessUnlisted denies that a key is missing to who may not list its bucket, as AWS does. Otherwise who may read some objects could find out which others there are: those that a policy keeps
+// from him are denied, and the rest would be missing.
+func (c *call) unlessUnlisted(s *subject) func(stele.Version, error) (stele.Version, error) {
+	return func(v stele.Version, err error) (stele.Version, error) {
+		if !errors.Is(err, stele.ErrNoKey) {
+			return v, err
+		}
+		if denied := c.requires(s, "s3:ListBucket"); denied != nil {
+			return stele.Version{}, denied
+		}
+		return v, err
+	}
+}
+
 // maxJudged is how often a change is judged anew because what it was judged by was exchanged meanwhile.
 const maxJudged = 4
 
 // change changes the lock or the tags of the version that the request was judged by. If it is no longer there, as it was, the request is judged anew by what is there now.
 func (c *call) change(set func(at stele.Place) (stele.Version, error)) (v stele.Version, err error) {
+	defer func() { v, err = c.unlessUnlisted(c.subject(c.q.Key))(v, err) }()
 	for range maxJudged {
 		at := c.place()
 		if l := c.judgedBy(at); l != nil && l.err != nil {

@@ -58,7 +58,7 @@ func (c *call) copySource() (*source, error) {
 	if err := c.requires(&src.subject, action); err != nil {
 		return nil, err
 	}
-	src.v, err = c.read(&src.b, stele.Place{Bucket: bucket, Key: named.Key, VersionID: named.VersionID, At: at})
+	src.v, err = c.unlessUnlisted(&src.subject)(c.read(&src.b, stele.Place{Bucket: bucket, Key: named.Key, VersionID: named.VersionID, At: at}))
 	if err != nil {
 		return nil, sourceError(err, named)
 	}

@@ -71,7 +71,7 @@ func (c *call) setFreshness(h http.Header, v *stele.Version) error {
 
 // head finds the object that the request names; a marker is told apart as S3 does.
 func (c *call) head() (stele.Version, error) {
-	v, err := c.read(&c.b, c.place())
+	v, err := c.unlessUnlisted(c.subject(c.q.Key))(c.read(&c.b, c.place()))
 	if err != nil && v.Marker {
 		h := c.w.Header()
 		h["X-Amz-Delete-Marker"] = isTrue

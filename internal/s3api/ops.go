@@ -42,11 +42,19 @@ func (q *Request) Action() string {
 // Subject is what a key's scope is held against: the object's key, or the prefix that a listing asks for. Any other request on a bucket is about the whole of
 // it, whatever its query says, so that "?prefix=" opens nothing to a key that has a part of the bucket only.
 func (q *Request) Subject() string {
-	switch q.Op {
-	case OpListObjects, OpListObjectsV2, OpListObjectVersions, OpListMultipartUploads:
+	if q.Op.lists() {
 		return q.Query.Get("prefix")
 	}
 	return q.Key
+}
+
+// lists tells whether the operation lists keys.
+func (op Op) lists() bool {
+	switch op {
+	case OpListObjects, OpListObjectsV2, OpListObjectVersions, OpListMultipartUploads:
+		return true
+	}
+	return false
 }
 
 // level is what a request is about.
