@@ -221,7 +221,7 @@ func staleTargets(targets []stele.TargetStatus, now time.Time) (stale []string) 
 		case t.Asked && t.Size == 0:
 			stale = append(stale, fmt.Sprintf("target %s holds nothing, and no server ships to it", t.Name))
 		case t.Error != "" && now.Sub(t.ErrorSince) > staleAfter+2*t.Every:
-			stale = append(stale, fmt.Sprintf("target %s is not %s since %s: %s", t.Name, map[bool]string{true: "shipped to", false: "reached"}[t.Connected], moment(t.ErrorSince), t.Error))
+			stale = append(stale, fmt.Sprintf("target %s is not shipped to since %s: %s", t.Name, moment(t.ErrorSince), t.Error))
 		case t.Behind > 0 && !t.Restorable.IsZero() && now.Sub(t.Restorable) > staleAfter+2*t.Every:
 			stale = append(stale, fmt.Sprintf("target %s is %s behind", t.Name, now.Sub(t.Restorable).Round(time.Second)))
 		}

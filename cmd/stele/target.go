@@ -197,10 +197,8 @@ func ships(t *stele.TargetStatus) string {
 
 func targetState(t *stele.TargetStatus) string {
 	switch {
-	case (t.Refused || t.Connected && t.Error != "") && !t.ErrorSince.IsZero():
+	case t.Error != "" && !t.ErrorSince.IsZero(): // whether it is not reached, refused or full
 		return "not shipped to since " + moment(t.ErrorSince) + ": " + shown(t.Error)
-	case t.Error != "" && !t.ErrorSince.IsZero():
-		return "not reached since " + moment(t.ErrorSince) + ": " + shown(t.Error)
 	case t.Error != "":
 		return shown(t.Error)
 	case !t.Removing.IsZero():

@@ -172,10 +172,10 @@ func (s *Shipper) Run(ctx context.Context) {
 		s.setBusy(true)
 		s.await(openSilentAfter)
 		err := s.connected(ctx, &waiting)
+		s.setBusy(false) // before anybody is told of the error: who then has the target looked at has it tried again
 		if ctx.Err() == nil {
 			s.failed(err)
 		}
-		s.setBusy(false)
 		for _, w := range waiting {
 			w <- err
 		}
@@ -207,7 +207,7 @@ func (s *Shipper) failed(err error) {
 	if s.status.Err == nil {
 		s.status.ErrSince = s.opt.Clock.Now()
 	}
-	s.status.Err, s.status.Connected, s.status.Refused = err, errors.Is(err, ErrUnwritable), Refused(err)
+	s.status.Err, s.status.Connected, s.status.Refused = err, errors.Is(err, ErrUnwritable) && !s.status.Listed.IsZero(), Refused(err)
 	s.awaiting.since = time.Time{}
 	if first = first || s.opt.Clock.Now().Sub(s.told) >= tellEvery; first {
 		s.told = s.opt.Clock.Now()
@@ -225,7 +225,7 @@ func (s *Shipper) failed(err error) {
 func (s *Shipper) connected(ctx context.Context, waiting *[]chan<- error) error {
 	target, err := s.opt.Open(ctx)
 	if err != nil {
-		return err
+		return unwritable(err) // a bucket is written to on trial, and a folder may lack some of its own
 	}
 	if c, ok := target.(io.Closer); ok {
 		defer c.Close()

@@ -73,7 +73,7 @@ func TestUnwritableTarget(t *testing.T) {
 		want string
 	}{
 		"full":       {fmt.Errorf("%w: write /mnt/nas/tmp/1: %w", engine.ErrFull, syscall.ENOSPC), "the target is full (no space left on device). Make room there"},
-		"quota":      {fmt.Errorf("%w: raise the bucket's quota", engine.ErrFull), "the target is full (couldn't create "},
+		"quota":      {fmt.Errorf("%w: s3://b: free some room (%w)", engine.ErrFull, errors.New("raise the bucket's quota.")), "the target is full (raise the bucket's quota). Make room there"},
 		"read-only":  {&fs.PathError{Op: "open", Path: "/mnt/nas/tmp/1", Err: syscall.EROFS}, "the target takes no writes (read-only file system). Look at its disk"},
 		"permission": {&fs.PathError{Op: "open", Path: "/mnt/nas/tmp/1", Err: syscall.EACCES}, "the target takes no writes (permission denied). Let the user"},
 		"failing":    {fmt.Errorf("%w: %w", durable.ErrSync, syscall.EIO), "the target's disk fails (input/output error). Look at it"},
@@ -127,5 +127,35 @@ func testUnwritable(t *testing.T, why error, want string) {
 	}
 	if n := strings.Count(log.String(), "is reached again"); n != 1 {
 		t.Errorf("the log has said %d times that it is well again:\n%s", n, log)
+	}
+}
+
+// TestUnwritableAtOpen: a bucket is written to on trial when it is opened. One that is full is no fault of the store's own disk either, and what it holds is known as long as it was listed before.
+func TestUnwritableAtOpen(t *testing.T) {
+	p, _, _, _, _ := lossRig(t)
+	clock, target := newHandClock(), mem.New()
+	var mu sync.Mutex
+	var why error
+	s := NewShipper(p.origin(), Options{Name: "nas", Clock: clock, Open: func(context.Context) (engine.Engine, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return target, why
+	}})
+	mu.Lock()
+	why = fmt.Errorf("couldn't use it: %w: s3://b (%w)", engine.ErrFull, errors.New("the disk of the server is full."))
+	mu.Unlock()
+	runShipper(t, s)
+	err := s.Flush(ctx)
+	if want := "the target is full (the disk of the server is full). Make room there"; !errors.Is(err, ErrUnwritable) || errors.Is(err, engine.ErrFull) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("it says %q, want %q", err, want)
+	}
+	if st := s.Status(); st.Connected || st.Err == nil {
+		t.Errorf("nothing is known of it, and the status is %+v", st)
+	}
+	mu.Lock()
+	why = nil
+	mu.Unlock()
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -41,10 +41,7 @@ var ErrUnwritable = errors.New("the target takes no writes")
 // unwritable puts into words why a target did not take a file, where it said so itself. What was full or failed is the target's disk: the engine's errors are hidden, since they would be taken for those of
 // the store's own disk. The file isn't named, so that the same reason has the same words at each try.
 func unwritable(err error) error {
-	why := err.Error()
-	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		why = errno.Error()
-	}
+	why := strings.TrimSuffix(innermost(err).Error(), ".")
 	text := ""
 	switch {
 	case errors.Is(err, engine.ErrFull):
@@ -59,4 +56,25 @@ func unwritable(err error) error {
 		return err
 	}
 	return &worded{fmt.Sprintf(text, why), []error{ErrUnwritable}}
+}
+
+// innermost is what an error was made of in the end: what the operating system or a server said.
+func innermost(err error) error {
+	for {
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err
+			}
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			all := e.Unwrap()
+			if len(all) == 0 {
+				return err
+			}
+			err = all[len(all)-1]
+		default:
+			return err
+		}
+	}
 }
