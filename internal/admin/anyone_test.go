@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"stele"
 	"stele/internal/admin"
 	"stele/internal/rpc"
+	"stele/internal/s3api/doortest"
 )
 
 // TestAnyoneSendsLittle: of a call that needs no key no more is read than a proof may have.
@@ -36,5 +38,30 @@ func TestAnyoneSendsLittle(t *testing.T) {
 	}
 	if !tried {
 		t.Error("no call is open to anyone")
+	}
+}
+
+// TestAuditorFillsNoLedger: verifications are the only entries that an auditor's key can cause, and they are bounded.
+func TestAuditorFillsNoLedger(t *testing.T) {
+	s := newStore(t)
+	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: s, Authenticate: authenticate(s)}).Port())
+	t.Cleanup(ts.Close)
+	k, err := s.CreateKey(t.Context(), by, stele.RoleAuditor, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := doortest.Server{URL: ts.URL}
+	before, refused := s.Size(), 0
+	for range 50 {
+		res, err := doortest.Send(http.DefaultClient, server.NewRequest(doortest.Key{ID: k.ID, Secret: k.Secret, Service: rpc.Service}, "POST", rpc.Verify.Row().Path(), []byte("{}")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(res.Body), `"Rate"`) {
+			refused++
+		}
+	}
+	if made := s.Size() - before; made == 0 || made > 15 || refused < 35 {
+		t.Errorf("50 verifications made %d entries, and %d were refused", made, refused)
 	}
 }

@@ -22,6 +22,8 @@ type request struct {
 	body  io.Reader
 	most  int64 // bytes of the argument; 0: rpc.MaxArgs
 
+	verifications *verifications
+
 	promote func(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
 }
 

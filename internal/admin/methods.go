@@ -203,6 +203,11 @@ func serveLog(ctx context.Context, q request, l stele.LogQuery, out *lineStream[
 const progressEvery = 200 * time.Millisecond
 
 func serveVerify(ctx context.Context, q request, a rpc.VerifyArgs, out *lineStream[rpc.VerifyLine]) error {
+	end, err := q.verifications.begin(q.by, time.Now())
+	if err != nil {
+		return err
+	}
+	defer end()
 	var mu sync.Mutex // Progress comes from several goroutines
 	var last time.Time
 	var broken error

@@ -47,7 +47,8 @@ type Signed struct {
 
 // Server answers on the socket and on the admin port.
 type Server struct {
-	opt Options
+	opt           Options
+	verifications verifications
 }
 
 // NewServer makes a server. It starts nothing.
@@ -58,7 +59,7 @@ func NewServer(opt Options) *Server {
 	if opt.LeastRate == 0 {
 		opt.LeastRate = guard.LeastRate
 	}
-	return &Server{opt}
+	return &Server{opt: opt}
 }
 
 // Socket serves everything to who can connect: the socket's mode is the check. The actor is "local:USER", by the credentials that the kernel gives of the other end.
@@ -162,7 +163,7 @@ func (s *Server) callRoutes(mux routeTable, who admitted, methods []method) {
 		quiet := m.of.Access != rpc.Changes
 		mux.HandleFunc("POST "+m.of.Path(), func(w http.ResponseWriter, r *http.Request) {
 			s.serve(m.of.Name, m.of.Access, quiet, may, w, r, func(q request, w http.ResponseWriter) error {
-				q.promote, q.most = s.opt.Promote, most
+				q.promote, q.most, q.verifications = s.opt.Promote, most, &s.verifications
 				m.serve(q, w)
 				return nil
 			})
