@@ -15,21 +15,15 @@ import (
 	"stele/internal/index"
 )
 
-// History returns every change of a key in every incarnation of its bucket, newest first. ErrNoKey if there was never one. A key may have millions: HistoryPage asks for some.
-func (s *Store) History(ctx context.Context, bucket, key string) ([]Change, error) {
-	out, _, err := s.HistoryPage(ctx, HistoryRequest{Bucket: bucket, Key: key})
-	return out, err
-}
-
-// HistoryRequest asks for a page of the history of a key.
+// HistoryRequest asks for a page of the history of a key, which may have millions of changes.
 type HistoryRequest struct {
 	Bucket, Key string
 	Before      uint64 // only changes by entries before this one: the last Change.Entry of the page before; 0: from the newest on
 	Max         int    // at most this many; 0: all
 }
 
-// HistoryPage returns a page of the changes of a key, newest first, and whether there are more. ErrNoBucket, ErrNoKey: there was never one.
-func (s *Store) HistoryPage(ctx context.Context, q HistoryRequest) (out []Change, more bool, err error) {
+// History returns a page of the changes of a key, in every incarnation of its bucket, newest first, and whether there are more. ErrNoBucket, ErrNoKey: there was never one.
+func (s *Store) History(ctx context.Context, q HistoryRequest) (out []Change, more bool, err error) {
 	if err := s.core.Enter(); err != nil {
 		return nil, false, err
 	}

@@ -24,10 +24,6 @@ var ErrNoTarget = backup.ErrNoTarget
 // Copies gives the copies of the store elsewhere: those that Options.Copies knows, then the backup that is served, then the targets, read as sources. It is asked when something here is damaged.
 func (s *Store) Copies() (copies []Copy) { return s.backup.Copies() }
 
-// RelistTarget has a target listed anew, soon, and compared with what was shipped to it: what it lacks is shipped again and reported. For whoever has found that a copy is not what it should be.
-// A name that no shipper has is passed over.
-func (s *Store) RelistTarget(name string) { s.backup.RelistTarget(name) }
-
 // DrillTarget drills one of the store's targets. ErrNoTarget.
 func (s *Store) DrillTarget(ctx context.Context, by Actor, q backup.DrillRequest) (backup.Drilled, error) {
 	return s.backup.DrillTarget(ctx, by.who(), q)

@@ -320,7 +320,7 @@ func TestABadBodyMakesNoObject(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("%d bytes, %d declared: %v, want %v", size, c.size, err, c.want)
 			}
-			if _, err := s.History(ctx, "bucket", "key"); !errors.Is(err, ErrNoKey) {
+			if _, err := allChanges(s, "bucket", "key"); !errors.Is(err, ErrNoKey) {
 				t.Fatalf("%d bytes, %d declared: history says %v", size, c.size, err)
 			}
 		}

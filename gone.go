@@ -39,7 +39,7 @@ func (s *Store) WhyGone(ctx context.Context, bucket, key string, at View) (g Gon
 	if v, err := s.Head(ctx, Place{Bucket: bucket, Key: key, At: at}); v.Marker && errors.Is(err, ErrNoKey) {
 		return s.gone(ctx, bucket, key, v.Entry)
 	}
-	page, _, err := s.HistoryPage(ctx, HistoryRequest{Bucket: bucket, Key: key, Before: at.Size, Max: 1})
+	page, _, err := s.History(ctx, HistoryRequest{Bucket: bucket, Key: key, Before: at.Size, Max: 1})
 	if errors.Is(err, ErrNoBucket) || errors.Is(err, ErrNoKey) || err == nil && (len(page) == 0 || page[0].Type != entry.ObjectHide) {
 		return g, false, nil
 	}

@@ -47,7 +47,7 @@ func TestHistoryByPages(t *testing.T) {
 			}
 		}
 	}
-	whole, err := s.History(ctx, "books", "a")
+	whole, err := allChanges(s, "books", "a")
 	if err != nil || len(whole) != 2*(3*4+1+3+4) {
 		t.Fatalf("%d changes, %v", len(whole), err)
 	}
@@ -60,7 +60,7 @@ func TestHistoryByPages(t *testing.T) {
 		var got []Change
 		q := HistoryRequest{Bucket: "books", Key: "a", Max: size}
 		for {
-			page, more, err := s.HistoryPage(ctx, q)
+			page, more, err := s.History(ctx, q)
 			if err != nil || len(page) > size || more && len(page) != size {
 				t.Fatalf("%d changes, more %v, %v", len(page), more, err)
 			}
@@ -74,15 +74,21 @@ func TestHistoryByPages(t *testing.T) {
 			t.Fatalf("pages of %d make another history", size)
 		}
 	}
-	if _, _, err := s.HistoryPage(ctx, HistoryRequest{Bucket: "books", Key: "none", Max: 1}); !errors.Is(err, ErrNoKey) {
+	if _, _, err := s.History(ctx, HistoryRequest{Bucket: "books", Key: "none", Max: 1}); !errors.Is(err, ErrNoKey) {
 		t.Error(err)
 	}
-	if page, more, err := s.HistoryPage(ctx, HistoryRequest{Bucket: "books", Key: "a", Max: 1, Before: 1}); err != nil || more || len(page) != 0 {
+	if page, more, err := s.History(ctx, HistoryRequest{Bucket: "books", Key: "a", Max: 1, Before: 1}); err != nil || more || len(page) != 0 {
 		t.Errorf("%v %v %v", page, more, err)
 	}
 	gone, cancel := withCancelled()
 	defer cancel()
-	if _, _, err := s.HistoryPage(gone, HistoryRequest{Bucket: "books", Key: "a"}); err == nil {
+	if _, _, err := s.History(gone, HistoryRequest{Bucket: "books", Key: "a"}); err == nil {
 		t.Error("nobody waits for it, and it was made")
 	}
+}
+
+// allChanges is the whole history of a key.
+func allChanges(s *Store, bucket, key string) ([]Change, error) {
+	all, _, err := s.History(ctx, HistoryRequest{Bucket: bucket, Key: key})
+	return all, err
 }

@@ -42,7 +42,9 @@ func openFrom(ctx context.Context, folder string, from hydrate.From, opt Options
 }
 
 // Whole reports whether a folder is a store that needs no target: one that never had any, or that has everything of its backup and was promoted.
-func Whole(folder string) (bool, error) { return newStore(folder, Options{}).over.IsWhole() }
+func Whole(folder string) (bool, error) {
+	return hydrate.New(folderOf(folder, Options{}), hydrate.Options{}).IsWhole()
+}
 
 // promotedFrom is the backup from which the present epoch was begun, if no target of the store has its URL: the store it was made by may have known the same place by another one, from another machine or by
 // another protocol. Nothing is shipped there then. Empty: it is a target, or the epoch began otherwise.

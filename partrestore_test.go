@@ -297,7 +297,7 @@ func TestRestorePartLostBucket(t *testing.T) {
 	if err != nil || !dry.Made || fmt.Sprint(dry.Left) != "[policy]" || dry.Restored.Keys != 1 {
 		t.Fatalf("%+v %v", dry, err)
 	}
-	h, err := s.History(ctx, "docs", "a")
+	h, err := allChanges(s, "docs", "a")
 	if err != nil || h[0].Reason != fmt.Sprintf("restore as of @%d", at.Size) || h[0].Actor != "local" {
 		t.Fatalf("%+v %v", h, err)
 	}

@@ -35,7 +35,7 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 	if _, _, err := s.over.CheckFrom(ctx); err != nil {
 		return Promotion{}, err
 	}
-	pin, standby, err := s.epochs.Pin()
+	pin, standby, err := epoch.PinIn(s.core)
 	if err == nil && standby && pin.Keyless {
 		err = fmt.Errorf("%w: %s follows without keys: it can verify and cosign, and cannot read what it would have to serve. Promote a standby with keys, or restore from a target", ErrWrongKey, folder)
 	} else if err == nil && !standby {

@@ -31,14 +31,14 @@ func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) 
 
 // settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
 func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyPin) error {
-	s := newStore(folder, opt)
-	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
+	c := folderOf(folder, opt)
+	d, err := dir.Open(c.FS, c.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	known := &keyring.Keyring{Epoch: pin.Epoch()}
 	if _, err := hex.Decode(known.StoreID[:], []byte(pin.Store)); err != nil {
-		return fmt.Errorf("%w: %s names no store", ErrCorrupt, s.core.Path(core.FileStandby))
+		return fmt.Errorf("%w: %s names no store", ErrCorrupt, c.Path(core.FileStandby))
 	}
 	newest, err := ledger.NewestEpoch(ctx, d, known)
 	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
@@ -71,12 +71,12 @@ func warnOfMore(ctx context.Context, folder string, opt Options) {
 
 // OpensKeyring returns nil if a folder has the keyring of a verifier key's epoch, and opens it: ErrWrongKey if not.
 func OpensKeyring(ctx context.Context, folder string, opt Options, vkey string) error {
-	s := newStore(folder, opt)
-	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true})
+	c := folderOf(folder, opt)
+	d, err := dir.Open(c.FS, c.Dir(), dir.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	id, err := s.core.Identity()
+	id, err := c.Identity()
 	if err == nil {
 		_, err = keyring.LoadSigner(ctx, d, vkey, id)
 	}

@@ -10,7 +10,7 @@ import (
 
 // IsStore reports whether a folder holds a store of its own, or that of a former primary.
 func IsStore(folder string, opt Options) bool {
-	return newStore(folder, opt).core.HasFormat()
+	return folderOf(folder, opt).HasFormat()
 }
 
 // Rejoin makes the folder of a former primary a standby's of the one that took over from it, which shows its succession. All that it holds it has then accepted, and what the new epoch left out

@@ -162,7 +162,7 @@ func showUploads(w io.Writer, s *Store, bucket string) error {
 func compareHistory(s *Store, m *reference) error {
 	for k, want := range m.changes {
 		bucket, key, _ := strings.Cut(k, "/")
-		got, err := s.History(ctx, bucket, key)
+		got, err := allChanges(s, bucket, key)
 		if err != nil {
 			return fmt.Errorf("history of %s: %w", k, err)
 		}

@@ -52,34 +52,34 @@ type Standby struct {
 
 // NewStandby makes an empty folder a standby's: its identity, whose recipient the primary is to admit. A folder that is one already keeps it.
 func NewStandby(folder string, opt Options) (recipient string, err error) {
-	s := newStore(folder, opt)
-	if b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileIdentity)); err == nil {
+	c := folderOf(folder, opt)
+	if b, err := core.ReadFile(c.FS, c.Path(core.FileIdentity)); err == nil {
 		id, err := age.ParseX25519Identity(string(core.TrimSpace(b)))
 		if err != nil {
-			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, s.core.Path(core.FileIdentity), err)
+			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, c.Path(core.FileIdentity), err)
 		}
 		_, pinned, err := PinOf(folder, opt)
 		if err != nil {
 			return "", err
 		}
 		if !pinned && IsStore(folder, opt) {
-			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", s.core.Dir())
+			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", c.Dir())
 		}
 		return id.Recipient().String(), nil
 	}
-	if empty, err := core.IsEmpty(s.core.FS, s.core.Dir()); err != nil {
+	if empty, err := core.IsEmpty(c.FS, c.Dir()); err != nil {
 		return "", err
 	} else if !empty {
-		return "", fmt.Errorf("%s is not empty: a standby needs an empty or missing folder", s.core.Dir())
+		return "", fmt.Errorf("%s is not empty: a standby needs an empty or missing folder", c.Dir())
 	}
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return "", fmt.Errorf("couldn't make the standby's identity: %w", err)
 	}
-	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
-		return "", fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
+	if err := durable.MkdirAll(c.FS, c.Dir()); err != nil {
+		return "", fmt.Errorf("couldn't make the folder %s: %w", c.Dir(), err)
 	}
-	if err := durable.WriteFile(s.core.FS, s.core.Path(core.FileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
+	if err := durable.WriteFile(c.FS, c.Path(core.FileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("couldn't write %s: %w", core.FileIdentity, err)
 	}
 	return id.Recipient().String(), nil
@@ -87,18 +87,18 @@ func NewStandby(folder string, opt Options) (recipient string, err error) {
 
 // PinOf returns what a standby's folder holds fast; false: nothing yet.
 func PinOf(folder string, opt Options) (pin StandbyPin, ok bool, err error) {
-	return newStore(folder, opt).epochs.Pin()
+	return epoch.PinIn(folderOf(folder, opt))
 }
 
 // SetPin holds fast whom a standby follows. The store and its key never change once they are pinned.
 func SetPin(folder string, opt Options, pin StandbyPin) error {
-	return newStore(folder, opt).epochs.SetPin(pin)
+	return epoch.SetPin(folderOf(folder, opt), pin)
 }
 
 // CopyKeyring stores a keyring file of the primary's; what is there already is left.
 func CopyKeyring(ctx context.Context, folder string, opt Options, name string, content []byte) error {
-	s := newStore(folder, opt)
-	d, err := dir.Open(s.core.FS, s.core.Dir(), dir.Options{})
+	c := folderOf(folder, opt)
+	d, err := dir.Open(c.FS, c.Dir(), dir.Options{})
 	if err != nil {
 		return err
 	}

@@ -107,9 +107,6 @@ func (s *Store) ReadOnly() bool { return s.core.ReadOnly() }
 // It must not be called from a function that a call of the store has called. A second Close waits for the first and returns nil.
 func (s *Store) Close() (err error) { return s.core.Close() }
 
-// Superseded returns ErrSuperseded if another primary is known to have taken over from this folder's, else nil.
-func (s *Store) Superseded() error { return s.core.Superseded() }
-
 // Supersede ends writing for good, in this process and after it: another primary has begun a later epoch, and by says who told. When it returns, nothing is acknowledged any
 // more, and unless it returns an error, a durable mark in the folder says so to every later Open. Reads go on.
 //

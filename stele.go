@@ -45,7 +45,7 @@ type Options struct {
 	Copies func() []Copy
 	// OpenTarget opens a target for the store that ships to it, or that reads it as a copy. nil: targets are kept in the ledger, and nothing is shipped.
 	OpenTarget func(ctx context.Context, spec TargetSpec) (OpenedTarget, error)
-	// ListTargets is how often each target is listed anew and compared with what was shipped to it; 0: every hour, below 0: only after errors, and where somebody asks (RelistTarget).
+	// ListTargets is how often each target is listed anew and compared with what was shipped to it; 0: every hour, below 0: only after errors, and where a drill failed.
 	ListTargets time.Duration
 	// AskHandover asks one who follows the store, at its start, whether it has taken over; nil: nobody is asked.
 	AskHandover AskHandover
@@ -123,8 +123,7 @@ func (s *Store) opened(ctx context.Context, w core.Way) (*Store, error) {
 
 func newStore(folder string, opt Options) *Store {
 	s := &Store{opt: opt, lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}}
-	s.core = core.New(folder, core.Options{FS: opt.FS, Kit: opt.Kit, ReadOnly: opt.ReadOnly, Clock: opt.Clock, Log: opt.Log, Identity: opt.Identity, Root: opt.Root,
-		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
+	s.core = folderOf(folder, opt)
 	s.replica = replica.New(s.core)
 	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, CosignWait: opt.cosignWait, ScrubDays: opt.ScrubDays, ScrubSleep: opt.scrubSleep,
 		Grown: s.replica.Changed.Wait, Refusals: s.refusals})
@@ -133,4 +132,10 @@ func newStore(folder string, opt Options) *Store {
 	s.epochs = epoch.New(s.core, s.over, epoch.Options{AskHandover: opt.AskHandover, Seen: s.backup.SeenByTargets, SeenWait: backup.SeenWait})
 	s.core.Hooks = s.rooms()
 	return s
+}
+
+// folderOf is a data folder that is looked at, or written to, without being opened as a store.
+func folderOf(folder string, opt Options) *core.Store {
+	return core.New(folder, core.Options{FS: opt.FS, Kit: opt.Kit, ReadOnly: opt.ReadOnly, Clock: opt.Clock, Log: opt.Log, Identity: opt.Identity, Root: opt.Root,
+		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
 }

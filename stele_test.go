@@ -98,7 +98,7 @@ func TestPutGetHideProveReopen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	history, err := s.History(ctx, "books", "a/one")
+	history, err := allChanges(s, "books", "a/one")
 	if err != nil || len(history) != 3 {
 		t.Fatalf("%d changes, %v", len(history), err)
 	}

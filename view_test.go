@@ -101,7 +101,7 @@ func TestViewsOverIncarnations(t *testing.T) {
 			}
 		}
 	}
-	if h, err := s.History(ctx, "books", "a"); err != nil || len(h) < 9 {
+	if h, err := allChanges(s, "books", "a"); err != nil || len(h) < 9 {
 		t.Errorf("%d changes, %v", len(h), err)
 	}
 }

@@ -102,9 +102,9 @@ func (t telling) SetObjectLock(ctx context.Context, by stele.Actor, bucket strin
 	return done, t.why(ctx, err, bucket, "", stele.View{})
 }
 
-func (t telling) History(ctx context.Context, bucket, key string) ([]stele.Change, error) {
-	all, err := t.Store.History(ctx, bucket, key)
-	return all, t.why(ctx, err, bucket, "", stele.View{})
+func (t telling) History(ctx context.Context, q stele.HistoryRequest) ([]stele.Change, bool, error) {
+	page, more, err := t.Store.History(ctx, q)
+	return page, more, t.why(ctx, err, q.Bucket, "", stele.View{})
 }
 
 func (t telling) RestorePart(ctx context.Context, q stele.PartRestore) (stele.PartReport, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"stele/internal/rpc/client"
 	"strings"
 
 	"stele"
@@ -40,32 +41,49 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	changes, err := s.History(ctx, bucket, key)
-	if err != nil {
-		return err
-	}
 	if a.cli.JSON {
-		for _, h := range changes {
-			if err := a.document(changeDoc{1, h.Entry, h.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), string(h.Type), h.Actor, h.Address, h.Request, h.Version, h.Marker, h.Hidden, h.Size, h.SHA256, h.ETag, h.Detail, h.Reason}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return eachChange(ctx, s, bucket, key, func(h *stele.Change) error {
+			return a.document(changeDoc{1, h.Entry, h.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), string(h.Type), h.Actor, h.Address, h.Request, h.Version, h.Marker, h.Hidden, h.Size, h.SHA256, h.ETag, h.Detail, h.Reason})
+		})
 	}
 	t := a.table("ENTRY", "TIME", "CHANGE", "SIZE", "BY", "FROM", "VERSION", "SHA-256")
-	for i := range changes {
-		h := &changes[i]
+	err = eachChange(ctx, s, bucket, key, func(h *stele.Change) error {
 		bytes, sum := "-", "-"
 		if h.SHA256 != "" {
 			bytes, sum = size(h.Size), h.SHA256[:16]
 		}
 		t.row(fmt.Sprint(h.Entry), moment(h.Time), changeText(h), bytes, who(h.Actor), who(h.Address), h.Version, sum)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := t.end(); err != nil {
 		return err
 	}
 	if remark := goneRemark(ctx, s, bucket); remark != "" {
 		a.note("%s", remark)
+	}
+	return nil
+}
+
+// historyPage is how many changes of a key are asked for at once.
+const historyPage = 1000
+
+// eachChange calls fn for each change of a key, newest first.
+func eachChange(ctx context.Context, s client.Store, bucket, key string, fn func(*stele.Change) error) error {
+	for q, more := (stele.HistoryRequest{Bucket: bucket, Key: key, Max: historyPage}), true; more; {
+		page, next, err := s.History(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := fn(&page[i]); err != nil {
+				return err
+			}
+			q.Before = page[i].Entry
+		}
+		more = next && len(page) > 0
 	}
 	return nil
 }

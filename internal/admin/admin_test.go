@@ -205,9 +205,13 @@ func testVersions(t *testing.T, s client.Store) {
 	if len(p.Versions) != 2 || !p.Versions[0].Marker || !p.Versions[0].Latest || !p.Truncated || p.NextID != p.Versions[1].ID {
 		t.Errorf("versions %+v", p)
 	}
-	h := must[[]stele.Change](t)(s.History(ctx, "docs", "k"))
-	if len(h) != 3 || h[0].Type != entry.ObjectHide || h[2].SHA256 == "" {
-		t.Errorf("history %+v", h)
+	h, more, err := s.History(ctx, stele.HistoryRequest{Bucket: "docs", Key: "k"})
+	if err != nil || more || len(h) != 3 || h[0].Type != entry.ObjectHide || h[2].SHA256 == "" {
+		t.Errorf("history %+v, %t, %v", h, more, err)
+	}
+	h, more, err = s.History(ctx, stele.HistoryRequest{Bucket: "docs", Key: "k", Before: h[0].Entry, Max: 1})
+	if err != nil || !more || len(h) != 1 || h[0].Type != entry.ObjectPut {
+		t.Errorf("a page of the history %+v, %t, %v", h, more, err)
 	}
 }
 

@@ -47,8 +47,12 @@ var methods = []method{
 		p, err := q.store.ListVersions(ctx, paged(l))
 		return rpc.PageOf(p), err
 	}),
-	on(rpc.History, func(ctx context.Context, q request, a rpc.NameArgs) ([]stele.Change, error) {
-		return q.store.History(ctx, a.Bucket, a.Key)
+	on(rpc.History, func(ctx context.Context, q request, h stele.HistoryRequest) (p rpc.ChangePage, err error) {
+		if h.Max <= 0 || h.Max > maxListed {
+			h.Max = maxListed
+		}
+		p.Changes, p.More, err = q.store.History(ctx, h)
+		return p, err
 	}),
 	on(rpc.WhyGone, func(ctx context.Context, q request, a rpc.NameArgs) (*stele.Gone, error) {
 		g, ok, err := q.store.WhyGone(ctx, a.Bucket, a.Key, a.At)

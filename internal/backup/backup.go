@@ -27,7 +27,7 @@ type Backups struct {
 type Options struct {
 	// OpenTarget opens a target for the store that ships to it, or that reads it as a copy. nil: targets are kept in the ledger, and nothing is shipped.
 	OpenTarget func(ctx context.Context, spec TargetSpec) (OpenedTarget, error)
-	// ListTargets is how often each target is listed anew and compared with what was shipped to it; 0: every hour, below 0: only after errors, and where somebody asks.
+	// ListTargets is how often each target is listed anew and compared with what was shipped to it; 0: every hour, below 0: only after errors, and where a drill failed.
 	ListTargets time.Duration
 	Copies      func() []engine.Copy // further copies, which no target is; nil: none
 	// OpenCopy opens a scratch folder over a target, as after a fire, for a drill.

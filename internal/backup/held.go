@@ -14,16 +14,6 @@ import (
 	"stele/internal/ledger"
 )
 
-// RelistTarget has a target listed anew, soon, and compared with what was shipped to it: what it lacks is shipped again and reported. For whoever has found that a copy is not what it should be.
-// A name that no shipper has is passed over.
-func (s *Backups) RelistTarget(name string) {
-	s.Shippers.mu.Lock()
-	defer s.Shippers.mu.Unlock()
-	if r := s.Shippers.running[name]; r != nil {
-		r.shipper.Relist()
-	}
-}
-
 // HeldBy is how many entries a target is known to have held; 0: none, or it was given up since.
 func (s *Backups) HeldBy(ctx context.Context, name string) (uint64, error) {
 	held, err := s.NewestOf(ctx, entry.BackupHeld, name)

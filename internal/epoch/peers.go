@@ -248,5 +248,5 @@ func (s *Epochs) FollowFrom(ctx context.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	return s.SetPin(pin)
+	return SetPin(s.core, pin)
 }

@@ -18,9 +18,9 @@ type Pin struct {
 	Reigns []Reign `json:"reigns,omitempty"`
 }
 
-// Pin returns what a standby's folder holds fast; false: nothing yet.
-func (s *Epochs) Pin() (pin Pin, ok bool, err error) {
-	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileStandby))
+// PinIn returns what a standby's folder holds fast; false: nothing yet.
+func PinIn(c *core.Store) (pin Pin, ok bool, err error) {
+	b, err := core.ReadFile(c.FS, c.Path(core.FileStandby))
 	if core.IsNotExist(err) {
 		return pin, false, nil
 	}
@@ -28,19 +28,19 @@ func (s *Epochs) Pin() (pin Pin, ok bool, err error) {
 		err = json.Unmarshal(b, &pin)
 	}
 	if err != nil {
-		return pin, false, fmt.Errorf("couldn't read %s: %w", s.core.Path(core.FileStandby), err)
+		return pin, false, fmt.Errorf("couldn't read %s: %w", c.Path(core.FileStandby), err)
 	}
 	return pin, true, nil
 }
 
 // SetPin holds fast whom a standby follows. The store and its key never change once they are pinned.
-func (s *Epochs) SetPin(pin Pin) error {
+func SetPin(c *core.Store, pin Pin) error {
 	b, err := json.Marshal(pin)
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil { // without keys nothing made it before
-		return fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
+	if err := durable.MkdirAll(c.FS, c.Dir()); err != nil { // without keys nothing made it before
+		return fmt.Errorf("couldn't make the folder %s: %w", c.Dir(), err)
 	}
-	return durable.Replace(s.core.FS, s.core.Path(core.FileStandby), append(b, '\n'), durable.PrivateFile)
+	return durable.Replace(c.FS, c.Path(core.FileStandby), append(b, '\n'), durable.PrivateFile)
 }

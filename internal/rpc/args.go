@@ -51,6 +51,12 @@ type NameArgs struct {
 	At          stele.View
 }
 
+// ChangePage is a page of the history of a key.
+type ChangePage struct {
+	Changes []stele.Change
+	More    bool `json:",omitempty"`
+}
+
 // BucketArgs are a bucket and what to set of it.
 type BucketArgs struct {
 	Bucket     string

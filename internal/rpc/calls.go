@@ -26,7 +26,7 @@ var (
 var (
 	List         = call[stele.ListRequest, Page]("List", Reads)
 	ListVersions = call[stele.ListRequest, Page]("ListVersions", Reads)
-	History      = call[NameArgs, []stele.Change]("History", Reads)
+	History      = call[stele.HistoryRequest, ChangePage]("History", Reads)
 	WhyGone      = call[NameArgs, *stele.Gone]("WhyGone", Reads) // nil: it is not gone
 )
 

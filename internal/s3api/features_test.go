@@ -90,7 +90,7 @@ func TestReceipts(t *testing.T) {
 	if res, _ := d.status(200, "PUT", "/box/k", "body", nil); res.Header.Get("X-Stele-Receipt") != "" {
 		t.Fatal("a receipt that nobody asked for")
 	}
-	history, err := d.store.History(t.Context(), "box", "k")
+	history, _, err := d.store.History(t.Context(), stele.HistoryRequest{Bucket: "box", Key: "k"})
 	d.ok(err)
 	if history[len(history)-1].Request != res.Header.Get("X-Amz-Request-Id") {
 		t.Fatalf("the entry names request %q, the reply %q", history[len(history)-1].Request, res.Header.Get("X-Amz-Request-Id"))

@@ -148,8 +148,9 @@ func (c *Client) ListVersions(ctx context.Context, q stele.ListRequest) (stele.P
 	return p.Decode(), err
 }
 
-func (c *Client) History(ctx context.Context, bucket, key string) ([]stele.Change, error) {
-	return invoke(ctx, c, rpc.History, rpc.NameArgs{Bucket: bucket, Key: key})
+func (c *Client) History(ctx context.Context, q stele.HistoryRequest) ([]stele.Change, bool, error) {
+	p, err := invoke(ctx, c, rpc.History, q)
+	return p.Changes, p.More, err
 }
 
 // WhyGone implements Store.

@@ -67,7 +67,7 @@ type Objects interface {
 type Listing interface {
 	List(ctx context.Context, q stele.ListRequest) (stele.Page, error)
 	ListVersions(ctx context.Context, q stele.ListRequest) (stele.Page, error)
-	History(ctx context.Context, bucket, key string) ([]stele.Change, error)
+	History(ctx context.Context, q stele.HistoryRequest) (page []stele.Change, more bool, err error)
 	WhyGone(ctx context.Context, bucket, key string, at stele.View) (stele.Gone, bool, error)
 }
 
