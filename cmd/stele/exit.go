@@ -125,6 +125,8 @@ func (a *app) hintFor(err error) string {
 		return "make room on the disk that holds " + a.data() + "; nothing acknowledged was lost, and reads work meanwhile"
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room on that disk"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service), then start again"
 	case errors.Is(err, stele.ErrFailed), errors.Is(err, syscall.EIO):
 		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
 	case errors.Is(err, stele.ErrCorrupt):

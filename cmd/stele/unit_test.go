@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -223,5 +224,16 @@ func TestUnreadable(t *testing.T) {
 	// A file that vanishes between the listing and the reading.
 	if err := j.one(t.Context(), source{path: filepath.Join(t.TempDir(), "vanished"), key: "k"}); err != nil || j.missed.Load() != 3 {
 		t.Errorf("vanished: %v, %d missed", err, j.missed.Load())
+	}
+}
+
+// TestHints: what the operating system lacks comes with the step that mends it, and not with one that looks at the disk.
+func TestHints(t *testing.T) {
+	a := &app{}
+	for err, want := range map[error]string{syscall.EMFILE: "open files", syscall.ENFILE: "open files", syscall.ENOSPC: "make room", syscall.EIO: "dmesg"} {
+		failed := &os.PathError{Op: "open", Path: "segments/1", Err: err}
+		if hint := a.hintFor(fmt.Errorf("couldn't open: %w", errors.Join(stele.ErrFailed, failed))); !strings.Contains(hint, want) {
+			t.Errorf("%v: %q", err, hint)
+		}
 	}
 }
