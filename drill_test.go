@@ -2,10 +2,12 @@ package stele
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -193,6 +195,55 @@ func TestDrillFinds(t *testing.T) {
 	opt.Identity = other.recovery
 	if _, signed, err := d.s.backup.Drill(ctx, opt); !errors.Is(err, ErrWrongKey) || signed != nil {
 		t.Errorf("another store's kit: %v", err)
+	}
+}
+
+// lacking is a target whose files can't be opened, in one folder, for a reason of this machine's.
+type lacking struct {
+	engine.Engine
+	folder string
+	why    error
+}
+
+func (l lacking) Open(ctx context.Context, name string) (engine.File, error) {
+	if strings.HasPrefix(name, l.folder) {
+		return nil, fmt.Errorf("couldn't open %s: %w", name, l.why)
+	}
+	return l.Engine.Open(ctx, name)
+}
+
+// TestDrillOnAStarvedMachine: a drill for which this machine has too few open files, no memory or no room is not tried. It is no failure of the copy: no certificate says so, and nothing becomes stale.
+func TestDrillOnAStarvedMachine(t *testing.T) {
+	d := newDrilled(t)
+	for _, folder := range []string{engine.Segments, engine.Packs} {
+		for _, why := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, engine.ErrFull} {
+			opt := d.options(1)
+			opt.Target = lacking{d.target, folder, why}
+			if c, signed, err := d.s.backup.Drill(ctx, opt); !errors.Is(err, why) || signed != nil || !strings.Contains(err.Error(), "says nothing of the copy") {
+				t.Errorf("%s, %v: %+v %v", folder, why, c, err)
+			}
+		}
+		opt := d.options(1)
+		opt.Target = lacking{d.target, folder, syscall.EIO}
+		if c, _, err := d.s.backup.Drill(ctx, opt); err != nil || c.OK {
+			t.Errorf("%s, a disk that fails: %+v %v", folder, c, err)
+		}
+	}
+	gone := mem.New()
+	copyEngine(t, d.target, gone, func(_ string, b []byte) []byte { return b })
+	names := []string{}
+	if err := gone.List(ctx, engine.Packs, func(i engine.Info) error { names = append(names, i.Name); return nil }); err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		if err := gone.Remove(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opt := d.options(1)
+	opt.Target = gone
+	if c, _, err := d.s.backup.Drill(ctx, opt); err != nil || c.OK || strings.Contains(strings.Join(c.Problems, " "), "erased") {
+		t.Errorf("without packs: %+v %v", c, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"stele/internal/rpc"
 )
 
 // command runs a verb in this process on a file system that may have faults.
@@ -20,6 +22,19 @@ func command(t *testing.T, fsys vfs.FS, args ...string) (code int, stdout, stder
 	var out, errs bytes.Buffer
 	code = (&app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, fs: fsys}).run(args)
 	return code, out.String(), errs.String()
+}
+
+// TestTooFewFiles: a process that may not have enough open files says which limit to raise, also through a server.
+func TestTooFewFiles(t *testing.T) {
+	a := &app{}
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE} {
+		own := fmt.Errorf("couldn't list packs/: %w", &os.PathError{Op: "open", Path: "packs", Err: errno})
+		for _, err := range []error{own, rpc.ErrorOf(own).Err()} {
+			if _, hint := a.words(err); !strings.Contains(hint, "ulimit -n") {
+				t.Errorf("%v: the next step is %q", err, hint)
+			}
+		}
+	}
 }
 
 // TestFaults fails the k-th write, or the k-th fsync, of a put of many files, for each k until none fails any more: the verb must end with its error and next step, and

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -129,6 +130,9 @@ func (d *drill) run(ctx context.Context) (err error) {
 		if d.opt.fresh && errors.Is(err, replicate.ErrNone) {
 			return core.OfKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, core.ErrBadState)
 		}
+		if short(err) {
+			return notTried(err)
+		}
 		d.problem("the copy can't be opened: %v", err)
 		return nil
 	}
@@ -234,8 +238,27 @@ func (d *drill) sample(ctx context.Context, copied *Copied) error {
 	return nil
 }
 
+// short says whether this machine was short of something: of open files, of memory, or of room for the scratch folder, since a drill writes nowhere else. That says nothing of the copy, and must not
+// stand in a signed certificate as if it did.
+func short(err error) bool {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, engine.ErrFull} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
+}
+
+func notTried(err error) error {
+	return fmt.Errorf("the drill could not be made on this machine, which says nothing of the copy: %w", err)
+}
+
 func (d *drill) read(ctx context.Context, copied *Copied, e *entry.Entry) error {
-	if err := copied.Core.Body.Verify(ctx, *e.Private.Body); err != nil { // nothing is erased in this version: what is gone is missing
+	err := copied.Core.Body.Verify(ctx, *e.Private.Body)
+	if errors.Is(core.Translate(err), core.ErrErased) { // nothing is erased in this version
+		err = errors.New("a pack that holds bytes of it is missing there")
+	}
+	if err != nil {
 		return d.bad(ctx, fmt.Errorf("%s/%s of entry %d: %w", e.Private.Bucket, e.Private.Key, e.Index, err))
 	}
 	if d.c.Versions == 0 {
@@ -246,10 +269,13 @@ func (d *drill) read(ctx context.Context, copied *Copied, e *entry.Entry) error 
 	return nil
 }
 
-// bad notes what is wrong with the copy. Only the end of ctx ends the drill.
+// bad notes what is wrong with the copy. The end of ctx ends the drill, and so does what this machine lacks.
 func (d *drill) bad(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if short(err) {
+		return notTried(err)
 	}
 	d.problem("%v", err)
 	return nil

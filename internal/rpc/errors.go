@@ -44,7 +44,7 @@ var codes = []struct {
 var systemCodes = []struct {
 	code string
 	is   syscall.Errno
-}{{"NoSpace", syscall.ENOSPC}, {"IO", syscall.EIO}}
+}{{"NoSpace", syscall.ENOSPC}, {"IO", syscall.EIO}, {"NoFiles", syscall.EMFILE}, {"NoFiles", syscall.ENFILE}}
 
 // Worded gives an error a kind whose words it doesn't repeat.
 func Worded(err, kind error) error { return worded{err, kind} }
