@@ -235,7 +235,7 @@ func TestPromoteElsewhere(t *testing.T) {
 		}
 	}
 	old := x.options()
-	old.Identity = string(core.TrimSpace(identity))
+	old.Identity = string(bytes.TrimSpace(identity))
 	if _, err := Open(ctx, crashFolder, old); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("the old machine's key opens the new epoch: %v", err)
 	}

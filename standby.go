@@ -1,6 +1,7 @@
 package stele
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -54,7 +55,7 @@ type Standby struct {
 func NewStandby(folder string, opt Options) (recipient string, err error) {
 	c := folderOf(folder, opt)
 	if b, err := core.ReadFile(c.FS, c.Path(core.FileIdentity)); err == nil {
-		id, err := age.ParseX25519Identity(string(core.TrimSpace(b)))
+		id, err := age.ParseX25519Identity(string(bytes.TrimSpace(b)))
 		if err != nil {
 			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, c.Path(core.FileIdentity), err)
 		}

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -95,7 +96,7 @@ func (d *drill) prepare() error {
 	if err != nil {
 		return fmt.Errorf("couldn't read %s: %w", d.s.core.Path(core.FileIdentity), err)
 	}
-	d.opt.Identity = string(core.TrimSpace(b))
+	d.opt.Identity = string(bytes.TrimSpace(b))
 	return nil
 }
 

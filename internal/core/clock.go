@@ -12,7 +12,7 @@ var released = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 // believable is for how long after it was built a program believes the clock.
 const believable = 10 * 365 * 24 * time.Hour
 
-// Built is a moment before which this program was not there.
+// Built is a moment before which this program did not exist: when its source was last changed, as far as the build knows.
 func Built() time.Time {
 	at := released
 	if info, ok := debug.ReadBuildInfo(); ok {

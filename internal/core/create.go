@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -275,9 +274,6 @@ func ReadFile(fsys vfs.FS, path string) ([]byte, error) {
 	defer f.Close()
 	return io.ReadAll(f)
 }
-
-// TrimSpace returns b without white space at its ends.
-func TrimSpace(b []byte) []byte { return bytes.TrimSpace(b) }
 
 // IsNotExist reports whether an error says that a file is not there.
 func IsNotExist(err error) bool {

@@ -179,7 +179,7 @@ func placeOf(action, bucket string) string {
 	return strings.TrimSpace(action + " " + bucket)
 }
 
-// AppendDenials writes the refusals counted so far as one entry. After an error they are counted with the next ones.
+// AppendDenials writes the refusals counted so far as one entry. After an error they are counted with the next ones. A crash loses the counts of at most a minute; nothing else rests on them.
 func (s *Store) AppendDenials(ctx context.Context) error {
 	sums := s.denials.take()
 	if len(sums) == 0 {

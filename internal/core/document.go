@@ -17,7 +17,8 @@ func (s *Store) TakesBytes(size int64) error {
 	return s.RoomFor(size)
 }
 
-// WriteDocument makes a document durable, which an entry will name. The caller releases what it gets once the entry is committed, or isn't to be.
+// WriteDocument makes a document durable, which an entry will name. The caller releases what it gets once the entry is committed, or isn't to be. The document comes before its entry: a crash between the
+// two leaves chunks that no entry names, and never an entry whose document is missing. ErrFull, ErrFailed, or what Refusal says.
 func (s *Store) WriteDocument(ctx context.Context, doc []byte) (*body.Written, error) {
 	if err := s.TakesBytes(int64(len(doc))); err != nil {
 		return nil, err

@@ -22,9 +22,6 @@ func (s *Store) RefuseSuperseded() error {
 	return SupersededError(s.dir, epoch, s.Keys.Epoch)
 }
 
-// Superseded returns ErrSuperseded if another primary is known to have taken over from this folder's, else nil.
-func (s *Store) Superseded() error { return s.RefuseSuperseded() }
-
 // marked reads the epoch with which the folder is marked.
 func (s *Store) marked() (epoch uint32, err error) {
 	text, err := ReadFile(s.FS, s.Path(FileSuperseded))
@@ -41,6 +38,9 @@ func SupersededError(dir string, epoch, ours uint32) error {
 
 // Supersede ends writing for good, in this process and after it: another primary has begun a later epoch, and by says who told. When it returns, nothing is acknowledged any
 // more, and unless it returns an error, a durable mark in the folder says so to every later Open. Reads go on.
+//
+// Writing ends in this process first, and the mark follows: so no entry is acknowledged while it is written. A crash between the two leaves a folder without the mark: whoever told it had
+// no answer and tells it again, and the next start asks its targets and followers before it writes.
 //
 // A present epoch that is not older is an error, and nothing ends.
 func (s *Store) Supersede(epoch uint32, by string) error {

@@ -49,7 +49,7 @@ func (s *Store) WakeHousekeeping() {
 	}
 }
 
-// appendSeals writes the pack.seal entries of all packs that were sealed.
+// appendSeals writes the pack.seal entries of all packs that were sealed. Those that could not be written stay in the queue, in their order.
 func (s *Store) appendSeals(ctx context.Context) error {
 	s.seals.mu.Lock()
 	queue := s.seals.queue
@@ -84,7 +84,7 @@ func (s *Store) Unsealed(ctx context.Context) error {
 		if ctx.Err() != nil || s.queuedSeal(name) {
 			continue
 		}
-		// Verified first: what rotted since must not be sealed as it is.
+		// The pack is verified first: the entry says its SHA-256 for good, and what rotted since must not be sealed as it is.
 		r, err := s.Body.VerifyPack(ctx, name)
 		if err != nil && s.Body.Heal(ctx, name, err) == nil {
 			r, err = s.Body.VerifyPack(ctx, name)
@@ -159,12 +159,15 @@ type Chores struct {
 // BodyKeys gives the body the keys it needs.
 type BodyKeys struct{ Ring *keyring.Keyring }
 
+// Current implements body.Keys.
 func (k BodyKeys) Current() uint32 { return k.Ring.Current().ID }
 
+// Sealer implements body.Keys.
 func (k BodyKeys) Sealer(id uint32, file frame.FileID) (*frame.Sealer, error) {
 	return k.Ring.Sealer(id, file)
 }
 
+// DedupKey implements body.Keys.
 func (k BodyKeys) DedupKey(id uint32) (key [32]byte) {
 	for _, d := range k.Ring.DataKeys {
 		if d.ID == id {
@@ -177,11 +180,13 @@ func (k BodyKeys) DedupKey(id uint32) (key [32]byte) {
 // BodyPlaces lets the body keep its places in the index.
 type BodyPlaces struct{ DB *index.DB }
 
+// Lookup implements body.Places.
 func (p BodyPlaces) Lookup(id entry.ID) (body.Place, bool, error) {
 	at, ok, err := p.DB.Place(id)
 	return body.Place(at), ok, err
 }
 
+// Add implements body.Places.
 func (p BodyPlaces) Add(placed []body.Placed) error {
 	ids, at := make([]entry.ID, len(placed)), make([]index.Place, len(placed))
 	for i := range placed {
@@ -190,10 +195,13 @@ func (p BodyPlaces) Add(placed []body.Placed) error {
 	return p.DB.AddPlaces(ids, at)
 }
 
+// KnowPack implements body.Places.
 func (p BodyPlaces) KnowPack(pack [16]byte) error { p.DB.KnowPack(pack); return nil }
 
+// KnowsPack implements body.Places.
 func (p BodyPlaces) KnowsPack(pack [16]byte) (bool, error) { return p.DB.KnowsPack(pack), nil }
 
+// ForEach implements body.Places.
 func (p BodyPlaces) ForEach(fn func(entry.ID, body.Place) error) error {
 	return p.DB.EachPlace(func(id entry.ID, at index.Place) error { return fn(id, body.Place(at)) })
 }

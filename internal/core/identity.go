@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func (s *Store) Identity() (age.Identity, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.Path(FileIdentity), err)
 		}
-		identity = string(TrimSpace(b))
+		identity = string(bytes.TrimSpace(b))
 	}
 	id, err := age.ParseX25519Identity(identity)
 	if err != nil {
@@ -84,11 +85,11 @@ func NewestEpoch(ctx context.Context, e engine.Engine, id age.Identity) (uint32,
 	return ledger.NewestEpoch(ctx, e, newest)
 }
 
-// ServerIdentity reads this machine's identity, or makes it.
-func (s *Store) ServerIdentity() (*age.X25519Identity, error) {
+// serverIdentity reads this machine's identity, or makes it.
+func (s *Store) serverIdentity() (*age.X25519Identity, error) {
 	b, err := ReadFile(s.FS, s.Path(FileIdentity))
 	if err == nil {
-		id, err := age.ParseX25519Identity(string(TrimSpace(b)))
+		id, err := age.ParseX25519Identity(string(bytes.TrimSpace(b)))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s is not an age identity: %v. Move it away, and a new one is made", ErrWrongKey, s.Path(FileIdentity), err)
 		}
@@ -108,9 +109,9 @@ func (s *Store) ServerIdentity() (*age.X25519Identity, error) {
 }
 
 // SaveKeysHere wraps a keyring, the present one or that of a next epoch, to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the present one is
-// wrapped, the recovery key first.
+// wrapped, the recovery key first. The identity is made durable before the keyring that it opens: a crash between the two leaves an identity that opens nothing yet, and the next call takes that one.
 func (s *Store) SaveKeysHere(ctx context.Context, k *keyring.Keyring) error {
-	server, err := s.ServerIdentity()
+	server, err := s.serverIdentity()
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ func (s *Store) OpenIndex() (err error) {
 		return fmt.Errorf("couldn't open the index %s: %w", at, err)
 	}
 	s.Log.Warn("rebuilding the index", "reason", err)
+	// A crash from here on leaves no index, or one that is behind: the next start folds what it lacks.
 	if err := s.FS.RemoveAll(at); err != nil {
 		return fmt.Errorf("couldn't remove the damaged index %s: %w", at, err)
 	}
@@ -94,7 +95,7 @@ func (s *Store) OwnIndex(ctx context.Context, l *ledger.Ledger) error {
 	return s.RenewIndex(cmp.Or(err, errors.New("its rows are not of this ledger")))
 }
 
-// RenewIndex closes the index and opens an empty one.
+// RenewIndex closes the index and opens an empty one, into which the ledger is folded again. A crash leaves no index, or a part of the new one: the next start goes on from there.
 func (s *Store) RenewIndex(reason error) error {
 	s.Log.Warn("rebuilding the index", "reason", reason)
 	old := s.Index

@@ -77,7 +77,7 @@ type Hooks struct {
 	Leave     func() error                                                  // nothing more is appended
 }
 
-// Open opens s, or closes what was opened of it.
+// Open opens s, or closes what was opened of it. The errors are the sentinels of this package: ErrLocked, ErrNotStore, ErrWrongKey, ErrVersion, ErrCorrupt, ErrBehind, ErrSuperseded and what the hooks return.
 func (s *Store) Open(ctx context.Context, w Way) error {
 	err := s.openAll(ctx, w)
 	if err == nil {
@@ -100,7 +100,7 @@ func (s *Store) StuckBy(w Way, err error) error {
 	return s.unwritable(err)
 }
 
-// OpenStuck opens a folder that takes no writes, for reading: see stuckBy. What a crash left is read where it lies. Nothing is written until a start finds the folder writable.
+// OpenStuck opens a folder that takes no writes, for reading; why is what StuckBy said. What a crash left is read where it lies. Nothing is written until a start finds the folder writable.
 func (s *Store) OpenStuck(ctx context.Context, why error) error {
 	s.stuck = why
 	return s.Open(ctx, Way{})
@@ -128,7 +128,7 @@ func BehindError(b *ledger.BehindError) error {
 	return fmt.Errorf("%w: %s has seen %d entries, the folder holds %d. Something was rolled back or lost. Nothing is built over that: the reading verbs show what is there; to go on, put the newer files back, or restore from a target into an empty folder", ErrBehind, b.By, b.Saw, b.Have)
 }
 
-// open is the opening: every way in, every guard, in this order. Until begin nothing is appended, shipped, cosigned or filled, so that a guard that refuses has let nothing out.
+// openAll is the opening: every way in, every guard, in this order. Until begin nothing is appended, shipped, cosigned or filled, so that a guard that refuses has let nothing out.
 func (s *Store) openAll(ctx context.Context, w Way) error {
 	if err := s.Hooks.Check(); err != nil {
 		return err
@@ -179,7 +179,8 @@ func (s *Store) openFolder(ctx context.Context, w Way) error {
 		return err
 	}
 	if promoted && !s.opt.ReadOnly {
-		if err := durable.Remove(s.FS, s.Path(FileFrom)); err != nil { // it is a primary like any other
+		// The folder is full and the primary of an epoch of its own, so it is a primary like any other. If a crash keeps the mark, the next start finds the same and removes it.
+		if err := durable.Remove(s.FS, s.Path(FileFrom)); err != nil {
 			return err
 		}
 	}
@@ -329,6 +330,7 @@ func (s *Store) neverBehind(ctx context.Context) error {
 		return nil
 	}
 	s.Log.Warn("the ledger lacks entries that others have seen; they are fetched from a copy", "reason", behind)
+	// A crash from here on leaves whole segments only: the next start has more of what it lacks, asks again, and goes on.
 	if err := s.Ledger().Close(); err != nil {
 		return err
 	}
@@ -342,7 +344,7 @@ func (s *Store) neverBehind(ctx context.Context) error {
 	return s.Replay(ctx, s.Ledger())
 }
 
-// begin starts what runs beside requests. From here on entries are appended and leave this machine.
+// begin starts what runs beside requests. From here on entries are appended and leave this machine, so every guard has spoken before.
 func (s *Store) begin() error {
 	if s.opt.Still {
 		return nil

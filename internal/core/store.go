@@ -63,9 +63,9 @@ type Store struct {
 	root   entry.AccessKey
 	Index  *index.DB
 	Body   *body.Store
-	// ledger is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
+	// ledgerNow is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
 	ledgerNow atomic.Pointer[ledger.Ledger]
-	// state is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
+	// State is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
 	State      State
 	begun      atomic.Bool
 	over       *Layer // what lies beneath the folder; nil: nothing
@@ -139,9 +139,11 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
+// closeFiles closes what is open in the order in which each needs the next: the body seals packs, whose entries the ledger takes, which the index applies. The lock comes last: whoever gets it finds all
+// that was written. A crash in between leaves what any crash leaves: the next start writes the entries that are missing (Unsealed) and folds those that the index lacks (Replay).
 func (s *Store) closeFiles() (err error) {
 	if s.Body != nil {
-		err = errors.Join(err, s.Body.Close()) // seals packs; their entries are appended below
+		err = errors.Join(err, s.Body.Close())
 	}
 	if l := s.Ledger(); l != nil {
 		if s.begun.Load() && s.State.TakesWrites() && s.Body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {

@@ -1,5 +1,5 @@
 // Package epoch knows of the epochs of a store, each the reign of one primary: it begins one (promotion), proves how one came after the other (succession), learns that another primary has taken over, and
-// keeps the addresses of those whom to tell and whom to ask. docs/STANDBY.md and docs/adr/005 have the protocol.
+// keeps the addresses of those whom to tell and whom to ask. docs/STANDBY.md, docs/adr/003 and docs/adr/006 have the protocol, docs/COMMIT.md what a crash in a promotion leaves.
 package epoch
 
 import (
@@ -26,7 +26,7 @@ type Epochs struct {
 type Options struct {
 	AskHandover AskHandover                             // asks one who follows the store whether it has taken over; nil: nobody is asked
 	Seen        func(ctx context.Context) []ledger.Seen // what the targets have seen of the ledger
-	SeenWait    time.Duration                           // for how long each is waited for, at a start
+	SeenWait    time.Duration                           // for how long all of them together are waited for, at a start
 }
 
 // New is for the store whose core and filling these are.

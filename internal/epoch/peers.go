@@ -22,7 +22,7 @@ import (
 // MaxPeers is how many addresses are kept in one of these files; the oldest go.
 const MaxPeers = 16
 
-// AskHandover asks a server of the store for the entry by which its present epoch began (Store.Handover). nil data: it is in its first one.
+// AskHandover asks a server of the store for the entry by which its present epoch began, as its Handover returns it. nil data: it is in its first one.
 type AskHandover func(ctx context.Context, url string) (at uint64, data map[string]string, err error)
 
 type peers struct {
@@ -43,6 +43,7 @@ func (s *Epochs) loadPeers(name string) []string {
 	return p.URLs
 }
 
+// savePeers replaces a file of addresses, durably. After a crash there is the old one or the new one, whole.
 func (s *Epochs) savePeers(name string, urls []string) error {
 	b, err := json.Marshal(peers{1, urls})
 	if err != nil {
@@ -54,7 +55,7 @@ func (s *Epochs) savePeers(name string, urls []string) error {
 	return nil
 }
 
-// withPeer is urls with one more, the newest last, not more than maxPeers.
+// withPeer is urls with one more, the newest last, not more than MaxPeers.
 func withPeer(urls []string, u string) []string {
 	urls = append(slices.DeleteFunc(slices.Clone(urls), func(have string) bool { return have == u }), u)
 	return urls[max(0, len(urls)-MaxPeers):]
@@ -67,7 +68,7 @@ func (s *Epochs) Former() []string {
 	return s.loadPeers(core.FileFormer)
 }
 
-// ToldFormer notes that a former primary knows.
+// ToldFormer notes that a former primary knows: it is not told again. A crash before this tells it once more, which changes nothing there.
 func (s *Epochs) ToldFormer(u string) error {
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()
@@ -82,10 +83,11 @@ func (s *Epochs) FollowerProof(u string) string {
 	return followerProof(s.core.Keys.Current(), u)
 }
 
+// followerProof is an HMAC of the address, by a key of its own that a data key of the store yields.
 func followerProof(k keyring.DataKey, u string) string {
 	key, err := hkdf.Key(sha256.New, k.Key[:], nil, "stele: address of a follower", sha256.Size)
 	if err != nil {
-		panic("stele: " + err.Error()) // only for keys that are far longer
+		panic("epoch: " + err.Error()) // only for keys that are far longer
 	}
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(u))
@@ -97,7 +99,7 @@ func (s *Epochs) provesFollower(u, proof string) bool {
 	return slices.ContainsFunc(s.core.Keys.DataKeys, func(k keyring.DataKey) bool { return hmac.Equal([]byte(proof), []byte(followerProof(k, u))) })
 }
 
-// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only maxPeers addresses are
+// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only MaxPeers addresses are
 // kept, and an access key that may only look must not push out those of admitted standbys, nor name servers that this one is to ask.
 func (s *Epochs) NoteFollower(u, proof string) error {
 	if err := s.core.Enter(); err != nil {
@@ -130,7 +132,7 @@ func (s *Epochs) NoteFollower(u, proof string) error {
 }
 
 // FollowersSay asks those who follow this store whether one of them has taken over (DESIGN invariant 5). It asks at once, beside what opens, and the function that it returns waits for the answers and
-// judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: core.ErrSuperseded then. One that does not answer within seenWait is
+// judges them, before anything is written. What one says is believed only if this store's own signer has consented to it: core.ErrSuperseded then. One that does not answer within Options.SeenWait is
 // reported: where nobody is reached a split can't be excluded.
 func (s *Epochs) FollowersSay(ctx context.Context) (judge func(context.Context) error) {
 	urls := s.loadPeers(core.FileFollowers)
@@ -192,6 +194,7 @@ func (a *Asked) Into(opt ledger.Options) ledger.Options {
 	return opt
 }
 
+// judgeFollower ends writing, or refuses a reader, if what a follower says proves that it has taken over. Whatever proves nothing is logged and ends nothing.
 func (s *Epochs) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	if a.err != nil {
 		s.core.Log.Warn("one who follows this store doesn't say whether it has taken over", "follower", a.url, "reason", a.err)
@@ -213,7 +216,7 @@ func (s *Epochs) judgeFollower(ctx context.Context, a handoverAnswer) error {
 	return s.core.RefuseSuperseded()
 }
 
-// KeyPin is the pin of one that follows this store from its present key on.
+// KeyPin is the pin of one that follows this store from its present key on. It opens engine and keyring of the folder, which nobody needs to have opened as a store.
 func (s *Epochs) KeyPin(ctx context.Context, from string) (pin Pin, err error) {
 	if s.core.Engine, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{ReadOnly: true}); err != nil {
 		return pin, err
@@ -225,7 +228,7 @@ func (s *Epochs) KeyPin(ctx context.Context, from string) (pin Pin, err error) {
 	return Pin{Store: s.core.ID(), VKey: vkey, From: from}, err
 }
 
-// ownPin is keyPin with all epochs, and the note of the newest checkpoint.
+// ownPin is KeyPin with all epochs, and the note of the newest checkpoint.
 func (s *Epochs) ownPin(ctx context.Context, from string) (pin Pin, note []byte, err error) {
 	if pin, err = s.KeyPin(ctx, from); err != nil {
 		return pin, nil, err
@@ -239,7 +242,8 @@ func (s *Epochs) ownPin(ctx context.Context, from string) (pin Pin, note []byte,
 	return pin, l.Checkpoint(), errors.Join(err, l.Close())
 }
 
-// FollowFrom makes the folder, which is locked, that of a standby of the server at from: all that it holds it has then accepted. The pin is the point from which on it is one.
+// FollowFrom makes the folder, which is locked, that of a standby of the server at from: all that it holds it has then accepted. The pin comes last, since it is what makes the folder a standby's: a crash
+// before it leaves a store with a checkpoint file beside it that no store reads, and Rejoin writes it again.
 func (s *Epochs) FollowFrom(ctx context.Context, from string) error {
 	pin, note, err := s.ownPin(ctx, from) // with the epochs before, which only a folder in order tells
 	if err == nil {

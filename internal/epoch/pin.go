@@ -10,10 +10,10 @@ import (
 
 // Pin is what a standby holds fast of the store that it follows.
 type Pin struct {
-	Store   string `json:"store"` // id
-	VKey    string `json:"vkey"`
-	From    string `json:"from"`
-	Keyless bool   `json:"keyless"`
+	Store   string `json:"store"`   // id
+	VKey    string `json:"vkey"`    // of the epoch that it follows
+	From    string `json:"from"`    // the admin address of the primary
+	Keyless bool   `json:"keyless"` // it has no keyring: it verifies and cosigns, and can read nothing
 	// Reigns are the epochs before that of VKey, in order: those that it went through, and those through which what it follows came.
 	Reigns []Reign `json:"reigns,omitempty"`
 }
@@ -33,7 +33,7 @@ func PinIn(c *core.Store) (pin Pin, ok bool, err error) {
 	return pin, true, nil
 }
 
-// SetPin holds fast whom a standby follows. The store and its key never change once they are pinned.
+// SetPin holds fast whom a standby follows, durably: after a crash there is the old pin or the new one. Only Succeed, with a proof, makes the next pin of one that is set.
 func SetPin(c *core.Store, pin Pin) error {
 	b, err := json.Marshal(pin)
 	if err != nil {

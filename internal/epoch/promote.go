@@ -63,7 +63,7 @@ func (s *Epochs) PromoteFolder(ctx context.Context, opt PromoteOptions, pin Pin,
 }
 
 // Promote begins the next epoch over the ledger that of opens, with the folder locked and its keyring loaded: PromoteFolder for a folder whose engine is there already. A crash leaves the old epoch or
-// the new one. ErrBehind: somebody whom of names has seen more. ErrFuture: there are fewer entries than At.
+// the new one; the lines below say which. core.ErrBehind: one of those in of.Seen has seen more. core.ErrFuture: there are fewer entries than At.
 func (s *Epochs) Promote(ctx context.Context, opt PromoteOptions, of ledger.Options) (p Promotion, err error) {
 	l, err := ledger.OpenHalted(ctx, of)
 	var behind *ledger.BehindError
@@ -89,15 +89,17 @@ func (s *Epochs) Promote(ctx context.Context, opt PromoteOptions, of ledger.Opti
 		return Promotion{}, err
 	}
 	p.To = next.Epoch
+	// The keyring comes before the segments that it opens. After a crash it is a keyring without a segment of its epoch, which every opening skips: the old epoch goes on.
 	if err := s.core.SaveKeysHere(ctx, next); err != nil {
 		return Promotion{}, err
 	}
 	if p.Left > 0 {
-		// Rows of entries that no longer count must not be met by the new epoch. The index is derived: without it the old epoch opens as well.
+		// The new epoch must not meet rows of entries that no longer count. After a crash the old epoch opens without an index and folds it anew.
 		if err := s.removeIndex(); err != nil {
 			return Promotion{}, err
 		}
 	}
+	// The mark comes before the segment: a folder that has a segment of the new epoch has to know that this epoch is its own. After a crash the mark names an epoch that never began, and counts for nothing.
 	if err := s.over.NotePromotion(next); err != nil {
 		return Promotion{}, err
 	}
@@ -107,12 +109,12 @@ func (s *Epochs) Promote(ctx context.Context, opt PromoteOptions, of ledger.Opti
 	}
 	why := entry.Private{Actor: by.Key, Address: by.Address, Request: by.Request, Reason: opt.Reason}
 	if backup, served := s.over.Backup(); served {
-		why.Value = backup.Name // see promotedFrom
+		why.Value = backup.Name // the entry tells from which backup the epoch began: the store above shows it (Stats.PromotedFrom)
 	}
-	return p, l.Begin(ctx, next, p.Cut, why) // the commit point
+	return p, l.Begin(ctx, next, p.Cut, why) // the commit point is in it: the segment of the new epoch gets its name
 }
 
-// removeIndex removes the index, durably.
+// removeIndex removes the index, durably: if a power cut brought it back after the commit point, it would have rows of entries beyond the cut.
 func (s *Epochs) removeIndex() error {
 	if err := s.core.FS.RemoveAll(s.core.Path(core.DirIndex)); err != nil && !core.IsNotExist(err) {
 		return fmt.Errorf("couldn't remove the index %s: %w", s.core.Path(core.DirIndex), err)

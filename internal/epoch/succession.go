@@ -122,7 +122,7 @@ func (p *Pin) EpochIn(note []byte) uint32 {
 	return epoch
 }
 
-// maxBatch is how many entries a batch may have, and so by how many the first segment of an epoch may begin before the cut.
+// maxBatch is the most entries of a batch of the ledger, and so by how many the first segment of an epoch may begin before the cut.
 const maxBatch = 4096
 
 // Succeed checks that the epochs of u go on from the pinned one: each signer has consented to the next, and all of this stands in one tree that the newest one has signed. It returns the pin of the

@@ -38,11 +38,12 @@ func (s *Epochs) promoteStandby(ctx context.Context, opt PromoteOptions, pin Pin
 	if err != nil {
 		return p, err
 	}
+	// After the commit point. The format file makes the folder a store once the mark of the standby is gone; until then Open refuses it, and promoting again comes here again.
 	err = s.core.Engine.Create(ctx, core.FileFormat, int64(len(core.FormatText)), strings.NewReader(core.FormatText))
 	if err != nil && !errors.Is(err, engine.ErrExist) {
 		return p, fmt.Errorf("couldn't write %s: %w", core.FileFormat, err)
 	}
-	if pin.From != "" { // before the folder is a store: from then on nothing else says whom to tell
+	if pin.From != "" { // it is written before the mark, which has the address too, is removed: after that nothing else says whom to tell
 		if err := s.savePeers(core.FileFormer, withPeer(s.loadPeers(core.FileFormer), pin.From)); err != nil {
 			return p, err
 		}
@@ -103,7 +104,7 @@ func (s *Epochs) Handover(ctx context.Context) (at uint64, data map[string]strin
 }
 
 // Learn is told of the entry by which a later epoch began elsewhere. If the signer of this epoch has consented to just that, which proves it, this store takes no more writes: see
-// Supersede. Nobody's word is believed: tree.ErrHandover.
+// core's Supersede. Nobody's word is believed: tree.ErrHandover.
 func (s *Epochs) Learn(ctx context.Context, at uint64, data map[string]string, by string) error {
 	epoch, err := s.provenHandover(ctx, at, data)
 	if err != nil {

@@ -26,10 +26,12 @@ type StandbyInfo struct {
 // ErrNoStandby: no standby of that name is admitted.
 var ErrNoStandby = errors.New("no such standby")
 
+// standbyName is what a standby may be called.
 var standbyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // AddStandby admits a standby: the keyring is wrapped anew, to it as well as to everybody to whom it was. The entry comes first: nobody holds a key of which the ledger
-// does not tell. What a crash in between leaves undone the next start does.
+// does not tell. A crash between the two leaves an admitted standby without a key; the next start wraps the keyring (WrapKeys). core.ErrBadName: the name or the recipient is none. core.ErrBadState: the
+// name is taken.
 func (s *Replica) AddStandby(ctx context.Context, by core.Who, name, recipient string) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
 		return core.Committed{}, err
@@ -59,7 +61,7 @@ func (s *Replica) AddStandby(ctx context.Context, by core.Who, name, recipient s
 	return c, s.WrapKeys(ctx)
 }
 
-// RemoveStandby wraps the keyring anew, without a standby. What it has copied it can still read: the data keys are the same until they are rotated.
+// RemoveStandby wraps the keyring anew, without a standby. What it has copied it can still read: the data keys are the same until they are rotated. The entry comes first, as in AddStandby. ErrNoStandby.
 func (s *Replica) RemoveStandby(ctx context.Context, by core.Who, name string) (core.Committed, error) {
 	if err := s.core.Enter(); err != nil {
 		return core.Committed{}, err
@@ -94,7 +96,7 @@ func (s *Replica) Standbys(ctx context.Context) ([]StandbyInfo, error) {
 // ownRecipients is how many recipients, the first ones, are the store's own: the server and the recovery key.
 const ownRecipients = 2
 
-// WrapKeys stores a keyring that is wrapped to the server, the recovery key and all admitted standbys, unless the newest one is.
+// WrapKeys stores a keyring that is wrapped to the server, the recovery key and all admitted standbys, unless the newest one is. A start calls it for what a crash or a full disk left undone.
 func (s *Replica) WrapKeys(ctx context.Context) error {
 	s.wrapping.Lock()
 	defer s.wrapping.Unlock()

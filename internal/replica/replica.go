@@ -65,17 +65,17 @@ func (c *changed) Tell(keyrings int) {
 // Replica is what a store does for those who follow it. Its methods may be called concurrently.
 type Replica struct {
 	core    *core.Store
-	Changed changed
+	Changed changed // wakes those who wait for a new state
 
 	wrapping   sync.Mutex // one wraps the keyring at a time
-	recipients []string   // of the newest keyring, nil: those of keys; guarded by wrapping
+	recipients []string   // of the newest keyring; nil: those of core.Keys. Guarded by wrapping
 }
 
-// New is for the store whose core this is.
+// New returns the side of the primary in the store whose core this is.
 func New(c *core.Store) *Replica { return &Replica{core: c} }
 
-// State returns where the store stands. With wait it returns once the ledger is beyond from, or there is another number of keyrings than that, or ctx
-// ends, whatever comes first: the state is the newest in each case.
+// State returns where the store stands. With wait it returns once the ledger is beyond from, or the number of keyrings is another one, or ctx ends, whatever comes first: the state is the newest in each
+// case. core.ErrClosed: the store was closed meanwhile.
 func (s *Replica) State(ctx context.Context, from uint64, keyrings int, wait bool) (State, error) {
 	if err := s.core.Enter(); err != nil {
 		return State{}, err
@@ -84,7 +84,7 @@ func (s *Replica) State(ctx context.Context, from uint64, keyrings int, wait boo
 	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
 	for {
-		next := s.Changed.Wait()
+		next := s.Changed.Wait() // taken before the look: a change that comes after the look closes it
 		s.Changed.mu.Lock()
 		now := s.Changed.keyrings
 		s.Changed.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Replica) state(from uint64) (State, error) {
 	return st, nil
 }
 
-// Files calls fn for each sealed file in a folder of the store, in order of name.
+// Files calls fn for each sealed file in a folder of the store, in order of name. core.ErrBadName: it is no folder of a store. An error of fn ends it.
 func (s *Replica) Files(ctx context.Context, folder string, fn func(File) error) error {
 	if err := s.core.Enter(); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *Replica) Read(ctx context.Context, name string, off int64, n int) (File
 	return f, b, nil
 }
 
-// open looks among growing files first: one that is sealed meanwhile is found under its name then.
+// open opens a file by its name. It looks among growing files first: one that is sealed between the two looks is then found under its sealed name, and the other way round it would be missed.
 func (s *Replica) open(ctx context.Context, name string) (File, io.ReaderAt, func(), error) {
 	for _, open := range []func(string) (io.ReaderAt, int64, func(), bool){s.core.Ledger().OpenGrowing, s.core.Body.OpenGrowing} {
 		if r, size, release, ok := open(name); ok {
