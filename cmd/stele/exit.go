@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -188,7 +189,7 @@ func (a *app) fail(ctx context.Context, err error) int {
 
 // words splits an error into one line that says what happened and one that says what to do.
 func (a *app) words(err error) (message, hint string) {
-	message = strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	message, next := apart(err.Error())
 	if errors.Is(err, context.Canceled) {
 		message = "interrupted" // by the person who reads it: what broke off where is of no interest
 	}
@@ -199,13 +200,31 @@ func (a *app) words(err error) (message, hint string) {
 			message += "; " + s.done
 		}
 	}()
-	// An error of the store may bring its own next step, as a sentence behind the first.
-	if i := sentence(message); i > 0 && i+2 < len(message) && !errors.As(err, new(hinted)) {
-		if c := message[i+2]; c == '`' || 'A' <= c && c <= 'Z' {
-			hint, message = strings.ToLower(message[i+2:i+3])+message[i+3:], message[:i]
-		}
+	switch {
+	case errors.As(err, new(hinted)): // a hint that was chosen for it counts, and its text stays whole
+		message = strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	case errors.Is(err, context.Canceled):
+	case next != "":
+		hint = next
 	}
 	return strings.TrimSuffix(message, "."), strings.TrimSuffix(hint, ".")
+}
+
+// apart tells what is wrong from what to do about it: an error of the store may bring its own next step, as a sentence behind the first. Of several errors, a line each, all that is wrong comes first.
+func apart(text string) (message, next string) {
+	var said, steps []string
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		if i := sentence(line); i > 0 && i+2 < len(line) {
+			if c := line[i+2]; c == '`' || 'A' <= c && c <= 'Z' {
+				if step := strings.ToLower(line[i+2:i+3]) + strings.TrimSuffix(line[i+3:], "."); !slices.Contains(steps, step) {
+					steps = append(steps, step)
+				}
+				line = line[:i]
+			}
+		}
+		said = append(said, strings.TrimSuffix(line, "."))
+	}
+	return strings.Join(said, "; "), strings.Join(steps, "; ")
 }
 
 // sentence is where the first sentence of a message ends; what stands in brackets are somebody else's words. -1: there is one only.

@@ -98,7 +98,7 @@ func fillState(h *stele.Hydration, now time.Time) string {
 		return "everything of " + shown(h.From) + " is here"
 	}
 	text := fmt.Sprintf("%d%% of %s is here, %s left", 100*(h.Bytes-h.BytesLeft)/max(h.Bytes, 1), shown(h.From), size(h.BytesLeft))
-	if left := h.Left(now); left > 0 {
+	if left := h.Left(now); left > 0 && h.Err == "" { // while it fails nobody knows
 		text += ", done in " + left.Round(time.Second).String()
 	}
 	if h.Err != "" {

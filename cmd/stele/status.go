@@ -108,19 +108,12 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 
 // staleError says all that is stale first, and behind it what to do about it: of several one may bring its own next step, and what comes after that in the list is no part of it.
 func staleError(stale []string) error {
-	var said, next []string
-	for _, text := range stale {
-		if i := sentence(text); i > 0 && i+2 < len(text) {
-			said, next = append(said, text[:i]), append(next, strings.ToLower(text[i+2:i+3])+strings.TrimSuffix(text[i+3:], "."))
-		} else {
-			said = append(said, strings.TrimSuffix(text, "."))
-		}
-	}
-	err := fmt.Errorf("%w: %s", errStale, strings.Join(said, "; "))
-	if len(next) == 0 {
+	said, next := apart(strings.Join(stale, "\n"))
+	err := fmt.Errorf("%w: %s", errStale, said)
+	if next == "" {
 		return err
 	}
-	return withHint(err, "%s", strings.Join(next, "; "))
+	return withHint(err, "%s", next)
 }
 
 // refusesWrites returns why the store takes no writes, though it is, or could be, open for them; nil: it takes them.

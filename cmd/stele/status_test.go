@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -54,6 +55,19 @@ func TestStaleError(t *testing.T) {
 	}
 	if _, hint = a.words(staleError([]string{"target b is not reached"})); hint != "" {
 		t.Errorf("hint %q, want none", hint)
+	}
+}
+
+// TestSeveralErrors: of several errors at once none stands in the next step of another.
+func TestSeveralErrors(t *testing.T) {
+	a := &app{}
+	err := errors.Join(errors.New("target a: its folder is not there. Check the path"), errors.New("target b: it is full. Make room there"), errors.New("target c: its folder is not there. Check the path"))
+	message, hint := a.words(err)
+	if want := "target a: its folder is not there; target b: it is full; target c: its folder is not there"; message != want {
+		t.Errorf("message %q\nwant    %q", message, want)
+	}
+	if want := "check the path; make room there"; hint != want {
+		t.Errorf("hint %q, want %q", hint, want)
 	}
 }
 

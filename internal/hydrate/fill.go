@@ -128,6 +128,9 @@ func (s *Store) startFilling() {
 // fillAgain is when filling a folder that failed is tried again.
 var fillAgain = retry.Backoff{First: time.Second, Most: time.Minute}
 
+// tellEvery is how often the log is told again that filling fails for the same reason.
+const tellEvery = time.Hour
+
 func backOff(ctx context.Context, failures int) error {
 	return retry.Sleep(ctx, fillAgain.Wait(failures))
 }
@@ -136,13 +139,17 @@ func backOff(ctx context.Context, failures int) error {
 func (s *Store) keepFilling(ctx context.Context) {
 	f := &s.from.fill
 	defer close(f.ended)
+	told, toldAt := "", time.Time{}
 	for failures := 1; f.wait(ctx, failures-1) == nil; failures++ {
 		err := s.fillFolder(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		f.note(func(h *Hydration) { h.Err = err.Error() })
-		s.core.Log.Error("couldn't fill the folder from the backup", "err", err, "tries", failures)
+		if now := s.core.Now(); !durable.Alike(told, err.Error()) || now.Sub(toldAt) >= tellEvery { // else the log has it
+			told, toldAt = err.Error(), now
+			s.core.Log.Error("couldn't fill the folder from the backup; it is tried again", "err", err, "tries", failures)
+		}
 		if errors.Is(err, engine.ErrFailed) {
 			return
 		}
