@@ -59,6 +59,19 @@ const (
 	DeniedSum  Type = "denied.sum"  // one minute's other refusals, counted by kind (Data)
 )
 
+// Types are all of these (TestTypesAreAll), in the order in which they came into the format.
+var Types = []Type{
+	StoreInit, EpochBegin,
+	ObjectPut, ObjectHide, ObjectRetention, ObjectHold, ObjectTags,
+	BucketCreate, BucketDelete, BucketConfig,
+	KeyCreate, KeyRevoke,
+	UploadCreate, UploadPart, UploadAbort,
+	PackSeal, ViewPin, ViewUnpin, ConfigSet, VerifyRun, TimeDrift,
+	DeniedLock, DeniedSum,
+	BackupTarget, BackupIndex, DrillRun, VerifyScrub, Heal, StandbyAdmit, VerifyDamage,
+	BackupHeld, BackupLost,
+}
+
 // Hash is a SHA-256 value.
 type Hash [32]byte
 

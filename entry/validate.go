@@ -17,19 +17,6 @@ const MaxKey = 1024
 // MaxParts is the highest part number, and so the most parts of an object.
 const MaxParts = 10_000
 
-// Types are all the types there are, in the order in which they came into the format.
-var Types = []Type{
-	StoreInit, EpochBegin,
-	ObjectPut, ObjectHide, ObjectRetention, ObjectHold, ObjectTags,
-	BucketCreate, BucketDelete, BucketConfig,
-	KeyCreate, KeyRevoke,
-	UploadCreate, UploadPart, UploadAbort,
-	PackSeal, ViewPin, ViewUnpin, ConfigSet, VerifyRun, TimeDrift,
-	DeniedLock, DeniedSum,
-	BackupTarget, BackupIndex, DrillRun, VerifyScrub, Heal, StandbyAdmit, VerifyDamage,
-	BackupHeld, BackupLost,
-}
-
 // Validate says whether e can be written: it parses again to the same entry, within all limits.
 func (e *Entry) Validate() error {
 	if e.Index > MaxInt {
