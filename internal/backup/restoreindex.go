@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"golang.org/x/sync/errgroup"
+	"maps"
+	"slices"
 
 	"stele/internal/core"
 	"stele/internal/durable"
@@ -37,42 +37,30 @@ func (s *Backups) restoreIndex(ctx context.Context, target, local engine.Engine)
 	return err
 }
 
-// installers is how many files of an index are copied at once: the small ones are many requests.
-const installers = 8
-
-// installIndex makes the index's folder from a whole snapshot. Each file has the SHA-256 that the list says before it gets its name; the folder gets its own once all of them have theirs.
+// installIndex makes the index's folder from a whole snapshot. Each file has the SHA-256 that the list says before it gets its name; the folder gets its own once all of them have theirs. So a crash leaves
+// no index, or a whole one.
 func (s *Backups) installIndex(ctx context.Context, snap *snapshot.Snapshot) error {
-	fresh, at := s.core.Path(core.DirFreshIndex), s.core.Path(core.DirIndex)
-	for _, left := range []string{fresh, at} { // by a call that was interrupted
-		if err := s.core.FS.RemoveAll(left); err != nil && !core.IsNotExist(err) {
-			return fmt.Errorf("couldn't remove %s: %w", left, err)
+	at := s.core.Path(core.DirIndex)
+	if err := s.core.FS.RemoveAll(at); err != nil && !core.IsNotExist(err) { // by a call that was interrupted
+		return fmt.Errorf("couldn't remove %s: %w", at, err)
+	}
+	sizes := snap.Sizes()
+	fresh, err := s.over.FreshIndex(ctx, slices.Collect(maps.Keys(sizes)), func(ctx context.Context, name, path string) error {
+		r, err := snap.Whole(ctx, name)
+		if err != nil {
+			return err
 		}
-	}
-	if err := durable.MkdirAll(s.core.FS, fresh); err != nil {
-		return err
-	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(installers)
-	for name, size := range snap.Sizes() {
-		group.Go(func() error { return installFile(gctx, s, snap, name, size, s.core.FS.PathJoin(fresh, name)) })
-	}
-	if err := group.Wait(); err != nil {
+		defer r.Close()
+		if err := durable.Create(s.core.FS, path+".tmp", path, sizes[name], r, 0o600); err != nil {
+			return fmt.Errorf("couldn't copy %s of the index: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
 		return errors.Join(err, s.core.FS.RemoveAll(fresh))
 	}
 	if err := s.core.FS.Rename(fresh, at); err != nil {
 		return fmt.Errorf("couldn't name the index: %w", err)
 	}
 	return durable.SyncDir(s.core.FS, s.core.Dir())
-}
-
-func installFile(ctx context.Context, s *Backups, snap *snapshot.Snapshot, name string, size int64, path string) error {
-	r, err := snap.Whole(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if err := durable.Create(s.core.FS, path+".tmp", path, size, r, 0o600); err != nil {
-		return fmt.Errorf("couldn't copy %s of the index: %w", name, err)
-	}
-	return nil
 }

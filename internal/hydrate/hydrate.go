@@ -14,7 +14,7 @@ import (
 // Store serves a folder from a backup that lies beneath it, and fills the folder. Its methods may be called concurrently.
 type Store struct {
 	core *core.Store
-	Opt  Options
+	Opt  Options // set once, before the opening
 	// from is set before any method can be called.
 	from *Backing // nil: the folder is all there is
 }

@@ -5,18 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"filippo.io/age"
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"golang.org/x/sync/errgroup"
 
 	"stele/internal/core"
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
-	"stele/internal/index"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/internal/replicate"
@@ -86,7 +82,7 @@ func (s *Store) openFolderOver(ctx context.Context, b *Backing) error {
 	return s.openBeneath(ctx, b)
 }
 
-// ReadMark reads what an earlier OpenFrom left, and refuses a folder that holds anything else.
+// ReadMark reads what an earlier Serve or restore left, and refuses a folder that holds anything else.
 func (s *Store) ReadMark(b *Backing) error {
 	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
 	if core.IsNotExist(err) {
@@ -106,6 +102,7 @@ func (s *Store) ReadMark(b *Backing) error {
 	return nil
 }
 
+// parseMark parses a mark. core.ErrCorrupt, core.ErrVersion.
 func parseMark(text []byte) (m Mark, err error) {
 	if err := json.Unmarshal(text, &m); err != nil || m.Store == "" {
 		return m, fmt.Errorf("%w: it does not say from which backup the folder was begun. Copy the file back from a backup of the folder. Without one keep the folder, since it may hold what no backup has, and begin in another, empty one with --data", core.ErrCorrupt)
@@ -290,115 +287,11 @@ func (s *Store) endOfSegment(ctx context.Context, local *dir.Dir, i engine.Info)
 	return h.Epoch, foot.Commit.Size, nil
 }
 
-// indexStands reports whether the index in the folder can be opened before the ledger: it is there, and rests on no snapshot.
-func (b *Backing) indexStands(s *Store) bool {
-	_, err := s.core.FS.Stat(s.core.Path(core.DirIndex))
-	return err == nil && b.Mark.Snapshot == ""
-}
-
 // learnMoved makes known the packs that took the place of one that is gone from the target.
 func (s *Store) learnMoved(ctx context.Context) {
 	if err := s.core.Body.LearnMore(ctx); err != nil {
 		s.core.Log.Warn("couldn't read the packs that came to the backup", "err", err)
 	}
-}
-
-// openIndexOver opens the index of the folder, or begins one from the newest snapshot that proves itself, or an empty one, into which the whole ledger is folded.
-func (s *Store) openIndexOver(ctx context.Context) (err error) {
-	b := s.from
-	opt := s.Opt.Snapshots()
-	_, statErr := s.core.FS.Stat(s.core.Path(core.DirIndex))
-	if begun := statErr == nil; begun {
-		if b.Mark.Snapshot == "" {
-			return s.core.OpenIndex()
-		}
-		if b.snapshot, err = snapshot.Reopen(ctx, b.Target, b.Mark.Snapshot, opt); err == nil {
-			return s.core.OpenIndex()
-		}
-		s.core.Log.Warn("the index is begun anew", "reason", err)
-		if err := s.core.FS.RemoveAll(s.core.Path(core.DirIndex)); err != nil {
-			return fmt.Errorf("couldn't remove the index: %w", err)
-		}
-	}
-	if b.snapshot, err = snapshot.Find(ctx, b.Target, opt); err != nil {
-		s.core.Log.Warn("no snapshot of the index can be had, the whole ledger is read", "reason", err)
-	}
-	if b.snapshot != nil {
-		if err := s.beginIndex(ctx); err != nil {
-			return err
-		}
-	}
-	return s.core.OpenIndex()
-}
-
-// beginIndex makes the index's folder from the small files of the snapshot; its tables stay on the target. Nothing of it is fsynced: what a power cut spoils doesn't open, and an index
-// that doesn't open is made anew.
-func (s *Store) beginIndex(ctx context.Context) error {
-	b := s.from
-	fresh := s.core.Path(core.DirFreshIndex)
-	if err := s.core.FS.RemoveAll(fresh); err != nil && !core.IsNotExist(err) {
-		return fmt.Errorf("couldn't remove %s: %w", fresh, err)
-	}
-	if err := s.core.FS.MkdirAll(fresh, 0o700); err != nil {
-		return fmt.Errorf("couldn't begin the index: %w", err)
-	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelSmall)
-	for name := range b.snapshot.Sizes() {
-		if !index.IsTable(name) {
-			group.Go(func() error { return s.copySmall(gctx, name, s.core.FS.PathJoin(fresh, name)) })
-		}
-	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("couldn't begin the index: %w", err)
-	}
-	b.Mark.Snapshot = b.snapshot.Name()
-	if err := s.WriteMark(b.Mark); err != nil {
-		return err
-	}
-	if err := s.core.FS.Rename(fresh, s.core.Path(core.DirIndex)); err != nil {
-		return fmt.Errorf("couldn't begin the index: %w", err)
-	}
-	return nil
-}
-
-// copySmall copies a small file of the snapshot.
-func (s *Store) copySmall(ctx context.Context, name, path string) error {
-	r, err := s.from.snapshot.Whole(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	f, err := s.core.FS.Create(path, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Close())
-}
-
-// snapshotTables are the tables of the snapshot, for the index that began from it; nil if it did not.
-func (s *Store) snapshotTables() *index.Below {
-	if s.from.snapshot == nil {
-		return nil
-	}
-	b := s.from
-	below := &index.Below{Sizes: map[string]int64{}, Open: func(name string) (index.ReaderAtCloser, error) { return b.snapshot.Open(s.core.Life, name) }}
-	for name, size := range b.snapshot.Sizes() {
-		if index.IsTable(name) {
-			below.Sizes[name] = size
-		}
-	}
-	return below
-}
-
-// dropSnapshot notes that the index does not rest on a snapshot any more.
-func (s *Store) dropSnapshot() error {
-	if s.from.Mark.Snapshot == "" {
-		return nil
-	}
-	s.from.snapshot, s.from.Mark.Snapshot = nil, ""
-	return s.WriteMark(s.from.Mark)
 }
 
 // Serve lets the folder be opened over a backup: what it returns is for the opening.
@@ -467,11 +360,6 @@ func (s *Store) Source() *replicate.Source {
 		return nil
 	}
 	return s.from.beneath.source
-}
-
-// RestsOnSnapshot reports whether tables of the index are read from a snapshot on the backup.
-func (s *Store) RestsOnSnapshot() bool {
-	return s.from != nil && s.from.snapshot != nil && s.from.Mark.Snapshot != ""
 }
 
 // FillEnded returns a channel that is closed when nothing is brought any more, for whatever reason; nil for a store that is not served from a backup.

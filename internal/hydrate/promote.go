@@ -37,7 +37,8 @@ func (s *Store) bringTails(ctx context.Context) error {
 	return errors.Join(s.bringSegments(ctx, l, missing), l.Close())
 }
 
-// NotePromotion writes down, before the new epoch begins, that the folder is about to be its primary. It counts once the folder has a segment of that epoch.
+// NotePromotion writes down, before the new epoch begins, that the folder is about to be its primary. It counts once the folder has a segment of that epoch. A folder without a mark, a store by itself,
+// needs no such word.
 func (s *Store) NotePromotion(next *keyring.Keyring) error {
 	text, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFrom))
 	if core.IsNotExist(err) {
