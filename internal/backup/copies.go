@@ -11,8 +11,8 @@ import (
 
 // Waits for targets.
 const (
-	SeenWait = 3 * time.Second // for what a target has seen, at a start
-	copyWait = 5 * time.Second // for a copy, where something is damaged
+	SeenWait = 3 * time.Second // for what targets have seen, at a start and where their status is asked: all of them together
+	copyWait = 5 * time.Second // for copies, where something is damaged: all of them together
 )
 
 // openSource opens a target for reading.
@@ -58,6 +58,7 @@ func (s *Backups) SeenByTargets(ctx context.Context) []ledger.Seen {
 	return seen
 }
 
+// seenBy opens a target and asks it.
 func (s *Backups) seenBy(ctx context.Context, spec TargetSpec) ledger.Seen {
 	if s.Opt.OpenTarget == nil {
 		return ledger.Seen{}

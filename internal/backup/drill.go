@@ -120,6 +120,7 @@ func (s *Backups) neverHeld(ctx context.Context, name string) (bool, error) {
 	return true, nil
 }
 
+// run opens the copy, and does everything that the certificate tells of. The scratch folder is removed at the end; what a crash leaves of it, the next start sweeps.
 func (d *drill) run(ctx context.Context) (err error) {
 	scratch := d.s.core.Path(core.DrillPrefix + durable.Random())
 	defer func() { err = errors.Join(err, d.s.core.FS.RemoveAll(scratch)) }()
@@ -304,7 +305,7 @@ func (d *drill) full(ctx context.Context, copied *Copied) error {
 	return nil // the certificate's versions and bytes stay those of the sample: what was read now are files
 }
 
-// record signs the certificate and writes the entry.
+// record signs the certificate and writes the entry. A crash before the entry leaves no trace of the drill: it is due again at the next start.
 func (d *drill) record(ctx context.Context) ([]byte, error) {
 	d.c.OK = len(d.c.Problems) == 0
 	d.c.Started, d.c.Seconds = d.start.UTC(), d.s.core.Now().Sub(d.start).Seconds()
@@ -347,7 +348,7 @@ type Drilled struct {
 	Signed      []byte
 }
 
-// DrillTarget drills one of the store's targets. ErrNoTarget.
+// DrillTarget drills one of the store's targets. ErrNoTarget: there is none of that name. core.ErrWhich: several, and no name. core.ErrWrongKey: the key given is not the store's.
 func (s *Backups) DrillTarget(ctx context.Context, by core.Who, q DrillRequest) (Drilled, error) {
 	if err := s.core.Enter(); err != nil {
 		return Drilled{}, err

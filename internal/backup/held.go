@@ -84,7 +84,7 @@ func (r *shipping) untold() bool {
 	return r.toTell
 }
 
-// AppendLosses writes a backup.lost entry for each target that was found to have lost files.
+// AppendLosses writes a backup.lost entry for each target that was found to have lost files. A crash before the entry forgets the finding; the next listing, which every start begins with, finds it again.
 func (s *Backups) AppendLosses(ctx context.Context) error {
 	for _, r := range s.shippings() {
 		r.mu.Lock()
@@ -113,7 +113,7 @@ func (s *Backups) AppendHeld(ctx context.Context) error {
 	return s.appendHeldOf(ctx, func(*shipping) bool { return true })
 }
 
-// AppendFirstHeld is appendHeld for the targets of which nothing is known yet. It doesn't wait for the next minute: if this process is killed before, nothing says that the place has held a copy.
+// AppendFirstHeld is AppendHeld for the targets of which nothing is known yet. It doesn't wait for the next minute: if this process is killed before, nothing says that the place has held a copy.
 func (s *Backups) AppendFirstHeld(ctx context.Context) error {
 	return s.appendHeldOf(ctx, func(r *shipping) bool { return !r.isHeldKnown() })
 }
@@ -132,7 +132,7 @@ func (s *Backups) appendHeldOf(ctx context.Context, these func(*shipping) bool) 
 	return nil
 }
 
-// tellHeld writes the entry for one target, if it is due.
+// tellHeld writes the entry for one target, if it is due. While a loss is to be told the target is left out: its entries may be among what it lost.
 func (s *Backups) tellHeld(ctx context.Context, r *shipping) error {
 	r.mu.Lock()
 	size, tell := r.holds, r.toTell
@@ -158,6 +158,7 @@ func (s *Backups) tellHeld(ctx context.Context, r *shipping) error {
 	return err
 }
 
+// isHeldKnown reports whether the ledger says that the target holds something.
 func (r *shipping) isHeldKnown() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -170,7 +171,7 @@ func (r *shipping) setHeldKnown(known bool) {
 	r.heldKnown = known
 }
 
-// giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name.
+// giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name. From then on HeldBy says 0, so that an empty place is no alarm.
 func (s *Backups) giveUp(ctx context.Context, by core.Who, name, why string) error {
 	_, err := s.core.Record(ctx, by, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
 		return ledger.Draft{Type: entry.BackupLost, Private: entry.Private{Name: name, Reason: why}}, nil

@@ -68,10 +68,10 @@ func (s *Backups) LastKnown(spec TargetSpec) knownTarget {
 	return knownTarget{}
 }
 
-// KeepKnown writes the file where it says something else by now.
+// KeepKnown writes the file where it says something else by now. Nothing rests on the file but words: a crash leaves what was known a minute before.
 func (s *Backups) KeepKnown(context.Context) error { return s.keep(true) }
 
-// KeepReached is keepKnown only where a target was lost sight of, or was reached again, since: that is not put off to the next minute.
+// KeepReached is KeepKnown only where a target was lost sight of, or was reached again, since: that is not put off to the next minute.
 func (s *Backups) KeepReached(context.Context) error { return s.keep(false) }
 
 func (s *Backups) keep(all bool) error {

@@ -30,8 +30,11 @@ type Restored struct {
 	Epoch uint32 // that the copy is in
 }
 
-// RestoreFolder makes the folder, which is missing, empty, or was left by an interrupted restoreFolder of the same store, a full copy of what a target holds. All of it is verified while it is copied. The
+// RestoreFolder makes the folder, which is missing, empty, or was left by an interrupted RestoreFolder of the same store, a full copy of what a target holds. All of it is verified while it is copied. The
 // copy is open for reading only until Promote makes it the primary of a new epoch, from its end or from an earlier moment, or ContinueEpoch that of the old one.
+//
+// The mark says from which store the folder is made before anything else lies there, and that it is full once all does. A crash in between leaves whole, proven files: the same call goes on with what is missing,
+// and Open refuses the folder until then.
 func (s *Backups) RestoreFolder(ctx context.Context, opt RestoreOptions) (_ Restored, err error) {
 	defer func() {
 		err = core.Translate(err)
@@ -114,7 +117,7 @@ func (s *Backups) sourceKeys(ctx context.Context, source *replicate.Source) (*ke
 }
 
 // ContinueEpoch makes a full copy of a backup the primary of the same epoch: for who knows that the old primary is gone for good. If it is not, two primaries write two histories under one name, and each
-// target and standby will refuse one of them; Promote has no such danger.
+// target and standby will refuse one of them; Promote has no such danger. A crash before the mark is removed leaves a full copy that waits, whose keyring this machine opens already.
 func (s *Backups) ContinueEpoch(ctx context.Context) (err error) {
 	defer func() {
 		err = core.Translate(err)

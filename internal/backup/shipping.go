@@ -16,7 +16,7 @@ import (
 	"stele/internal/replicate"
 )
 
-// targets are the shippers that run.
+// targets are the shippers that run, and what is remembered of their targets.
 type targets struct {
 	mu      sync.Mutex
 	running map[string]*shipping
@@ -25,8 +25,8 @@ type targets struct {
 	// notDrilled is when a drill could not be tried, by the monotonic clock.
 	notDrilled map[string]time.Duration
 
-	Snapshotting atomic.Bool
-	telling      sync.Mutex // held while backup.held entries are written
+	Snapshotting atomic.Bool // a snapshot of the index is being taken beside the housekeeping
+	telling      sync.Mutex  // held while backup.held entries are written
 
 	known recollection
 }
@@ -50,11 +50,12 @@ type shipping struct {
 	heldKnown  bool            // the ledger says that it holds something
 }
 
+// origin is the store as replicate ships it.
 func (s *Backups) origin() *replicate.Origin {
 	return &replicate.Origin{Engine: s.core.Engine, Ledger: s.core.Ledger(), Body: s.core.Body, Keys: s.core.Keys, Format: core.FormatText, Sealed: s.core.SealOf, SealedBefore: s.sealedBefore, Heal: s.care.HealFor(care.ByShipping)}
 }
 
-// SyncTargets starts and ends shippers, so that they are those that the ledger says.
+// SyncTargets starts and ends shippers, so that they are those that the ledger says. It is called at each start and after each change: a crash between an entry and its shipper needs no mending.
 func (s *Backups) SyncTargets() error {
 	if !s.core.State.TakesWrites() || s.Opt.OpenTarget == nil {
 		return nil
@@ -87,7 +88,7 @@ func (s *Backups) SyncTargets() error {
 	return nil
 }
 
-// startTarget starts a shipper. targets.mu is held.
+// startTarget starts a shipper. s.Shippers.mu is held.
 func (s *Backups) startTarget(spec TargetSpec) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &shipping{spec: spec, limit: replicate.Rate(spec.RateBytes), cancel: cancel, done: make(chan struct{})}
@@ -172,7 +173,7 @@ const lastShipment = 5 * time.Second
 // StopTargets ships what came last to the targets that are well, and ends all shippers.
 func (s *Backups) StopTargets() {
 	s.Shippers.mu.Lock()
-	s.Shippers.stopped = true
+	s.Shippers.stopped = true // none is started from here on: what is collected below is all
 	var all []*shipping
 	for _, r := range s.Shippers.running {
 		all = append(all, r)

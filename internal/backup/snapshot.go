@@ -24,7 +24,7 @@ const (
 
 // snapshots takes one snapshot of the index at a time.
 type snapshots struct {
-	Every uint64       // entries after which one is due; 0: snapshotEntries. Set by tests before use
+	Every uint64       // entries after which one is due; 0: SnapshotEntries. Set by tests before use
 	Taken func()       // told of each round that the store has taken by itself. Set by tests before use
 	rest  atomic.Int64 // time on the monotonic clock before which the store takes none by itself
 	mu    sync.Mutex
@@ -161,7 +161,7 @@ func (s *Backups) confirmSnapshot(ctx context.Context, c snapshot.Claim) (bool, 
 	return e.Type == entry.BackupIndex && p.Name == indexName && p.Target == c.Size && p.Doc != nil && p.Doc.SHA256 == c.SHA256 && p.Doc.Size == c.Bytes, nil
 }
 
-// checkpointed is the files of a checkpoint.
+// checkpointed is the files of a checkpoint of the index, as snapshot.Take reads them.
 type checkpointed struct {
 	fs    vfs.FS
 	dir   string

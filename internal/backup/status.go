@@ -50,6 +50,7 @@ func (s *Backups) lookAtTargets(ctx context.Context) {
 	}
 }
 
+// targetsKnown is what this process and the ledger know of each target.
 func (s *Backups) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
 	specs, err := s.Specs()
 	if err != nil {
@@ -202,6 +203,7 @@ func (s *Backups) compareSeen(ctx context.Context, st *TargetStatus, seen ledger
 	return s.core.Ledger().Compare(ctx, seen)
 }
 
+// status says how shipping to the target stands in this process; size is that of the ledger.
 func (r *shipping) status(st *TargetStatus, size uint64) {
 	now := r.shipper.Status()
 	st.Size, st.Restorable, st.Shipped, st.Bytes, st.Connected, st.Refused, st.Lacking = now.Size, now.Restorable, now.Shipped, now.ShippedBytes, now.Connected, now.Refused, now.Lacking

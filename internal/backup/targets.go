@@ -84,6 +84,7 @@ type FailedDrill struct {
 // keepPeriod is how long what weakens the store's protection has to wait (DESIGN section 7).
 const keepPeriod = 30 * 24 * time.Hour
 
+// targetName is what a target may be called: it is part of the names of environment variables and of log lines.
 var targetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // ErrNoTarget: there is no target of that name.
@@ -133,6 +134,7 @@ func (s *Backups) addTarget(ctx context.Context, by core.Who, spec TargetSpec, a
 	if err := s.checkTarget(ctx, spec, held); err != nil {
 		return core.Committed{}, err
 	}
+	// What was held is given up before the settings change. After a crash between the two the target is as before and known to hold nothing: adding it once more goes on from there.
 	if err := s.forgetHeld(ctx, by, spec.Name, known, anew); err != nil {
 		return core.Committed{}, err
 	}
@@ -228,6 +230,7 @@ func (s *Backups) checkTarget(ctx context.Context, spec TargetSpec, held uint64)
 	return nil
 }
 
+// closeEngine closes an engine that holds something open.
 func closeEngine(e engine.Engine) {
 	if c, ok := e.(io.Closer); ok {
 		c.Close()
@@ -250,7 +253,7 @@ func SettingsOf(spec TargetSpec) string {
 	spec.Name = ""
 	value, err := json.Marshal(spec)
 	if err != nil {
-		panic("stele: a target's settings are JSON: " + err.Error())
+		panic("backup: a target's settings are JSON: " + err.Error())
 	}
 	return string(value)
 }
@@ -277,7 +280,7 @@ func (s *Backups) openTarget(name string, row index.Setting) (TargetSpec, error)
 	return spec, err
 }
 
-// ParseTarget reads the settings of a target as its entry has them, beside its name. ErrCorrupt.
+// ParseTarget reads the settings of a target as its entry has them, beside its name. core.ErrCorrupt: they are no JSON.
 func ParseTarget(name, value string) (spec TargetSpec, err error) {
 	if err := json.Unmarshal([]byte(value), &spec); err != nil {
 		return spec, fmt.Errorf("the settings of target %s: %w: %v", name, core.ErrCorrupt, err)
@@ -336,7 +339,7 @@ func named(specs []TargetSpec, last string) string {
 }
 
 // RemoveTarget ends the shipping to a target; what lies there stays. It takes the recovery kit's text, given on the machine itself; or, with kit empty, a keep period of waiting, which Targets shows and
-// anyone may cancel (DESIGN section 7). It returns when the target goes: zero: now.
+// anyone may cancel (DESIGN section 7). It returns when the target goes; zero: now. ErrNoTarget, core.ErrWrongKey.
 func (s *Backups) RemoveTarget(ctx context.Context, by core.Who, name string, kit []byte) (time.Time, error) {
 	if err := s.core.Enter(); err != nil {
 		return time.Time{}, err

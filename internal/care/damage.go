@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -117,7 +116,8 @@ func (s *Care) knownDamage(file string) (bool, error) {
 	return ok, err
 }
 
-// AppendFindings writes the entries of what was found out.
+// AppendFindings writes the entries of what was found out. The file of findings goes after its entries: a crash between the two has the next start queue them again, which makes no entry of what the ledger says
+// already. Findings that no file holds a crash loses; whoever reads the damaged bytes next finds them again.
 func (s *Care) AppendFindings(ctx context.Context) error {
 	q := &s.findings
 	for {
@@ -147,6 +147,7 @@ func (s *Care) AppendFindings(ctx context.Context) error {
 	}
 }
 
+// draft is the entry of a finding; core.ErrNoChange if the ledger says the same already.
 func (f finding) draft(r index.Reader, file string) (ledger.Draft, error) {
 	_, known, err := r.Config(index.NamedBy(entry.VerifyDamage, file))
 	if err != nil || known == (f.What != "") {
@@ -270,47 +271,4 @@ func (s *Care) noteOutcome(o *outcome, healed []fsck.Problem) {
 			s.NoteSound(d.File)
 		}
 	}
-}
-
-// findingsFile is what who only reads leaves behind.
-type findingsFile struct {
-	V     int                `json:"v"` // 1
-	Files map[string]finding `json:"files"`
-}
-
-// TakeFindings queues what readers have left.
-func (s *Care) TakeFindings() error {
-	f, err := s.readFindings()
-	if err != nil || len(f.Files) == 0 {
-		return err
-	}
-	s.findings.mu.Lock()
-	defer s.findings.mu.Unlock()
-	for file, found := range f.Files {
-		s.findings.put(file, found)
-	}
-	s.findings.file = true
-	s.core.WakeHousekeeping()
-	return nil
-}
-
-func (s *Care) readFindings() (f findingsFile, err error) {
-	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFindings))
-	if core.IsNotExist(err) {
-		return f, nil
-	}
-	if err == nil {
-		err = unmarshalFindings(b, &f)
-	}
-	if err != nil {
-		err = fmt.Errorf("couldn't read %s, which says what a verification found: %w", s.core.Path(core.FileFindings), err)
-	}
-	return f, err
-}
-
-func (s *Care) removeFindings() error {
-	if err := s.core.FS.Remove(s.core.Path(core.FileFindings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("couldn't remove %s, which is in the ledger now: %w", s.core.Path(core.FileFindings), err)
-	}
-	return nil
 }

@@ -62,3 +62,47 @@ func unmarshalFindings(b []byte, f *findingsFile) error {
 	}
 	return nil
 }
+
+// findingsFile is what who only reads leaves behind.
+type findingsFile struct {
+	V     int                `json:"v"` // 1
+	Files map[string]finding `json:"files"`
+}
+
+// TakeFindings queues what readers have left.
+func (s *Care) TakeFindings() error {
+	f, err := s.readFindings()
+	if err != nil || len(f.Files) == 0 {
+		return err
+	}
+	s.findings.mu.Lock()
+	defer s.findings.mu.Unlock()
+	for file, found := range f.Files {
+		s.findings.put(file, found)
+	}
+	s.findings.file = true
+	s.core.WakeHousekeeping()
+	return nil
+}
+
+func (s *Care) readFindings() (f findingsFile, err error) {
+	b, err := core.ReadFile(s.core.FS, s.core.Path(core.FileFindings))
+	if core.IsNotExist(err) {
+		return f, nil
+	}
+	if err == nil {
+		err = unmarshalFindings(b, &f)
+	}
+	if err != nil {
+		err = fmt.Errorf("couldn't read %s, which says what a verification found: %w", s.core.Path(core.FileFindings), err)
+	}
+	return f, err
+}
+
+// removeFindings removes the file of findings, whose entries are durable.
+func (s *Care) removeFindings() error {
+	if err := s.core.FS.Remove(s.core.Path(core.FileFindings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("couldn't remove %s, which is in the ledger now: %w", s.core.Path(core.FileFindings), err)
+	}
+	return nil
+}

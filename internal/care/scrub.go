@@ -13,6 +13,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/ledger"
+	"stele/internal/retry"
 )
 
 const (
@@ -87,14 +88,7 @@ func (s *Care) sleep(ctx context.Context, d time.Duration) error {
 	if s.Opt.ScrubSleep != nil {
 		return s.Opt.ScrubSleep(ctx, d)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return retry.Sleep(ctx, d)
 }
 
 // RunScrub scrubs round after round until ctx ends.
@@ -300,7 +294,7 @@ func (s *Care) scrubFile(ctx context.Context, name string, frames bool, rate int
 	return ctx.Err()
 }
 
-// noteScrub writes where the scrub is to the ledger.
+// noteScrub writes where the scrub is to the ledger. A crash has the next life read again what was read since the newest entry, a day's part at most.
 func (s *Care) noteScrub(ctx context.Context) error {
 	c := &s.scrub
 	c.mu.Lock()
