@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"stele/internal/engine"
@@ -34,28 +35,56 @@ func (s *Backups) SeenByTargets(ctx context.Context) []ledger.Seen {
 	}
 	ctx, cancel := context.WithTimeout(ctx, SeenWait)
 	defer cancel()
-	found := make(chan ledger.Seen, len(specs)+1)
-	for _, spec := range specs {
-		go func() { found <- s.seenBy(ctx, spec) }()
-	}
 	asked := len(specs)
 	if served { // also where the ledger knows it by another name, or not at all
 		asked++
-		go func() { found <- s.headOf(ctx, "the backup "+backup.Name, backup.Target, nil) }()
+	}
+	answers, all := askAll(ctx, asked, func(i int) ledger.Seen {
+		if i == len(specs) {
+			return s.headOf(ctx, "the backup "+backup.Name, backup.Target, nil)
+		}
+		return s.seenBy(ctx, specs[i])
+	})
+	if !all {
+		s.core.Log.Warn("not all targets say in time what they have seen; they are asked when they are first reached")
 	}
 	var seen []ledger.Seen
-	for range asked {
-		select {
-		case f := <-found:
-			if f.Size > 0 {
-				seen = append(seen, f)
-			}
-		case <-ctx.Done():
-			s.core.Log.Warn("not all targets say in time what they have seen; they are asked when they are first reached")
-			return seen
+	for _, a := range answers {
+		if a != nil && a.Size > 0 {
+			seen = append(seen, *a)
 		}
 	}
 	return seen
+}
+
+// askAll asks n at once, and returns their answers, in order, when all are there or ctx ends: a call that hangs in the operating system can't be ended, goes on behind, and may outlive the store. nil: who
+// was asked has not answered; all: everybody has.
+func askAll[T any](ctx context.Context, n int, ask func(i int) T) (answers []*T, all bool) {
+	type answer struct {
+		i int
+		a T
+	}
+	came := make(chan answer, n) // with room for all: whoever is late waits for nobody
+	for i := range n {
+		go func() { came <- answer{i, ask(i)} }()
+	}
+	answers = make([]*T, n)
+	for range n {
+		select {
+		case a := <-came:
+			answers[a.i] = &a.a
+		case <-ctx.Done():
+			for {
+				select {
+				case a := <-came: // it has answered before ctx ended
+					answers[a.i] = &a.a
+				default:
+					return answers, !slices.Contains(answers, nil)
+				}
+			}
+		}
+	}
+	return answers, true
 }
 
 // seenBy opens a target and asks it.
@@ -107,39 +136,27 @@ func (s *Backups) TargetCopies() (copies []engine.Copy) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), copyWait)
 	defer cancel()
-	found := make([]chan engine.Engine, len(specs)) // each gets one; nil: it gives no copy
-	for i, spec := range specs {
-		found[i] = make(chan engine.Engine, 1)
-		go func() {
-			e, err := s.openCopy(ctx, spec)
-			if err != nil {
-				s.core.Log.Warn("a target can't be asked for a copy", "target", spec.Name, "err", err)
-			}
-			found[i] <- e
-		}()
-	}
-	for i, spec := range specs { // the order counts: the first is asked first
-		if e := s.awaitCopy(ctx, spec.Name, found[i]); e != nil {
-			copies = append(copies, engine.Copy{Name: spec.Name, Engine: e})
+	opened, _ := askAll(ctx, len(specs), func(i int) openedCopy {
+		e, err := s.openCopy(ctx, specs[i])
+		return openedCopy{e, err}
+	})
+	for i, o := range opened { // the order counts: the first is asked first
+		if o == nil {
+			o = &openedCopy{err: replicate.ErrSilent}
 		}
+		if o.err != nil {
+			s.core.Log.Warn("a target can't be asked for a copy", "target", specs[i].Name, "err", o.err)
+			continue
+		}
+		copies = append(copies, engine.Copy{Name: specs[i].Name, Engine: o.engine})
 	}
 	return copies
 }
 
-// awaitCopy waits for a target that is being opened, until ctx ends: a call that hangs in the operating system can't be ended. nil: it gives no copy.
-func (s *Backups) awaitCopy(ctx context.Context, name string, found <-chan engine.Engine) engine.Engine {
-	select {
-	case e := <-found:
-		return e
-	case <-ctx.Done():
-	}
-	select {
-	case e := <-found: // it has answered, while another one was waited for
-		return e
-	default:
-		s.core.Log.Warn("a target can't be asked for a copy", "target", name, "err", replicate.ErrSilent)
-		return nil
-	}
+// openedCopy is a target that was opened as a source, or why it was not.
+type openedCopy struct {
+	engine engine.Engine
+	err    error
 }
 
 // openCopy opens a target as a source; nil with an error.

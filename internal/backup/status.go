@@ -116,33 +116,23 @@ func (s *Backups) askTargets(ctx context.Context, all []TargetStatus) {
 	if s.Opt.OpenTarget == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, SeenWait)
+	asking, cancel := context.WithTimeout(ctx, SeenWait) // the answers are compared with the ledger by ctx, which goes on
 	defer cancel()
-	type answer struct {
-		i int
-		a targetAnswer
-	}
-	answers := make(chan answer, len(all))
-	waiting := map[int]bool{}
+	specs := make([]TargetSpec, len(all))
 	for i, st := range all {
-		spec := st.TargetSpec
-		if full, ok, err := s.TargetIn(s.core.Index.Reader(), spec.Name); err == nil && ok {
-			spec.SecretKey = full.SecretKey
+		specs[i] = st.TargetSpec
+		if full, ok, err := s.TargetIn(s.core.Index.Reader(), st.Name); err == nil && ok {
+			specs[i].SecretKey = full.SecretKey
 		}
-		spec.ReadOnly, all[i].Asked, waiting[i] = true, true, true
-		go func() { answers <- answer{i, s.askTarget(ctx, spec)} }()
+		specs[i].ReadOnly, all[i].Asked = true, true
 	}
-	for len(waiting) > 0 {
-		select {
-		case a := <-answers:
-			s.takeAnswer(ctx, &all[a.i], a.a)
-			delete(waiting, a.i)
-		case <-ctx.Done(): // a call that hangs in the operating system goes on behind, and may outlive the store
-			for i := range waiting {
-				all[i].Error = replicate.ErrSilent.Error()
-			}
-			return
+	answers, _ := askAll(asking, len(specs), func(i int) targetAnswer { return s.askTarget(asking, specs[i]) })
+	for i, a := range answers {
+		if a == nil {
+			all[i].Error = replicate.ErrSilent.Error()
+			continue
 		}
+		s.takeAnswer(ctx, &all[i], *a)
 	}
 }
 
