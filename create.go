@@ -17,5 +17,3 @@ func Create(ctx context.Context, folder string, opt Options) (*Store, error) {
 
 // KitPath returns where Create writes the recovery kit if nothing is there yet.
 func (o Options) KitPath(folder string) string { return core.KitPath(o.Kit, folder) }
-
-// entry.AccessKey.Role of the root access key

@@ -79,7 +79,6 @@ type Store struct {
 	mu       sync.Mutex
 	lastUsed map[string]time.Time // access key → last request, in memory
 	docs     map[entry.ID]string  // setting documents that were read, by ref
-
 }
 
 // OpenOrCreate opens the store in folder, or makes one if the folder is missing or empty.
