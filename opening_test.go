@@ -168,11 +168,14 @@ func files(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-// refused opens, and checks that this is refused, that nothing was shipped or sealed, and that it stays so.
+// refused verifies and opens, and checks that both refuse, that nothing was shipped or sealed, and that it stays so.
 func (x *entrance) refused(t *testing.T, opt Options, want error) {
 	t.Helper()
 	for range 2 {
 		was, shipped := files(t, filepath.Join(x.folder, "segments")), files(t, x.nas)
+		if verifies(t, x.folder, opt) { // before the opening, which may mark the folder: refusal.go asks by itself
+			t.Errorf("verify says that all is well with a folder that will open with %v", want)
+		}
 		s, err := x.open(opt)
 		if err == nil {
 			s.Close()
