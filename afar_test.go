@@ -15,14 +15,14 @@ func TestTargetFromAfar(t *testing.T) {
 	afar := Actor{Key: s.Root().ID, Address: "203.0.113.9"}
 	url := "dir://" + filepath.Join(t.TempDir(), "nas")
 	for _, spec := range []TargetSpec{{Name: "nas", URL: url}, {Name: "nas", URL: strings.TrimPrefix(url, "dir://")}, {Name: "nas", URL: "s3://bucket?endpoint=http://203.0.113.9"}} {
-		if _, err := s.AddTarget(ctx, afar, spec); !errors.Is(err, ErrBadState) {
+		if _, err := s.backup.AddTarget(ctx, afar.Who(), spec); !errors.Is(err, ErrBadState) {
 			t.Errorf("%s from afar = %v", spec.URL, err)
 		}
 	}
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: url}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: url}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddTarget(ctx, afar, TargetSpec{Name: "nas", URL: url, RateBytes: 1000}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, afar.Who(), TargetSpec{Name: "nas", URL: url, RateBytes: 1000}); err != nil {
 		t.Errorf("a setting of a target that is there, from afar = %v", err)
 	}
 }
@@ -30,7 +30,7 @@ func TestTargetFromAfar(t *testing.T) {
 // TestTargetSecretIsNotShown: who reads the ledger, or a receipt, does not see the secret key of a target.
 func TestTargetSecretIsNotShown(t *testing.T) {
 	s := newTestStore(t, Options{OpenTarget: dirTargets})
-	c, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: "swordfish"})
+	c, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: "swordfish"})
 	if err != nil {
 		t.Fatal(err)
 	}

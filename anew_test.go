@@ -34,10 +34,10 @@ func newAnewRig(t *testing.T) *anewRig {
 		t.Fatal(err)
 	}
 	put(t, r.s, "bucket", "one", []byte("first"))
-	if _, err := r.s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + r.nas}); err != nil {
+	if _, err := r.s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + r.nas}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.s.FlushTargets(ctx); err != nil {
+	if err := r.s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -58,7 +58,7 @@ func (r *anewRig) again(t *testing.T, between func()) {
 
 func (r *anewRig) status(t *testing.T) TargetStatus {
 	t.Helper()
-	all, err := r.s.Targets(ctx)
+	all, err := r.s.backup.Targets(ctx)
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
@@ -108,13 +108,13 @@ func TestTargetNotMounted(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			if err := r.s.FlushTargets(ctx); !errors.Is(err, want) {
+			if err := r.s.backup.FlushTargets(ctx); !errors.Is(err, want) {
 				t.Errorf("shipping = %v, want %v", err, want)
 			}
 			if st := r.status(t); !st.Refused || st.Connected || st.Error == "" {
 				t.Errorf("status = %+v", st)
 			}
-			if _, err := r.s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + r.nas, RateBytes: 1}); !errors.Is(err, want) {
+			if _, err := r.s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + r.nas, RateBytes: 1}); !errors.Is(err, want) {
 				t.Errorf("adding it once more = %v, want %v", err, want)
 			}
 			if n := r.files(t); n > 0 {
@@ -125,7 +125,7 @@ func TestTargetNotMounted(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			if err := r.s.FlushTargets(ctx); err != nil {
+			if err := r.s.backup.FlushTargets(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if st := r.status(t); st.Behind != 0 || st.Error != "" {
@@ -138,7 +138,7 @@ func TestTargetNotMounted(t *testing.T) {
 // TestAnew: a person with the recovery kit, on the machine, agrees that a target begins anew. What was drilled before proves nothing any more.
 func TestAnew(t *testing.T) {
 	r := newAnewRig(t)
-	if _, err := r.s.DrillTarget(ctx, Local(), DrillRequest{Target: "nas"}); err != nil {
+	if _, err := r.s.backup.DrillTarget(ctx, Local().Who(), DrillRequest{Target: "nas"}); err != nil {
 		t.Fatal(err)
 	}
 	r.again(t, func() { r.unmount(t, false) })
@@ -152,19 +152,19 @@ func TestAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.s.AddTargetAnew(ctx, Actor{Key: "STELEROOT", Address: "203.0.113.9"}, spec, kit); !errors.Is(err, ErrBadState) {
+	if _, err := r.s.backup.AddTargetAnew(ctx, Actor{Key: "STELEROOT", Address: "203.0.113.9"}.Who(), spec, kit); !errors.Is(err, ErrBadState) {
 		t.Errorf("the kit from afar = %v", err)
 	}
-	if _, err := r.s.AddTargetAnew(ctx, Local(), spec, foreign); err == nil {
+	if _, err := r.s.backup.AddTargetAnew(ctx, Local().Who(), spec, foreign); err == nil {
 		t.Errorf("another store's kit = %v", err)
 	}
 	if st := r.status(t); !st.LastDrill.After(st.LastLoss) {
 		t.Errorf("before anything is agreed the drill is no proof: %+v", st)
 	}
-	if _, err := r.s.AddTargetAnew(ctx, Local(), spec, kit); err != nil {
+	if _, err := r.s.backup.AddTargetAnew(ctx, Local().Who(), spec, kit); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.s.FlushTargets(ctx); err != nil {
+	if err := r.s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	st := r.status(t)
@@ -178,7 +178,7 @@ func TestLostPack(t *testing.T) {
 	r := newAnewRig(t)
 	var lost string
 	r.again(t, func() {})
-	if err := r.s.FlushTargets(ctx); err != nil {
+	if err := r.s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	r.again(t, func() {
@@ -191,7 +191,7 @@ func TestLostPack(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if err := r.s.FlushTargets(ctx); err != nil {
+	if err := r.s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(lost); err != nil {

@@ -44,7 +44,7 @@ var arrows = map[string][]string{
 	"internal/hydrate":           {"entry", "internal/bug", "internal/core", "internal/durable", "internal/engine", "internal/engine/dir", "internal/frame", "internal/heal", "internal/index", "internal/keyring", "internal/ledger", "internal/pack", "internal/replicate", "internal/retry", "internal/segment", "internal/snapshot"},
 	"internal/index":             {"entry"},
 	"internal/snapshot":          {"entry", "internal/bug", "internal/engine", "internal/frame", "internal/pack"},
-	"internal/standby":           {"", "tree", "verify", "internal/bug", "internal/durable", "internal/engine", "internal/follow", "internal/keyring", "internal/ledger", "internal/retry"},
+	"internal/standby":           {"", "internal/node", "tree", "verify", "internal/bug", "internal/durable", "internal/engine", "internal/follow", "internal/keyring", "internal/ledger", "internal/retry"},
 	"internal/witness":           {"tree", "internal/bug", "internal/durable"},
 	"internal/follow":            {"entry", "internal/bug", "internal/engine", "internal/frame", "internal/pack"},
 	"internal/replica":           {"entry", "tree", "internal/core", "internal/engine", "internal/frame", "internal/index", "internal/keyring", "internal/ledger", "internal/segment"},
@@ -57,9 +57,10 @@ var arrows = map[string][]string{
 	"internal/s3api/s3err":       {},
 	"internal/s3api/s3xml":       {"internal/s3api/s3err"},
 	"internal/s3api/tagging":     {"internal/s3api/s3err", "internal/s3api/s3xml"},
-	"internal/admin":             {"", "entry", "tree", "internal/fsck", "internal/guard", "internal/rpc", "internal/s3api", "internal/witness"},
+	"internal/admin":             {"", "internal/node", "entry", "tree", "internal/fsck", "internal/guard", "internal/rpc", "internal/s3api", "internal/witness"},
+	"internal/node":              {"", "verify"},
 	"internal/rpc":               {"", "entry", "tree", "internal/fsck", "internal/guard"},
-	"internal/rpc/client":        {"", "entry", "tree", "internal/fsck", "internal/rpc", "internal/witness"},
+	"internal/rpc/client":        {"", "internal/node", "entry", "tree", "internal/fsck", "internal/rpc", "internal/witness"},
 }
 
 // TestArrows holds the packages to ARCHITECTURE.md's table: nothing below the store knows HTTP, verify imports entry and tree alone, and so on. cmd/stele wires what must not know each other and may import all.

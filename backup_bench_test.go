@@ -46,12 +46,12 @@ func BenchmarkBackup(b *testing.B) {
 		})
 	}
 	ship := func(b *testing.B) {
-		if err := s.FlushTargets(ctx); err != nil {
+		if err := s.backup.FlushTargets(ctx); err != nil {
 			b.Fatal(err)
 		}
 	}
 	once("first-shipment", func(b *testing.B) {
-		if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + at("nas")}); err != nil {
+		if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + at("nas")}); err != nil {
 			b.Fatal(err)
 		}
 		ship(b)
@@ -119,7 +119,7 @@ func BenchmarkBackup(b *testing.B) {
 	})
 	once("fill", func(b *testing.B) {
 		s := open(b, from)
-		<-s.Hydrated()
+		<-s.over.Hydrated()
 		end(b, s, "from")
 	})
 	once("restore", func(b *testing.B) {

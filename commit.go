@@ -42,12 +42,12 @@ func isActor(actor, asked string) bool {
 
 // commit records a change: see core.Store.Record.
 func (s *Store) commit(ctx context.Context, by Actor, fn core.Decide) (Committed, error) {
-	c, err := s.core.Record(ctx, by.who(), fn)
+	c, err := s.core.Record(ctx, by.Who(), fn)
 	return c, err
 }
 
-// who is what the core needs to know of an actor.
-func (by Actor) who() core.Who {
+// Who is what the core needs to know of an actor.
+func (by Actor) Who() core.Who {
 	return core.Who{Key: by.Key, Address: by.Address, Request: by.Request, Local: by.local}
 }
 

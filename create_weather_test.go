@@ -60,7 +60,7 @@ func TestClockDoubt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if doubt := s.ClockDoubt(); (doubt != nil) != c.doubts || strings.Contains(log.String(), "not to be believed") != c.doubts {
+		if doubt := s.core.ClockDoubt(); (doubt != nil) != c.doubts || strings.Contains(log.String(), "not to be believed") != c.doubts {
 			t.Errorf("%s: %v; log: %s", name, doubt, log.String())
 		}
 		s.Close()

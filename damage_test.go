@@ -66,7 +66,7 @@ func writeOver(t testing.TB, fs vfs.FS, path string, b []byte) {
 // knows demands that exactly one file, or none if it is empty, is known to be damaged.
 func knows(t testing.TB, s *Store, when, path string) {
 	t.Helper()
-	all, err := s.Damaged()
+	all, err := s.care.Damaged()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestNoHealStorm(t *testing.T) {
 		mustClose(t, s)
 		s = x.reopened(t, fs, false)
 		knows(t, s, "healed", "")
-		if f, err := s.FailingFiles(); err != nil || len(f) != 1 || f[0].File != file || f[0].Times != 2 {
+		if f, err := s.care.FailingFiles(); err != nil || len(f) != 1 || f[0].File != file || f[0].Times != 2 {
 			t.Errorf("failing: %+v, %v", f, err)
 		}
 		mustClose(t, s)
@@ -226,7 +226,7 @@ func TestBrokenOffIsNoDamage(t *testing.T) {
 	for _, why := range []error{context.Canceled, ErrClosed, fmt.Errorf("couldn't read it: %w", context.DeadlineExceeded)} {
 		s.care.NoteDamage("packs/x.pack", care.ByStart, fmt.Errorf("pack packs/x.pack: %w", why))
 	}
-	if all, err := s.Damaged(); err != nil || len(all) > 0 {
+	if all, err := s.care.Damaged(); err != nil || len(all) > 0 {
 		t.Errorf("noted as damaged: %v, %v", all, err)
 	}
 }

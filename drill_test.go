@@ -87,7 +87,7 @@ func (d *drilled) reopen(t *testing.T) *Store {
 }
 
 func (d *drilled) options(seed uint64) backup.DrillOptions {
-	return backup.DrillOptions{By: Local().who(), Target: d.target, Name: "nas", Place: "mem:///target", Rand: rand.New(rand.NewPCG(seed, 1))}
+	return backup.DrillOptions{By: Local().Who(), Target: d.target, Name: "nas", Place: "mem:///target", Rand: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // TestDrill: a good copy passes, at whatever moment; the certificate is signed, is an entry, and says by which key the copy was opened and what would be lost.
@@ -273,7 +273,7 @@ func copyEngine(t *testing.T, from, to engine.Engine, alter func(name string, b 
 // TestFailedDrillIsNoProof: after a drill that failed the store says so, also after a restart and with an index made again, until one passes; the newest that passed stays known.
 func TestFailedDrillIsNoProof(t *testing.T) {
 	d := newDrilled(t)
-	if _, err := d.s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "mem:///target"}); !errors.Is(err, ErrBadState) {
+	if _, err := d.s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "mem:///target"}); !errors.Is(err, ErrBadState) {
 		t.Fatal(err) // this store was opened without a way to targets: its drills are what counts here
 	}
 	says := func(when string, passed, failed bool) {

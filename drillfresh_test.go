@@ -21,7 +21,7 @@ func TestDrillBeforeTheFirstCopy(t *testing.T) {
 		}
 		return OpenedTarget{Engine: mem.New()}, nil
 	}})
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "mem:///nas"}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "mem:///nas"}); err != nil {
 		t.Fatal(err)
 	}
 	drills := func() (n int) {
@@ -30,10 +30,10 @@ func TestDrillBeforeTheFirstCopy(t *testing.T) {
 		}
 		return n
 	}
-	if _, err := s.DrillTarget(ctx, Local(), DrillRequest{}); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "nothing was shipped to target nas yet") || !strings.Contains(err.Error(), "stele target sync") {
+	if _, err := s.backup.DrillTarget(ctx, Local().Who(), DrillRequest{}); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "nothing was shipped to target nas yet") || !strings.Contains(err.Error(), "stele target sync") {
 		t.Errorf("a drill of a new target = %v", err)
 	}
-	if done, err := s.DrillDue(ctx, time.Hour); len(done) != 0 || err != nil {
+	if done, err := s.backup.DrillDue(ctx, time.Hour); len(done) != 0 || err != nil {
 		t.Errorf("the drills that are due = %v, %v", done, err)
 	}
 	if n := drills(); n != 0 {
@@ -44,7 +44,7 @@ func TestDrillBeforeTheFirstCopy(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.DrillTarget(ctx, Local(), DrillRequest{})
+	d, err := s.backup.DrillTarget(ctx, Local().Who(), DrillRequest{})
 	if err != nil || d.Certificate.OK || drills() != 1 {
 		t.Errorf("a drill of a target that has lost all: %+v, %v", d.Certificate, err)
 	}

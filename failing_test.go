@@ -25,15 +25,15 @@ func TestFailingWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Outcomes(core.WorkLifecycle, map[string]error{"b": errors.New("first"), "c": errors.New("no")})
-	since := s.FailingWork()[0].Since
-	s.Outcomes(core.WorkLifecycle, map[string]error{"b": errors.New("second")}) // c is well, or gone
-	s.Outcome(core.WorkDrills, nil)
-	s.Outcome(core.WorkDrills, ErrClosed) // no failure of its own
-	s.Outcome(core.WorkDrills, context.Canceled)
+	s.core.Outcomes(core.WorkLifecycle, map[string]error{"b": errors.New("first"), "c": errors.New("no")})
+	since := s.core.FailingWork()[0].Since
+	s.core.Outcomes(core.WorkLifecycle, map[string]error{"b": errors.New("second")}) // c is well, or gone
+	s.core.Outcome(core.WorkDrills, nil)
+	s.core.Outcome(core.WorkDrills, ErrClosed) // no failure of its own
+	s.core.Outcome(core.WorkDrills, context.Canceled)
 	is := func(s *Store, times int) {
 		t.Helper()
-		all := s.FailingWork()
+		all := s.core.FailingWork()
 		if len(all) != 1 || all[0].Of != "b" || all[0].Times != times || !all[0].Since.Equal(since) {
 			t.Fatalf("%+v", all)
 		}
@@ -58,7 +58,7 @@ func TestFailingWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(s, 2)
-	s.Outcomes(core.WorkLifecycle, nil)
+	s.core.Outcomes(core.WorkLifecycle, nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestFailingWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if all := s.FailingWork(); len(all) != 0 {
+	if all := s.core.FailingWork(); len(all) != 0 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -99,18 +99,18 @@ func TestFailingIsToldOnce(t *testing.T) {
 	defer s.Close()
 	told := func() int { return strings.Count(log.String(), "work beside requests failed") }
 	for i := range 119 {
-		s.Outcome(core.WorkDrills, fmt.Errorf("couldn't write a/targets.%016x.tmp: no space left", i))
+		s.core.Outcome(core.WorkDrills, fmt.Errorf("couldn't write a/targets.%016x.tmp: no space left", i))
 		if want := 1 + i/60; told() != want {
 			t.Fatalf("after %d minutes the log has it %d times, want %d:\n%s", i, told(), want, log)
 		}
 		clock.pass(time.Minute)
 	}
-	s.Outcome(core.WorkDrills, errors.New("access denied"))
+	s.core.Outcome(core.WorkDrills, errors.New("access denied"))
 	if told() != 3 {
 		t.Errorf("another reason is not told:\n%s", log)
 	}
-	s.Outcome(core.WorkDrills, nil)
-	s.Outcome(core.WorkDrills, errors.New("access denied"))
+	s.core.Outcome(core.WorkDrills, nil)
+	s.core.Outcome(core.WorkDrills, errors.New("access denied"))
 	if told() != 4 {
 		t.Errorf("that it fails again is not told:\n%s", log)
 	}
@@ -128,12 +128,12 @@ func TestChoresFail(t *testing.T) {
 	chores := []core.Chore{{What: "one", Do: func(context.Context) error { return bad }}, {What: "two", Do: func(context.Context) error { done++; return nil }}}
 	bad = errors.New("no")
 	left := s.core.Round(ctx, chores)
-	if len(left) != 1 || done != 1 || len(s.FailingWork()) != 1 || s.FailingWork()[0].Of != "one" {
-		t.Fatalf("%v, %d, %+v", left, done, s.FailingWork())
+	if len(left) != 1 || done != 1 || len(s.core.FailingWork()) != 1 || s.core.FailingWork()[0].Of != "one" {
+		t.Fatalf("%v, %d, %+v", left, done, s.core.FailingWork())
 	}
 	bad = nil
-	if left = s.core.Round(ctx, left); len(left) != 0 || len(s.FailingWork()) != 0 {
-		t.Errorf("%v, %+v", left, s.FailingWork())
+	if left = s.core.Round(ctx, left); len(left) != 0 || len(s.core.FailingWork()) != 0 {
+		t.Errorf("%v, %+v", left, s.core.FailingWork())
 	}
 	named := map[string]bool{}
 	for _, c := range s.core.MinuteChores() {
@@ -187,22 +187,22 @@ func TestWitnessStatus(t *testing.T) {
 			t.Fatalf("%+v", all)
 		}
 	}
-	is(s.Witnesses())
-	first := s.Witnesses()[1].Asked
+	is(s.core.Witnesses())
+	first := s.core.Witnesses()[1].Asked
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if s, err = Open(ctx, "a", Options{FS: fs}); err != nil { // a verb
 		t.Fatal(err)
 	}
-	is(s.Witnesses())
+	is(s.core.Witnesses())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []care.Witness{refuses}}); err != nil {
 		t.Fatal(err)
 	}
-	if all := s.Witnesses(); len(all) != 1 || !all[0].Asked.Equal(first) {
+	if all := s.core.Witnesses(); len(all) != 1 || !all[0].Asked.Equal(first) {
 		t.Errorf("%+v", all)
 	}
 	if err := s.Close(); err != nil {
@@ -212,7 +212,7 @@ func TestWitnessStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if all := s.Witnesses(); len(all) != 0 {
+	if all := s.core.Witnesses(); len(all) != 0 {
 		t.Errorf("%+v", all)
 	}
 }

@@ -55,7 +55,7 @@ func TestFillingIsToldOnce(t *testing.T) {
 	if got := strings.Count(log.String(), "couldn't fill the folder"); got != 2 {
 		t.Errorf("after two hours the log has it %d times:\n%s", got, log)
 	}
-	if h, _ := s.Hydration(); h.Err == "" || h.Full {
+	if h, _ := s.over.Hydration(); h.Err == "" || h.Full {
 		t.Errorf("%+v", h)
 	}
 }

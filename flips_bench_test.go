@@ -116,10 +116,10 @@ func healBench(b *testing.B, opt Options, size, n int) *battered {
 			b.Fatal(err)
 		}
 	}
-	if _, err := x.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
+	if _, err := x.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
 		b.Fatal(err)
 	}
-	if err := errors.Join(x.core.Body.Flush(ctx), x.FlushTargets(ctx)); err != nil {
+	if err := errors.Join(x.core.Body.Flush(ctx), x.backup.FlushTargets(ctx)); err != nil {
 		b.Fatal(err)
 	}
 	return x

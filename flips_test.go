@@ -95,7 +95,7 @@ func newBattered(t testing.TB) *battered {
 	if _, err := x.CreateBucket(ctx, Local(), batteredBucket, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
+	if _, err := x.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -237,7 +237,7 @@ func (x *battered) batter(r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	if err := x.FlushTargets(ctx); err != nil {
+	if err := x.backup.FlushTargets(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	slices.SortFunc(all, func(a, b victim) int { return strings.Compare(a.path, b.path) })
@@ -304,7 +304,7 @@ func (x *battered) scrubNow() error {
 	if err := x.care.ScrubRound(ctx, time.Hour); err != nil {
 		return err
 	}
-	if bad := x.ScrubStatus().Bad; len(bad) > 0 {
+	if bad := x.care.ScrubStatus().Bad; len(bad) > 0 {
 		return fmt.Errorf("not healed: %v", bad)
 	}
 	return nil

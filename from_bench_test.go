@@ -114,8 +114,8 @@ func BenchmarkFrom(b *testing.B) {
 				b.Fatal(err)
 			}
 			start := time.Now()
-			h, _ := s.Hydration()
-			<-s.Hydrated()
+			h, _ := s.over.Hydration()
+			<-s.over.Hydrated()
 			bytes, took = bytes+h.Bytes, took+time.Since(start)
 			b.ReportMetric(rss(), "rss-MB")
 			if err := s.Close(); err != nil {

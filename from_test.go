@@ -159,18 +159,18 @@ func TestFrom(t *testing.T) {
 	if _, err := s.CreateBucket(ctx, Local(), "another", false); !errors.Is(err, ErrUnpromoted) {
 		t.Fatal("a bucket:", err)
 	}
-	if err := s.FlushTargets(ctx); !errors.Is(err, ErrUnpromoted) {
+	if err := s.backup.FlushTargets(ctx); !errors.Is(err, ErrUnpromoted) {
 		t.Fatal("a sync of targets, to which nothing is shipped:", err)
 	}
-	if h, ok := s.Hydration(); !ok || h.Full || h.BytesLeft == 0 {
+	if h, ok := s.over.Hydration(); !ok || h.Full || h.BytesLeft == 0 {
 		t.Fatalf("%+v", h)
 	}
 	if _, err := Open(ctx, crashFolder, Options{FS: here, Identity: x.identity}); !errors.Is(err, ErrNotStore) || !strings.Contains(err.Error(), "--from mem:///target") {
 		t.Fatal("a folder that is half full was opened:", err)
 	}
 	close(x.gate)
-	<-s.Hydrated()
-	if h, _ := s.Hydration(); !h.Full || h.BytesLeft != 0 || h.PacksLeft != 0 {
+	<-s.over.Hydrated()
+	if h, _ := s.over.Hydration(); !h.Full || h.BytesLeft != 0 || h.PacksLeft != 0 {
 		t.Fatalf("%+v", h)
 	}
 	if err := errors.Join(x.check(s), s.Close()); err != nil {
@@ -234,7 +234,7 @@ func TestFromWithoutSnapshot(t *testing.T) {
 			if s.over.RestsOnSnapshot() {
 				t.Fatal("the snapshot was believed")
 			}
-			<-s.Hydrated()
+			<-s.over.Hydrated()
 			if err := errors.Join(x.check(s), s.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +325,7 @@ func TestFromAskedFirst(t *testing.T) {
 	}
 	order.clear()
 	close(x.gate)
-	<-s.Hydrated()
+	<-s.over.Hydrated()
 	first := order.packs()[:len(asked)]
 	for _, name := range asked {
 		if !slices.Contains(first, name) {
@@ -400,7 +400,7 @@ func (x *backedUp) fillWith(t *testing.T, spoil func(string, []byte)) (string, [
 	target.mu.Unlock()
 	close(x.gate)
 	<-s.over.FillEnded()
-	h, _ := s.Hydration()
+	h, _ := s.over.Hydration()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -432,7 +432,7 @@ func TestFromRolledBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-s.Hydrated()
+	<-s.over.Hydrated()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -512,7 +512,7 @@ func TestFromCrash(t *testing.T) {
 		}
 		err = x.check(s)
 		<-s.over.FillEnded()
-		if h, _ := s.Hydration(); !h.Full && err == nil {
+		if h, _ := s.over.Hydration(); !h.Full && err == nil {
 			err = fmt.Errorf("it is not full: %s", h.Err)
 		}
 		return errors.Join(err, s.Close())

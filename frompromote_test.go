@@ -56,7 +56,7 @@ func TestFromPromote(t *testing.T) {
 		t.Fatal("nothing is missing, the test sees nothing", err)
 	}
 	close(x.gate)
-	<-s.Hydrated()
+	<-s.over.Hydrated()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestFullThenPromote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-s.Hydrated()
+	<-s.over.Hydrated()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,12 +195,12 @@ func TestFromScrub(t *testing.T) {
 	}
 	put(t, s, "plain", "a write", []byte("meanwhile"))
 	close(x.gate)
-	<-s.Hydrated()
+	<-s.over.Hydrated()
 	<-done
-	if st := s.ScrubStatus(); st.Rounds != 1 || len(st.Bad) != 0 || st.Total == 0 {
+	if st := s.care.ScrubStatus(); st.Rounds != 1 || len(st.Bad) != 0 || st.Total == 0 {
 		t.Errorf("%+v", st)
 	}
-	if h, _ := s.Hydration(); h.Brought == 0 || !h.Full {
+	if h, _ := s.over.Hydration(); h.Brought == 0 || !h.Full {
 		t.Errorf("%+v", h)
 	}
 	if err := s.Close(); err != nil {

@@ -39,7 +39,7 @@ func TestCrashOnAFullDisk(t *testing.T) {
 				t.Errorf("full from write %d on: k%d reads %q", k, i, got)
 			}
 		}
-		return s.Stuck()
+		return s.core.Stuck()
 	}
 	opened, onlyReads := 0, 0
 	for k := 0; ; k += 3 {
@@ -111,7 +111,7 @@ func TestOpenWhereNothingCanBeWritten(t *testing.T) {
 			want = ErrReadOnly
 		}
 		_, err = s.CreateBucket(ctx, Local(), "more", false)
-		for _, err := range []error{err, s.Writable(), s.Stuck()} {
+		for _, err := range []error{err, s.Writable(), s.core.Stuck()} {
 			if !errors.Is(err, want) || !strings.Contains(err.Error(), "start the server again") {
 				t.Errorf("%v: it says %v", why, err)
 			}
@@ -125,7 +125,7 @@ func TestOpenWhereNothingCanBeWritten(t *testing.T) {
 		if written.Load() == 0 {
 			t.Fatal("nothing was tried")
 		}
-		if s, err = Open(ctx, "data", Options{FS: fs}); err != nil || s.Stuck() != nil {
+		if s, err = Open(ctx, "data", Options{FS: fs}); err != nil || s.core.Stuck() != nil {
 			t.Fatalf("%v: with room again: %v", why, err)
 		}
 		put(t, s, "books", "k2", []byte("more"))

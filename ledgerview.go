@@ -90,7 +90,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer s.core.Leave()
-	out := Stats{Entries: s.Size(), IndexBytes: s.core.Index.DiskBytes(), Clock: s.core.Ledger().ClockState(), Foreign: s.core.Foreign(), Failing: s.FailingWork(), Witnesses: s.Witnesses(), Disk: s.Disk()}
+	out := Stats{Entries: s.Size(), IndexBytes: s.core.Index.DiskBytes(), Clock: s.core.Ledger().ClockState(), Foreign: s.core.Foreign(), Failing: s.core.FailingWork(), Witnesses: s.core.Witnesses(), Disk: s.core.Disk()}
 	var err error
 	if out.PromotedFrom, err = s.promotedFrom(ctx); err != nil {
 		return out, err

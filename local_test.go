@@ -35,10 +35,10 @@ func TestLocalIsNoName(t *testing.T) {
 		}
 	}
 	for _, called := range []Actor{{Key: "local"}, {Key: "local:alice"}} {
-		if _, err := s.RemoveTarget(ctx, called, "nas", []byte("kit")); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "machine itself") {
+		if _, err := s.backup.RemoveTarget(ctx, called.Who(), "nas", []byte("kit")); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "machine itself") {
 			t.Errorf("the recovery kit in the hands of an access key called %s: %v", called.Key, err)
 		}
-		if _, err := s.DrillTarget(ctx, called, DrillRequest{Recovery: "key"}); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "machine itself") {
+		if _, err := s.backup.DrillTarget(ctx, called.Who(), DrillRequest{Recovery: "key"}); !errors.Is(err, ErrBadState) || !strings.Contains(err.Error(), "machine itself") {
 			t.Errorf("the recovery key in the hands of an access key called %s: %v", called.Key, err)
 		}
 	}

@@ -37,7 +37,7 @@ func openFrom(ctx context.Context, folder string, from hydrate.From, opt Options
 		return s.opened(ctx, core.Way{})
 	}
 	over := s.over.Serve(from)
-	s.care.Opt.Full = s.Hydrated()
+	s.care.Opt.Full = s.over.Hydrated()
 	return s.opened(ctx, core.Way{Over: over})
 }
 
@@ -103,5 +103,5 @@ func askBeforeFrom(ctx context.Context, folder string, from hydrate.From, opt Op
 	if err != nil {
 		return nil, err
 	}
-	return s.AskTargets(ctx), s.Close()
+	return s.epochs.AskTargets(ctx), s.Close()
 }

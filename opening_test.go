@@ -66,14 +66,14 @@ func newEntrance(t *testing.T) *entrance {
 		t.Fatal(err)
 	}
 	x.kit = kit.RecoveryIdentity
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + x.nas}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + x.nas}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
 		t.Fatal(err)
 	}
 	put(t, s, "bucket", "first", make([]byte, 70<<10))
-	if err := errors.Join(s.FlushTargets(ctx), s.Close()); err != nil {
+	if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -108,13 +108,13 @@ func (x *entrance) write(t *testing.T) *entrance {
 		t.Fatal(err)
 	}
 	put(t, s, "bucket", "second", make([]byte, 80<<10))
-	if full := s.Hydrated(); full != nil {
+	if full := s.over.Hydrated(); full != nil {
 		select { // a folder that is to be filled is, before it is closed
 		case <-full:
 		case <-s.over.FillEnded():
 		}
 	}
-	if err := errors.Join(s.FlushTargets(ctx), s.Close()); err != nil {
+	if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -144,7 +144,7 @@ func (x *entrance) successor(t *testing.T, folder string) (at uint64, data map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, data, err = s.Handover(ctx)
+	at, data, err = s.epochs.Handover(ctx)
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestEveryWayIsGuarded(t *testing.T) {
 				t.Fatal(err)
 			}
 			put(t, s, "bucket", "theirs", []byte("theirs"))
-			if err := errors.Join(s.FlushTargets(ctx), s.Close()); err != nil {
+			if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
 				t.Fatal(err)
 			}
 			x.refused(t, x.options(), ErrSuperseded)
@@ -247,7 +247,7 @@ func (x *entrance) behind(t *testing.T, withoutIndex bool) {
 	}
 	put(t, s, "bucket", "last", []byte("acknowledged and shipped"))
 	size := s.Size()
-	if err := errors.Join(s.FlushTargets(ctx), s.Close()); err != nil {
+	if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	x.folder = old
@@ -289,7 +289,7 @@ func TestEveryWayWakes(t *testing.T) {
 			told := make(chan error, 1)
 			size := s.Size()
 			go func() {
-				_, err := s.ReplicaState(ctx, size+1, 0, true)
+				_, err := s.replica.State(ctx, size+1, 0, true)
 				told <- err
 			}()
 			put(t, s, "bucket", "third", make([]byte, 90<<10))
@@ -297,10 +297,10 @@ func TestEveryWayWakes(t *testing.T) {
 			if err := <-told; err != nil {
 				t.Error("a follower that waits:", err)
 			}
-			if err := s.FlushTargets(ctx); err != nil {
+			if err := s.backup.FlushTargets(ctx); err != nil {
 				t.Fatal(err)
 			}
-			st, err := s.Targets(ctx)
+			st, err := s.backup.Targets(ctx)
 			if err != nil || len(st) != 1 || !st[0].Connected || st[0].Behind != 0 {
 				t.Errorf("the target: %+v, %v", st, err)
 			}

@@ -35,12 +35,12 @@ func TestFromOvertaken(t *testing.T) {
 	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"one", "two"} {
 		put(t, s, "bucket", key, []byte(key))
-		if err := s.FlushTargets(ctx); err != nil {
+		if err := s.backup.FlushTargets(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestFromOvertaken(t *testing.T) {
 	if s, err = Open(ctx, folder, opt); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.FlushTargets(ctx); err != nil {
+	if err := s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	now := tails()
@@ -92,10 +92,10 @@ func TestFromOvertaken(t *testing.T) {
 	verified(from)
 	close(x.gate)
 	select {
-	case <-from.Hydrated():
+	case <-from.over.Hydrated():
 	case <-failed:
 	}
-	if h, _ := from.Hydration(); !h.Full {
+	if h, _ := from.over.Hydration(); !h.Full {
 		t.Fatalf("%+v", h)
 	}
 	verified(from)

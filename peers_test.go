@@ -21,25 +21,25 @@ func TestAsksFollowers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, u := range []string{"ftp://one", "http://", "http://me:pw@one", "x"} {
-		if err := s.NoteFollower(u, s.FollowerProof(u)); !errors.Is(err, ErrBadName) {
+		if err := s.epochs.NoteFollower(u, s.epochs.FollowerProof(u)); !errors.Is(err, ErrBadName) {
 			t.Errorf("%q is taken for an address: %v", u, err)
 		}
 	}
 	for i := range epoch.MaxPeers + 2 {
 		u := fmt.Sprintf("http://old-%d", i)
-		if err := s.NoteFollower(u, s.FollowerProof(u)); err != nil {
+		if err := s.epochs.NoteFollower(u, s.epochs.FollowerProof(u)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, u := range []string{"http://dead", "http://same", "http://liar", "http://other", "http://liar"} {
-		if err := s.NoteFollower(u, s.FollowerProof(u)); err != nil {
+		if err := s.epochs.NoteFollower(u, s.epochs.FollowerProof(u)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range epoch.MaxPeers { // somebody who has an auditor's key, and not the keyring
 		u := fmt.Sprintf("http://stranger-%d", i)
-		for _, proof := range []string{"", "x", s.FollowerProof("http://other")} {
-			if err := s.NoteFollower(u, proof); !errors.Is(err, ErrBadState) {
+		for _, proof := range []string{"", "x", s.epochs.FollowerProof("http://other")} {
+			if err := s.epochs.NoteFollower(u, proof); !errors.Is(err, ErrBadState) {
 				t.Errorf("%q is noted by the word of a stranger: %v", u, err)
 			}
 		}
@@ -58,7 +58,7 @@ func TestAsksFollowers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	at, data, err := b.Handover(ctx)
+	at, data, err := b.epochs.Handover(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,5 +61,5 @@ func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotio
 
 // how is what the room of epochs has to know of a promotion.
 func (o *PromoteOptions) how() epoch.PromoteOptions {
-	return epoch.PromoteOptions{At: o.At, Reason: o.Reason, By: o.By.who()}
+	return epoch.PromoteOptions{At: o.At, Reason: o.Reason, By: o.By.Who()}
 }

@@ -277,10 +277,10 @@ func TestSupersede(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, "kept", "last", []byte("acknowledged"))
-	if err := s.Supersede(1, "nobody"); err == nil || s.Failed() != nil {
+	if err := s.core.Supersede(1, "nobody"); err == nil || s.Failed() != nil {
 		t.Errorf("by its own epoch: %v, %v", err, s.Failed())
 	}
-	if err := s.Supersede(2, "target nas"); err != nil {
+	if err := s.core.Supersede(2, "target nas"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.CreateBucket(ctx, Local(), "late", false); !errors.Is(err, ErrSuperseded) || errors.Is(err, ErrFailed) {
@@ -311,7 +311,7 @@ func TestSupersede(t *testing.T) {
 	if got := read(t, s, Place{Bucket: "kept", Key: "last"}); string(got) != "acknowledged" {
 		t.Errorf("read %q", got)
 	}
-	if err := s.Supersede(2, "nobody"); !errors.Is(err, ErrReadOnly) {
+	if err := s.core.Supersede(2, "nobody"); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("a reader: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -347,7 +347,7 @@ func fenceScenario(t testing.TB, play func(vfs.FS) vfs.FS) crashtest.Scenario[fe
 				f.acked = append(f.acked, name)
 			}
 			if err == nil {
-				err = s.Supersede(2, "a test")
+				err = s.core.Supersede(2, "a test")
 				f.done = err == nil
 			}
 			return errors.Join(err, s.Close())

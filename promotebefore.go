@@ -26,7 +26,7 @@ func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) 
 	if err != nil {
 		return nil, nil
 	}
-	return s.AskTargets(ctx), s.Close()
+	return s.epochs.AskTargets(ctx), s.Close()
 }
 
 // settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
@@ -62,7 +62,7 @@ func warnOfMore(ctx context.Context, folder string, opt Options) {
 		return // the promotion meets the same error, and says so
 	}
 	defer b.Close()
-	for _, seen := range b.AskTargets(ctx).Seen {
+	for _, seen := range b.epochs.AskTargets(ctx).Seen {
 		if size := b.Size(); seen.Size > size {
 			b.core.Log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
 		}

@@ -74,5 +74,5 @@ type VerifyOptions struct {
 
 // Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
 func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
-	return s.care.Verify(ctx, care.VerifyOptions{By: opt.By.who(), Deep: opt.Deep, Heal: opt.Heal, Progress: opt.Progress, Problem: opt.Problem})
+	return s.care.Verify(ctx, care.VerifyOptions{By: opt.By.Who(), Deep: opt.Deep, Heal: opt.Heal, Progress: opt.Progress, Problem: opt.Problem})
 }

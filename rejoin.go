@@ -51,5 +51,5 @@ func rest(ctx context.Context, folder string, opt Options, epoch uint32, by stri
 	if err != nil {
 		return err
 	}
-	return errors.Join(open.Supersede(epoch, by), open.Close())
+	return errors.Join(open.core.Supersede(epoch, by), open.Close())
 }

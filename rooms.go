@@ -9,10 +9,10 @@ import (
 	"stele/internal/core"
 )
 
-// rooms are where the rooms above the opening take part in the life of a store.
-func (s *Store) rooms() core.Hooks {
+// hooks are where the rooms above the opening take part in the life of a store.
+func (s *Store) hooks() core.Hooks {
 	return core.Hooks{
-		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.backup.SeenByTargets, Followers: s.epochs.FollowersSay, Copies: s.Copies, Fetch: s.backup.FetchPacks,
+		Check: s.opt.checkWitnesses, Waits: s.over.CheckFrom, Seen: s.backup.SeenByTargets, Followers: s.epochs.FollowersSay, Copies: s.backup.Copies, Fetch: s.backup.FetchPacks,
 		Prepare:  s.prepareFindings,
 		Rows:     s.sealedRows,
 		Applied:  func() { s.replica.Changed.Tell(0); s.backup.WakeTargets() },

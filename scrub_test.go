@@ -71,7 +71,7 @@ func TestScrubHeals(t *testing.T) {
 	rest, done := untilDone()
 	s := x.scrubbed(t, fs, rest, copyOf(t, "nas", x.files))
 	<-done
-	st := s.ScrubStatus()
+	st := s.care.ScrubStatus()
 	if st.Rounds != 1 || len(st.Bad) != 0 || st.Oldest.IsZero() || st.Round.Before(st.Oldest) || st.Position != "" || st.Done != st.Total || st.Total == 0 {
 		t.Errorf("after a round: %+v", st)
 	}
@@ -104,7 +104,7 @@ func TestScrubTellsWhatItCannotHeal(t *testing.T) {
 	rest, done := untilDone()
 	s := x.scrubbed(t, fs, rest)
 	<-done
-	if st := s.ScrubStatus(); len(st.Bad) != 1 || st.Bad[path[len(crashFolder)+1:]] == "" {
+	if st := s.care.ScrubStatus(); len(st.Bad) != 1 || st.Bad[path[len(crashFolder)+1:]] == "" {
 		t.Errorf("%+v", st)
 	}
 	if err := s.Close(); err != nil {
@@ -150,7 +150,7 @@ func TestScrubGoesOn(t *testing.T) {
 		return ctx.Err()
 	})
 	<-done
-	st := s.ScrubStatus()
+	st := s.care.ScrubStatus()
 	if st.Rounds != 1 || st.Oldest.UTC().Format(time.RFC3339) != begun[0].Private.Data["begun"] {
 		t.Errorf("the round began at %s, and the status says %+v", begun[0].Private.Data["begun"], st)
 	}
@@ -178,7 +178,7 @@ func TestScrubbed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		st, err := s.Scrubbed(ctx)
+		st, err := s.care.Scrubbed(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestScrubbed(t *testing.T) {
 	rest, done := untilDone()
 	s := x.scrubbed(t, fs, rest, copyOf(t, "nas", x.files))
 	<-done
-	live, err := s.Scrubbed(ctx)
+	live, err := s.care.Scrubbed(ctx)
 	if err != nil || live.Rounds != 1 || live.Days != 30 || !live.Due().Equal(live.Oldest.AddDate(0, 0, 15)) {
 		t.Errorf("while it runs: %+v, %v", live, err)
 	}

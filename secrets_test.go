@@ -36,13 +36,13 @@ func TestSecretsAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: swordfish}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: swordfish}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RemoveTarget(ctx, Local(), "nas", nil); err != nil { // writes the settings anew
+	if _, err := s.backup.RemoveTarget(ctx, Local().Who(), "nas", nil); err != nil { // writes the settings anew
 		t.Fatal(err)
 	}
-	if _, err := s.CancelRemoval(ctx, Local(), "nas"); err != nil {
+	if _, err := s.backup.CancelRemoval(ctx, Local().Who(), "nas"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.RevokeKey(ctx, Local(), mustKey(t, s).ID); err != nil {

@@ -144,10 +144,10 @@ func TestEveryTargetGetsASnapshot(t *testing.T) {
 	}
 	for _, name := range []string{"first", "second"} {
 		at := filepath.Join(t.TempDir(), name)
-		if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: name, URL: "dir://" + at}); err != nil {
+		if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: name, URL: "dir://" + at}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.FlushTargets(ctx); err != nil {
+		if err := s.backup.FlushTargets(ctx); err != nil {
 			t.Fatal(err)
 		}
 		<-taken // a shipment asks for it
@@ -159,12 +159,12 @@ func TestEveryTargetGetsASnapshot(t *testing.T) {
 	for s.backup.Shippers.Snapshotting.Load() {
 		runtime.Gosched()
 	}
-	if err := errors.Join(s.FlushTargets(ctx), s.backup.SnapshotTargets(ctx)); err != nil {
+	if err := errors.Join(s.backup.FlushTargets(ctx), s.backup.SnapshotTargets(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	size := s.Size()
 	for range 5 {
-		if err := errors.Join(s.FlushTargets(ctx), s.backup.SnapshotTargets(ctx)); err != nil {
+		if err := errors.Join(s.backup.FlushTargets(ctx), s.backup.SnapshotTargets(ctx)); err != nil {
 			t.Fatal(err)
 		}
 	}

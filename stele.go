@@ -129,7 +129,7 @@ func newStore(folder string, opt Options) *Store {
 	s.over = hydrate.New(s.core, hydrate.Options{Copies: func() []engine.Copy { return s.backup.TargetCopies() }, Snapshots: func() snapshot.Options { return s.backup.SnapshotOptions() }, RetryFill: opt.retryFill, Clock: opt.Clock})
 	s.backup = backup.New(s.core, s.care, s.over, backup.Options{OpenTarget: opt.OpenTarget, ListTargets: opt.ListTargets, Copies: opt.Copies, OpenCopy: s.copyForDrill})
 	s.epochs = epoch.New(s.core, s.over, epoch.Options{AskHandover: opt.AskHandover, Seen: s.backup.SeenByTargets, SeenWait: backup.SeenWait})
-	s.core.Hooks = s.rooms()
+	s.core.Hooks = s.hooks()
 	return s
 }
 

@@ -18,7 +18,7 @@ func TestOpenAsksTargetsOfLaterEpochs(t *testing.T) {
 	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -33,7 +33,7 @@ func TestOpenAsksTargetsOfLaterEpochs(t *testing.T) {
 	}
 	for _, key := range []string{"one", "two", "three"} {
 		put(t, s, "bucket", key, []byte(key))
-		if err := s.FlushTargets(ctx); err != nil {
+		if err := s.backup.FlushTargets(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}

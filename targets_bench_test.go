@@ -17,7 +17,7 @@ func BenchmarkPutShipping(b *testing.B) {
 				b.Fatal(err)
 			}
 			if ship {
-				if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(b.TempDir(), "nas")}); err != nil {
+				if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(b.TempDir(), "nas")}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -44,7 +44,7 @@ func BenchmarkPutShipping(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric((cpuSeconds()-cpu)/float64(b.N)*1e6, "cpu-us/op")
 			if ship {
-				st, err := s.Targets(ctx)
+				st, err := s.backup.Targets(ctx)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -64,27 +64,27 @@ func TestTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, "bucket", "one", []byte("first"))
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas, SecretKey: "hidden"}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + nas, SecretKey: "hidden"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + base + "/elsewhere"}); !errors.Is(err, ErrBadState) {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + base + "/elsewhere"}); !errors.Is(err, ErrBadState) {
 		t.Errorf("a second place for one target = %v", err)
 	}
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "no good", URL: "dir://" + nas}); !errors.Is(err, ErrBadName) {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "no good", URL: "dir://" + nas}); !errors.Is(err, ErrBadName) {
 		t.Errorf("a bad name = %v", err)
 	}
 	put(t, s, "bucket", "two", []byte("second"))
-	if err := s.FlushTargets(ctx); err != nil {
+	if err := s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
-	st, err := s.Targets(ctx)
+	st, err := s.backup.Targets(ctx)
 	if err != nil || len(st) != 1 {
 		t.Fatal(st, err)
 	}
 	if st[0].Behind != 0 || st[0].Size != s.Size() || !st[0].Connected || st[0].Error != "" || st[0].SecretKey != "" || st[0].Restorable.IsZero() {
 		t.Errorf("status = %+v", st[0])
 	}
-	if got := s.Copies(); len(got) != 1 || got[0].Name != "nas" {
+	if got := s.backup.Copies(); len(got) != 1 || got[0].Name != "nas" {
 		t.Errorf("Copies() = %v", got)
 	}
 	old := filepath.Join(base, "old")
@@ -100,7 +100,7 @@ func TestTargets(t *testing.T) {
 	}
 	put(t, s, "bucket", "three", []byte("third"))
 	size := s.Size()
-	if err := s.FlushTargets(ctx); err != nil {
+	if err := s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -146,44 +146,44 @@ func TestRemoveTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(base, "nas")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RemoveTarget(ctx, Local(), "other", nil); !errors.Is(err, ErrNoTarget) {
+	if _, err := s.backup.RemoveTarget(ctx, Local().Who(), "other", nil); !errors.Is(err, ErrNoTarget) {
 		t.Errorf("removing what is not there = %v", err)
 	}
 	thief := Actor{Key: s.Root().ID, Address: "203.0.113.9"}
-	when, err := s.RemoveTarget(ctx, thief, "nas", nil)
+	when, err := s.backup.RemoveTarget(ctx, thief.Who(), "nas", nil)
 	if err != nil || when.Before(time.Now().Add(29*24*time.Hour)) {
 		t.Fatalf("a removal by key goes at %v: %v", when, err)
 	}
-	again, err := s.RemoveTarget(ctx, thief, "nas", nil)
+	again, err := s.backup.RemoveTarget(ctx, thief.Who(), "nas", nil)
 	if err != nil || !again.Equal(when) {
 		t.Errorf("asking again: %v, %v; want %v", again, err, when)
 	}
-	if st, err := s.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.Equal(when) {
+	if st, err := s.backup.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.Equal(when) {
 		t.Errorf("Targets() = %+v, %v", st, err)
 	}
 	if err := s.backup.RemoveDue(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CancelRemoval(ctx, Local(), "nas"); err != nil {
+	if _, err := s.backup.CancelRemoval(ctx, Local().Who(), "nas"); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := s.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.IsZero() {
+	if st, err := s.backup.Targets(ctx); err != nil || len(st) != 1 || !st[0].Removing.IsZero() {
 		t.Errorf("Targets() after a cancel = %+v, %v", st, err)
 	}
 	text, err := os.ReadFile(kit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RemoveTarget(ctx, thief, "nas", text); !errors.Is(err, ErrBadState) {
+	if _, err := s.backup.RemoveTarget(ctx, thief.Who(), "nas", text); !errors.Is(err, ErrBadState) {
 		t.Errorf("the kit from afar = %v", err)
 	}
-	if when, err := s.RemoveTarget(ctx, Local(), "nas", text); err != nil || !when.IsZero() {
+	if when, err := s.backup.RemoveTarget(ctx, Local().Who(), "nas", text); err != nil || !when.IsZero() {
 		t.Errorf("with the kit: %v, %v", when, err)
 	}
-	if st, err := s.Targets(ctx); err != nil || len(st) != 0 {
+	if st, err := s.backup.Targets(ctx); err != nil || len(st) != 0 {
 		t.Errorf("Targets() = %+v, %v", st, err)
 	}
 }
@@ -192,14 +192,14 @@ func TestRemoveTarget(t *testing.T) {
 func TestForeignTarget(t *testing.T) {
 	nas := "dir://" + filepath.Join(t.TempDir(), "nas")
 	a, b := newTestStore(t, Options{OpenTarget: dirTargets}), newTestStore(t, Options{OpenTarget: dirTargets})
-	if _, err := a.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: nas}); err != nil {
+	if _, err := a.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: nas}); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.FlushTargets(ctx); err != nil {
+	if err := a.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	size := b.Size()
-	if _, err := b.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: nas}); !errors.Is(err, replicate.ErrForeign) || b.Size() != size {
+	if _, err := b.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: nas}); !errors.Is(err, replicate.ErrForeign) || b.Size() != size {
 		t.Errorf("another store's target = %v", err)
 	}
 }
@@ -217,16 +217,16 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, "bucket", "one", []byte(drillText(1)))
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.core.Body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
+	if err := errors.Join(s.core.Body.Flush(ctx), s.backup.FlushTargets(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	const week = 7 * 24 * time.Hour
 	drill := func() []verify.Certificate {
 		t.Helper()
-		done, err := s.DrillDue(ctx, week)
+		done, err := s.backup.DrillDue(ctx, week)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,10 +234,10 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 	}
 	added := clock.Now().UTC()
 	clock.pass(time.Hour)
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas, Offsite: true}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + nas, Offsite: true}); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := s.Targets(ctx); err != nil || !st[0].Offsite || st[0].Added.IsZero() || st[0].Added.After(added) {
+	if st, err := s.backup.Targets(ctx); err != nil || !st[0].Offsite || st[0].Added.IsZero() || st[0].Added.After(added) {
 		t.Errorf("a target whose settings were changed has another moment at which it was added: %+v, %v; it was before %v", st, err, added)
 	}
 	if done := drill(); len(done) != 1 || !done[0].OK {
@@ -250,20 +250,20 @@ func TestFailedDrillShipsAgain(t *testing.T) {
 	if done := drill(); len(done) != 1 || done[0].OK {
 		t.Fatalf("without packs: %+v", done)
 	}
-	if st, err := s.Targets(ctx); err != nil || st[0].Drill.Since.IsZero() || st[0].Drill.Problem == "" {
+	if st, err := s.backup.Targets(ctx); err != nil || st[0].Drill.Since.IsZero() || st[0].Drill.Problem == "" {
 		t.Errorf("status = %+v, %v", st, err)
 	}
 	if done := drill(); len(done) != 0 {
 		t.Errorf("tried again at once: %+v", done)
 	}
-	if err := s.FlushTargets(ctx); err != nil { // behind the listing that the failure asked for
+	if err := s.backup.FlushTargets(ctx); err != nil { // behind the listing that the failure asked for
 		t.Fatal(err)
 	}
 	clock.pass(backup.DrillRetry)
 	if done := drill(); len(done) != 1 || !done[0].OK {
 		t.Errorf("half an hour later: %+v", done)
 	}
-	if st, err := s.Targets(ctx); err != nil || !st[0].Drill.Since.IsZero() {
+	if st, err := s.backup.Targets(ctx); err != nil || !st[0].Drill.Since.IsZero() {
 		t.Errorf("status = %+v, %v", st, err)
 	}
 }
@@ -279,10 +279,10 @@ func TestSyncListsTargets(t *testing.T) {
 	defer s.Close()
 	makeBucket(t, s, "books", false, Unversioned)
 	put(t, s, "books", "k", []byte("text"))
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + nas}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.core.Body.Flush(ctx), s.FlushTargets(ctx)); err != nil {
+	if err := errors.Join(s.core.Body.Flush(ctx), s.backup.FlushTargets(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	packs, err := filepath.Glob(filepath.Join(nas, "packs", "*"))
@@ -292,7 +292,7 @@ func TestSyncListsTargets(t *testing.T) {
 	if err := os.Remove(packs[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.FlushTargets(ctx); err != nil {
+	if err := s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(packs[0]); err != nil {
@@ -301,7 +301,7 @@ func TestSyncListsTargets(t *testing.T) {
 	if err := os.Rename(nas, nas+"-unmounted"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.FlushTargets(ctx); err == nil {
+	if err := s.backup.FlushTargets(ctx); err == nil {
 		t.Error("a sync to a target that is gone was well")
 	}
 }

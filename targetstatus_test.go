@@ -30,7 +30,7 @@ func TestIdleTargetIsLookedAt(t *testing.T) {
 			}
 			since := r.status(t).ErrorSince
 			r.again(t, func() {})
-			if err := r.s.FlushTargets(ctx); err == nil {
+			if err := r.s.backup.FlushTargets(ctx); err == nil {
 				t.Error("shipped to what is not there")
 			}
 			st := r.status(t)
@@ -43,7 +43,7 @@ func TestIdleTargetIsLookedAt(t *testing.T) {
 			if err := errors.Join(os.RemoveAll(r.nas), os.Rename(r.nas+".disk", r.nas)); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.s.FlushTargets(ctx); err != nil {
+			if err := r.s.backup.FlushTargets(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if st := r.status(t); !st.Connected || st.Error != "" || st.Behind > 0 {
@@ -119,7 +119,7 @@ func TestSilentTargetOfReader(t *testing.T) {
 	hangs.Store(true)
 	over, cancel := context.WithCancel(ctx)
 	cancel() // as if the time for targets were over
-	all, err := s.Targets(over)
+	all, err := s.backup.Targets(over)
 	if err != nil || len(all) != 1 || all[0].Error != replicate.ErrSilent.Error() || all[0].Connected || all[0].Size == 0 {
 		t.Errorf("Targets() = %+v, %v", all, err)
 	}
@@ -132,7 +132,7 @@ func TestOlderBackupServed(t *testing.T) {
 	copyTree(t, r.nas, old)
 	put(t, r.s, "bucket", "two", []byte("second"))
 	put(t, r.s, "bucket", "three", []byte("third"))
-	if err := r.s.FlushTargets(ctx); err != nil {
+	if err := r.s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	size := r.s.Size()
@@ -157,7 +157,7 @@ func TestOlderBackupServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	all, err := s.Targets(ctx)
+	all, err := s.backup.Targets(ctx)
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
@@ -171,7 +171,7 @@ func TestBeyond(t *testing.T) {
 	r := newAnewRig(t)
 	cut := r.s.Size()
 	put(t, r.s, "bucket", "two", []byte("second"))
-	if err := r.s.FlushTargets(ctx); err != nil {
+	if err := r.s.backup.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.s.Close(); err != nil {
@@ -187,7 +187,7 @@ func TestBeyond(t *testing.T) {
 		if r.s, err = Open(ctx, r.folder, r.opt); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.s.FlushTargets(ctx); err != nil {
+		if err := r.s.backup.FlushTargets(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if st := r.status(t); st.Beyond == 0 || st.Beyond > lost || st.Error != "" || st.Behind != 0 {
@@ -202,7 +202,7 @@ func TestBeyond(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	all, err := s.Targets(ctx)
+	all, err := s.backup.Targets(ctx)
 	if err != nil || len(all) != 1 || strings.Contains(all[0].Error, "rolled") {
 		t.Errorf("Targets() = %+v, %v", all, err)
 	}
@@ -243,7 +243,7 @@ func TestPromotedFromNoTarget(t *testing.T) {
 		if st, err := s.Stats(ctx); err != nil || st.PromotedFrom != from.Name {
 			t.Errorf("promoted from %q, %v; want %s", st.PromotedFrom, err, from.Name)
 		}
-		if full := s.Hydrated(); full != nil {
+		if full := s.over.Hydrated(); full != nil {
 			<-full
 		}
 		if err := s.Close(); err != nil {
@@ -255,7 +255,7 @@ func TestPromotedFromNoTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.AddTarget(ctx, Local(), TargetSpec{Name: "backup", URL: from.Name}); err != nil {
+	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "backup", URL: from.Name}); err != nil {
 		t.Fatal(err)
 	}
 	if st, err := s.Stats(ctx); err != nil || st.PromotedFrom != "" {

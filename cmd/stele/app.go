@@ -18,6 +18,7 @@ import (
 	"stele/internal/admin"
 	"stele/internal/config"
 	"stele/internal/keyring"
+	"stele/internal/node"
 	"stele/internal/rpc/client"
 )
 
@@ -47,7 +48,7 @@ func (a *app) reader(ctx context.Context) (client.Store, error) {
 		return nil, err
 	}
 	opt.ReadOnly = true
-	s, err := stele.Open(ctx, a.data(), opt)
+	s, err := node.Open(ctx, a.data(), opt)
 	if err == nil {
 		return s, nil
 	}
@@ -64,7 +65,7 @@ func (a *app) reader(ctx context.Context) (client.Store, error) {
 		return nil, rerr
 	}
 	a.recovered = true
-	if s, err = stele.Open(ctx, a.data(), opt); err != nil {
+	if s, err = node.Open(ctx, a.data(), opt); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -72,9 +73,9 @@ func (a *app) reader(ctx context.Context) (client.Store, error) {
 
 // recover opens the store for writing, which brings index and ledger in order, and closes it again, so that other readers need not wait for this one. Where the folder takes no
 // writes, it returns the store as it can be read.
-func (a *app) recover(ctx context.Context, opt stele.Options) (*stele.Store, error) {
+func (a *app) recover(ctx context.Context, opt stele.Options) (*node.Node, error) {
 	opt.ReadOnly = false
-	s, err := stele.Open(ctx, a.data(), opt)
+	s, err := node.Open(ctx, a.data(), opt)
 	if err != nil || s.Stuck() != nil {
 		return s, err
 	}
@@ -92,7 +93,7 @@ func (a *app) writer(ctx context.Context) (client.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := stele.Open(ctx, a.data(), opt)
+	s, err := node.Open(ctx, a.data(), opt)
 	if err != nil {
 		return nil, err
 	}

@@ -3,10 +3,10 @@ package main
 import (
 	"net"
 
-	"stele"
 	"stele/internal/admin"
 	"stele/internal/config"
 	"stele/internal/guard"
+	"stele/internal/node"
 )
 
 // Bounds of connections. Each costs a file descriptor, and what the store needs itself must not be among what strangers can take.
@@ -55,7 +55,7 @@ func (s *server) bound(l net.Listener) *guard.Connections {
 }
 
 // newMetrics makes the metrics of a store, with those of the listeners that there are already.
-func (s *server) newMetrics(store *stele.Store) *admin.Metrics {
+func (s *server) newMetrics(store *node.Node) *admin.Metrics {
 	m := admin.NewMetrics(store)
 	for _, c := range s.bounds {
 		m.Connections(c)

@@ -14,8 +14,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"stele"
 	"stele/entry"
+	"stele/internal/node"
 	"stele/internal/s3api"
 )
 
@@ -87,12 +87,12 @@ func (d *story) path(name string) string { return filepath.Join(d.folder, name) 
 func (d *story) atEnd(undo func() error) { d.undo = append(d.undo, undo) }
 
 // serve puts the S3 door of a store on a port of the loopback interface and returns its address.
-func (d *story) serve(s *stele.Store) (address string, stop func() error, err error) {
+func (d *story) serve(s *node.Node) (address string, stop func() error, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("couldn't listen on loopback: %w", err)
 	}
-	hs := &http.Server{Handler: s3api.NewHandler(s, s3api.Options{}), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes}
+	hs := &http.Server{Handler: s3api.NewHandler(s.Store, s3api.Options{}), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes}
 	done := make(chan error, 1)
 	go func() { done <- hs.Serve(l) }()
 	return l.Addr().String(), func() error {

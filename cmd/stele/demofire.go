@@ -10,6 +10,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/keyring"
+	"stele/internal/node"
 	"stele/verify"
 )
 
@@ -23,7 +24,7 @@ const demoTarget = "vault"
 
 // backedUp is a store on a server with its door, shipping to a target.
 type backedUp struct {
-	store *stele.Store
+	store *node.Node
 	stop  func() error // the door
 	owner entry.AccessKey
 	addr  string
@@ -31,7 +32,7 @@ type backedUp struct {
 
 // backedUp makes a store in a folder of the story, with a target beside it, fills it over S3 and waits until the target holds all of it.
 func (d *story) backedUp(ctx context.Context, folder string) (b backedUp, err error) {
-	b.store, err = stele.Create(ctx, d.path(folder), stele.Options{Kit: d.path("stele-recovery-kit.txt"), OpenTarget: targetsOf(d.path(folder))})
+	b.store, err = node.Create(ctx, d.path(folder), stele.Options{Kit: d.path("stele-recovery-kit.txt"), OpenTarget: targetsOf(d.path(folder))})
 	if err != nil {
 		return b, err
 	}
@@ -89,7 +90,7 @@ func fire(ctx context.Context, d *story) error {
 	return promoteBackup(ctx, d, s, from, size)
 }
 
-func drillBefore(ctx context.Context, d *story, s *stele.Store) error {
+func drillBefore(ctx context.Context, d *story, s *node.Node) error {
 	key, err := recoveryKey(d.path("stele-recovery-kit.txt"))
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func recoveryKey(kit string) (string, error) {
 }
 
 // serveBackup serves S3 from the target in an empty folder, and reads everything there.
-func serveBackup(ctx context.Context, d *story, b backedUp, burnt time.Time) (*stele.Store, stele.From, error) {
+func serveBackup(ctx context.Context, d *story, b backedUp, burnt time.Time) (*node.Node, stele.From, error) {
 	key, err := recoveryKey(d.path("stele-recovery-kit.txt"))
 	if err != nil {
 		return nil, stele.From{}, err
@@ -136,7 +137,7 @@ func serveBackup(ctx context.Context, d *story, b backedUp, burnt time.Time) (*s
 		return nil, stele.From{}, err
 	}
 	from := stele.From{Target: opened.Engine, Name: "dir://" + d.path("target")}
-	s, err := stele.OpenFrom(ctx, d.path("new"), from, stele.Options{Identity: key})
+	s, err := node.OpenFrom(ctx, d.path("new"), from, stele.Options{Identity: key})
 	if err != nil {
 		return nil, from, err
 	}
@@ -169,7 +170,7 @@ func serveBackup(ctx context.Context, d *story, b backedUp, burnt time.Time) (*s
 }
 
 // promoteBackup makes what is served from the backup the primary, and writes to it.
-func promoteBackup(ctx context.Context, d *story, s *stele.Store, from stele.From, before uint64) error {
+func promoteBackup(ctx context.Context, d *story, s *node.Node, from stele.From, before uint64) error {
 	select {
 	case <-s.Hydrated():
 	case <-ctx.Done():
@@ -187,7 +188,7 @@ func promoteBackup(ctx context.Context, d *story, s *stele.Store, from stele.Fro
 	if err != nil {
 		return err
 	}
-	now, err := stele.Open(ctx, d.path("new"), stele.Options{})
+	now, err := node.Open(ctx, d.path("new"), stele.Options{})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/node"
 	"stele/verify"
 )
 
@@ -25,7 +26,7 @@ const demoBucket = "records"
 
 // ransomware is the story of a stolen admin key.
 func ransomware(ctx context.Context, d *story) error {
-	s, err := stele.Create(ctx, d.path("store"), stele.Options{Kit: d.path("stele-recovery-kit.txt")})
+	s, err := node.Create(ctx, d.path("store"), stele.Options{Kit: d.path("stele-recovery-kit.txt")})
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func ransomware(ctx context.Context, d *story) error {
 }
 
 // honest fills a versioned bucket and returns the name of the moment after it, and leaves a receipt.
-func honest(ctx context.Context, d *story, s *stele.Store, address string) (view string, err error) {
+func honest(ctx context.Context, d *story, s *node.Node, address string) (view string, err error) {
 	owner, err := s.CreateKey(ctx, stele.Local(), stele.RoleAdmin, nil, 0)
 	if err != nil {
 		return "", err
@@ -121,7 +122,7 @@ func steal(ctx context.Context, d *story, address string, k entry.AccessKey) err
 }
 
 // readBack reads everything through the bucket of the moment before, with a plain client, and compares it.
-func readBack(ctx context.Context, d *story, s *stele.Store, address, view string) error {
+func readBack(ctx context.Context, d *story, s *node.Node, address, view string) error {
 	owner, err := s.CreateKey(ctx, stele.Local(), stele.RoleReadOnly, nil, 0)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func readBack(ctx context.Context, d *story, s *stele.Store, address, view strin
 }
 
 // name finds the thief in the ledger, and verifies that.
-func name(ctx context.Context, d *story, s *stele.Store, thief string) error {
+func name(ctx context.Context, d *story, s *node.Node, thief string) error {
 	overwritten, hidden, err := 0, 0, error(nil)
 	err = s.Log(ctx, stele.LogQuery{Actor: thief, Types: []entry.Type{"object.*"}}, func(e *entry.Entry) error {
 		if e.Type == entry.ObjectPut {

@@ -12,6 +12,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/node"
 )
 
 type demoTamperCmd struct{}
@@ -43,8 +44,8 @@ func tamper(ctx context.Context, d *story) error {
 	return rewrite(ctx, d)
 }
 
-func (d *story) reopen(ctx context.Context, folder string) (*stele.Store, error) {
-	return stele.Open(ctx, d.path(folder), stele.Options{OpenTarget: targetsOf(d.path(folder))})
+func (d *story) reopen(ctx context.Context, folder string) (*node.Node, error) {
+	return node.Open(ctx, d.path(folder), stele.Options{OpenTarget: targetsOf(d.path(folder))})
 }
 
 // editData flips one bit in the middle of the largest pack, and lets the store find and heal it.
@@ -99,7 +100,7 @@ func rewrite(ctx context.Context, d *story) error {
 	}
 	d.step("entry %d is written: bucket the-truth is made, and the target sees it", c.Entry)
 	// The forger's folder continues from the same point, with the same keys, and never had that entry.
-	f, err := stele.Open(ctx, d.path("forgery"), stele.Options{})
+	f, err := node.Open(ctx, d.path("forgery"), stele.Options{})
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func convict(ctx context.Context, d *story) error {
 		return err
 	}
 	start := time.Now()
-	copied, err := stele.OpenFrom(ctx, d.path("new"), stele.From{Target: opened.Engine, Name: demoTarget, Still: true}, stele.Options{Identity: key})
+	copied, err := node.OpenFrom(ctx, d.path("new"), stele.From{Target: opened.Engine, Name: demoTarget, Still: true}, stele.Options{Identity: key})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/node"
 	"stele/verify"
 )
 
@@ -129,7 +130,7 @@ func (c *drillCheckCmd) Run(a *app) error {
 const drillsLook = 10 * time.Minute
 
 // drills drills the targets that are due, until ctx ends.
-func (s *server) drills(ctx context.Context, store *stele.Store) {
+func (s *server) drills(ctx context.Context, store *node.Node) {
 	if s.cfg.DrillEvery < 0 {
 		return
 	}

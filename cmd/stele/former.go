@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"stele"
+	"stele/internal/node"
 	"stele/internal/retry"
 	"stele/internal/rpc/client"
 )
@@ -13,7 +13,7 @@ import (
 var tellAgain = retry.Backoff{First: 2 * time.Second, Most: 5 * time.Minute}
 
 // tellFormer tells the primaries from which this one took over that it did, until they know. It may be killed at any moment: the store keeps who is still to be told.
-func (s *server) tellFormer(ctx context.Context, store *stele.Store) {
+func (s *server) tellFormer(ctx context.Context, store *node.Node) {
 	for failures := 1; ; failures++ {
 		wait := tellAgain.Wait(failures)
 		left := store.Former()
@@ -31,7 +31,7 @@ func (s *server) tellFormer(ctx context.Context, store *stele.Store) {
 	}
 }
 
-func (s *server) tellOne(ctx context.Context, store *stele.Store, u string) error {
+func (s *server) tellOne(ctx context.Context, store *node.Node, u string) error {
 	at, data, err := store.Handover(ctx)
 	if err != nil {
 		return err

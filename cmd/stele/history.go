@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"stele/internal/rpc/client"
 	"strings"
 
 	"stele"
+	"stele/internal/rpc/client"
 )
 
 type historyCmd struct {

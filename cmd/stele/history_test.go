@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"stele"
+	"stele/internal/node"
 )
 
 // TestEachChange: a history of several pages is told whole, newest first, each change once.
 func TestEachChange(t *testing.T) {
 	dir := t.TempDir()
-	s, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Kit: filepath.Join(dir, "kit.txt")})
+	s, err := node.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Kit: filepath.Join(dir, "kit.txt")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"stele"
+	"stele/internal/node"
 )
 
 type initCmd struct {
@@ -12,7 +13,7 @@ type initCmd struct {
 
 func (c *initCmd) Run(ctx context.Context, a *app) error {
 	opt := stele.Options{Kit: c.Kit, Log: a.logger(), FS: a.fs}
-	s, err := stele.Create(ctx, a.data(), opt)
+	s, err := node.Create(ctx, a.data(), opt)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"stele/internal/config"
 	"stele/internal/guard"
 	"stele/internal/lifecycle"
+	"stele/internal/node"
 	"stele/internal/s3api"
 )
 
@@ -33,7 +34,7 @@ type server struct {
 	app     *app
 	cfg     config.Config
 	log     *slog.Logger
-	store   *stele.Store
+	store   *node.Node
 	created bool
 	certs   *certificates // nil: plain HTTP
 	metrics *admin.Metrics
@@ -174,7 +175,7 @@ func (s *server) open(ctx context.Context) error {
 	if s.cfg.From != "" {
 		err = s.openFrom(ctx, opt)
 	} else {
-		s.store, s.created, err = stele.OpenOrCreate(ctx, s.cfg.Data, opt)
+		s.store, s.created, err = node.OpenOrCreate(ctx, s.cfg.Data, opt)
 	}
 	if err == nil {
 		s.log.Info("store open", "data", s.cfg.Data, "store", s.store.ID(), "size", s.store.Size(), "took", time.Since(start).Round(time.Millisecond))
@@ -307,7 +308,7 @@ func (s *server) stop() {
 
 // door is the S3 handler.
 func (s *server) door() http.Handler {
-	h := s3api.NewHandler(s.store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests, MaxAnonymous: s.cfg.MaxAnonymous, LeastRate: s.leastRate(),
+	h := s3api.NewHandler(s.store.Store, s3api.Options{Domain: s.cfg.Domain, Region: s.cfg.Region, MaxRequests: s.cfg.MaxRequests, MaxAnonymous: s.cfg.MaxAnonymous, LeastRate: s.leastRate(),
 		Log: s.log, Answered: s.metrics.Answered, Capacity: func() (total, free int64) { return diskSpace(s.cfg.Data) }})
 	return h
 }
@@ -315,11 +316,11 @@ func (s *server) door() http.Handler {
 // lifecycleEvery is how often the buckets' lifecycle rules are applied. Their unit is the day.
 const lifecycleEvery = time.Hour
 
-func (s *server) lifecycle(ctx context.Context, store *stele.Store) {
+func (s *server) lifecycle(ctx context.Context, store *node.Node) {
 	tick := time.NewTicker(lifecycleEvery)
 	defer tick.Stop()
 	for {
-		done, failed := lifecycle.Enforce(ctx, store, time.Now())
+		done, failed := lifecycle.Enforce(ctx, store.Store, time.Now())
 		if ctx.Err() == nil {
 			store.Outcomes(stele.WorkLifecycle, failed)
 		}

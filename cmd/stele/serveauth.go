@@ -14,6 +14,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/s3api"
 )
@@ -22,7 +23,7 @@ import (
 const maxSigned = 2 << 20
 
 // authenticator lets the admin port ask the S3 door's verifier who signed a request.
-func authenticator(store *stele.Store) func(r *http.Request) (admin.Signed, error) {
+func authenticator(store *node.Node) func(r *http.Request) (admin.Signed, error) {
 	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := store.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {

@@ -15,15 +15,16 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/admin"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/s3api"
 	"stele/internal/s3api/doortest"
 )
 
-func newStore(t *testing.T) *stele.Store {
+func newStore(t *testing.T) *node.Node {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Kit: filepath.Join(dir, "kit.txt")})
+	store, err := node.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Kit: filepath.Join(dir, "kit.txt")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func TestSignatureCoversTheQuery(t *testing.T) {
 // doors are the two ports of one store, over which a key may have been seen.
 type doors struct {
 	*testing.T
-	store     *stele.Store
+	store     *node.Node
 	key       entry.AccessKey
 	s3, admin string // their URLs
 }
@@ -74,7 +75,7 @@ func openDoors(t *testing.T) *doors {
 	if d.key, err = d.store.CreateKey(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	s3 := httptest.NewServer(s3api.NewHandler(d.store, s3api.Options{}))
+	s3 := httptest.NewServer(s3api.NewHandler(d.store.Store, s3api.Options{}))
 	t.Cleanup(s3.Close)
 	port := httptest.NewServer(admin.NewServer(admin.Options{Store: d.store, Authenticate: authenticator(d.store)}).Port())
 	t.Cleanup(port.Close)

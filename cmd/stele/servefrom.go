@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/internal/config"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/target"
 )
@@ -29,7 +30,7 @@ func (s *server) from(ctx context.Context) (f stele.From, err error) {
 func (s *server) openFrom(ctx context.Context, opt stele.Options) error {
 	if whole, err := stele.Whole(s.cfg.Data); err != nil || whole { // since an earlier start
 		if err == nil {
-			s.store, err = stele.Open(ctx, s.cfg.Data, opt)
+			s.store, err = node.Open(ctx, s.cfg.Data, opt)
 		}
 		return err
 	}
@@ -47,7 +48,7 @@ func (s *server) openFrom(ctx context.Context, opt stele.Options) error {
 			s.log.Info("promoted", "epoch", p.To, "cut", p.Cut, "vkey", p.VKey)
 		}
 	}
-	s.store, err = stele.OpenFrom(ctx, s.cfg.Data, f, opt)
+	s.store, err = node.OpenFrom(ctx, s.cfg.Data, f, opt)
 	return s.app.buried(err)
 }
 
@@ -55,7 +56,7 @@ func (s *server) openFrom(ctx context.Context, opt stele.Options) error {
 const progressEvery = 5 * time.Second
 
 // tellFilling tells how far the folder is filled, until it is full or ctx ends.
-func (s *server) tellFilling(ctx context.Context, store *stele.Store) {
+func (s *server) tellFilling(ctx context.Context, store *node.Node) {
 	full := store.Hydrated()
 	if full == nil {
 		return
@@ -100,7 +101,7 @@ func (s *server) promoteRunning(ctx context.Context, by stele.Actor, reason stri
 		if p, perr = stele.PromoteFrom(ctx, s.cfg.Data, f, stele.PromoteOptions{Options: opt, Reason: reason, By: by, Asked: asked}); errors.Is(perr, stele.ErrBadState) {
 			return handlers{}, perr
 		}
-		store, err := stele.OpenFrom(ctx, s.cfg.Data, f, opt) // the old epoch's, if it was not promoted
+		store, err := node.OpenFrom(ctx, s.cfg.Data, f, opt) // the old epoch's, if it was not promoted
 		if err != nil {
 			return handlers{}, errors.Join(perr, err)
 		}

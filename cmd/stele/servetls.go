@@ -26,6 +26,7 @@ import (
 
 	"stele"
 	"stele/internal/durable"
+	"stele/internal/node"
 )
 
 // certificates are the server's certificate and key, from files that may change while it runs.
@@ -112,7 +113,7 @@ func (c *certificates) problem(now time.Time) error {
 }
 
 // watchCertificate takes note of what is wrong with the certificate, until ctx ends.
-func (s *server) watchCertificate(ctx context.Context, store *stele.Store) {
+func (s *server) watchCertificate(ctx context.Context, store *node.Node) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {

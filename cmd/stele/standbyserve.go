@@ -17,6 +17,7 @@ import (
 	"stele/entry"
 	"stele/internal/admin"
 	"stele/internal/config"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/rpc/client"
 	"stele/internal/standby"
@@ -52,7 +53,7 @@ type standbyServer struct {
 	cancel   context.CancelFunc
 	followed chan struct{} // closed when Follow has returned
 	took     chan struct{} // closed by a promotion
-	promoted atomic.Pointer[stele.Store]
+	promoted atomic.Pointer[node.Node]
 	primary  entry.AccessKey                 // with which the primary is asked
 	witness  atomic.Pointer[witness.Witness] // of the epoch that is followed
 }
@@ -132,7 +133,7 @@ func (s *standbyServer) dial(ctx context.Context) (standby.Primary, error) {
 	c.Me = func() (address, proof string) {
 		address = s.advertised()
 		if b := s.follow.Store(); b != nil && b.Store != nil {
-			proof = b.Store.FollowerProof(address)
+			proof = node.Of(b.Store).FollowerProof(address)
 		}
 		return address, proof
 	}
@@ -187,7 +188,7 @@ func (s *standbyServer) openStandby(ctx context.Context) error {
 
 // stand takes the store that follows from now on, and makes a witness for its epoch. What was cosigned of an epoch before is cosigned no further.
 func (s *standbyServer) stand(b *stele.Standby) (err error) {
-	s.store = b.Store
+	s.store = node.Of(b.Store)
 	w, err := witness.Open(witness.Options{Key: filepath.Join(s.cfg.Data, "witness.key"), Folder: filepath.Join(s.cfg.Data, "witness"), Logs: []string{b.Pin.VKey}})
 	if err != nil {
 		return fmt.Errorf("couldn't open the witness: %w", err)
@@ -339,7 +340,7 @@ func (s *standbyServer) Promote(ctx context.Context, by stele.Actor, reason stri
 	if err != nil {
 		return p, fmt.Errorf("couldn't promote, start this standby again: %w", err)
 	}
-	store, err := stele.Open(ctx, s.cfg.Data, opt)
+	store, err := node.Open(ctx, s.cfg.Data, opt)
 	if err != nil {
 		return p, fmt.Errorf("promoted, but couldn't open the store, run `stele serve`: %w", err)
 	}

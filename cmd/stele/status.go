@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/node"
 	"stele/internal/rpc/client"
 )
 
@@ -121,7 +122,7 @@ func refusesWrites(ctx context.Context, s client.Store) error {
 	switch s := plain(s).(type) {
 	case *client.Client:
 		return s.Ready(ctx)
-	case *stele.Store:
+	case *node.Node:
 		all, err := s.Refusals(ctx)
 		return cmp.Or(errors.Join(all...), err, s.Stuck(), s.Room())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"stele"
+	"stele/internal/node"
 	"stele/internal/rpc/client"
 )
 
@@ -66,4 +67,4 @@ func seeHides(ctx context.Context, a *app) error {
 	return s.Close()
 }
 
-var _ client.Store = (*stele.Store)(nil)
+var _ client.Store = (*node.Node)(nil)

@@ -12,6 +12,7 @@ import (
 
 	"stele"
 	"stele/internal/fsck"
+	"stele/internal/node"
 	"stele/internal/rpc/client"
 	"stele/tree"
 	"stele/verify"
@@ -116,7 +117,7 @@ func (c *verifyCmd) open(ctx context.Context, a *app) (client.Store, error) {
 	}
 	opt.Copies = func() []stele.Copy { return copies }
 	// The folder itself: a server that holds it heals from its own copies.
-	s, err := stele.Open(ctx, a.data(), opt)
+	s, err := node.Open(ctx, a.data(), opt)
 	if err != nil {
 		return nil, err
 	}

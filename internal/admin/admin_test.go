@@ -24,6 +24,7 @@ import (
 	"stele/entry"
 	"stele/internal/admin"
 	"stele/internal/fsck"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/rpc/client"
 	"stele/internal/s3api"
@@ -33,10 +34,10 @@ import (
 
 var by = stele.Local()
 
-func newStore(t *testing.T) *stele.Store {
+func newStore(t *testing.T) *node.Node {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Kit: filepath.Join(dir, "kit.txt")})
+	s, err := node.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{Kit: filepath.Join(dir, "kit.txt")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func newStore(t *testing.T) *stele.Store {
 }
 
 // serve answers on the store's socket until the test ends.
-func serve(t *testing.T, s *stele.Store, h http.Handler) *client.Client {
+func serve(t *testing.T, s *node.Node, h http.Handler) *client.Client {
 	t.Helper()
 	l, err := admin.ListenSocket(s.Dir())
 	if err != nil {
@@ -63,7 +64,7 @@ func serve(t *testing.T, s *stele.Store, h http.Handler) *client.Client {
 }
 
 // authenticate asks the verifier of the S3 door.
-func authenticate(s *stele.Store) func(r *http.Request) (admin.Signed, error) {
+func authenticate(s *node.Node) func(r *http.Request) (admin.Signed, error) {
 	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := s.AccessKey(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
@@ -83,7 +84,7 @@ func authenticate(s *stele.Store) func(r *http.Request) (admin.Signed, error) {
 }
 
 // port serves the admin port with the verifier of the S3 door.
-func port(t *testing.T, s *stele.Store) *httptest.Server {
+func port(t *testing.T, s *node.Node) *httptest.Server {
 	t.Helper()
 	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: s, Authenticate: authenticate(s), Metrics: admin.NewMetrics(s)}).Port())
 	t.Cleanup(ts.Close)
@@ -92,12 +93,12 @@ func port(t *testing.T, s *stele.Store) *httptest.Server {
 
 // TestStore runs one suite over the store itself, over its socket and over the admin port: a verb must see no difference.
 func TestStore(t *testing.T) {
-	ways := map[string]func(t *testing.T, s *stele.Store) client.Store{
-		"itself": func(t *testing.T, s *stele.Store) client.Store { return s },
-		"socket": func(t *testing.T, s *stele.Store) client.Store {
+	ways := map[string]func(t *testing.T, s *node.Node) client.Store{
+		"itself": func(t *testing.T, s *node.Node) client.Store { return s },
+		"socket": func(t *testing.T, s *node.Node) client.Store {
 			return serve(t, s, admin.NewServer(admin.Options{Store: s}).Socket())
 		},
-		"port": func(t *testing.T, s *stele.Store) client.Store {
+		"port": func(t *testing.T, s *node.Node) client.Store {
 			c, err := client.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -11,13 +11,14 @@ import (
 	"net/url"
 
 	"stele"
+	"stele/internal/node"
 	"stele/internal/rpc"
 )
 
 // request is a call that was let in.
 type request struct {
 	*http.Request
-	store *stele.Store
+	store *node.Node
 	by    stele.Actor
 	body  io.Reader
 	most  int64 // bytes of the argument; 0: rpc.MaxArgs

@@ -14,6 +14,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/tree"
 )
@@ -133,7 +134,7 @@ func serveConsistency(q request, w http.ResponseWriter) error {
 }
 
 // consistency proves that the ledger of one size goes on from that of another.
-func consistency(ctx context.Context, s *stele.Store, from, to uint64) ([]tree.Hash, error) {
+func consistency(ctx context.Context, s *node.Node, from, to uint64) ([]tree.Hash, error) {
 	if size, _ := s.TreeHead(); from == 0 || from > to || to > size {
 		return nil, rpc.BadValue("a ledger of %d entries has no proof from size %d to %d: the first is the older size, 1 at least, and the second at most %[1]d", size, from, to)
 	}
@@ -163,7 +164,7 @@ func serveEntries(q request, w http.ResponseWriter) error {
 	return writeEntries(q.Context(), q.store, stele.LogQuery{From: from, To: to}, w)
 }
 
-func writeEntries(ctx context.Context, s *stele.Store, l stele.LogQuery, w io.Writer) error {
+func writeEntries(ctx context.Context, s *node.Node, l stele.LogQuery, w io.Writer) error {
 	b := bufio.NewWriter(w)
 	enc := rpc.NewLineEncoder(b)
 	n := 0

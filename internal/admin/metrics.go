@@ -14,6 +14,7 @@ import (
 
 	"stele"
 	"stele/internal/guard"
+	"stele/internal/node"
 	"stele/internal/s3api"
 )
 
@@ -27,7 +28,7 @@ type Metrics struct {
 }
 
 // NewMetrics makes the metrics of a store.
-func NewMetrics(s *stele.Store) *Metrics {
+func NewMetrics(s *node.Node) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stele_s3_requests_total", Help: "S3 requests answered."}, []string{"op", "code"}),
@@ -68,11 +69,11 @@ func (m *Metrics) handler() http.Handler {
 }
 
 // Moved lets the metrics be those of another store, which took the place of the first.
-func (m *Metrics) Moved(s *stele.Store) { m.store.store.Store(s) }
+func (m *Metrics) Moved(s *node.Node) { m.store.store.Store(s) }
 
 // storeMetrics asks the store when it is scraped. Adding the files up lists two folders, so that is done once in a while.
 type storeMetrics struct {
-	store atomic.Pointer[stele.Store]
+	store atomic.Pointer[node.Node]
 	mu    sync.Mutex
 	stats stele.Stats
 	taken time.Time

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele"
+	"stele/internal/node"
 	"stele/internal/rpc/client"
 )
 
@@ -32,7 +33,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 		disk := &shrunk{FS: vfs.NewMem()}
 		disk.free.Store(50 << 30)
 		dir := t.TempDir()
-		s, err := stele.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{FS: disk, Kit: filepath.Join(dir, "kit.txt")})
+		s, err := node.Create(t.Context(), filepath.Join(dir, "data"), stele.Options{FS: disk, Kit: filepath.Join(dir, "kit.txt")})
 		if err != nil {
 			t.Fatal(err)
 		}

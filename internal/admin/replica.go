@@ -9,6 +9,7 @@ import (
 
 	"stele"
 	"stele/internal/guard"
+	"stele/internal/node"
 	"stele/internal/rpc"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // replica is what those who follow the store ask of it.
 type replica struct {
-	store   *stele.Store
+	store   *node.Node
 	reads   *guard.Pool // shared by keys, so that no key's slow reader keeps a standby waiting
 	waiting *guard.Pool
 }

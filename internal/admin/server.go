@@ -19,13 +19,14 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/guard"
+	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/s3api"
 )
 
 // Options tell a Server what it serves.
 type Options struct {
-	Store *stele.Store
+	Store *node.Node
 	// Authenticate says whose signature is on the head of a request. An error is rpc.ErrWho or says what is malformed. It is not asked on the socket.
 	Authenticate func(r *http.Request) (Signed, error)
 	Metrics      *Metrics

@@ -15,6 +15,7 @@ import (
 
 	"stele"
 	"stele/internal/admin"
+	"stele/internal/node"
 	"stele/internal/rpc/client"
 	"stele/internal/witness"
 	"stele/tree"
@@ -79,7 +80,7 @@ func TestWitness(t *testing.T) {
 	testWitnessStatus(t, ts.URL+"/w/add-checkpoint", s, grown)
 }
 
-func testWitnessStatus(t *testing.T, url string, s *stele.Store, grown []byte) {
+func testWitnessStatus(t *testing.T, url string, s *node.Node, grown []byte) {
 	c, err := tree.OpenCheckpoint(grown, s.VKey())
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele"
+	"stele/internal/node"
 )
 
 // another is a second standby of the rig's primary, admitted unless it is keyless.
@@ -49,7 +50,7 @@ func (r *rig) promote(at uint64, others ...*rig) stele.Promotion {
 	r.t.Helper()
 	p, err := stele.Promote(r.t.Context(), r.sopt.Folder, stele.PromoteOptions{Options: r.sopt.Store, At: at, Reason: "a test"})
 	must(r.t, err)
-	s, err := stele.Open(r.t.Context(), r.sopt.Folder, r.sopt.Store)
+	s, err := node.Open(r.t.Context(), r.sopt.Folder, r.sopt.Store)
 	must(r.t, err)
 	r.t.Cleanup(func() { s.Close() })
 	for _, x := range append(others, r) {
@@ -149,7 +150,7 @@ func testNewEpoch(t *testing.T, ahead int, keyless bool) {
 		return
 	}
 	d.promote(0, r)
-	d.same("the primary of the fourth epoch", d.primary())
+	d.same("the primary of the fourth epoch", d.primary().Store)
 	verified(t, d.primary(), 0)
 }
 
@@ -177,7 +178,7 @@ func (b *rig) evidence(had, cut uint64) {
 }
 
 // verified verifies a store's files and wants this many entries of evidence in them.
-func verified(t testing.TB, s *stele.Store, evidence uint64) {
+func verified(t testing.TB, s *node.Node, evidence uint64) {
 	t.Helper()
 	report, err := s.Verify(t.Context(), stele.VerifyOptions{Deep: true})
 	must(t, err)

@@ -16,6 +16,7 @@ import (
 	"stele/internal/engine/dir"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
+	"stele/internal/node"
 )
 
 // forge appends an entry to the primary's ledger with its own key, past every rule of a store: a thief who has the folder, or a program that was altered. It is made of the newest
@@ -50,7 +51,7 @@ func (r *rig) forge(typ entry.Type, change func(p *entry.Private)) {
 	change(&like.Private)
 	_, err = l.Append(ctx, func(ledger.Slot) (ledger.Draft, error) { return ledger.Draft{Type: typ, Private: like.Private}, nil })
 	must(r.t, errors.Join(err, l.Close()))
-	s, err := stele.Open(ctx, "primary", r.opt)
+	s, err := node.Open(ctx, "primary", r.opt)
 	must(r.t, err)
 	r.mu.Lock()
 	r.store = s

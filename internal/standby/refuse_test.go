@@ -11,6 +11,7 @@ import (
 
 	"stele"
 	"stele/internal/bug"
+	"stele/internal/node"
 )
 
 // copyFS copies a folder from one file system in memory into another one.
@@ -46,7 +47,7 @@ func (r *rig) steal() vfs.FS {
 	must(r.t, r.primary().Close())
 	fs := vfs.NewMem()
 	copyFS(r.t, r.fs, fs, "primary")
-	s, err := stele.Open(r.t.Context(), "primary", r.opt)
+	s, err := node.Open(r.t.Context(), "primary", r.opt)
 	must(r.t, err)
 	r.mu.Lock()
 	r.store = s
@@ -60,7 +61,7 @@ func (r *rig) become(fs vfs.FS) {
 	must(r.t, r.primary().Close())
 	opt := r.opt
 	opt.FS = fs
-	s, err := stele.Open(r.t.Context(), "primary", opt)
+	s, err := node.Open(r.t.Context(), "primary", opt)
 	must(r.t, err)
 	r.mu.Lock()
 	r.store, r.opt, r.fs = s, opt, fs
@@ -277,18 +278,18 @@ func TestPromote(t *testing.T) {
 	s := r.open()
 	catchUp(t, r, s)
 	accepted, _ := s.store.Accepted()
-	knows := func(what string, s *stele.Store) {
+	knows := func(what string, s *node.Node) {
 		t.Helper()
 		if a, err := s.AccessKey(t.Context(), key.ID); err != nil || a.Secret != key.Secret {
 			t.Fatalf("%s has the access key as %+v, %v", what, a, err)
 		}
 	}
-	knows("the standby", s.store.Store)
+	knows("the standby", node.Of(s.store.Store))
 	if _, err := s.store.Put(t.Context(), stele.PutRequest{By: stele.Local(), Bucket: "bkt", Key: "x", Body: strings.NewReader("x"), Size: 1}); !errors.Is(err, stele.ErrReadOnly) {
 		t.Fatalf("a put on a standby: %v", err)
 	}
 	must(t, s.Close())
-	if _, err := stele.Open(t.Context(), "standby", r.sopt.Store); !errors.Is(err, stele.ErrStandby) {
+	if _, err := node.Open(t.Context(), "standby", r.sopt.Store); !errors.Is(err, stele.ErrStandby) {
 		t.Fatalf("a standby's folder is opened as a store: %v", err)
 	}
 	p, err := stele.Promote(t.Context(), "standby", stele.PromoteOptions{Options: r.sopt.Store, Reason: "fire"})
@@ -296,10 +297,10 @@ func TestPromote(t *testing.T) {
 	if p.Cut != accepted.Size || p.To != 2 {
 		t.Fatalf("promoted to epoch %d with %d entries, accepted were %d", p.To, p.Cut, accepted.Size)
 	}
-	next, err := stele.Open(t.Context(), "standby", r.sopt.Store)
+	next, err := node.Open(t.Context(), "standby", r.sopt.Store)
 	must(t, err)
 	defer next.Close()
-	r.same("the new primary", next)
+	r.same("the new primary", next.Store)
 	knows("the new primary", next)
 	if _, err := next.Put(t.Context(), stele.PutRequest{By: stele.Local(), Bucket: "bkt", Key: "new", Body: strings.NewReader("x"), Size: 1}); err != nil {
 		t.Fatal(err)
@@ -323,7 +324,7 @@ func TestPromote(t *testing.T) {
 			t.Fatalf("a put on the former primary: %v", err)
 		}
 	}
-	if got := read(t, r.primary(), "tail"); len(got) != 100 {
+	if got := read(t, r.primary().Store, "tail"); len(got) != 100 {
 		t.Fatal("the old tail is gone")
 	}
 }

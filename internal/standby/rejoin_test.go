@@ -10,6 +10,7 @@ import (
 
 	"stele"
 	"stele/internal/crashtest"
+	"stele/internal/node"
 	"stele/tree"
 )
 
@@ -42,7 +43,7 @@ func failedOver(t *testing.T) (r *rig, opt stele.Options, had before) {
 }
 
 // admitOld admits the former primary's own identity on the present one.
-func admitOld(t *testing.T, r *rig, s *stele.Store, opt stele.Options) {
+func admitOld(t *testing.T, r *rig, s *node.Node, opt stele.Options) {
 	t.Helper()
 	pin, ok, err := stele.PinOf("primary", opt)
 	if err != nil || !ok {
@@ -80,7 +81,7 @@ func TestRejoin(t *testing.T) {
 	catchUp(t, b, s)
 	must(t, s.Close())
 	b.promote(0, r)
-	b.same("the former primary, promoted again", b.primary())
+	b.same("the former primary, promoted again", b.primary().Store)
 	verified(t, b.primary(), had.head.Size-had.cut)
 }
 
@@ -98,7 +99,7 @@ func TestRejoinOther(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	s, err := stele.Open(t.Context(), "primary", r.opt)
+	s, err := node.Open(t.Context(), "primary", r.opt)
 	must(t, err)
 	_, err = s.CreateBucket(t.Context(), stele.Local(), "still", false)
 	must(t, errors.Join(err, s.Close()))

@@ -16,16 +16,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"stele"
+	"stele/internal/node"
 )
 
 // direct is a primary in this process.
 type direct struct {
-	*stele.Store
+	*node.Node
 	piece int // bytes of one answer; 0: 4 MiB
 }
 
 func (d direct) ReplicaFiles(ctx context.Context, folder string) (out []stele.ReplicaFile, err error) {
-	err = d.Store.ReplicaFiles(ctx, folder, func(f stele.ReplicaFile) error {
+	err = d.Node.ReplicaFiles(ctx, folder, func(f stele.ReplicaFile) error {
 		out = append(out, f)
 		return nil
 	})
@@ -37,11 +38,11 @@ func (d direct) ReplicaRead(ctx context.Context, name string, off int64) (stele.
 	if n == 0 {
 		n = 4 << 20
 	}
-	return d.Store.ReplicaRead(ctx, name, off, n)
+	return d.Node.ReplicaRead(ctx, name, off, n)
 }
 
 func (d direct) Learn(ctx context.Context, at uint64, data map[string]string) error {
-	return d.Store.Learn(ctx, at, data, "a test")
+	return d.Node.Learn(ctx, at, data, "a test")
 }
 
 // rig is a primary and its standby, each on a file system in memory.
@@ -49,7 +50,7 @@ type rig struct {
 	t       testing.TB
 	fs, sfs vfs.FS
 	mu      sync.Mutex
-	store   *stele.Store
+	store   *node.Node
 	wrap    func(Primary) Primary // what stands in between
 	model   map[string][]byte
 	opt     stele.Options
@@ -64,7 +65,7 @@ func newRigOn(t testing.TB, clock stele.Clock) *rig {
 	r := &rig{t: t, fs: vfs.NewMem(), sfs: vfs.NewMem(), model: map[string][]byte{}}
 	r.opt = stele.Options{FS: r.fs, Clock: clock, Kit: "kits/kit.txt", SegmentBytes: 64 << 10, PackBytes: 256 << 10}
 	must(t, r.fs.MkdirAll("kits", 0o700))
-	s, err := stele.Create(t.Context(), "primary", r.opt)
+	s, err := node.Create(t.Context(), "primary", r.opt)
 	must(t, err)
 	r.store = s
 	t.Cleanup(func() { r.primary().Close() })
@@ -90,7 +91,7 @@ func newRigOn(t testing.TB, clock stele.Clock) *rig {
 	return r
 }
 
-func (r *rig) primary() *stele.Store {
+func (r *rig) primary() *node.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.store
@@ -100,7 +101,7 @@ func (r *rig) primary() *stele.Store {
 func (r *rig) restart() {
 	r.t.Helper()
 	must(r.t, r.primary().Close())
-	s, err := stele.Open(r.t.Context(), "primary", r.opt)
+	s, err := node.Open(r.t.Context(), "primary", r.opt)
 	must(r.t, err)
 	r.mu.Lock()
 	r.store = s

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stele"
+	"stele/internal/node"
 	"stele/tree"
 	"stele/verify"
 )
@@ -204,7 +205,7 @@ func (s *Standby) tellFormer(ctx context.Context, st stele.ReplicaState) error {
 	if s.store.Store == nil {
 		return err
 	}
-	at, data, herr := s.store.Handover(ctx)
+	at, data, herr := node.Of(s.store.Store).Handover(ctx)
 	if herr != nil {
 		return errors.Join(err, herr)
 	}

@@ -14,6 +14,7 @@ import (
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
+	"stele/internal/node"
 	"stele/internal/segment"
 	"stele/tree"
 )
@@ -233,7 +234,7 @@ func TestPromoteCrash(t *testing.T) {
 					return err
 				}
 			}
-			s, err := stele.Open(ctx, "standby", opt.Options)
+			s, err := node.Open(ctx, "standby", opt.Options)
 			if err != nil {
 				return err
 			}
@@ -245,7 +246,7 @@ func TestPromoteCrash(t *testing.T) {
 			if epoch := s.Epoch(); err == nil && epoch != 2 {
 				err = fmt.Errorf("it is in epoch %d", epoch)
 			}
-			return errors.Join(err, readAll(s), s.Close())
+			return errors.Join(err, readAll(s.Store), s.Close())
 		},
 		Copy: func(o *before) *before { c := *o; return &c },
 	})

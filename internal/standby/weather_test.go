@@ -78,7 +78,7 @@ func TestPrimaryCrash(t *testing.T) {
 					t.Fatalf("no segment was fetched anew: %v", begun)
 				}
 				p := r.promote(0)
-				r.same("the standby, promoted", r.primary())
+				r.same("the standby, promoted", r.primary().Store)
 				if p.Cut == 0 {
 					t.Fatal("it was promoted with nothing")
 				}

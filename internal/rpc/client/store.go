@@ -1,6 +1,6 @@
 // Package client is a store as a verb sees it, and the one that a server holds: the client of the admin API. It links no server.
 //
-// [Store] is what a verb needs of a store. A *stele.Store is one. A [Client] is another: it asks the server that holds the folder, over its unix socket ([Connect]) or its admin port ([Dial]). So a verb has
+// [Store] is what a verb needs of a store. A *node.Node is one. A [Client] is another: it asks the server that holds the folder, over its unix socket ([Connect]) or its admin port ([Dial]). So a verb has
 // the same words and the same output whichever it talks to. The calls are those of package rpc.
 //
 // A client trusts the server that it talks to: on the socket because the socket's folder belongs to the same user, on the admin port as far as TLS does. A program that must not trust it checks receipts
@@ -15,10 +15,11 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/fsck"
+	"stele/internal/node"
 	"stele/tree"
 )
 
-// Store is what the verbs need of a store. The docs of each method are those of *stele.Store. The actor given to a Client is not
+// Store is what the verbs need of a store. The docs of each method are those of *stele.Store and *node.Node. The actor given to a Client is not
 // used: the server knows who asks.
 type Store interface {
 	Objects
@@ -130,6 +131,6 @@ type Kit interface {
 }
 
 var (
-	_ Store = (*stele.Store)(nil)
+	_ Store = (*node.Node)(nil)
 	_ Store = (*Client)(nil)
 )
