@@ -78,7 +78,7 @@ func (r *run) check(t *testing.T) porcupine.CheckResult {
 	if len(r.open) > 0 {
 		t.Fatalf("%d writes had no answer though the server ran", len(r.open))
 	}
-	result, info := porcupine.CheckOperationsVerbose(model, r.history, 2*time.Minute)
+	result, info := porcupine.CheckOperationsVerbose(model, r.history, 10*time.Minute)
 	if result != porcupine.Ok {
 		path := filepath.Join(os.TempDir(), "stele-"+r.prefix+".html")
 		if err := porcupine.VisualizePath(model, info, path); err == nil && !strings.HasPrefix(r.prefix, "lie") {
