@@ -101,9 +101,12 @@ func (g *gate) pass() error {
 	return nil
 }
 
-// ofManifest reports whether a file says which tables there are: a manifest, or the marker that says which manifest counts.
+// ofManifest reports whether a file says which tables there are: a manifest, or the marker that says which manifest counts. Those of a checkpoint are somebody else's: who makes it is told.
 func (g *gate) ofManifest(name string) bool {
 	base := g.FS.PathBase(name)
+	if g.FS.PathDir(name) != g.FS.PathDir(g.FS.PathJoin(g.dir, base)) {
+		return false
+	}
 	return strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.manifest.")
 }
 

@@ -114,3 +114,25 @@ func TestManifestGoesNowhere(t *testing.T) {
 		t.Fatal(names, err, g.failed())
 	}
 }
+
+// TestCheckpointThatFails: a manifest of a checkpoint that can't be written is an error of the checkpoint. The index goes on.
+func TestCheckpointThatFails(t *testing.T) {
+	mem, armed := vfs.NewMem(), false
+	db, err := Open("index", Options{CacheBytes: 1 << 20, FS: errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if armed && op.Kind.ReadOrWrite() == errorfs.OpIsWrite && mem.PathDir(op.Path) == "shot" && strings.HasPrefix(mem.PathBase(op.Path), "MANIFEST-") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	armed = true
+	if _, err := db.Checkpoint("shot"); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the checkpoint: %v", err)
+	}
+	e := entry.Entry{Time: time.Unix(1, 0).UTC(), Type: entry.ConfigSet, Private: entry.Private{Name: "n", Value: "v"}}
+	if err := errors.Join(db.Failed(), db.Apply([]entry.Entry{e}), db.flushAll(), db.Close()); err != nil {
+		t.Errorf("the index: %v", err)
+	}
+}
