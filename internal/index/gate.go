@@ -296,6 +296,7 @@ type nowhere struct{ vfs.File }
 
 func (nowhere) Close() error                   { return nil }
 func (nowhere) Preallocate(int64, int64) error { return nil }
+func (nowhere) Fd() uintptr                    { return vfs.InvalidFd }
 
 // gatedDir is a folder opened to be fsynced.
 type gatedDir struct {

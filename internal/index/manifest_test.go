@@ -103,6 +103,7 @@ func TestManifestGoesNowhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.Fd() // a wrapper of the file asks for it
 		if n, err := f.Write([]byte("edit")); n != 4 || err != nil {
 			t.Fatal(n, err)
 		}
