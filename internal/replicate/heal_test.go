@@ -10,6 +10,7 @@ import (
 
 	"stele/internal/bug"
 	"stele/internal/engine"
+	"stele/internal/ledger"
 )
 
 // flipOpen flips a byte of the file that grows and whose private name has that prefix.
@@ -232,6 +233,16 @@ func TestCutHereIsNotAltered(t *testing.T) {
 	}
 	if err := m.readBack(p); err != nil {
 		t.Error(err)
+	}
+	segment := names(t, p.eng, engine.Segments)[0]
+	cut(fs, "store", segment) // a second time: it must wait for its heal, and is still ours
+	if err := p.heal(ctx, segment, errors.New("cut again")); !errors.As(err, new(*ledger.AgainError)) {
+		t.Fatalf("a second heal in a row: %v", err)
+	}
+	late := p.origin()
+	late.Heal = p.heal
+	if _, err := connect(ctx, late, target, 0, nil); errors.Is(err, ErrAltered) {
+		t.Errorf("a segment was cut here twice: %v", err)
 	}
 	cut(target.fs, "target", names(t, target, engine.Packs)[0])
 	o := p.origin()

@@ -2,12 +2,14 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"stele/entry"
 	"stele/internal/bug"
 	"stele/internal/engine"
 	"stele/internal/frame"
+	"stele/internal/ledger"
 	"stele/internal/pack"
 )
 
@@ -57,7 +59,12 @@ func (s *session) shortHere(ctx context.Context, here engine.Info, there int64) 
 			return true
 		}
 	}
-	if s.o.Heal == nil || s.o.Heal(ctx, here.Name, why) != nil {
+	if s.o.Heal == nil {
+		return false
+	}
+	if err := s.o.Heal(ctx, here.Name, why); errors.As(err, new(*ledger.AgainError)) {
+		return true // the file here was found damaged, and is replaced again only later
+	} else if err != nil {
 		return false
 	}
 	f, err := s.o.Engine.Open(ctx, here.Name)
