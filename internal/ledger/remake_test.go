@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -319,7 +319,7 @@ func TestSealedWhileAReaderWaits(t *testing.T) {
 			l.mu.RLock()
 			grown := l.segments[0]
 			l.mu.RUnlock()
-			for hidden := false; !hidden; time.Sleep(time.Millisecond) { // until its view is gone
+			for hidden := false; !hidden; runtime.Gosched() { // until its view is gone
 				l.mu.RLock()
 				hidden = grown.view == nil
 				l.mu.RUnlock()
