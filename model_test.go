@@ -104,13 +104,16 @@ func (x *world) drawPut(c *change) {
 		c.append = true
 	}
 	if b := x.m.live[c.bucket]; b != nil && b.lock && x.oneIn(3, "with lock") || x.oneIn(20, "with a lock that cannot be") {
-		c.lock = &entry.Lock{Mode: pick(x, "mode", []string{"GOVERNANCE", "COMPLIANCE"}), Until: x.w.clock.Now().Add(time.Duration(rapid.IntRange(-10, 100).Draw(x.t, "hours")) * time.Hour)}
+		c.lock = &entry.Lock{Mode: pick(x, "mode", []string{"GOVERNANCE", "COMPLIANCE"}), Until: x.now().Add(time.Duration(rapid.IntRange(-10, 100).Draw(x.t, "hours")) * time.Hour)}
 	}
 	if c.do == "copy" {
 		x.drawAt(c)
 		c.srcKey, c.key = c.key, pick(x, "copied to", modelKeys)
 	}
 }
+
+// now is the ledger's clock. It lags behind the wall clock where a store was closed for more than seven days in a month, all restarts together.
+func (x *world) now() time.Time { return x.s.core.Ledger().ClockState().Ledger }
 
 // drawAt picks a version that there was, or one that there never was.
 func (x *world) drawAt(c *change) {
@@ -122,7 +125,7 @@ func (x *world) drawAt(c *change) {
 	}
 	c.bypass, c.on = x.oneIn(3, "bypass"), x.oneIn(2, "on")
 	if c.mode = pick(x, "mode", []string{"", "GOVERNANCE", "COMPLIANCE"}); c.mode != "" {
-		c.until = x.w.clock.Now().Add(time.Duration(rapid.IntRange(-5, 100).Draw(x.t, "hours")) * time.Hour)
+		c.until = x.now().Add(time.Duration(rapid.IntRange(-5, 100).Draw(x.t, "hours")) * time.Hour)
 	}
 	if c.do == "tags" {
 		c.tags = pick(x, "tags", []map[string]string{nil, {"a": "1"}, {"a": "2", "b": "ü"}})
@@ -149,7 +152,7 @@ func (x *world) step() {
 	c := x.draw()
 	before := x.s.Size()
 	asked, made, got := x.w.ask(x.s, c)
-	_, want := x.m.decide(&c, x.w.clock.Now())
+	_, want := x.m.decide(&c, x.now())
 	switch {
 	case want == nil && got == nil:
 		if !x.take(asked, before) {
@@ -262,6 +265,9 @@ func (x *world) crash() {
 
 func (x *world) reopen() {
 	x.must(x.s.Close())
+	if x.oneIn(3, "switched off for days") { // the second time the ledger's clock stays behind
+		x.w.clock.pass(5 * 24 * time.Hour)
+	}
 	if x.oneIn(3, "without the index") {
 		x.must(x.fs.RemoveAll(x.fs.PathJoin(crashFolder, core.DirIndex)))
 	}
