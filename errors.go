@@ -60,6 +60,7 @@ type RetentionError struct {
 	Hold                   bool
 }
 
+// Error names the version and what locks it, until when.
 func (e *RetentionError) Error() string {
 	if e.Hold && e.Mode == "" {
 		return fmt.Sprintf("%s/%s version %s is under a legal hold", e.Bucket, e.Key, e.VersionID)

@@ -17,6 +17,7 @@ type RefusedError struct {
 	Why   error
 }
 
+// Error names the entry and the reason.
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("entry %d is not accepted: %v", e.Entry, e.Why)
 }

@@ -116,9 +116,9 @@ type Page struct {
 type Versioning string
 
 const (
-	Unversioned Versioning = ""
-	Enabled     Versioning = "Enabled"
-	Suspended   Versioning = "Suspended"
+	Unversioned Versioning = ""          // never enabled: a write replaces the object in the present view
+	Enabled     Versioning = "Enabled"   // each write makes a version of its own
+	Suspended   Versioning = "Suspended" // it was enabled: a write replaces the version null, the others stay
 )
 
 // Retention is a default retention rule of a bucket: Mode and exactly one of Days (1 to 36,500) and Years (1 to 100); the zero value is none.
@@ -147,14 +147,14 @@ type Bucket struct {
 type Setting string
 
 const (
-	SettingPolicy    Setting = "policy"
-	SettingCORS      Setting = "cors"
-	SettingLifecycle Setting = "lifecycle"
-	SettingTagging   Setting = "tagging"
-	SettingOwnership Setting = "ownership"
-	SettingPublic    Setting = "public-access-block"
-	SettingEncrypt   Setting = "encryption"
-	SettingACL       Setting = "acl"
+	SettingPolicy    Setting = "policy"              // bucket policy, JSON
+	SettingCORS      Setting = "cors"                // XML, as the following
+	SettingLifecycle Setting = "lifecycle"           // rules that hide: internal/lifecycle
+	SettingTagging   Setting = "tagging"             // the tags of the bucket
+	SettingOwnership Setting = "ownership"           // object ownership
+	SettingPublic    Setting = "public-access-block" // what no policy may open to the public
+	SettingEncrypt   Setting = "encryption"          // default encryption: kept for clients that ask; the store encrypts all there is
+	SettingACL       Setting = "acl"                 // access control list
 )
 
 var settings = []Setting{SettingPolicy, SettingCORS, SettingLifecycle, SettingTagging, SettingOwnership, SettingPublic, SettingEncrypt, SettingACL}

@@ -27,19 +27,19 @@ const (
 	ObjectTags      Type = "object.tags"      // Tags of version Target are now these
 
 	BucketCreate Type = "bucket.create" // begins an incarnation, numbered by this entry's index; Target set: to put back what was at that size
-	BucketDelete Type = "bucket.delete"
+	BucketDelete Type = "bucket.delete" // ends incarnation Inc
 	BucketConfig Type = "bucket.config" // setting Name of the bucket is now Value or Doc; neither: removed
 
 	KeyCreate Type = "key.create" // an access key
-	KeyRevoke Type = "key.revoke"
+	KeyRevoke Type = "key.revoke" // access key Access.ID ends
 
 	UploadCreate Type = "upload.create" // carries what the object will have: headers, meta, tags, lock
 	UploadPart   Type = "upload.part"   // part number Part of upload Upload is now this body
-	UploadAbort  Type = "upload.abort"
+	UploadAbort  Type = "upload.abort"  // upload Upload ends without an object
 
-	PackSeal  Type = "pack.seal" // a sealed pack: name, size, SHA-256 of its ciphertext
-	ViewPin   Type = "view.pin"
-	ViewUnpin Type = "view.unpin"
+	PackSeal  Type = "pack.seal"  // a sealed pack: name, size, SHA-256 of its ciphertext
+	ViewPin   Type = "view.pin"   // the view of size Target is called Name
+	ViewUnpin Type = "view.unpin" // and no longer is
 	ConfigSet Type = "config.set" // store-wide setting Name is now Value
 	VerifyRun Type = "verify.run" // a verification of the store and its outcome (Data)
 	TimeDrift Type = "time.drift" // the wall clock and the ledger clock part or meet again (Data)

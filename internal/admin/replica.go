@@ -146,7 +146,8 @@ func (p *replica) file(q request, w http.ResponseWriter) error {
 
 // Follower is a server's own standby: what it answers beside the store.
 type Follower interface {
-	Following() rpc.FollowState
+	Following() rpc.FollowState // where it stands
+	// Promote has the standby take over, and returns once it takes writes.
 	Promote(ctx context.Context, by stele.Actor, reason string) (stele.Promotion, error)
 }
 

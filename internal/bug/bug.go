@@ -53,7 +53,7 @@ const (
 	CosignInconsistency Bug = "deliberate bug: a witness cosigns a checkpoint that breaks with the one before" // internal/witness: TestCrashBugs
 )
 
-// T is what Plant needs of a *testing.T.
+// T is what Plant needs of a *testing.T; the methods are its.
 type T interface {
 	Helper()
 	Skip(args ...any)

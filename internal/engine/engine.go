@@ -94,7 +94,7 @@ type Copy struct {
 type File interface {
 	io.ReaderAt
 	io.Closer
-	Size() int64
+	Size() int64 // bytes
 }
 
 // Info is what a listing says of a file.

@@ -53,8 +53,11 @@ func NewBody(body io.ReadCloser, conn ReadDeadliner, timeout time.Duration, leas
 }
 
 // ReadDeadliner is what a body comes over: net/http's ResponseWriter, or its ResponseController.
-type ReadDeadliner interface{ SetReadDeadline(time.Time) error }
+type ReadDeadliner interface {
+	SetReadDeadline(time.Time) error // a read that is under way then fails with os.ErrDeadlineExceeded; zero: none
+}
 
+// Read reads, and moves the deadline on with what comes. os.ErrDeadlineExceeded: nothing came for too long, or too little.
 func (b *Body) Read(p []byte) (int, error) {
 	start := b.now()
 	b.setDeadline(start)

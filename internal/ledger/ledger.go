@@ -101,8 +101,8 @@ type Seen struct {
 
 // Published keeps the newest published checkpoint in a small file. Store replaces it, durably.
 type Published interface {
-	Load() ([]byte, error) // nil, nil if there is none
-	Store(note []byte) error
+	Load() ([]byte, error)   // nil, nil if there is none
+	Store(note []byte) error // returns when it is durable
 }
 
 // Options say what ledger to open, and who wants to know.

@@ -24,9 +24,9 @@ type VersionState struct {
 type Action uint8
 
 const (
-	Keep          Action = iota
-	Expire               // delete as a client does it without a version: a versioned bucket gets a marker
-	DeleteVersion        // delete this version, or this marker
+	Keep          Action = iota // nothing is due
+	Expire                      // delete as a client does it without a version: a versioned bucket gets a marker
+	DeleteVersion               // delete this version, or this marker
 )
 
 // Action tells what is due for v at now, and the rule that says so. Locks are not looked at: they are decided at the commit.

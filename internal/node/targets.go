@@ -27,7 +27,7 @@ func (n *Node) DrillDue(ctx context.Context, every time.Duration) (done []verify
 func (n *Node) FlushTargets(ctx context.Context) error { return n.rooms.Backups.FlushTargets(ctx) }
 
 // AddTarget adds a target, or changes the settings of one whose URL stays. It is opened and compared with the store first; shipping begins at once. A target that waits for its removal is kept by that.
-// A target that is known to have held entries, and holds none, is refused (replicate.ErrEmptied); AddTargetAnew takes it.
+// A target that is known to have held entries, and holds none, is refused ("the target holds nothing any more"); AddTargetAnew takes it.
 func (n *Node) AddTarget(ctx context.Context, by stele.Actor, spec stele.TargetSpec) (stele.Committed, error) {
 	return n.rooms.Backups.AddTarget(ctx, by.Who(), spec)
 }

@@ -20,8 +20,8 @@ import (
 
 // Clock is where a Shipper's time comes from.
 type Clock interface {
-	Now() time.Time
-	After(d time.Duration) <-chan time.Time
+	Now() time.Time                         // the wall clock
+	After(d time.Duration) <-chan time.Time // receives the time once d has passed
 }
 
 // SystemClock is the machine's.

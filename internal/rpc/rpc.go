@@ -22,6 +22,7 @@ const (
 	Proof                 // anyone: the argument proves itself, so that who brings it does not matter
 )
 
+// String says who may make the call, as docs/CALLS.md has it.
 func (a Access) String() string {
 	switch a {
 	case Reads:
@@ -38,12 +39,13 @@ func (a Access) String() string {
 type Form int
 
 const (
-	OneResult Form = iota
-	ManyLines
-	BytesDown
-	BytesUp
+	OneResult Form = iota // Call
+	ManyLines             // Lines
+	BytesDown             // Download
+	BytesUp               // Upload
 )
 
+// String names the form, as docs/CALLS.md has it.
 func (f Form) String() string {
 	return [...]string{"call", "lines", "download", "upload"}[f]
 }

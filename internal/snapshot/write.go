@@ -23,8 +23,8 @@ const keep = 2
 
 // Source is the files of an index, which nobody changes while they are read.
 type Source interface {
-	Names() []string
-	Open(name string) (engine.File, error)
+	Names() []string                       // of all files, each once
+	Open(name string) (engine.File, error) // whoever opens a file closes it
 }
 
 // Taken is a snapshot on its way to targets.

@@ -25,11 +25,16 @@ import (
 
 // Primary is the store that is followed, over whatever way.
 type Primary interface {
+	// ReplicaState returns where the store stands. With wait it answers once the ledger is beyond from, another number of keyrings was stored, or a while has passed.
 	ReplicaState(ctx context.Context, from uint64, keyrings int, wait bool) (stele.ReplicaState, error)
+	// ReplicaFiles lists the sealed files in a folder of the store.
 	ReplicaFiles(ctx context.Context, folder string) ([]stele.ReplicaFile, error)
+	// ReplicaRead reads what comes next of a file, from byte off on. stele.ErrNoKey: there is no such file.
 	ReplicaRead(ctx context.Context, name string, off int64) (stele.ReplicaFile, []byte, error)
+	// Succession returns the epochs of the store, with the receipts of the entries that began them.
 	Succession(ctx context.Context) (stele.Succession, error)
-	Learn(ctx context.Context, at uint64, data map[string]string) error // of the entry by which a later epoch began
+	// Learn tells of the entry by which a later epoch began elsewhere; nil: the store takes no more writes.
+	Learn(ctx context.Context, at uint64, data map[string]string) error
 }
 
 // Options say whom to follow, and where to.
@@ -57,6 +62,7 @@ type FrozenError struct {
 	Why      error
 }
 
+// Error says what happened, where the evidence is, and what to do.
 func (e *FrozenError) Error() string {
 	return fmt.Sprintf("following is frozen (%s): %v. The evidence is in %s. Find out which history is the true one; until then nothing of the primary is accepted", e.Kind, e.Why, e.Evidence)
 }

@@ -110,6 +110,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Head returns the version that a place names. stele.ErrNoKey: there is none, or a delete marker is the latest, which the Version then says; stele.ErrMarker: a version id names a marker.
 func (c *Client) Head(ctx context.Context, at stele.Place) (stele.Version, error) {
 	v, err := invoke(ctx, c, rpc.Head, at)
 	return v.Decode(), err
@@ -124,10 +125,12 @@ func (c *Client) OpenBody(ctx context.Context, v stele.Version, off, n int64) (i
 	return &streamed{resp}, nil
 }
 
+// Hide hides a version, or adds a delete marker; hiding what is not there succeeds. A *stele.RetentionError if a lock forbids it.
 func (c *Client) Hide(ctx context.Context, q stele.HideRequest) (stele.HideResult, error) {
 	return invoke(ctx, c, rpc.Hide, q)
 }
 
+// Prove returns the receipt of the entry that wrote a version, and that version with its digests. The server's word for it is not needed: package verify checks it.
 func (c *Client) Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error) {
 	p, err := invoke(ctx, c, rpc.Prove, at)
 	return p.Receipt, p.Version.Decode(), err
@@ -138,16 +141,19 @@ func (c *Client) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash,
 	return invoke(ctx, c, rpc.Consistency, [2]uint64{from, to})
 }
 
+// List returns a page of current objects, in order of key. stele.ErrNoBucket.
 func (c *Client) List(ctx context.Context, q stele.ListRequest) (stele.Page, error) {
 	p, err := invoke(ctx, c, rpc.List, q)
 	return p.Decode(), err
 }
 
+// ListVersions returns a page of the versions and markers that S3 shows, newest first within a key. stele.ErrNoBucket.
 func (c *Client) ListVersions(ctx context.Context, q stele.ListRequest) (stele.Page, error) {
 	p, err := invoke(ctx, c, rpc.ListVersions, q)
 	return p.Decode(), err
 }
 
+// History returns a page of the changes of a key, newest first, and whether there are more. stele.ErrNoBucket, stele.ErrNoKey: there was never one.
 func (c *Client) History(ctx context.Context, q stele.HistoryRequest) ([]stele.Change, bool, error) {
 	p, err := invoke(ctx, c, rpc.History, q)
 	return p.Changes, p.More, err
@@ -162,43 +168,53 @@ func (c *Client) WhyGone(ctx context.Context, bucket, key string, at stele.View)
 	return *g, err == nil, err
 }
 
+// Buckets returns the buckets of a view, in order of name.
 func (c *Client) Buckets(ctx context.Context, at stele.View) ([]stele.Bucket, error) {
 	return invoke(ctx, c, rpc.Buckets, rpc.NameArgs{At: at})
 }
 
+// Bucket returns the bucket that has a name in a view. stele.ErrNoBucket: none; stele.ErrFuture: the view is beyond the ledger.
 func (c *Client) Bucket(ctx context.Context, name string, at stele.View) (stele.Bucket, error) {
 	return invoke(ctx, c, rpc.Bucket, rpc.NameArgs{Bucket: name, At: at})
 }
 
+// CreateBucket makes a bucket. stele.ErrBucketExists: one of that name is alive.
 func (c *Client) CreateBucket(ctx context.Context, _ stele.Actor, name string, objectLock bool) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.CreateBucket, rpc.BucketArgs{Bucket: name, ObjectLock: objectLock})
 }
 
+// DeleteBucket deletes a bucket; views of the past keep showing it. stele.ErrBucketNotEmpty: S3 shows a version or a marker in it.
 func (c *Client) DeleteBucket(ctx context.Context, _ stele.Actor, name string) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.DeleteBucket, rpc.BucketArgs{Bucket: name})
 }
 
+// SetVersioning switches versioning of a bucket on or suspends it. stele.ErrBadState: a bucket with object lock cannot suspend it.
 func (c *Client) SetVersioning(ctx context.Context, _ stele.Actor, bucket string, to stele.Versioning) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.SetVersioning, rpc.BucketArgs{Bucket: bucket, Versioning: to})
 }
 
+// SetObjectLock switches object lock on, which needs versioning (else stele.ErrBadState), and sets the default retention. It cannot be switched off.
 func (c *Client) SetObjectLock(ctx context.Context, _ stele.Actor, bucket string, def stele.Retention) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.SetObjectLock, rpc.BucketArgs{Bucket: bucket, Default: def})
 }
 
+// ViewAt finds the view that a moment names, by the server's clock, or a pinned view by its name. stele.ErrFuture, stele.ErrBeforeStore, stele.ErrBadMoment.
 func (c *Client) ViewAt(ctx context.Context, when string) (stele.View, error) {
 	return invoke(ctx, c, rpc.ViewAt, when)
 }
 
+// ParseBucket splits the name of a bucket as of a time, such as NAME--at-e123456, into the bucket's name and the view. Another name is returned as it is, with the present.
 func (c *Client) ParseBucket(ctx context.Context, name string) (string, stele.View, error) {
 	p, err := invoke(ctx, c, rpc.ParseBucket, name)
 	return p.Name, p.At, err
 }
 
+// Pin gives a view a name. stele.ErrBadState: the name is taken; stele.ErrFuture: the ledger has not reached the view's size.
 func (c *Client) Pin(ctx context.Context, _ stele.Actor, name string, at stele.View) (stele.Pinned, error) {
 	return invoke(ctx, c, rpc.Pin, rpc.PinArgs{Name: name, At: at})
 }
 
+// Views returns the pinned views, in order of name.
 func (c *Client) Views(ctx context.Context) ([]stele.Pinned, error) {
 	return ask(ctx, c, rpc.Views)
 }
@@ -214,14 +230,17 @@ func (c *Client) Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry
 	})
 }
 
+// CreateKey makes an access key; rate is the most entries a second that it may cause in the long run, 0: not limited. The secret is in the result and nowhere else in clear.
 func (c *Client) CreateKey(ctx context.Context, _ stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
 	return invoke(ctx, c, rpc.CreateKey, rpc.KeyArgs{Role: role, Scope: scope, Rate: rate})
 }
 
+// RevokeKey ends an access key, for requests under way too. stele.ErrNoAccessKey: there is none that lives.
 func (c *Client) RevokeKey(ctx context.Context, _ stele.Actor, id string) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.RevokeKey, rpc.KeyArgs{ID: id})
 }
 
+// Keys returns all access keys but the root key, revoked ones too, without their secrets.
 func (c *Client) Keys(ctx context.Context) ([]stele.KeyInfo, error) {
 	return ask(ctx, c, rpc.Keys)
 }
@@ -236,6 +255,7 @@ func (c *Client) Hydration(ctx context.Context) (*stele.Hydration, error) {
 	return ask(ctx, c, rpc.Hydration)
 }
 
+// AddTarget adds a target, which the server opens and compares with its store first, or changes the settings of one whose URL stays. A target that has held entries, and holds none now, is refused: see AddTargetAnew.
 func (c *Client) AddTarget(ctx context.Context, _ stele.Actor, spec stele.TargetSpec) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.AddTarget, spec)
 }
@@ -245,23 +265,28 @@ func (c *Client) AddTargetAnew(ctx context.Context, _ stele.Actor, spec stele.Ta
 	return invoke(ctx, c, rpc.AddTargetAnew, rpc.AnewArgs{Spec: spec, Kit: kit})
 }
 
+// RemoveTarget ends the shipping to a target; what lies there stays. It returns when the target goes: zero: now, which takes the recovery kit's text, given on the server's machine. stele.ErrNoTarget.
 func (c *Client) RemoveTarget(ctx context.Context, _ stele.Actor, name string, kit []byte) (time.Time, error) {
 	return invoke(ctx, c, rpc.RemoveTarget, rpc.RemoveArgs{Name: name, Kit: kit})
 }
 
+// CancelRemoval keeps a target that waits for its removal. stele.ErrNoTarget.
 func (c *Client) CancelRemoval(ctx context.Context, _ stele.Actor, name string) (stele.Committed, error) {
 	return invoke(ctx, c, rpc.CancelRemoval, name)
 }
 
+// Targets says how every target stands, in order of name. Secret keys are left out.
 func (c *Client) Targets(ctx context.Context) ([]stele.TargetStatus, error) {
 	return ask(ctx, c, rpc.Targets)
 }
 
+// FlushTargets has the server ship all that is committed now, and returns when every target has it, or why one has not. stele.ErrReadOnly: the server's store takes no writes and ships nothing.
 func (c *Client) FlushTargets(ctx context.Context) error {
 	_, err := ask(ctx, c, rpc.FlushTargets)
 	return err
 }
 
+// ConfirmKit has the server check a recovery kit against the keyring, and note in the ledger that someone holds it. stele.ErrBadName: it is no kit, another store's, or an older one than the last key rotation made.
 func (c *Client) ConfirmKit(ctx context.Context, _ stele.Actor, text []byte) error {
 	_, err := invoke(ctx, c, rpc.ConfirmKit, text)
 	return err
@@ -326,10 +351,12 @@ func (c *Client) HideBursts(ctx context.Context) ([]stele.HideBurst, error) {
 	return ask(ctx, c, rpc.HideBursts)
 }
 
+// SeeHides notes that a person has seen the bursts of hides that there are: they are no alarm any more. The key that made one of them may not say so.
 func (c *Client) SeeHides(ctx context.Context, _ stele.Actor) (stele.Committed, error) {
 	return ask(ctx, c, rpc.SeeHides)
 }
 
+// Stats returns the figures of the server's store: entries, objects, bytes, and what is wrong.
 func (c *Client) Stats(ctx context.Context) (stele.Stats, error) {
 	return ask(ctx, c, rpc.Stats)
 }
