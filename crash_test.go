@@ -233,7 +233,7 @@ func (w *witnessed) version(bucket, key string) string {
 			last = max(last, at.Entry)
 		}
 	}
-	return versionID(1, last, false)
+	return (&refVersion{entry: last}).id()
 }
 
 // race runs fn n times at once and waits for all.

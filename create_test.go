@@ -62,14 +62,14 @@ func TestCreateBesideCreate(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := newStore(folder, Options{})
-	if err := s.core.LockFolder(); err != nil {
+	s := core.New(folder, core.Options{})
+	if err := s.LockFolder(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Create(ctx, folder, Options{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("beside another: %v", err)
 	}
-	if err := s.core.Lock.Close(); err != nil {
+	if err := s.Lock.Close(); err != nil {
 		t.Fatal(err)
 	}
 	a, err := Create(ctx, folder, Options{})

@@ -10,6 +10,7 @@ import (
 	"stele/entry"
 	"stele/internal/engine/mem"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
 
 // TestDrillBeforeTheFirstCopy: a target to which nothing was ever shipped holds no copy that could fail: a drill of it is refused, says how to go on, and is no entry and no alarm. One that has held
@@ -39,8 +40,8 @@ func TestDrillBeforeTheFirstCopy(t *testing.T) {
 	if n := drills(); n != 0 {
 		t.Errorf("%d drills are entries", n)
 	}
-	if _, err := s.commit(ctx, Local(), func(_ index.Reader, _ ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.BackupHeld, Private: entry.Private{Name: "nas", Target: 5}}, nil
+	if _, err := s.core.Record(ctx, Local().Who(), func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.BackupHeld, Private: entry.Private{Name: "nas", Target: 5}}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}

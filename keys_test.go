@@ -56,7 +56,7 @@ func TestUsedIsBounded(t *testing.T) {
 	for i := range 1000 {
 		s.Used(fmt.Sprint("AKIA", i))
 	}
-	if n := len(s.lastUsed); n != 2 {
+	if n := s.UsedKeys(); n != 2 {
 		t.Errorf("%d keys are remembered", n)
 	}
 	if list, err := s.Keys(ctx); err != nil || len(list) != 1 || list[0].LastUsed.IsZero() {

@@ -34,17 +34,6 @@ func hide(t *testing.T, s *Store, bucket, key string) {
 	}
 }
 
-// partRow is a key as a restore lists it.
-func partRow(t *testing.T, j *partRestore, inc, size uint64, key string) (partSide, bool) {
-	t.Helper()
-	p := partSide{s: j.s, span: partSpan{prefix: key, exact: true}, inc: inc, size: size, stop: func() error { return nil }}
-	_, ok, err := p.peek()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, ok
-}
-
 // TestRestorePartChangedMeanwhile changes a key between its comparison and the commit: it is compared again, and what was written meanwhile is not taken for what was compared.
 func TestRestorePartChangedMeanwhile(t *testing.T) {
 	tag := func(t *testing.T, s *Store, value string) {
@@ -68,23 +57,12 @@ func TestRestorePartChangedMeanwhile(t *testing.T) {
 			s := partStore(t, true)
 			one := put(t, s, "docs", "k", []byte("one"))
 			c.before(t, s)
-			j := &partRestore{PartRestore: PartRestore{By: Local(), Bucket: "docs", To: "docs", At: View{one.Entry + 1}}, s: s, reason: "test"}
-			if err := j.findBuckets(ctx); err != nil {
+			k, err := s.ComparePart(ctx, PartRestore{By: Local(), Bucket: "docs", To: "docs", At: View{one.Entry + 1}}, "k")
+			if err != nil {
 				t.Fatal(err)
 			}
-			k := partKey{key: "k", was: true}
-			then, _ := partRow(t, j, j.then.Inc, j.At.Size, "k")
-			k.then = then.rows[0].Current
-			now, is := partRow(t, j, j.inc, 0, "k")
-			if k.is = is; is {
-				k.now = now.rows[0].Current
-			}
-			if v, err := s.Head(ctx, Place{Bucket: "docs", Key: "k"}); err == nil {
-				k.tags = v.Tags
-			}
 			c.meanwhile(t, s)
-			stale := k
-			if err := j.putBack(ctx, &stale); !errors.Is(err, errChanged) {
+			if err := k.PutBack(ctx); !errors.Is(err, ErrChanged) {
 				t.Fatalf("with a stale comparison: %v", err)
 			}
 			cur, err := s.Head(ctx, Place{Bucket: "docs", Key: "k"})
@@ -94,11 +72,12 @@ func TestRestorePartChangedMeanwhile(t *testing.T) {
 			if cur.Marker {
 				cur.ID = ""
 			}
-			if err := j.one(ctx, &k); err != nil {
+			made, kept, err := k.Settle(ctx)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if k.made.Action != c.want || k.kept != (c.want == "") || c.want != "" && k.made.Now != cur.ID {
-				t.Errorf("%+v, kept %v; what was current then was %s", k.made, k.kept, cur.ID)
+			if made.Action != c.want || kept != (c.want == "") || c.want != "" && made.Now != cur.ID {
+				t.Errorf("%+v, kept %v; what was current then was %s", made, kept, cur.ID)
 			}
 			if got := read(t, s, Place{Bucket: "docs", Key: "k"}); string(got) != "one" {
 				t.Errorf("restored to %q", got)

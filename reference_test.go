@@ -95,7 +95,13 @@ func (c content) made() *made {
 func (c content) bytes() []byte { return c.made().bytes }
 func (c content) etag() string  { return c.made().etag }
 
-func (v *refVersion) id() string { return versionID(1, v.entry, v.null) }
+// id is the version's id in the first epoch.
+func (v *refVersion) id() string {
+	if v.null {
+		return "null"
+	}
+	return fmt.Sprintf("%08x%016x", 1, v.entry)
+}
 
 // body is the size and the SHA-256 of what the version reads as.
 func (v *refVersion) body() (size int, sum [32]byte) {

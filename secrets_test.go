@@ -18,6 +18,7 @@ import (
 	"stele/internal/engine/mem"
 	"stele/internal/index"
 	"stele/internal/keyring"
+	"stele/internal/ledger"
 	"stele/tree"
 )
 
@@ -214,8 +215,8 @@ func TestSecretsFromBeforeInTheIndex(t *testing.T) {
 		{Index: at + 2, Time: time.Now(), Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `{"url":"dir:///nowhere/nas","access_key":"id","secret_key":"` + swordfish + `"}`}},
 	}
 	old := batch[1].Private.Access
-	if _, err := s.commit(ctx, Local(), func(index.Reader, ledgerSlot) (ledgerDraft, error) {
-		return ledgerDraft{Type: entry.KeyCreate, Private: batch[1].Private}, nil
+	if _, err := s.core.Record(ctx, Local().Who(), func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+		return ledger.Draft{Type: entry.KeyCreate, Private: batch[1].Private}, nil
 	}); err == nil {
 		t.Fatal("a secret in clear can be written")
 	}

@@ -7,6 +7,7 @@ import (
 	"stele/entry"
 	"stele/internal/fsck"
 	"stele/internal/index"
+	"stele/internal/ledger"
 )
 
 // deep verifies all and returns what is wrong.
@@ -37,7 +38,9 @@ func TestDeepProvesEachDigest(t *testing.T) {
 		t.Helper()
 		b := v.Body
 		change(&b)
-		if _, err := s.putEntry(ctx, Local(), entry.Private{Bucket: "bucket", Key: key, Body: &b}, nil, Conditions{}, nil); err != nil {
+		if _, err := s.core.Record(ctx, Local().Who(), func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+			return ledger.Draft{Type: entry.ObjectPut, Private: entry.Private{Bucket: "bucket", Inc: v.Inc, Key: key, Null: true, Body: &b}}, nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
