@@ -17,7 +17,7 @@ var arrows = map[string][]string{
 	"":                           {"entry", "tree", "verify", "internal/backup", "internal/body", "internal/bug", "internal/care", "internal/core", "internal/durable", "internal/engine", "internal/engine/dir", "internal/epoch", "internal/follow", "internal/frame", "internal/fsck", "internal/hydrate", "internal/index", "internal/keyring", "internal/ledger", "internal/moment", "internal/pack", "internal/replica", "internal/segment", "internal/snapshot"},
 	"internal/backup":            {"entry", "verify", "internal/care", "internal/core", "internal/durable", "internal/engine", "internal/engine/dir", "internal/hydrate", "internal/index", "internal/keyring", "internal/ledger", "internal/replicate", "internal/snapshot"},
 	"internal/care":              {"entry", "tree", "internal/body", "internal/core", "internal/durable", "internal/engine", "internal/fsck", "internal/heal", "internal/index", "internal/ledger", "internal/retry"},
-	"internal/core":              {"entry", "internal/body", "internal/durable", "internal/engine", "internal/engine/dir", "internal/frame", "internal/heal", "internal/index", "internal/keyring", "internal/ledger", "internal/pack", "internal/segment"},
+	"internal/core":              {"entry", "internal/body", "internal/durable", "internal/engine", "internal/engine/dir", "internal/frame", "internal/heal", "internal/index", "internal/keyring", "internal/ledger", "internal/pack", "internal/retry", "internal/segment"},
 	"entry":                      {},
 	"tree":                       {"entry"},
 	"verify":                     {"entry", "tree"},

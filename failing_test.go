@@ -172,9 +172,13 @@ func TestWitnessStatus(t *testing.T) {
 		c <- time.Time{}
 		return c
 	}
-	if s, err = Open(ctx, "a", Options{FS: fs, Witnesses: []care.Witness{one, refuses}, cosignWait: soon}); err != nil {
+	if s, err = Open(ctx, "a", Options{FS: fs}); err != nil {
 		t.Fatal(err)
 	}
+	s.care.Opt.Witnesses, s.care.Opt.CosignWait = []care.Witness{one, refuses}, soon // and what an opening with witnesses begins
+	s.core.KnowWitnesses([]string{"one", "two"})
+	s.core.Background.Add(1)
+	go s.care.KeepCosigned()
 	for i := range 3 { // though nothing is written
 		<-asked
 		if d := <-waits; d != time.Minute<<i {

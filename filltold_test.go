@@ -33,9 +33,9 @@ func (s shaky) Open(ctx context.Context, name string) (engine.File, error) {
 func TestFillingIsToldOnce(t *testing.T) {
 	x, clock, log, n := newBackup(t), newTestClock(), new(lockedBuffer), new(atomic.Int64)
 	opt, tries, over := x.options(vfs.NewMem()), 0, make(chan struct{})
-	opt.Clock, opt.Log = clock, slog.New(slog.NewTextHandler(log, nil))
+	opt.Log = slog.New(slog.NewTextHandler(log, nil))
 	opened := make(chan struct{})
-	opt.retryFill = func(context.Context, int) error {
+	opt.Clock = waiting{clock, func(context.Context, time.Duration) error {
 		<-opened
 		if tries++; tries > 120 {
 			close(over)
@@ -43,7 +43,7 @@ func TestFillingIsToldOnce(t *testing.T) {
 		}
 		clock.pass(time.Minute)
 		return nil
-	}
+	}}
 	s, err := OpenFrom(ctx, crashFolder, hydrate.From{Target: shaky{x.target, n}, Name: "mem:///target"}, opt)
 	if err != nil {
 		t.Fatal(err)

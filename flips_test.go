@@ -43,6 +43,9 @@ func (c *hastyClock) Monotonic() time.Duration {
 	return c.SystemClock.Monotonic() + time.Duration(c.extra.Load())
 }
 
+// Sleep is over at once.
+func (c *hastyClock) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+
 func (c *hastyClock) pass() { c.extra.Add(int64(heal.RetryAfter)) }
 
 // battered is a store with a folder target whose files rot while it is used.
@@ -300,7 +303,6 @@ func (x *battered) spoil(v victim, what int, r *rand.Rand) (string, error) {
 
 // scrubNow reads every sealed file, once, and heals.
 func (x *battered) scrubNow() error {
-	x.care.Opt.ScrubSleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	if err := x.care.ScrubRound(ctx, time.Hour); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -21,6 +22,7 @@ import (
 	"stele/internal/engine/mem"
 	"stele/internal/hydrate"
 	"stele/internal/keyring"
+	"stele/internal/ledger"
 )
 
 // backedUp is a target to serve from, and what must be seen there.
@@ -100,12 +102,12 @@ func (x *backedUp) copyFrom(t testing.TB, fsys vfs.FS) {
 
 // options are those of a server that serves from the backup, on a file system.
 func (x *backedUp) options(fsys vfs.FS) Options {
-	return Options{FS: fsys, Identity: x.identity, retryFill: x.once}
+	return Options{FS: fsys, Identity: x.identity, Clock: waiting{ledger.SystemClock{}, x.once}}
 }
 
 // once lets the folder be filled once the gate is open, and not again after a failure.
-func (x *backedUp) once(ctx context.Context, failures int) error {
-	if failures > 0 {
+func (x *backedUp) once(ctx context.Context, d time.Duration) error {
+	if d > 0 {
 		return errors.New("once is enough in a test")
 	}
 	select {

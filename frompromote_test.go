@@ -180,15 +180,17 @@ func TestFromScrub(t *testing.T) {
 	x.gate = make(chan struct{})
 	rest, done := untilDone()
 	opt := x.options(here)
-	opt.ScrubDays, opt.Clock = 30, later{ledger.SystemClock{}}
-	opt.scrubSleep = func(ctx context.Context, d time.Duration) error {
+	opt.ScrubDays, opt.Clock = 30, waiting{later{ledger.SystemClock{}}, func(ctx context.Context, d time.Duration) error {
+		if d == 0 {
+			return x.once(ctx, d)
+		}
 		select {
 		case <-x.gate:
 		default:
 			t.Error("the scrub reads what is not here")
 		}
 		return rest(ctx, d)
-	}
+	}}
 	s, err := OpenFrom(ctx, crashFolder, hydrate.From{Target: x.target, Name: "mem:///target"}, opt)
 	if err != nil {
 		t.Fatal(err)

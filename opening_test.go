@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"stele/entry"
 	"stele/internal/care"
@@ -17,6 +18,7 @@ import (
 	"stele/internal/engine"
 	"stele/internal/hydrate"
 	"stele/internal/keyring"
+	"stele/internal/ledger"
 	"stele/tree"
 )
 
@@ -89,12 +91,12 @@ func (x *entrance) from(t *testing.T, still bool) *entrance {
 	}
 	x.folder = folder
 	x.open = func(opt Options) (*Store, error) {
-		opt.retryFill = func(context.Context, int) error {
+		opt.Clock = waiting{ledger.SystemClock{}, func(context.Context, time.Duration) error {
 			if still {
 				return errors.New("this test fills nothing")
 			}
 			return nil
-		}
+		}}
 		return OpenFrom(ctx, x.folder, backup, opt)
 	}
 	return x.write(t)

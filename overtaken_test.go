@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -58,12 +59,12 @@ func TestFromOvertaken(t *testing.T) {
 	}
 	x := &backedUp{identity: k.RecoveryIdentity, gate: make(chan struct{})}
 	failed, fill := make(chan struct{}), x.options(vfs.Default)
-	fill.retryFill = func(ctx context.Context, failures int) error {
-		if failures > 0 {
+	fill.Clock = waiting{fill.Clock, func(ctx context.Context, d time.Duration) error {
+		if d > 0 {
 			close(failed)
 		}
-		return x.once(ctx, failures)
-	}
+		return x.once(ctx, d)
+	}}
 	from, err := OpenFrom(ctx, copied, From{Target: target, Name: "nas"}, fill)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 func (x *tampered) scrubbed(t testing.TB, fs vfs.FS, rest func(context.Context, time.Duration) error, copies ...Copy) *Store {
 	t.Helper()
 	opt := x.w.copy().tamperOptions(fs)
-	opt.ScrubDays, opt.scrubSleep, opt.Clock = 30, rest, later{opt.Clock} // a store's first round begins when it is 15 days old
+	opt.ScrubDays, opt.Clock = 30, waiting{later{opt.Clock}, rest} // a store's first round begins when it is 15 days old
 	opt.Copies = func() []Copy { return copies }
 	s, err := Open(ctx, crashFolder, opt)
 	if err != nil {
@@ -30,6 +30,14 @@ func (x *tampered) scrubbed(t testing.TB, fs vfs.FS, rest func(context.Context, 
 type later struct{ Clock }
 
 func (l later) Now() time.Time { return l.Clock.Now().Add(21 * 24 * time.Hour) }
+
+// waiting is a clock whose waits a test decides.
+type waiting struct {
+	Clock
+	wait func(ctx context.Context, d time.Duration) error
+}
+
+func (w waiting) Sleep(ctx context.Context, d time.Duration) error { return w.wait(ctx, d) }
 
 // untilDone is how a scrub rests that never waits within a round: the channel is told once it waits for the next one.
 func untilDone() (rest func(context.Context, time.Duration) error, done chan struct{}) {

@@ -54,14 +54,11 @@ type Options struct {
 	Witnesses        []care.Witness
 	RequireWitnesses int
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
-	ScrubDays  int
-	scrubSleep func(context.Context, time.Duration) error // tests'
+	ScrubDays int
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 
-	still      bool                                          // nothing runs beside requests: the store is opened to be asked and closed again
-	cosignWait func(time.Duration) <-chan time.Time          // tests: in place of time.After, between two checkpoints
-	retryFill  func(ctx context.Context, failures int) error // tests: what is waited for before the folder is filled, and after each failure
+	still bool // nothing runs beside requests: the store is opened to be asked and closed again
 }
 
 // Store is an open store. Its methods may be called concurrently.
@@ -124,9 +121,9 @@ func newStore(folder string, opt Options) *Store {
 	s := &Store{opt: opt, lastUsed: map[string]time.Time{}, docs: map[entry.ID]string{}}
 	s.core = folderOf(folder, opt)
 	s.replica = replica.New(s.core)
-	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, CosignWait: opt.cosignWait, ScrubDays: opt.ScrubDays, ScrubSleep: opt.scrubSleep,
+	s.care = care.New(s.core, care.Options{Witnesses: opt.Witnesses, RequireWitnesses: opt.RequireWitnesses, ScrubDays: opt.ScrubDays,
 		Grown: s.replica.Changed.Wait, Refusals: s.refusals})
-	s.over = hydrate.New(s.core, hydrate.Options{Copies: func() []engine.Copy { return s.backup.TargetCopies() }, Snapshots: func() snapshot.Options { return s.backup.SnapshotOptions() }, RetryFill: opt.retryFill, Clock: opt.Clock})
+	s.over = hydrate.New(s.core, hydrate.Options{Copies: func() []engine.Copy { return s.backup.TargetCopies() }, Snapshots: func() snapshot.Options { return s.backup.SnapshotOptions() }, Clock: opt.Clock})
 	s.backup = backup.New(s.core, s.care, s.over, backup.Options{OpenTarget: opt.OpenTarget, ListTargets: opt.ListTargets, Copies: opt.Copies, OpenCopy: s.copyForDrill})
 	s.epochs = epoch.New(s.core, s.over, epoch.Options{AskHandover: opt.AskHandover, Seen: s.backup.SeenByTargets, SeenWait: backup.SeenWait})
 	s.core.Hooks = s.hooks()

@@ -26,7 +26,6 @@ type Options struct {
 	RequireWitnesses int                                        // how many a receipt must bear
 	CosignWait       func(time.Duration) <-chan time.Time       // tests: in place of time.After, between two checkpoints
 	ScrubDays        int                                        // within how many days every byte is read again; 0: never
-	ScrubSleep       func(context.Context, time.Duration) error // tests: in place of the scrub's waits
 	Full             <-chan struct{}                            // closed when the folder has everything; nil: it has
 	Grown            func() <-chan struct{}                     // closed when the ledger has grown
 	Refusals         func(ctx context.Context) ([]error, error) // why a server would not open the folder

@@ -13,7 +13,6 @@ import (
 	"stele/internal/engine"
 	"stele/internal/index"
 	"stele/internal/ledger"
-	"stele/internal/retry"
 )
 
 const (
@@ -84,13 +83,6 @@ func (s *Care) Scrubbed(ctx context.Context) (ScrubStatus, error) {
 	return last.status, core.Translate(err)
 }
 
-func (s *Care) sleep(ctx context.Context, d time.Duration) error {
-	if s.Opt.ScrubSleep != nil {
-		return s.Opt.ScrubSleep(ctx, d)
-	}
-	return retry.Sleep(ctx, d)
-}
-
 // RunScrub scrubs round after round until ctx ends.
 func (s *Care) RunScrub(ctx context.Context) {
 	if s.Opt.Full != nil { // what is not here yet is proven when it is brought
@@ -107,7 +99,7 @@ func (s *Care) RunScrub(ctx context.Context) {
 			return
 		}
 		s.core.OutcomeOf(core.WorkScrub, "", err)
-		if s.sleep(ctx, scrubRetry) != nil {
+		if s.core.Sleep(ctx, scrubRetry) != nil {
 			return
 		}
 	}
@@ -119,7 +111,7 @@ func (s *Care) scrubOn(ctx context.Context, period time.Duration) error {
 	for err == nil {
 		if wait := s.untilRound(period); wait > 0 {
 			s.core.OutcomeOf(core.WorkScrub, "", nil)
-			err = s.sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
+			err = s.core.Sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
 			continue
 		}
 		if err = s.ScrubRound(ctx, period); err == nil {
@@ -269,7 +261,7 @@ func (s *Care) scrubFile(ctx context.Context, name string, frames bool, rate int
 		if s.core.Inside.Calls.Load() > 0 { // somebody is at work
 			d *= 2
 		}
-		return s.sleep(ctx, d)
+		return s.core.Sleep(ctx, d)
 	}
 	var why error
 	if folder, _ := engine.SplitName(name); folder == engine.Segments {

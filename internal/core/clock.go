@@ -1,10 +1,26 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"stele/internal/retry"
 )
+
+// Sleeper is a store's clock that also says when a wait is over, as a test's may. Waits by another one take as long as they are.
+type Sleeper interface {
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// Sleep waits by the store's clock, also for no time at all, until ctx ends; then its error is returned.
+func (s *Store) Sleep(ctx context.Context, d time.Duration) error {
+	if c, ok := s.opt.Clock.(Sleeper); ok {
+		return c.Sleep(ctx, d)
+	}
+	return retry.Sleep(ctx, d)
+}
 
 // released is a moment that lies before every start of this program. It moves with the releases; a build from a repository knows a later one.
 var released = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)

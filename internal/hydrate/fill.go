@@ -44,7 +44,6 @@ func (h *Hydration) Left(now time.Time) time.Duration {
 // filling is the filling of a folder under way.
 type filling struct {
 	limit *rate.Limiter
-	wait  func(ctx context.Context, failures int) error // before each try
 
 	mu     sync.Mutex
 	status Hydration
@@ -96,9 +95,6 @@ func (s *Store) Hydrated() <-chan struct{} {
 func (s *Store) startFilling() {
 	f := &s.from.fill
 	f.limit = replicate.Rate(s.from.RateBytes)
-	if f.wait = s.Opt.RetryFill; f.wait == nil {
-		f.wait = backOff
-	}
 	f.status.From, f.status.Since = s.from.Name, s.core.Now()
 	if s.from.Still {
 		return
@@ -117,16 +113,12 @@ var fillAgain = retry.Backoff{First: time.Second, Most: time.Minute}
 // tellEvery is how often the log is told again that filling fails for the same reason.
 const tellEvery = time.Hour
 
-func backOff(ctx context.Context, failures int) error {
-	return retry.Sleep(ctx, fillAgain.Wait(failures))
-}
-
 // keepFilling fills the folder, and tries again after a failure until the store is closed.
 func (s *Store) keepFilling(ctx context.Context) {
 	f := &s.from.fill
 	defer close(f.ended)
 	told, toldAt := "", time.Time{}
-	for failures := 1; f.wait(ctx, failures-1) == nil; failures++ {
+	for failures := 1; s.core.Sleep(ctx, fillAgain.Wait(failures-1)) == nil; failures++ {
 		err := s.fillFolder(ctx)
 		if err == nil || ctx.Err() != nil {
 			return

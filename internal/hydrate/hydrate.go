@@ -3,8 +3,6 @@
 package hydrate
 
 import (
-	"context"
-
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/ledger"
@@ -21,9 +19,8 @@ type Store struct {
 
 // Options say what serving from a backup needs of the store above.
 type Options struct {
-	Copies    func() []engine.Copy                          // of the store, on other targets
-	Snapshots func() snapshot.Options                       // which snapshots of the index to believe
-	RetryFill func(ctx context.Context, failures int) error // tests: what is waited for before the folder is filled, and after each failure
+	Copies    func() []engine.Copy    // of the store, on other targets
+	Snapshots func() snapshot.Options // which snapshots of the index to believe
 	Clock     ledger.Clock
 }
 
