@@ -87,16 +87,16 @@ func TestReadOnlyWritesNothing(t *testing.T) {
 		t.Errorf("a reader has failed: %v", err)
 	}
 	calls := everyCall(s, v)
-	calls["Complete"] = func() error {
-		_, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Parts: []Part{p}})
+	calls["Multipart.Complete"] = func() error {
+		_, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Parts: []Part{p}})
 		return err
 	}
-	calls["PutPart"] = func() error {
-		_, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
+	calls["Multipart.PutPart"] = func() error {
+		_, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
 		return err
 	}
 	for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetObjectLock", "SetSetting", "SetRetention", "SetHold", "SetTags",
-		"CreateKey", "RevokeKey", "CreateUpload", "PutPart", "Complete", "Abort", "Pin"} {
+		"CreateKey", "RevokeKey", "Multipart.Create", "Multipart.PutPart", "Multipart.Complete", "Multipart.Abort", "Pin"} {
 		if err := calls[name](); !errors.Is(err, ErrReadOnly) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -175,7 +175,7 @@ func TestOneFailureEndsAllWriting(t *testing.T) {
 				t.Errorf("Failed says %v", err)
 			}
 			calls := everyCall(s, v)
-			for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetSetting", "SetTags", "CreateKey", "CreateUpload", "Pin"} {
+			for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetSetting", "SetTags", "CreateKey", "Multipart.Create", "Pin"} {
 				if err := calls[name](); !errors.Is(err, ErrFailed) {
 					t.Errorf("%s: %v", name, err)
 				}

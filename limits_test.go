@@ -117,27 +117,27 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		if _, err := s.Put(ctx, q); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		_, err := s.CreateUpload(ctx, Local(), Upload{Bucket: q.Bucket, Key: "a", Headers: q.Headers, Meta: q.Meta, Tags: q.Tags, Lock: q.Lock})
+		_, err := s.Multipart().Create(ctx, Local(), Upload{Bucket: q.Bucket, Key: "a", Headers: q.Headers, Meta: q.Meta, Tags: q.Tags, Lock: q.Lock})
 		if !errors.Is(err, c.want) {
 			t.Errorf("upload, %s: %v", name, err)
 		}
 	}
 }
 
-// TestUploadCanBeCompleted: what CreateUpload took fits into the entry that completes it; else the parts would have been sent for nothing.
+// TestUploadCanBeCompleted: what Multipart.Create took fits into the entry that completes it; else the parts would have been sent for nothing.
 func TestUploadCanBeCompleted(t *testing.T) {
 	s := newMemStore(t, Options{})
 	makeBucket(t, s, "books", false, Unversioned)
 	done := 0
 	for n := entry.MaxPrivate - 1200; n < entry.MaxPrivate; n += 60 {
-		u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "books", Key: "a", Meta: map[string]string{"m": strings.Repeat("x", n)}})
+		u, err := s.Multipart().Create(ctx, Local(), Upload{Bucket: "books", Key: "a", Meta: map[string]string{"m": strings.Repeat("x", n)}})
 		if errors.Is(err, ErrTooLarge) {
 			continue
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 10000, Body: strings.NewReader("part"), Size: 4})
+		p, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 10000, Body: strings.NewReader("part"), Size: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestUploadCanBeCompleted(t *testing.T) {
 		q.Finish = func(Upload, []Part) (*entry.Checksum, error) {
 			return &entry.Checksum{Algorithm: "SHA256", Kind: "COMPOSITE", Value: strings.Repeat("x", 50)}, nil
 		}
-		if _, err := s.Complete(ctx, q); err != nil {
+		if _, err := s.Multipart().Complete(ctx, q); err != nil {
 			t.Fatalf("metadata of %d bytes: %v", n, err)
 		}
 		done++
@@ -175,11 +175,11 @@ func TestLockDatesAreWholeMicroseconds(t *testing.T) {
 	put(t, s, "locked", "set", nil)
 	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, entry.Governance, until))
 	check(s.SetRetention(ctx, Local(), Place{Bucket: "locked", Key: "set"}, entry.Governance, until)) // no shorter than before
-	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "mp", Lock: l})
+	u, err := s.Multipart().Create(ctx, Local(), Upload{Bucket: "locked", Key: "mp", Lock: l})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, err := s.UploadInfo(ctx, "locked", "mp", u.ID); err != nil || info.Lock == nil || info.Lock.Until != want {
+	if info, err := s.Multipart().Get(ctx, "locked", "mp", u.ID); err != nil || info.Lock == nil || info.Lock.Until != want {
 		t.Errorf("upload: %+v, %v", info.Lock, err)
 	}
 	if l.Until != until {

@@ -100,16 +100,16 @@ func TestCompleteAfterItsLockEnded(t *testing.T) {
 	clock := newPartedClock()
 	s := newMemStore(t, Options{Clock: clock})
 	makeBucket(t, s, "locked", true, Enabled)
-	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Compliance, Until: clock.Now().Add(time.Hour)}})
+	u, err := s.Multipart().Create(ctx, Local(), Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Compliance, Until: clock.Now().Add(time.Hour)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
+	p, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	clock.pass(2 * time.Hour)
-	v, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Parts: []Part{p}})
+	v, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Parts: []Part{p}})
 	if err != nil {
 		t.Fatal(err)
 	}

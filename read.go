@@ -172,44 +172,6 @@ func (s *Store) readAll(ctx context.Context, b entry.Body) ([]byte, error) {
 	return out, core.Translate(err)
 }
 
-// PartList returns the parts of a multipart object, in order; nil for another.
-func (s *Store) PartList(ctx context.Context, v Version) (entry.Parts, error) {
-	if err := s.core.Enter(); err != nil {
-		return nil, err
-	}
-	defer s.core.Leave()
-	if v.Body.Kind != entry.BodyParts {
-		return nil, nil
-	}
-	parts, err := s.core.Body.PartsOf(ctx, v.Body)
-	return parts, core.Translate(err)
-}
-
-// PartRange returns where part number part of a version lies, and how many parts there are. An object that was put whole has one. ErrInvalidPart: no such part.
-func (s *Store) PartRange(ctx context.Context, v Version, part int) (off, n int64, parts int, err error) {
-	if err := s.core.Enter(); err != nil {
-		return 0, 0, 0, err
-	}
-	defer s.core.Leave()
-	list, err := s.PartList(ctx, v)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	if list == nil {
-		if part != 1 {
-			return 0, 0, 1, fmt.Errorf("%w: part %d of an object with one part", ErrInvalidPart, part)
-		}
-		return 0, v.Size, 1, nil
-	}
-	if part < 1 || part > len(list) {
-		return 0, 0, len(list), fmt.Errorf("%w: part %d of an object with %d parts", ErrInvalidPart, part, len(list))
-	}
-	for _, p := range list[:part-1] {
-		off += p.Body.Size
-	}
-	return off, list[part-1].Body.Size, len(list), nil
-}
-
 // List returns a page of current objects.
 func (s *Store) List(ctx context.Context, q ListRequest) (Page, error) {
 	return s.list(ctx, q, false)

@@ -129,13 +129,13 @@ func readBody(s *Store, v Version) ([]byte, error) {
 func showUploads(w io.Writer, s *Store, bucket string) error {
 	q := ListRequest{Bucket: bucket, Max: 2}
 	for {
-		page, err := s.Uploads(ctx, q)
+		page, err := s.Multipart().List(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, u := range page.Uploads {
 			fmt.Fprintf(w, "  upload %s of %s meta %v\n", u.ID, u.Key, u.Meta)
-			parts, _, _, err := s.Parts(ctx, bucket, u.Key, u.ID, 0, 1000)
+			parts, _, _, err := s.Multipart().Parts(ctx, bucket, u.Key, u.ID, 0, 1000)
 			if err != nil {
 				return err
 			}
@@ -222,16 +222,16 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 		_, err = s.SetHold(ctx, by, place, c.on)
 	case "create":
 		var u Upload
-		u, err = s.CreateUpload(ctx, by, Upload{Bucket: c.bucket, Key: c.key, Meta: c.meta})
+		u, err = s.Multipart().Create(ctx, by, Upload{Bucket: c.bucket, Key: c.key, Meta: c.meta})
 		at, made = Committed{Entry: u.Entry, Time: u.Started}, u.ID
 	case "part":
-		_, err = s.PutPart(ctx, PartRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Number: c.number,
+		_, err = s.Multipart().PutPart(ctx, PartRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Number: c.number,
 			Body: bytes.NewReader(c.content.bytes()), Size: int64(c.content.size)})
 	case "complete":
 		v, err = c.complete(s, by)
 		at, made = Committed{Entry: v.Entry, Time: v.Time}, v.ID
 	case "abort":
-		at, err = s.Abort(ctx, by, c.bucket, c.key, c.upload)
+		at, err = s.Multipart().Abort(ctx, by, c.bucket, c.key, c.upload)
 	case "createKey":
 		var k entry.AccessKey
 		k, err = s.CreateKey(ctx, by, RoleReadWrite, nil, 0)
@@ -247,7 +247,7 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 }
 
 func (c *change) complete(s *Store, by Actor) (Version, error) {
-	have, _, _, err := s.Parts(ctx, c.bucket, c.key, c.upload, 0, 1000)
+	have, _, _, err := s.Multipart().Parts(ctx, c.bucket, c.key, c.upload, 0, 1000)
 	if err != nil {
 		return Version{}, err
 	}
@@ -259,5 +259,5 @@ func (c *change) complete(s *Store, by Actor) (Version, error) {
 		}
 		parts = append(parts, p)
 	}
-	return s.Complete(ctx, CompleteRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Parts: parts, If: c.cond})
+	return s.Multipart().Complete(ctx, CompleteRequest{By: by, Bucket: c.bucket, Key: c.key, Upload: c.upload, Parts: parts, If: c.cond})
 }

@@ -50,7 +50,7 @@ func TestStreamEndsAtTheReserve(t *testing.T) {
 	if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "b", Body: &fills{s: s, disk: disk}, Size: -1}); !errors.Is(err, ErrFull) {
 		t.Errorf("put: %v", err)
 	}
-	if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Parts: []Part{p}}); !errors.Is(err, ErrFull) {
+	if _, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "up", Upload: u.ID, Parts: []Part{p}}); !errors.Is(err, ErrFull) {
 		t.Errorf("complete: %v", err)
 	}
 	if got := read(t, s, Place{Bucket: "books", Key: "a"}); string(got) != "x" {
@@ -59,7 +59,7 @@ func TestStreamEndsAtTheReserve(t *testing.T) {
 	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Abort(ctx, Local(), "books", "up", u.ID); err != nil {
+	if _, err := s.Multipart().Abort(ctx, Local(), "books", "up", u.ID); err != nil {
 		t.Error(err)
 	}
 	if err := s.Failed(); err != nil {

@@ -39,7 +39,7 @@ type Version struct {
 	Lock        entry.Lock
 	HoldOff     bool // a legal hold was set to OFF, and not only never set; filled by Head
 	Checksum    *entry.Checksum
-	Body        entry.Body // the digests are filled by Put, Copy, Complete, Describe and Prove; a listing fills nothing of it
+	Body        entry.Body // the digests are filled by Put, Copy, Multipart.Complete, Describe and Prove; a listing fills nothing of it
 	Parts       int        // parts of a multipart object, else 0
 }
 

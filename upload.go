@@ -21,17 +21,28 @@ const (
 	MinPartSize = 5 << 20 // bytes, of each part but the last
 )
 
-// CreateUpload opens a multipart upload with what the object will have: Headers, Meta, Tags, Lock, Checksum (algorithm and kind).
-func (s *Store) CreateUpload(ctx context.Context, by Actor, u Upload) (Upload, error) {
-	if err := s.core.Enter(); err != nil {
+// Multipart writes large objects in parts (AWS, "Uploading and copying objects using multipart upload"): Create opens an upload, PutPart writes its parts in any order and from any number of goroutines, and
+// Complete makes one object of them, without moving a byte. Until then no reader sees anything of it. A part is as durable as an object once PutPart has returned, and an upload stays open, over restarts too,
+// until it is completed or aborted. Each call that changes something is an entry in the ledger.
+//
+// A Multipart is one pointer: ask the store for it wherever it is needed.
+type Multipart struct{ s *Store }
+
+// Multipart returns the uploads of the store.
+func (s *Store) Multipart() Multipart { return Multipart{s} }
+
+// Create opens an upload of u.Bucket and u.Key with what the object will have: Headers, Meta, Tags, Lock, Checksum (algorithm and kind). The result is u with ID, By, Entry and Started (AWS, CreateMultipartUpload).
+// ErrNoBucket; ErrBadName: of the key; ErrTooLarge: headers, metadata and tags that no entry holds; ErrBadState: a lock that the bucket does not take.
+func (m Multipart) Create(ctx context.Context, by Actor, u Upload) (Upload, error) {
+	if err := m.s.core.Enter(); err != nil {
 		return Upload{}, err
 	}
-	defer s.core.Leave()
-	if err := s.early(PutRequest{By: by, Bucket: u.Bucket, Key: u.Key, Headers: u.Headers, Meta: u.Meta, Tags: u.Tags, Lock: u.Lock}); err != nil {
+	defer m.s.core.Leave()
+	if err := m.s.early(PutRequest{By: by, Bucket: u.Bucket, Key: u.Key, Headers: u.Headers, Meta: u.Meta, Tags: u.Tags, Lock: u.Lock}); err != nil {
 		return Upload{}, err
 	}
 	u.ID, u.By = core.RandomHex(16), by.Key
-	c, err := s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+	c, err := m.s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, err := bucketFor(r, u.Bucket)
 		if err != nil {
 			return ledger.Draft{}, err
@@ -60,28 +71,29 @@ type PartRequest struct {
 	Finish              func(arrived entry.Body) (*entry.Checksum, error) // as in PutRequest
 }
 
-// PutPart writes a part; it replaces one of the same number. A part is a body like any other, so that completing an upload moves no bytes.
-func (s *Store) PutPart(ctx context.Context, q PartRequest) (Part, error) {
-	if err := s.core.Enter(); err != nil {
+// PutPart writes a part and returns when it is durable; it replaces one of the same number. A part is a body like any other, so that completing an upload moves no bytes (AWS, UploadPart).
+// ErrNoUpload; ErrInvalidPart: a number that is not 1 to MaxParts; ErrOverwriteDenied: a key of role append, and the upload is another key's; and as for Put where the body is not what was declared.
+func (m Multipart) PutPart(ctx context.Context, q PartRequest) (Part, error) {
+	if err := m.s.core.Enter(); err != nil {
 		return Part{}, err
 	}
-	defer s.core.Leave()
+	defer m.s.core.Leave()
 	if q.Number < 1 || q.Number > MaxParts {
 		return Part{}, fmt.Errorf("%w: part number %d, allowed are 1 to %d", ErrInvalidPart, q.Number, MaxParts)
 	}
-	_, u, err := openUpload(s.core.Index.Reader(), q.Bucket, q.Key, q.Upload)
+	_, u, err := openUpload(m.s.core.Index.Reader(), q.Bucket, q.Key, q.Upload)
 	if err == nil {
 		err = ownUpload(q.By, u) // before the body is read
 	}
 	if err != nil {
 		return Part{}, err
 	}
-	w, sum, err := s.writeBody(ctx, q.Body, q.Size, q.Tee, q.Finish)
+	w, sum, err := m.s.writeBody(ctx, q.Body, q.Size, q.Tee, q.Finish)
 	if err != nil {
 		return Part{}, err
 	}
 	defer w.Release()
-	c, err := s.commit(ctx, q.By, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+	c, err := m.s.commit(ctx, q.By, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, u, err := openUpload(r, q.Bucket, q.Key, q.Upload)
 		if err == nil {
 			err = ownUpload(q.By, u)
@@ -119,13 +131,13 @@ func openUpload(r index.Reader, bucket, key, id string) (*index.Bucket, index.Up
 	return b, u, err
 }
 
-// UploadInfo returns an open upload; ErrNoUpload.
-func (s *Store) UploadInfo(ctx context.Context, bucket, key, id string) (Upload, error) {
-	if err := s.core.Enter(); err != nil {
+// Get returns an open upload; ErrNoUpload.
+func (m Multipart) Get(ctx context.Context, bucket, key, id string) (Upload, error) {
+	if err := m.s.core.Enter(); err != nil {
 		return Upload{}, err
 	}
-	defer s.core.Leave()
-	_, u, err := openUpload(s.core.Index.Reader(), bucket, key, id)
+	defer m.s.core.Leave()
+	_, u, err := openUpload(m.s.core.Index.Reader(), bucket, key, id)
 	return uploadOf(bucket, u), err
 }
 
@@ -153,15 +165,15 @@ var errChanged = errors.New("the upload changed meanwhile")
 
 // Complete commits the object. It moves no bytes: the object's body is a list of the parts' bodies. Completed already, with the same parts: the version that it became then, whatever the conditions say now, so
 // that a client which did not hear the answer may ask again. ErrNoUpload, ErrInvalidPart, ErrPartOrder, ErrPartTooSmall, ErrBusy, and as for Put.
-func (s *Store) Complete(ctx context.Context, q CompleteRequest) (Version, error) {
-	if err := s.core.Enter(); err != nil {
+func (m Multipart) Complete(ctx context.Context, q CompleteRequest) (Version, error) {
+	if err := m.s.core.Enter(); err != nil {
 		return Version{}, err
 	}
-	defer s.core.Leave()
+	defer m.s.core.Leave()
 	for try := 1; ; try++ {
-		v, err := s.completeOnce(ctx, q)
+		v, err := m.completeOnce(ctx, q)
 		if errors.Is(err, ErrNoUpload) {
-			if v, found, ferr := s.completed(ctx, q); found || ferr != nil {
+			if v, found, ferr := m.completed(ctx, q); found || ferr != nil {
 				return v, ferr
 			}
 		}
@@ -181,8 +193,8 @@ const completeTries = 20
 const completedWithin = 16
 
 // completed finds the version that an upload has become.
-func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, found bool, err error) {
-	b, err := s.bucketRow(q.Bucket, View{})
+func (m Multipart) completed(ctx context.Context, q CompleteRequest) (v Version, found bool, err error) {
+	b, err := m.s.bucketRow(q.Bucket, View{})
 	if err != nil {
 		return v, false, err
 	}
@@ -192,7 +204,7 @@ func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, fo
 	}
 	var near []index.Record
 	n := 0
-	err = s.core.Index.History(b.Inc, q.Key, func(r index.Record) error {
+	err = m.s.core.Index.History(b.Inc, q.Key, func(r index.Record) error {
 		if r.Parts > 0 && r.ETag == etag {
 			near = append(near, r)
 		}
@@ -205,14 +217,14 @@ func (s *Store) completed(ctx context.Context, q CompleteRequest) (v Version, fo
 		return v, false, err
 	}
 	for i := range near {
-		e, _, _, err := s.core.Ledger().Entry(ctx, near[i].Entry)
+		e, _, _, err := m.s.core.Ledger().Entry(ctx, near[i].Entry)
 		if err != nil {
 			return v, false, core.Translate(err)
 		}
 		if e.Private.Upload == q.Upload {
-			v = Version{Bucket: q.Bucket, Key: q.Key, ID: s.versionID(e.Index, near[i].Null), Entry: e.Index, Inc: b.Inc}
+			v = Version{Bucket: q.Bucket, Key: q.Key, ID: m.s.versionID(e.Index, near[i].Null), Entry: e.Index, Inc: b.Inc}
 			v.fill(&near[i])
-			cur, ok, err := s.core.Index.Reader().Current(b.Inc, q.Key)
+			cur, ok, err := m.s.core.Index.Reader().Current(b.Inc, q.Key)
 			v.Latest = ok && cur.Entry == v.Entry
 			return v, true, err
 		}
@@ -233,8 +245,8 @@ func etagOfParts(parts []Part) (string, bool) {
 	return fmt.Sprintf("%x-%d", h.Sum(nil), len(parts)), true
 }
 
-func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, error) {
-	r := s.core.Index.Reader()
+func (m Multipart) completeOnce(ctx context.Context, q CompleteRequest) (Version, error) {
+	r := m.s.core.Index.Reader()
 	touched, err := r.Touched(q.Upload) // read before the parts: the commit compares
 	if err != nil {
 		return Version{}, err
@@ -246,7 +258,7 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 	if err != nil {
 		return Version{}, err
 	}
-	chosen, err := s.choose(q)
+	chosen, err := m.choose(q)
 	if err != nil {
 		if now, terr := r.Touched(q.Upload); terr == nil && now != touched {
 			err = errChanged // parts were sought that another call has completed, aborted or replaced
@@ -263,14 +275,14 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 	if q.Size != nil && *q.Size != doc.Size() {
 		return Version{}, fmt.Errorf("%w: the parts have %d bytes, %d were declared", ErrInvalidPart, doc.Size(), *q.Size)
 	}
-	w, err := s.core.WriteDocument(ctx, entry.AppendParts(nil, doc))
+	w, err := m.s.core.WriteDocument(ctx, entry.AppendParts(nil, doc))
 	if err != nil {
 		return Version{}, err
 	}
 	defer w.Release()
 	p := entry.Private{Bucket: q.Bucket, Key: q.Key, Upload: q.Upload, Part: len(doc), ETag: etag, Checksum: sum, Headers: objectHeaders(u.Headers), Meta: u.Meta, Tags: u.Tags,
 		Body: &entry.Body{Kind: entry.BodyParts, Ref: w.Body.Ref, SHA256: w.Body.SHA256, Size: doc.Size()}}
-	return s.putEntry(ctx, q.By, p, u.Lock, q.If, func(r index.Reader, b *index.Bucket) error {
+	return m.s.putEntry(ctx, q.By, p, u.Lock, q.If, func(r index.Reader, b *index.Bucket) error {
 		u, ok, err := r.Upload(b.Inc, q.Key, q.Upload)
 		if err != nil || !ok {
 			return orErr(err, fmt.Errorf("%w: %s of %s/%s", ErrNoUpload, q.Upload, q.Bucket, q.Key))
@@ -286,9 +298,9 @@ func (s *Store) completeOnce(ctx context.Context, q CompleteRequest) (Version, e
 }
 
 // choose matches the parts that the client names against those that were uploaded.
-func (s *Store) choose(q CompleteRequest) ([]Part, error) {
+func (m Multipart) choose(q CompleteRequest) ([]Part, error) {
 	have := map[int]Part{}
-	if err := s.core.Index.Parts(q.Upload, 0, func(p index.Part) error { have[p.Number] = partOf(p); return nil }); err != nil {
+	if err := m.s.core.Index.Parts(q.Upload, 0, func(p index.Part) error { have[p.Number] = partOf(p); return nil }); err != nil {
 		return nil, err
 	}
 	if len(q.Parts) == 0 {
@@ -331,13 +343,13 @@ func assemble(parts []Part) (entry.Parts, string) {
 	return doc, fmt.Sprintf("%x-%d", h.Sum(nil), len(parts))
 }
 
-// Abort ends an upload; its parts are hidden.
-func (s *Store) Abort(ctx context.Context, by Actor, bucket, key, id string) (Committed, error) {
-	if err := s.core.Enter(); err != nil {
+// Abort ends an upload; its parts are hidden (AWS, AbortMultipartUpload). ErrNoUpload; ErrOverwriteDenied as for PutPart.
+func (m Multipart) Abort(ctx context.Context, by Actor, bucket, key, id string) (Committed, error) {
+	if err := m.s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.core.Leave()
-	return s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
+	defer m.s.core.Leave()
+	return m.s.commit(ctx, by, func(r index.Reader, at ledger.Slot) (ledger.Draft, error) {
 		b, u, err := openUpload(r, bucket, key, id)
 		if err == nil {
 			err = ownUpload(by, u)
@@ -358,13 +370,13 @@ type UploadPage struct {
 	NextID    string
 }
 
-// Uploads returns a page of open uploads, by key, then id. After and AfterID are the markers; Max 0 lists none.
-func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, err error) {
-	if err := s.core.Enter(); err != nil {
+// List returns a page of a bucket's open uploads, by key, then id (AWS, ListMultipartUploads). After and AfterID are the markers; Max 0 lists none; At is not used: uploads are of now. ErrNoBucket.
+func (m Multipart) List(ctx context.Context, q ListRequest) (page UploadPage, err error) {
+	if err := m.s.core.Enter(); err != nil {
 		return UploadPage{}, err
 	}
-	defer s.core.Leave()
-	b, err := s.bucketRow(q.Bucket, View{})
+	defer m.s.core.Leave()
+	b, err := m.s.bucketRow(q.Bucket, View{})
 	if err != nil || q.Max <= 0 {
 		return page, err
 	}
@@ -372,7 +384,7 @@ func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, er
 	n, last := 0, ""
 	for again := true; again && err == nil; {
 		again = false
-		err = s.core.Index.Uploads(b.Inc, q.Prefix, after, afterID, func(u index.Upload) error {
+		err = m.s.core.Index.Uploads(b.Inc, q.Prefix, after, afterID, func(u index.Upload) error {
 			cp := commonPrefix(u.Key, q.Prefix, q.Delimiter)
 			switch {
 			case cp != "" && (cp == last || cp == q.After):
@@ -406,19 +418,19 @@ func (s *Store) Uploads(ctx context.Context, q ListRequest) (page UploadPage, er
 // errStop ends a walk early.
 var errStop = errors.New("stop")
 
-// Parts returns the parts of an open upload with numbers above after, at most limit, and whether there are more.
-func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit int) (parts []Part, u Upload, more bool, err error) {
-	if err := s.core.Enter(); err != nil {
+// Parts returns the parts of an open upload with numbers above after, at most limit, the upload, and whether there are more (AWS, ListParts). ErrNoUpload.
+func (m Multipart) Parts(ctx context.Context, bucket, key, id string, after, limit int) (parts []Part, u Upload, more bool, err error) {
+	if err := m.s.core.Enter(); err != nil {
 		return nil, Upload{}, false, err
 	}
-	defer s.core.Leave()
-	if u, err = s.UploadInfo(ctx, bucket, key, id); err != nil {
+	defer m.s.core.Leave()
+	if u, err = m.Get(ctx, bucket, key, id); err != nil {
 		return nil, u, false, err
 	}
 	if after >= MaxParts || limit <= 0 {
 		return nil, u, false, nil
 	}
-	err = s.core.Index.Parts(id, max(after, 0), func(p index.Part) error {
+	err = m.s.core.Index.Parts(id, max(after, 0), func(p index.Part) error {
 		if len(parts) == limit {
 			more = true
 			return errStop
@@ -430,4 +442,43 @@ func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit 
 		err = nil
 	}
 	return parts, u, more, err
+}
+
+// PartsOf returns the parts of which an object was completed, in order; nil for one that was put whole. v is as Head returned it.
+func (m Multipart) PartsOf(ctx context.Context, v Version) (entry.Parts, error) {
+	if err := m.s.core.Enter(); err != nil {
+		return nil, err
+	}
+	defer m.s.core.Leave()
+	if v.Body.Kind != entry.BodyParts {
+		return nil, nil
+	}
+	parts, err := m.s.core.Body.PartsOf(ctx, v.Body)
+	return parts, core.Translate(err)
+}
+
+// PartRange returns where a part lies in the object that was completed of it, in bytes as OpenBody takes them, and how many parts there are (AWS, GetObject with partNumber). An object that was put whole has
+// one. ErrInvalidPart: no such part.
+func (m Multipart) PartRange(ctx context.Context, v Version, part int) (off, n int64, parts int, err error) {
+	if err := m.s.core.Enter(); err != nil {
+		return 0, 0, 0, err
+	}
+	defer m.s.core.Leave()
+	list, err := m.PartsOf(ctx, v)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if list == nil {
+		if part != 1 {
+			return 0, 0, 1, fmt.Errorf("%w: part %d of an object with one part", ErrInvalidPart, part)
+		}
+		return 0, v.Size, 1, nil
+	}
+	if part < 1 || part > len(list) {
+		return 0, 0, len(list), fmt.Errorf("%w: part %d of an object with %d parts", ErrInvalidPart, part, len(list))
+	}
+	for _, p := range list[:part-1] {
+		off += p.Body.Size
+	}
+	return off, list[part-1].Body.Size, len(list), nil
 }

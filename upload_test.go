@@ -12,7 +12,7 @@ import (
 
 func begin(t *testing.T, s *Store, key string) Upload {
 	t.Helper()
-	u, err := s.CreateUpload(ctx, Local(), Upload{Bucket: "books", Key: key})
+	u, err := s.Multipart().Create(ctx, Local(), Upload{Bucket: "books", Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func begin(t *testing.T, s *Store, key string) Upload {
 
 func part(t *testing.T, s *Store, u Upload, n int, body []byte) Part {
 	t.Helper()
-	p, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: u.Bucket, Key: u.Key, Upload: u.ID, Number: n, Body: bytes.NewReader(body), Size: int64(len(body))})
+	p, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: u.Bucket, Key: u.Key, Upload: u.ID, Number: n, Body: bytes.NewReader(body), Size: int64(len(body))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestCompleteTwice(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				var err error
-				if got[i], err = s.Complete(ctx, q); err != nil {
+				if got[i], err = s.Multipart().Complete(ctx, q); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -51,7 +51,7 @@ func TestCompleteTwice(t *testing.T) {
 		wg.Wait()
 		put(t, s, "books", "a", []byte("newer"))
 		size := s.Size()
-		again, err := s.Complete(ctx, q)
+		again, err := s.Multipart().Complete(ctx, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,16 +64,16 @@ func TestCompleteTwice(t *testing.T) {
 			t.Error("the second answer changed something")
 		}
 		q.Parts = []Part{{Number: 1, ETag: strings.Repeat("0", 32)}}
-		if _, err := s.Complete(ctx, q); !errors.Is(err, ErrNoUpload) {
+		if _, err := s.Multipart().Complete(ctx, q); !errors.Is(err, ErrNoUpload) {
 			t.Errorf("other parts: %v", err)
 		}
 		u = begin(t, s, "a")
 		p = part(t, s, u, 1, []byte("part"))
-		if _, err := s.Abort(ctx, Local(), "books", "a", u.ID); err != nil {
+		if _, err := s.Multipart().Abort(ctx, Local(), "books", "a", u.ID); err != nil {
 			t.Fatal(err)
 		}
 		q.Upload, q.Parts = u.ID, []Part{p}
-		if _, err := s.Complete(ctx, q); !errors.Is(err, ErrNoUpload) {
+		if _, err := s.Multipart().Complete(ctx, q); !errors.Is(err, ErrNoUpload) {
 			t.Errorf("aborted: %v", err)
 		}
 	}
@@ -86,11 +86,11 @@ func TestPartsAreNamedExactly(t *testing.T) {
 	u := begin(t, s, "a")
 	p := part(t, s, u, 1, []byte("part"))
 	for _, etag := range []string{"*", "", "x, " + p.ETag, p.ETag + ",x", "W/" + p.ETag} {
-		if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{{Number: 1, ETag: etag}}}); !errors.Is(err, ErrInvalidPart) {
+		if _, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{{Number: 1, ETag: etag}}}); !errors.Is(err, ErrInvalidPart) {
 			t.Errorf("%q: %v", etag, err)
 		}
 	}
-	if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{{Number: 1, ETag: `"` + p.ETag + `"`}}}); err != nil {
+	if _, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{{Number: 1, ETag: `"` + p.ETag + `"`}}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -105,19 +105,19 @@ func TestUploadOfAnotherLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	makeBucket(t, s, "books", false, Unversioned)
-	if _, err := s.UploadInfo(ctx, "books", "a", u.ID); !errors.Is(err, ErrNoUpload) {
+	if _, err := s.Multipart().Get(ctx, "books", "a", u.ID); !errors.Is(err, ErrNoUpload) {
 		t.Error(err)
 	}
-	if _, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 2, Body: unread{t}, Size: 1}); !errors.Is(err, ErrNoUpload) {
+	if _, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 2, Body: unread{t}, Size: 1}); !errors.Is(err, ErrNoUpload) {
 		t.Error(err)
 	}
-	if _, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{p}}); !errors.Is(err, ErrNoUpload) {
+	if _, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{p}}); !errors.Is(err, ErrNoUpload) {
 		t.Error(err)
 	}
-	if _, err := s.Abort(ctx, Local(), "books", "a", u.ID); !errors.Is(err, ErrNoUpload) {
+	if _, err := s.Multipart().Abort(ctx, Local(), "books", "a", u.ID); !errors.Is(err, ErrNoUpload) {
 		t.Error(err)
 	}
-	if page, err := s.Uploads(ctx, ListRequest{Bucket: "books", Max: 10}); err != nil || len(page.Uploads) != 0 {
+	if page, err := s.Multipart().List(ctx, ListRequest{Bucket: "books", Max: 10}); err != nil || len(page.Uploads) != 0 {
 		t.Errorf("%+v %v", page, err)
 	}
 }
@@ -127,16 +127,16 @@ func TestNoUploadsAreAskedFor(t *testing.T) {
 	s := newMemStore(t, Options{})
 	makeBucket(t, s, "books", false, Unversioned)
 	begin(t, s, "a")
-	if page, err := s.Uploads(ctx, ListRequest{Bucket: "books"}); err != nil || page.Truncated || len(page.Uploads) != 0 {
+	if page, err := s.Multipart().List(ctx, ListRequest{Bucket: "books"}); err != nil || page.Truncated || len(page.Uploads) != 0 {
 		t.Errorf("%+v %v", page, err)
 	}
 	u := begin(t, s, "b")
 	part(t, s, u, 1, nil)
-	if parts, _, more, err := s.Parts(ctx, "books", "b", u.ID, 0, 0); err != nil || more || len(parts) != 0 {
+	if parts, _, more, err := s.Multipart().Parts(ctx, "books", "b", u.ID, 0, 0); err != nil || more || len(parts) != 0 {
 		t.Errorf("%+v %v %v", parts, more, err)
 	}
 	for after, want := range map[int]int{-5: 1, 0: 1, 1: 0, MaxParts: 0, 65535: 0, 1 << 20: 0} { // a number that wraps would begin anew
-		if parts, _, _, err := s.Parts(ctx, "books", "b", u.ID, after, 10); err != nil || len(parts) != want {
+		if parts, _, _, err := s.Multipart().Parts(ctx, "books", "b", u.ID, after, 10); err != nil || len(parts) != want {
 			t.Errorf("after %d: %+v %v", after, parts, err)
 		}
 	}
@@ -156,7 +156,7 @@ func TestUploadsByPrefix(t *testing.T) {
 		var got []string
 		q := ListRequest{Bucket: "books", Delimiter: "/", Max: size}
 		for pages := 0; ; pages++ {
-			page, err := s.Uploads(ctx, q)
+			page, err := s.Multipart().List(ctx, q)
 			if err != nil || pages > 20 {
 				t.Fatalf("%d pages: %v", pages, err)
 			}
@@ -179,7 +179,7 @@ func TestUploadsByPrefix(t *testing.T) {
 			t.Errorf("pages of %d: %q", size, got)
 		}
 	}
-	page, err := s.Uploads(ctx, ListRequest{Bucket: "books", Prefix: "a/", Delimiter: "/", Max: 10})
+	page, err := s.Multipart().List(ctx, ListRequest{Bucket: "books", Prefix: "a/", Delimiter: "/", Max: 10})
 	if err != nil || len(page.Uploads) != 9 || len(page.Prefixes) != 1 {
 		t.Errorf("below a prefix: %d uploads, %q, %v", len(page.Uploads), page.Prefixes, err)
 	}
@@ -199,14 +199,14 @@ func TestCompleteBesidePutPart(t *testing.T) {
 				defer wg.Done()
 				for i := range 5 {
 					body := fmt.Sprint(g, i, round)
-					_, err := s.PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 1 + g, Body: strings.NewReader(body), Size: int64(len(body))})
+					_, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Number: 1 + g, Body: strings.NewReader(body), Size: int64(len(body))})
 					if err != nil && !errors.Is(err, ErrNoUpload) {
 						t.Error(err)
 					}
 				}
 			}()
 		}
-		v, err := s.Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{first}})
+		v, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "books", Key: "a", Upload: u.ID, Parts: []Part{first}})
 		wg.Wait()
 		switch {
 		case errors.Is(err, ErrInvalidPart), errors.Is(err, ErrBusy): // part 1 was replaced first
@@ -217,6 +217,6 @@ func TestCompleteBesidePutPart(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		}
-		s.Abort(ctx, Local(), "books", "a", u.ID)
+		s.Multipart().Abort(ctx, Local(), "books", "a", u.ID)
 	}
 }

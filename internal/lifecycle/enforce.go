@@ -181,7 +181,7 @@ func (e *enforcer) kept(v *stele.Version) (bool, error) {
 func (e *enforcer) uploads() error {
 	q := stele.ListRequest{Bucket: e.bucket, Max: enforcePage}
 	for {
-		page, err := e.store.Uploads(e.ctx, q)
+		page, err := e.store.Multipart().List(e.ctx, q)
 		if err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (e *enforcer) uploads() error {
 			if !abort {
 				continue
 			}
-			if _, err := e.store.Abort(e.ctx, actor, e.bucket, u.Key, u.ID); err != nil && !errors.Is(err, stele.ErrNoUpload) {
+			if _, err := e.store.Multipart().Abort(e.ctx, actor, e.bucket, u.Key, u.ID); err != nil && !errors.Is(err, stele.ErrNoUpload) {
 				return err
 			}
 			e.done.Aborted++

@@ -38,7 +38,7 @@ func TestEnforceHides(t *testing.T) {
 	write("keep/c")
 	_, err = s.SetHold(ctx, by, stele.Place{Bucket: "logs", Key: "tmp/b", VersionID: locked.ID}, true)
 	must(err)
-	_, err = s.CreateUpload(ctx, by, stele.Upload{Bucket: "logs", Key: "tmp/u"})
+	_, err = s.Multipart().Create(ctx, by, stele.Upload{Bucket: "logs", Key: "tmp/u"})
 	must(err)
 	_, err = s.SetSetting(ctx, by, "logs", stele.SettingLifecycle, `<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>tmp/</Prefix></Filter>
 <Expiration><Days>30</Days></Expiration><NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>

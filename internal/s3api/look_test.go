@@ -88,7 +88,7 @@ func TestWhatIsJudgedIsRead(t *testing.T) {
 	for _, versioning := range []stele.Versioning{stele.Unversioned, stele.Suspended, stele.Enabled} {
 		t.Run(fmt.Sprint("versioning ", versioning), func(t *testing.T) {
 			s := openSwap(t, versioning)
-			path, err := s.store.CreateUpload(t.Context(), stele.Actor{Key: s.key.ID}, stele.Upload{Bucket: "mine", Key: "parts"})
+			path, err := s.store.Multipart().Create(t.Context(), stele.Actor{Key: s.key.ID}, stele.Upload{Bucket: "mine", Key: "parts"})
 			s.ok(err)
 			for _, q := range []struct {
 				name, method, target, body string
@@ -142,7 +142,7 @@ func TestWhatIsJudgedIsRead(t *testing.T) {
 					t.Errorf("%s has what was not judged", c)
 				}
 			}
-			parts, _, _, err := s.store.Parts(t.Context(), "mine", "parts", path.ID, 0, 10)
+			parts, _, _, err := s.store.Multipart().Parts(t.Context(), "mine", "parts", path.ID, 0, 10)
 			s.ok(err)
 			for _, p := range parts {
 				if p.Size == int64(len(hidden)) {

@@ -104,7 +104,7 @@ func attributeArgs(h http.Header) (marker, limit int, err error) {
 
 // attributeParts lists parts with numbers above marker.
 func (c *call) attributeParts(v *stele.Version, marker, limit int) (*AttributeParts, error) {
-	list, err := c.store.PartList(c.ctx, *v)
+	list, err := c.store.Multipart().PartsOf(c.ctx, *v)
 	if err != nil {
 		return nil, err
 	}

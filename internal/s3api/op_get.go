@@ -87,7 +87,7 @@ func (c *call) head() (stele.Version, error) {
 // span is what of the object is sent, by part number or Range.
 func (c *call) span(v *stele.Version, part int) (ByteRange, int, error) {
 	if part > 0 {
-		off, n, parts, err := c.store.PartRange(c.ctx, *v, part)
+		off, n, parts, err := c.store.Multipart().PartRange(c.ctx, *v, part)
 		if errors.Is(err, stele.ErrInvalidPart) {
 			return ByteRange{}, 0, s3err.ErrInvalidPartNumber.With("PartNumberRequested", strconv.Itoa(part)).With("ActualPartCount", strconv.Itoa(max(parts, 1)))
 		}
@@ -182,7 +182,7 @@ func (c *call) setReadChecksum(h http.Header, v *stele.Version, part, status int
 			h["X-Amz-Checksum-Type"] = isFullSum // parts of a full-object checksum have none of their own
 			return nil
 		}
-		list, err := c.store.PartList(c.ctx, *v)
+		list, err := c.store.Multipart().PartsOf(c.ctx, *v)
 		if err != nil || part > len(list) {
 			return err
 		}

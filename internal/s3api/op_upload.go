@@ -22,7 +22,7 @@ func (c *call) createMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	u, err := c.store.CreateUpload(c.ctx, c.by, stele.Upload{Bucket: c.name, Key: c.q.Key, Headers: askedOfUpload(attr.headers, c.r.Header), Meta: attr.meta, Tags: attr.tags, Lock: attr.lock, Checksum: sum})
+	u, err := c.store.Multipart().Create(c.ctx, c.by, stele.Upload{Bucket: c.name, Key: c.q.Key, Headers: askedOfUpload(attr.headers, c.r.Header), Meta: attr.meta, Tags: attr.tags, Lock: attr.lock, Checksum: sum})
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (c *call) partOf() (number int, u stele.Upload, err error) {
 	if err := checkSpecials(c.r.Header); err != nil {
 		return 0, u, err
 	}
-	if u, err = c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId")); err != nil {
+	if u, err = c.store.Multipart().Get(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId")); err != nil {
 		return 0, u, err
 	}
 	return number, u, c.learnUpload(&u)
@@ -141,7 +141,7 @@ func (c *call) uploadPart() error {
 	if declared := in.want.Algorithm; alg != NoChecksum && declared != alg && (declared != NoChecksum || u.Checksum.Kind == Composite) {
 		return checksumMismatch(alg, declared)
 	}
-	p, err := c.store.PutPart(c.ctx, stele.PartRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: u.ID, Number: number, Body: in.r, Size: in.size, Tee: in.tee, Finish: in.finish})
+	p, err := c.store.Multipart().PutPart(c.ctx, stele.PartRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: u.ID, Number: number, Body: in.r, Size: in.size, Tee: in.tee, Finish: in.finish})
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (c *call) uploadPartCopy() error {
 	defer body.Close()
 	in := &incoming{r: body, size: span.Length, sum: orAlgorithm(algorithmOf(u.Checksum), CRC64NVME)}
 	in.compute()
-	p, err := c.store.PutPart(c.ctx, stele.PartRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: u.ID, Number: number, Body: in.r, Size: in.size, Tee: in.tee, Finish: in.finish})
+	p, err := c.store.Multipart().PutPart(c.ctx, stele.PartRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: u.ID, Number: number, Body: in.r, Size: in.size, Tee: in.tee, Finish: in.finish})
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (c *call) completeMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
+	u, err := c.store.Multipart().Get(c.ctx, c.name, c.q.Key, c.q.Query.Get("uploadId"))
 	if err == nil {
 		err = c.learnUpload(&u)
 	}
@@ -253,7 +253,7 @@ func (c *call) completeMultipartUpload() error {
 	q.Finish = func(u stele.Upload, parts []stele.Part) (*entry.Checksum, error) {
 		return finishUpload(h, u, named, parts, declared, q.Size)
 	}
-	v, err := c.store.Complete(c.ctx, q)
+	v, err := c.store.Multipart().Complete(c.ctx, q)
 	if err != nil {
 		return err
 	}
@@ -419,7 +419,7 @@ func (c *call) abortMultipartUpload() error {
 		if err != nil {
 			return s3err.InvalidArgument("x-amz-if-match-initiated-time", v, "Invalid value for x-amz-if-match-initiated-time header")
 		}
-		u, err := c.store.UploadInfo(c.ctx, c.name, c.q.Key, id)
+		u, err := c.store.Multipart().Get(c.ctx, c.name, c.q.Key, id)
 		if err != nil {
 			return err
 		}
@@ -427,7 +427,7 @@ func (c *call) abortMultipartUpload() error {
 			return s3err.PreconditionFailed("x-amz-if-match-initiated-time")
 		}
 	}
-	if _, err := c.store.Abort(c.ctx, c.by, c.name, c.q.Key, id); err != nil {
+	if _, err := c.store.Multipart().Abort(c.ctx, c.by, c.name, c.q.Key, id); err != nil {
 		return err
 	}
 	return c.reply(http.StatusNoContent)
@@ -443,7 +443,7 @@ func (c *call) listParts() error {
 	if !c.at.Now() {
 		return s3err.NoSuchUpload(id) // a view shows objects; uploads are of the present
 	}
-	parts, u, more, err := c.store.Parts(c.ctx, c.name, c.q.Key, id, after, limit)
+	parts, u, more, err := c.store.Multipart().Parts(c.ctx, c.name, c.q.Key, id, after, limit)
 	if err != nil {
 		return err
 	}
@@ -471,7 +471,7 @@ func (c *call) listMultipartUploads() error {
 	}
 	var page stele.UploadPage
 	if c.at.Now() { // in a view there are none: it shows objects
-		page, err = c.store.Uploads(c.ctx, stele.ListRequest{Bucket: c.name, Prefix: a.Prefix, Delimiter: a.Delimiter, After: a.Marker, AfterID: a.SecondMarker, Max: a.MaxKeys})
+		page, err = c.store.Multipart().List(c.ctx, stele.ListRequest{Bucket: c.name, Prefix: a.Prefix, Delimiter: a.Delimiter, After: a.Marker, AfterID: a.SecondMarker, Max: a.MaxKeys})
 	}
 	if err != nil {
 		return err

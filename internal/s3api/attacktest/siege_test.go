@@ -231,10 +231,10 @@ func (s *siege) dump() string {
 			}
 			fmt.Fprintf(&b, "%s %s %d marker %v latest %v %s tags %v lock %+v\n", v.Key, v.ID, v.Entry, v.Marker, v.Latest, v.ETag, v.Tags, v.Lock)
 		}
-		uploads, err := s.store.Uploads(s.Context(), all)
+		uploads, err := s.store.Multipart().List(s.Context(), all)
 		s.ok(nil, err)
 		for _, u := range uploads.Uploads {
-			parts, _, _, err := s.store.Parts(s.Context(), bucket.Name, u.Key, u.ID, 0, 1000)
+			parts, _, _, err := s.store.Multipart().Parts(s.Context(), bucket.Name, u.Key, u.ID, 0, 1000)
 			s.ok(nil, err)
 			fmt.Fprintf(&b, "upload %s %s of %s:", u.Key, u.ID, u.By)
 			for _, p := range parts {
