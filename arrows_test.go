@@ -53,14 +53,18 @@ var arrows = map[string][]string{
 	"internal/target":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
 	"internal/guard":             {},
 	"internal/lifecycle":         {"", "internal/s3api/s3err", "internal/s3api/s3xml", "internal/s3api/tagging"},
-	"internal/s3api":             {"", "entry", "tree", "internal/guard", "internal/lifecycle", "internal/s3api/s3err", "internal/s3api/s3xml", "internal/s3api/tagging"},
+	"internal/s3api":             {"", "entry", "tree", "internal/guard", "internal/lifecycle", "internal/s3api/s3err", "internal/s3api/s3xml", "internal/s3api/tagging", "internal/s3api/wire"},
 	"internal/s3api/s3err":       {},
+	"internal/s3api/wire":        {"internal/s3api/s3err"},
 	"internal/s3api/s3xml":       {"internal/s3api/s3err"},
 	"internal/s3api/tagging":     {"internal/s3api/s3err", "internal/s3api/s3xml"},
 	"internal/admin":             {"", "internal/node", "entry", "tree", "internal/fsck", "internal/guard", "internal/rpc", "internal/s3api", "internal/witness"},
 	"internal/node":              {"", "verify"},
 	"internal/rpc":               {"", "entry", "tree", "internal/fsck", "internal/guard"},
 	"internal/rpc/client":        {"", "internal/node", "entry", "tree", "internal/fsck", "internal/rpc", "internal/witness"},
+
+	// What tests of several rooms share.
+	"internal/s3api/s3err/s3errtest": {"internal/s3api/s3err"},
 }
 
 // TestArrows holds the packages to ARCHITECTURE.md's table: nothing below the store knows HTTP, verify imports entry and tree alone, and so on. cmd/stele wires what must not know each other and may import all.

@@ -1,14 +1,13 @@
 package lifecycle
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3err/s3errtest"
 	"stele/internal/s3api/tagging"
 )
 
@@ -57,7 +56,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		_, err := Parse([]byte("<LifecycleConfiguration>" + doc + "</LifecycleConfiguration>"))
 		code, message, _ := strings.Cut(want, ": ")
-		wantError(t, fmt.Sprintf("%.100s", doc), err, code, message)
+		s3errtest.Want(t, fmt.Sprintf("%.100s", doc), err, code, message)
 	}
 }
 
@@ -143,14 +142,6 @@ func TestDates(t *testing.T) {
 	}
 	if abort, at, _ := parsed(t, rule("r", anyKey, in3Days)).AbortUpload("k", made, made.AddDate(1, 0, 0)); abort || !at.IsZero() {
 		t.Error("aborted by a rule that does not say so")
-	}
-}
-
-func wantError(t testing.TB, name string, err error, code, message string) {
-	t.Helper()
-	var e *s3err.Error
-	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Message, message) {
-		t.Errorf("%s: got %v, want %s with %q", name, err, code, message)
 	}
 }
 

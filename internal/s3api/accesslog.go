@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"stele/internal/s3api/wire"
 )
 
 // Answer is what was answered to a request.
@@ -56,15 +58,15 @@ const maxClaimed = 128
 
 // ClaimedKey is the id of the access key that a request names, believed or not.
 func ClaimedKey(r *http.Request) string {
-	q, _ := parseQuery(r.URL.RawQuery) // what can't be parsed names none
-	return claimedKey(r, &Request{Query: q}, "")
+	q, _ := wire.ParseQuery(r.URL.RawQuery) // what can't be parsed names none
+	return claimedKey(r, &Request{Target: wire.Target{Query: q}}, "")
 }
 
 // claimedKey is the id of the access key that a request names, believed or not; asked is the one of which the verifier has asked for the secret, which a form names in its fields.
 func claimedKey(r *http.Request, q *Request, asked string) string {
 	id := asked
 	if id == "" {
-		auth := firstOf(r.Header, "Authorization")
+		auth := wire.First(r.Header, "Authorization")
 		if _, rest, ok := strings.Cut(auth, "Credential="); ok {
 			id, _, _ = strings.Cut(rest, "/")
 		} else if v2, ok := strings.CutPrefix(auth, "AWS "); ok {

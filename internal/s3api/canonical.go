@@ -9,27 +9,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"stele/internal/s3api/wire"
 )
 
 // canonicalPath gives the path as the specification signs it, and the path as it was sent.
 func canonicalPath(q *Request) (spec, raw string) {
-	decoded, ok := unescape(q.rawPath, false)
+	decoded, ok := wire.Unescape(q.Path, false)
 	if !ok {
-		return q.rawPath, q.rawPath
+		return q.Path, q.Path
 	}
-	if decoded == q.rawPath && plainPath(decoded) {
-		return q.rawPath, q.rawPath
+	if decoded == q.Path && wire.PlainPath(decoded) {
+		return q.Path, q.Path
 	}
-	return string(appendEscaped(make([]byte, 0, len(q.rawPath)+16), decoded, true)), q.rawPath
-}
-
-func plainPath(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !unreserved[s[i]] && s[i] != '/' {
-			return false
-		}
-	}
-	return true
+	return string(wire.AppendEscaped(make([]byte, 0, len(q.Path)+16), decoded, true)), q.Path
 }
 
 // appendCanonical appends the canonical request:
@@ -57,7 +50,7 @@ func appendCanonical(b []byte, r *http.Request, q *Request, c *credential, path,
 }
 
 // appendCanonicalQuery appends the parameters, encoded and sorted, without the signature itself.
-func appendCanonicalQuery(b []byte, q Query) []byte {
+func appendCanonicalQuery(b []byte, q wire.Query) []byte {
 	if len(q) == 0 {
 		return b
 	}
@@ -70,10 +63,10 @@ func appendCanonicalQuery(b []byte, q Query) []byte {
 			continue
 		}
 		s := span{start: len(enc)}
-		enc = appendEscaped(enc, q[i].Name, false)
+		enc = wire.AppendEscaped(enc, q[i].Name, false)
 		s.name = len(enc)
 		enc = append(enc, '=')
-		enc = appendEscaped(enc, q[i].Value, false)
+		enc = wire.AppendEscaped(enc, q[i].Value, false)
 		s.end = len(enc)
 		spans = append(spans, s)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Algorithm is an S3 checksum algorithm.
@@ -151,7 +152,7 @@ func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
 		d.MD5 = sum
 	}
 	if a.Payload == PayloadHash {
-		if d.sha256Text = a.SHA256; isHex(a.SHA256) && len(a.SHA256) == 64 {
+		if d.sha256Text = a.SHA256; wire.IsHex(a.SHA256) && len(a.SHA256) == 64 {
 			d.SHA256, _ = hex.DecodeString(a.SHA256) // it is hex
 		} else {
 			d.SHA256 = []byte{} // an anonymous client's nonsense: no body has it
@@ -180,7 +181,7 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 	} else if err := checkUnknownChecksum(h); err != nil {
 		return err
 	}
-	if t := listOf(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
+	if t := wire.List(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
 		alg := algorithmOfHeader(strings.ToLower(strings.TrimSpace(t)))
 		switch {
 		case alg == NoChecksum:
@@ -195,7 +196,7 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 
 // checkSDKAlgorithm holds x-amz-sdk-checksum-algorithm to the checksum that came.
 func (d *Declared) checkSDKAlgorithm(h http.Header) error {
-	s := firstOf(h, "X-Amz-Sdk-Checksum-Algorithm")
+	s := wire.First(h, "X-Amz-Sdk-Checksum-Algorithm")
 	if s == "" {
 		return nil
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 // The values of "123456789" are each algorithm's published check value.
@@ -133,7 +135,7 @@ func TestDeclared(t *testing.T) {
 		}
 		d, err := ParseDeclared(h, &Auth{})
 		if c.code != "" {
-			wantError(t, c.header, err, c.code, c.message)
+			s3errtest.Want(t, c.header, err, c.code, c.message)
 			continue
 		}
 		if err != nil {
@@ -143,7 +145,7 @@ func TestDeclared(t *testing.T) {
 		ch := NewChecked(strings.NewReader("hello"), d, nil)
 		_, err = ch.WriteTo(new(bytes.Buffer))
 		if c.bad != "" {
-			wantError(t, c.header, err, c.bad, "")
+			s3errtest.Want(t, c.header, err, c.bad, "")
 		} else if err != nil {
 			t.Errorf("%s: %v", c.header, err)
 		}
@@ -160,7 +162,7 @@ func TestContentSHA256(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = NewChecked(strings.NewReader("x"), d, nil).WriteTo(new(bytes.Buffer))
-	wantError(t, "sha256", err, "XAmzContentSHA256Mismatch", "")
+	s3errtest.Want(t, "sha256", err, "XAmzContentSHA256Mismatch", "")
 }
 
 func BenchmarkCombine10000(b *testing.B) {

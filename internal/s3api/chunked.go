@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // aws-chunked, frozen:
@@ -68,7 +69,7 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 	if !a.Payload.Chunked() {
 		return r.Body, r.ContentLength, nil
 	}
-	s := firstOf(r.Header, "X-Amz-Decoded-Content-Length")
+	s := wire.First(r.Header, "X-Amz-Decoded-Content-Length")
 	size, err = strconv.ParseInt(s, 10, 64)
 	if err != nil || size < 0 {
 		return nil, 0, s3err.ErrMissingContentLength
@@ -92,7 +93,7 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 
 // declaredTrailers reads x-amz-trailer: at most one checksum may follow the body.
 func declaredTrailers(h http.Header) ([]string, error) {
-	v := listOf(h, "X-Amz-Trailer")
+	v := wire.List(h, "X-Amz-Trailer")
 	if v == "" {
 		return nil, nil
 	}
@@ -200,7 +201,7 @@ func (c *ChunkedReader) parseHeader(line []byte) (size int64, ok bool) {
 		return 0, false
 	}
 	for _, d := range digits {
-		v := hexVal(d)
+		v := wire.HexVal(d)
 		if v < 0 {
 			return 0, false
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 // unsignedChunks wraps body in a request with an unsigned trailer.
@@ -84,7 +86,7 @@ func TestUnsignedChunks(t *testing.T) {
 		_, cr, err := readChunks(t, unsignedChunks(c.body, c.trailer, c.size))
 		name := fmt.Sprintf("%.60q", c.body)
 		if c.code != "" {
-			wantError(t, name, err, c.code, c.message)
+			s3errtest.Want(t, name, err, c.code, c.message)
 			if cr != nil {
 				if _, again := cr.Read(make([]byte, 1)); !errors.Is(again, err) {
 					t.Errorf("%s: a failed reader gave %v", name, again)

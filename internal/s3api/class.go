@@ -1,6 +1,9 @@
 package s3api
 
-import "stele/internal/s3api/s3err"
+import (
+	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
+)
 
 // Storage classes are kept and answered, and all of them are stored alike: a client that asks for one finds it again, and nothing is slower, cheaper or
 // farther away for it. What AWS would have to restore first can be read at once, and its restore header says so.
@@ -11,7 +14,7 @@ const classHeader = "x-amz-storage-class"
 // classNames are the classes that AWS takes for a general purpose bucket.
 const classNames = "STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER_IR GLACIER DEEP_ARCHIVE"
 
-var storageClasses = set(classNames)
+var storageClasses = wire.Words(classNames)
 
 // checkClass refuses what AWS refuses.
 func checkClass(v string) error {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Every condition key that a policy may use has a line here: what its values are, and which actions it can have a value for. A key that nothing in a request to this
@@ -60,12 +61,12 @@ var conditionKeys = map[string]keyRule{
 	"s3:object-lock-mode":                     {on: onRetention},
 	"s3:object-lock-retain-until-date":        {kind: moment, on: onRetention},
 	"s3:object-lock-remaining-retention-days": {kind: number, on: onRetention},
-	"s3:object-lock-legal-hold":               {on: set("s3:putobject s3:putobjectlegalhold s3:bypassgovernanceretention")},
+	"s3:object-lock-legal-hold":               {on: wire.Words("s3:putobject s3:putobjectlegalhold s3:bypassgovernanceretention")},
 
 	"s3:requestobjecttagkeys": {on: onTagging},
 
 	"s3:objectcreationoperation": {kind: flag, on: onPut},
-	"s3:if-match":                {on: set("s3:putobject s3:deleteobject s3:deleteobjectversion")},
+	"s3:if-match":                {on: wire.Words("s3:putobject s3:deleteobject s3:deleteobjectversion")},
 	"s3:if-none-match":           {on: onPut},
 
 	"s3:x-amz-acl":                onACL,
@@ -91,15 +92,15 @@ const (
 )
 
 var (
-	onPut       = set("s3:putobject")
-	onList      = set("s3:listbucket s3:listbucketversions s3:listbucketmultipartuploads")
-	onRetention = set("s3:putobject s3:putobjectretention s3:bypassgovernanceretention")
-	onTagging   = set("s3:putobject s3:putobjecttagging s3:putobjectversiontagging")
-	onACL       = keyRule{on: set("s3:putobject s3:putobjectacl s3:putobjectversionacl s3:putbucketacl")}
+	onPut       = wire.Words("s3:putobject")
+	onList      = wire.Words("s3:listbucket s3:listbucketversions s3:listbucketmultipartuploads")
+	onRetention = wire.Words("s3:putobject s3:putobjectretention s3:bypassgovernanceretention")
+	onTagging   = wire.Words("s3:putobject s3:putobjecttagging s3:putobjectversiontagging")
+	onACL       = keyRule{on: wire.Words("s3:putobject s3:putobjectacl s3:putobjectversionacl s3:putbucketacl")}
 
 	// onVersion is what can name a version, and what bypasses the lock of one.
 	onVersion = func() map[string]bool {
-		m := set("s3:getobjectretention s3:putobjectretention s3:getobjectlegalhold s3:putobjectlegalhold s3:bypassgovernanceretention")
+		m := wire.Words("s3:getobjectretention s3:putobjectretention s3:getobjectlegalhold s3:putobjectlegalhold s3:bypassgovernanceretention")
 		for a, l := range knownActions {
 			if l == onKey && strings.Contains(a, "version") {
 				m[a] = true

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // Context is what conditions are tested against: values by key, keys in lower case (tag keys as they are).
@@ -82,7 +83,7 @@ func NewContext(r *http.Request, a *Auth, peer Peer) Context {
 func payloadHeader(r *http.Request, a *Auth) string {
 	switch a.Kind {
 	case ByHeader:
-		return firstOf(r.Header, "X-Amz-Content-Sha256")
+		return wire.First(r.Header, "X-Amz-Content-Sha256")
 	case ByQuery:
 		return a.covered
 	}

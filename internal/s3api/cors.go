@@ -8,6 +8,7 @@ import (
 
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/wire"
 )
 
 // CORSRule is one rule of a bucket's CORS configuration.
@@ -94,23 +95,12 @@ func (r *CORSRule) check() error {
 	}
 	for _, list := range [...][]string{r.AllowedHeaders, r.ExposeHeaders} {
 		for _, h := range list {
-			if !headerName(h) {
+			if !wire.HeaderName(h) {
 				return s3err.ErrInvalidRequest.Msg("AllowedHeader \"%s\" contains invalid character.", h)
 			}
 		}
 	}
 	return nil
-}
-
-// headerName tells whether s is an HTTP token; '*', the wildcard, is one of its characters.
-func headerName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return false
-		}
-	}
-	return true
 }
 
 // AppendCORS appends a CORSConfiguration.
@@ -154,7 +144,7 @@ func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 	for _, line := range r.Header["Access-Control-Request-Headers"] {
 		for _, h := range strings.Split(line, ",") {
 			name := strings.Trim(h, " ")
-			if !headerName(name) {
+			if !wire.HeaderName(name) {
 				return nil, s3err.ErrBadRequest.Msg("Access-Control-Request-Headers \"%s\" contains invalid character.", h)
 			}
 			if h = name; h != "" {
@@ -180,7 +170,7 @@ func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 
 // CORSHeaders are the headers that a reply to r needs for a browser to show it to its page; nil where no rule allows.
 func CORSHeaders(r *http.Request, rules []CORSRule) http.Header {
-	origin := firstOf(r.Header, "Origin")
+	origin := wire.First(r.Header, "Origin")
 	if origin == "" {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 func corsRules(t *testing.T) []CORSRule {
@@ -45,7 +47,7 @@ func TestCORSRefusals(t *testing.T) {
 	} {
 		_, err := DecodeCORS([]byte(doc))
 		code, message, _ := strings.Cut(want, ": ")
-		wantError(t, doc, err, code, message)
+		s3errtest.Want(t, doc, err, code, message)
 	}
 }
 
@@ -81,7 +83,7 @@ func TestPreflight(t *testing.T) {
 		h, err := Preflight(r, c.rules)
 		name := c.origin + " " + c.method + " " + c.headers
 		if c.code != "" {
-			wantError(t, name, err, c.code, "")
+			s3errtest.Want(t, name, err, c.code, "")
 			continue
 		}
 		if err != nil || h.Get("Access-Control-Allow-Origin") != c.allowOrigin || h.Get("Access-Control-Allow-Headers") != c.allow ||

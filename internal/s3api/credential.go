@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // credential is what a signature claims about itself.
@@ -123,7 +124,7 @@ func parseAuthHeader(header string) (*credential, error) {
 var authComponents = [...]string{"Credential", "SignedHeaders", "Signature"}
 
 // parsePresigned takes the credential from the query, with the seconds for which it holds.
-func parsePresigned(q Query) (c *credential, expires int, err error) {
+func parsePresigned(q wire.Query) (c *credential, expires int, err error) {
 	algorithm, ok := q.Lookup("X-Amz-Algorithm")
 	if q.Has("X-Amz-Security-Token") {
 		return nil, 0, s3err.ErrSecurityToken // keys are permanent
@@ -189,14 +190,14 @@ func (c *credential) checkSigned(h http.Header) error {
 
 // requestTime takes the time of a header-signed request from x-amz-date, or else Date, with its ISO form.
 func requestTime(h http.Header) (time.Time, string, error) {
-	if s := firstOf(h, "X-Amz-Date"); s != "" {
+	if s := wire.First(h, "X-Amz-Date"); s != "" {
 		t, err := time.Parse(isoTime, s)
 		if err != nil {
 			return t, "", s3err.ErrMissingDate
 		}
 		return t, s, nil
 	}
-	s := firstOf(h, "Date")
+	s := wire.First(h, "Date")
 	t, err := http.ParseTime(s)
 	if err != nil {
 		if t, err = time.Parse(isoTime, s); err != nil {

@@ -1,34 +1,13 @@
 package s3api
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/wire"
 )
-
-// FromError gives the S3 error for any error: itself if it is one, else what a failed read of a body means, else InternalError.
-func FromError(err error) *s3err.Error {
-	var e *s3err.Error
-	var tooLong *http.MaxBytesError
-	var ne net.Error
-	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.As(err, &tooLong):
-		return s3err.ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.FormatInt(tooLong.Limit, 10))
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return s3err.ErrContentLengthMismatch
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
-		return s3err.ErrRequestTimeout
-	}
-	return s3err.ErrInternalError
-}
 
 // ReplyIDs are what every reply carries, so that a log line, an entry and a client's report can be joined.
 type ReplyIDs struct {
@@ -62,7 +41,7 @@ func AppendError(b []byte, e *s3err.Error, resource string, ids ReplyIDs) []byte
 
 // WriteError sends err as an S3 error reply. A HEAD request and a 304 get no body, as HTTP demands.
 func WriteError(w http.ResponseWriter, r *http.Request, err error, ids ReplyIDs) *s3err.Error {
-	e := FromError(err)
+	e := wire.FromError(err)
 	h := w.Header()
 	ids.Set(h)
 	if r.Method == http.MethodHead || e.Status == http.StatusNotModified {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/signer"
+
+	"stele/internal/s3api/wire"
 )
 
 // hasher is what minio-go calls a hash.
@@ -39,7 +41,7 @@ func TestForeignSigner(t *testing.T) {
 	}
 }
 
-func escapePath(key string) string { return string(appendEscaped(nil, key, true)) }
+func escapePath(key string) string { return string(wire.AppendEscaped(nil, key, true)) }
 
 // check sends the request through net/http's own writer and parser, and verifies what arrives.
 func check(t *testing.T, v *Verifier, out *http.Request, key, query string) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,18 +13,10 @@ import (
 	"unicode/utf8"
 
 	"stele/internal/lifecycle"
-	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3err/s3errtest"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
-
-// isS3 demands that a parser of foreign bytes fails only with an S3 error that blames the client.
-func isS3(t *testing.T, err error) {
-	t.Helper()
-	var e *s3err.Error
-	if err != nil && (!errors.As(err, &e) || e.Status < 400 || e.Status >= 500 && e.Status != 501) {
-		t.Fatalf("not the client's error: %v", err)
-	}
-}
 
 // FuzzRequest: nothing in a request line or its authentication may pass as signed, nor panic.
 func FuzzRequest(f *testing.F) {
@@ -45,39 +36,19 @@ func FuzzRequest(f *testing.F) {
 			}
 		}
 		q, err := Parse(r, "s3.test")
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err != nil {
 			return
 		}
-		if q.Op == opUnknown || q.Op >= opCount || len(q.Key) > maxKeyBytes || !utf8.ValidString(q.Key) || q.Bucket != "" && !plausibleBucketName(q.Bucket) {
+		if q.Op == opUnknown || q.Op >= opCount || len(q.Key) > wire.MaxKeyBytes || !utf8.ValidString(q.Key) || q.Bucket != "" && !plausibleBucketName(q.Bucket) {
 			t.Fatalf("%q: %+v", target, q)
 		}
 		// A secret that nobody knows: whatever is believed was not signed.
 		v := NewVerifier(Service, "us-east-1", func(context.Context, string) (string, error) { return "nobody knows", nil }, exampleVerifier().now)
 		a, err := v.Verify(t.Context(), r, &q)
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err == nil && a.Kind != Anonymous {
 			t.Fatalf("%q was believed: %+v", target, a)
-		}
-	})
-}
-
-// FuzzEscape: what is escaped comes back, and what comes back escapes to the same again.
-func FuzzEscape(f *testing.F) {
-	for _, s := range []string{"", "a b", "a%2Fb", "%", "%zz", "+", "\x00", "\u65e5"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if utf8.ValidString(s) {
-			if got, ok := unescape(string(appendEscaped(nil, s, false)), true); !ok || got != s {
-				t.Fatalf("%q came back as %q", s, got)
-			}
-		}
-		if d, ok := unescape(s, false); ok {
-			again, ok := unescape(string(appendEscaped(nil, d, true)), false)
-			if !ok || again != d {
-				t.Fatalf("%q: %q, then %q", s, d, again)
-			}
 		}
 	})
 }
@@ -100,12 +71,12 @@ func FuzzChunked(f *testing.F) {
 			a = &Auth{Payload: PayloadSignedTrailer, key: deriveKey("nobody knows", "20130524", "us-east-1", Service), SignedAt: exampleTime}
 		}
 		src, n, err := a.Body(r)
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err != nil {
 			return
 		}
 		got, err := io.ReadAll(src)
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err == nil && (signed || int64(len(got)) != n || len(got) > len(body)) {
 			t.Fatalf("%d bytes of %d passed (signed %v)", len(got), n, signed)
 		}
@@ -159,19 +130,19 @@ func fuzzDecoders(t *testing.T, b []byte) {
 		"access": func(b []byte) ([]byte, error) { v, err := DecodePublicAccessBlock(b); return v.AppendXML(nil), err },
 	} {
 		doc, err := decode(b)
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err == nil && !(name == "retention" && !bytes.Contains(doc, []byte("<Mode>"))) {
 			again(name, doc, decode)
 		}
 	}
 	_, err := DecodeDelete(b)
-	isS3(t, err)
+	s3errtest.Client(t, err)
 	_, err = DecodeComplete(b)
-	isS3(t, err)
+	s3errtest.Client(t, err)
 	_, err = DecodeCreateBucket(b)
-	isS3(t, err)
-	isS3(t, DecodeEncryption(b))
-	isS3(t, DecodeACL(b, "me"))
+	s3errtest.Client(t, err)
+	s3errtest.Client(t, DecodeEncryption(b))
+	s3errtest.Client(t, DecodeACL(b, "me"))
 }
 
 // FuzzPolicy: a policy is refused, or it decides; one that only denies never allows.
@@ -185,7 +156,7 @@ func FuzzPolicy(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, doc []byte, who, action, key string) {
 		p, err := ParsePolicy(doc, PolicyRules{Bucket: "photos"})
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err != nil {
 			return
 		}
@@ -209,7 +180,7 @@ func FuzzRange(f *testing.F) {
 		size = max(size, -size, 0)
 		for _, parse := range []func(string, int64) (ByteRange, bool, error){ParseRange, ParseCopySourceRange} {
 			r, ok, err := parse(h, size)
-			isS3(t, err)
+			s3errtest.Client(t, err)
 			if ok && (err != nil || r.Start < 0 || r.Length <= 0 || r.Start+r.Length > size || r.Start+r.Length < 0) {
 				t.Fatalf("%q of %d: %+v", h, size, r)
 			}
@@ -224,8 +195,8 @@ func FuzzCopySource(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, h string) {
 		s, err := ParseCopySource(h)
-		isS3(t, err)
-		if err == nil && (!plausibleBucketName(s.Bucket) || s.Key == "" || len(s.Key) > maxKeyBytes || !utf8.ValidString(s.Key)) {
+		s3errtest.Client(t, err)
+		if err == nil && (!plausibleBucketName(s.Bucket) || s.Key == "" || len(s.Key) > wire.MaxKeyBytes || !utf8.ValidString(s.Key)) {
 			t.Fatalf("%q: %+v", h, s)
 		}
 	})
@@ -238,7 +209,7 @@ func FuzzTagging(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, h string) {
 		tags, err := ParseTagging(h)
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err != nil {
 			return
 		}
@@ -260,11 +231,11 @@ func FuzzPostPolicy(f *testing.F) {
 	f.Add(`{"expiration":"2013-05-24T12:00:00Z","conditions":[{"bucket":"b"},["eq","$key","k"]]}`, "k", "v")
 	f.Fuzz(func(t *testing.T, doc, name, value string) {
 		p, err := parsePostPolicy(base64.StdEncoding.EncodeToString([]byte(doc)))
-		isS3(t, err)
+		s3errtest.Client(t, err)
 		if err != nil {
 			return
 		}
-		isS3(t, p.check(&PostForm{Fields: map[string]string{strings.ToLower(name): value}}, "bucket"))
+		s3errtest.Client(t, p.check(&PostForm{Fields: map[string]string{strings.ToLower(name): value}}, "bucket"))
 		if p.bounded && (p.least < 0 || p.most < 0) {
 			t.Fatalf("%+v", p)
 		}

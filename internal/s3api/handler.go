@@ -20,6 +20,7 @@ import (
 	"stele/internal/lifecycle"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // Options say how the door is set up. Zero values are the defaults.
@@ -343,7 +344,7 @@ func checkHead(r *http.Request) error {
 	if n > maxHeadBytes {
 		return s3err.ErrHeaderTooLarge.With("MaxSizeAllowed", strconv.Itoa(maxHeadBytes))
 	}
-	if v := firstOf(r.Header, "X-Amz-Copy-Source"); v != "" && r.Method != http.MethodPut && r.Method != http.MethodOptions {
+	if v := wire.First(r.Header, "X-Amz-Copy-Source"); v != "" && r.Method != http.MethodPut && r.Method != http.MethodOptions {
 		return s3err.InvalidArgument("x-amz-copy-source", v, "You can only specify a copy source header for copy requests.")
 	}
 	return nil

@@ -6,18 +6,19 @@ import (
 	"strings"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // hoistable are the headers that a presigned link may carry as query parameters, besides x-amz-meta-*: SDKs move them there when they sign. They are signed
 // like the rest of the query. As at AWS, checksums and object locks are none of them: they count as headers only.
-var hoistable = set(`x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write x-amz-grant-write-acp
+var hoistable = wire.Words(`x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write x-amz-grant-write-acp
 	x-amz-metadata-directive x-amz-server-side-encryption x-amz-server-side-encryption-aws-kms-key-id x-amz-server-side-encryption-bucket-key-enabled
 	x-amz-server-side-encryption-context x-amz-server-side-encryption-customer-algorithm x-amz-server-side-encryption-customer-key
 	x-amz-server-side-encryption-customer-key-md5 x-amz-storage-class x-amz-tagging x-amz-tagging-directive x-amz-website-redirect-location
 	x-amz-expected-bucket-owner x-amz-source-expected-bucket-owner`)
 
 // unhoist gives the headers of a presigned request, those among the query's parameters included, so that whatever reads headers reads these.
-func unhoist(h http.Header, q Query) (http.Header, error) {
+func unhoist(h http.Header, q wire.Query) (http.Header, error) {
 	merged, own := h, false
 	for _, p := range q {
 		name := strings.ToLower(p.Name)
@@ -44,7 +45,7 @@ func unhoist(h http.Header, q Query) (http.Header, error) {
 
 // withSigned gives a presigned request the headers that its link says are signed and carries as parameters: SDKs that do both leave it to the server where
 // it finds the value.
-func withSigned(r *http.Request, q Query, c *credential) *http.Request {
+func withSigned(r *http.Request, q wire.Query, c *credential) *http.Request {
 	out := r
 	for _, p := range q {
 		name := strings.ToLower(p.Name)
@@ -64,5 +65,5 @@ func withSigned(r *http.Request, q Query, c *credential) *http.Request {
 
 // hoists tells whether a parameter of that lower-case name stands for a header.
 func hoists(name string) bool {
-	return hoistable[name] || strings.HasPrefix(name, "x-amz-meta-") && headerName(name)
+	return hoistable[name] || strings.HasPrefix(name, "x-amz-meta-") && wire.HeaderName(name)
 }

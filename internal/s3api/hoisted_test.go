@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/signer"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 // TestSignedHeaderInQuery: a link may name a header as signed and carry its value as a parameter, and the request then lacks the header.
@@ -32,7 +34,7 @@ func TestSignedHeaderInQuery(t *testing.T) {
 		}
 		_, err = verifierAt(time.Now()).Verify(t.Context(), in, &q)
 		if sent == "43" {
-			wantError(t, "another value", err, "SignatureDoesNotMatch", "")
+			s3errtest.Want(t, "another value", err, "SignatureDoesNotMatch", "")
 			continue
 		}
 		h, herr := unhoist(in.Header, q.Query)

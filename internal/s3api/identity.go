@@ -9,6 +9,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // callKey finds the call in its context, so that looking up the secret and looking up the key's role is one look.
@@ -101,7 +102,7 @@ func (c *call) openBucket() (err error) {
 	if err := checkVersionID(c.q.VersionID); err != nil {
 		return err
 	}
-	return checkOwner(firstOf(c.r.Header, "X-Amz-Expected-Bucket-Owner"), &c.b)
+	return checkOwner(wire.First(c.r.Header, "X-Amz-Expected-Bucket-Owner"), &c.b)
 }
 
 // unlessDenied returns why a bucket could not be opened as the request names it: that it is not there, that there is no such view, version or owner. Who would be denied if all that were there is denied, and told
@@ -372,7 +373,7 @@ func (c *call) policyOf(b *stele.Bucket, name string) (*Policy, error) {
 	})
 }
 
-var policyActions = set(`s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy`)
+var policyActions = wire.Words(`s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy`)
 
 // opTableLevel tells what an action is about.
 func opTableLevel(action string) level { return knownActions[strings.ToLower(action)] }

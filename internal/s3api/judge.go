@@ -8,6 +8,7 @@ import (
 
 	"stele"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // subject is what a question to a policy is about: what the request line names, one key of DeleteObjects, or the source of a copy.
@@ -56,9 +57,9 @@ func (c *call) learnUpload(u *stele.Upload) error {
 }
 
 // ofUpload are the keys that a part and the completion of an upload have from its beginning. Headers of their own do not count for them.
-var ofUpload = set(`s3:x-amz-acl s3:x-amz-server-side-encryption s3:x-amz-storage-class s3:x-amz-website-redirect-location s3:object-lock-legal-hold`)
+var ofUpload = wire.Words(`s3:x-amz-acl s3:x-amz-server-side-encryption s3:x-amz-storage-class s3:x-amz-website-redirect-location s3:object-lock-legal-hold`)
 
-var retentionKeys = set("s3:object-lock-mode s3:object-lock-retain-until-date s3:object-lock-remaining-retention-days")
+var retentionKeys = wire.Words("s3:object-lock-mode s3:object-lock-retain-until-date s3:object-lock-remaining-retention-days")
 
 // isOpen tells whether it is not known yet what the request says for a key.
 func (c *call) isOpen(key string) bool {
@@ -82,7 +83,9 @@ func (c *call) isOpen(key string) bool {
 }
 
 // copiesTags tells whether a copy has its source's tags; the header x-amz-tagging then says nothing.
-func (c *call) copiesTags() bool { return firstOf(c.r.Header, "X-Amz-Tagging-Directive") != "REPLACE" }
+func (c *call) copiesTags() bool {
+	return wire.First(c.r.Header, "X-Amz-Tagging-Directive") != "REPLACE"
+}
 
 // context is what the conditions of p are tested against.
 func (c *call) context(s *subject, action string, p *Policy) (Context, error) {
@@ -136,7 +139,7 @@ func (c *call) addWritten(ctx Context) {
 	ctx.addRetention(l.retention, c.now())
 	ctx.set("s3:object-lock-legal-hold", l.hold)
 	if c.q.Op == OpCopyObject || c.q.Op == OpUploadPartCopy {
-		ctx.addCopySource(firstOf(c.r.Header, "X-Amz-Copy-Source"))
+		ctx.addCopySource(wire.First(c.r.Header, "X-Amz-Copy-Source"))
 	}
 }
 
@@ -145,16 +148,16 @@ func (c *call) saidTags() ([]tagging.Tag, error) {
 	if c.formTags != nil {
 		return c.formTags, nil
 	}
-	return ParseTagging(firstOf(c.r.Header, "X-Amz-Tagging"))
+	return ParseTagging(wire.First(c.r.Header, "X-Amz-Tagging"))
 }
 
 // saidLock is what the lock headers ask for. What cannot be read is judged as it is written, before it is refused.
 func (c *call) saidLock() (Retention, string) {
 	l, err := ParseLockHeaders(c.r.Header, c.now())
 	if err != nil {
-		l.Mode = firstOf(c.r.Header, "X-Amz-Object-Lock-Mode")
+		l.Mode = wire.First(c.r.Header, "X-Amz-Object-Lock-Mode")
 	}
-	return l.Retention, firstOf(c.r.Header, "X-Amz-Object-Lock-Legal-Hold")
+	return l.Retention, wire.First(c.r.Header, "X-Amz-Object-Lock-Legal-Hold")
 }
 
 // addExisting adds what only the store knows: the tags of the version that the request is about, as they are today; its id where the request names a view instead;

@@ -8,6 +8,7 @@ import (
 
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/wire"
 )
 
 // Object Lock modes.
@@ -182,8 +183,8 @@ func (l LockHeaders) Any() bool { return l.Mode != "" || l.Hold }
 // ParseLockHeaders reads x-amz-object-lock-mode, -retain-until-date and -legal-hold.
 func ParseLockHeaders(h http.Header, now time.Time) (LockHeaders, error) {
 	var l LockHeaders
-	mode, until := firstOf(h, "X-Amz-Object-Lock-Mode"), firstOf(h, "X-Amz-Object-Lock-Retain-Until-Date")
-	hold := firstOf(h, "X-Amz-Object-Lock-Legal-Hold")
+	mode, until := wire.First(h, "X-Amz-Object-Lock-Mode"), wire.First(h, "X-Amz-Object-Lock-Retain-Until-Date")
+	hold := wire.First(h, "X-Amz-Object-Lock-Legal-Hold")
 	switch hold {
 	case "", "ON", "OFF":
 		l.Hold = hold == "ON"
@@ -228,5 +229,5 @@ func (l LockHeaders) SetHeaders(h http.Header) {
 
 // BypassGovernance tells whether the request asks to override a GOVERNANCE retention; whether it may is another question.
 func BypassGovernance(h http.Header) bool {
-	return strings.EqualFold(firstOf(h, "X-Amz-Bypass-Governance-Retention"), "true")
+	return strings.EqualFold(wire.First(h, "X-Amz-Bypass-Governance-Retention"), "true")
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 func TestLockConfig(t *testing.T) {
@@ -36,7 +38,7 @@ func TestLockConfig(t *testing.T) {
 		got, err := DecodeLockConfig([]byte(c.doc))
 		if c.err != "" {
 			code, message, _ := strings.Cut(c.err, ": ")
-			wantError(t, c.doc, err, code, message)
+			s3errtest.Want(t, c.doc, err, code, message)
 			continue
 		}
 		if err != nil || got != c.want {
@@ -67,7 +69,7 @@ func TestRetention(t *testing.T) {
 		"<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2050-01-01</RetainUntilDate></Retention>": "MalformedXML",
 	} {
 		_, err := DecodeRetention([]byte(doc), now)
-		wantError(t, doc, err, code, "")
+		s3errtest.Want(t, doc, err, code, "")
 	}
 }
 
@@ -78,7 +80,7 @@ func TestLegalHold(t *testing.T) {
 		}
 	}
 	_, err := DecodeLegalHold([]byte("<LegalHold><Status>on</Status></LegalHold>"))
-	wantError(t, "on", err, "MalformedXML", "")
+	s3errtest.Want(t, "on", err, "MalformedXML", "")
 }
 
 func TestLockHeaders(t *testing.T) {
@@ -108,7 +110,7 @@ func TestLockHeaders(t *testing.T) {
 		}
 		l, err := ParseLockHeaders(h, now)
 		if c.err != "" {
-			wantError(t, c.err, err, "InvalidArgument", c.err)
+			s3errtest.Want(t, c.err, err, "InvalidArgument", c.err)
 			continue
 		}
 		if err != nil || l.Any() != c.any {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // What a client says about an object beside its bytes: standard headers and user metadata. All of it is kept exactly, or refused: an entry holds UTF-8
@@ -75,14 +76,6 @@ func headerText(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// listOf joins the lines of a header that is a list.
-func listOf(h http.Header, canonicalName string) string {
-	if lines := h[canonicalName]; len(lines) > 1 {
-		return strings.Join(lines, ",")
-	}
-	return firstOf(h, canonicalName)
-}
-
 // withoutChunked takes aws-chunked, which is about the transfer, out of a Content-Encoding.
 func withoutChunked(v string) string {
 	if !strings.Contains(strings.ToLower(v), "aws-chunked") {
@@ -97,21 +90,19 @@ func withoutChunked(v string) string {
 	return strings.Join(rest, ",")
 }
 
-const metaPrefix = "X-Amz-Meta-"
-
 // requestMeta collects user metadata. As AWS documents it ("User-defined object metadata"), a value may come in the encoded words of RFC 2047 and is
 // decoded before it is kept; what is sent in UTF-8 as it is, which many clients do, is taken as it is.
 func requestMeta(h http.Header) (map[string]string, error) {
 	var out map[string]string
 	total := 0
 	for name, values := range h {
-		if len(name) <= len(metaPrefix) || name[:len(metaPrefix)] != metaPrefix {
+		if len(name) <= len(wire.MetaPrefix) || name[:len(wire.MetaPrefix)] != wire.MetaPrefix {
 			continue
 		}
 		if out == nil {
 			out = make(map[string]string, 4)
 		}
-		k, sent := strings.ToLower(name[len(metaPrefix):]), strings.Join(values, ",")
+		k, sent := strings.ToLower(name[len(wire.MetaPrefix):]), strings.Join(values, ",")
 		if !utf8.ValidString(sent) {
 			return nil, s3err.InvalidArgument("x-amz-meta-"+k, sent, "The value of x-amz-meta-%s is not UTF-8. Send other bytes encoded, as RFC 2047 has it or in base64.", k)
 		}

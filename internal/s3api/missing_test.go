@@ -6,23 +6,17 @@ import (
 
 	"stele"
 	"stele/entry"
-	"stele/internal/s3api"
-	"stele/internal/s3api/doortest"
 )
 
 // TestMissingKeysAreForWhoMayList: who may read objects of a bucket and not list it is told that a key is missing in the same words as that it is kept from him, whatever he asks of it. Who may list it learns the truth.
 func TestMissingKeysAreForWhoMayList(t *testing.T) {
-	d := openDoor(t, s3api.Options{})
-	for _, b := range []string{"box", "mine"} {
-		d.bucket(b, false)
-	}
+	d, other := openToStrangers(t, "box")
 	root := d.server()
 	root.Must(t, 200, "PUT", "/box?versioning=", []byte(`<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`))
 	root.Must(t, 200, "PUT", "/box/open", []byte("x"))
 	root.Must(t, 200, "PUT", "/box/secret", []byte("x"), "x-amz-tagging: class=secret")
 	root.Must(t, 200, "PUT", "/box/deleted", []byte("x"))
 	root.Must(t, 204, "DELETE", "/box/deleted", nil)
-	_, other := d.key(stele.RoleAdmin, "mine")
 	_, part := d.key(stele.RoleReadWrite, "box/")
 	const tags = `<Tagging><TagSet/></Tagging>`
 	on := `"Resource":["arn:aws:s3:::box","arn:aws:s3:::box/*"]`
@@ -36,13 +30,7 @@ func TestMissingKeysAreForWhoMayList(t *testing.T) {
 		for _, q := range []struct{ method, sub, body string }{
 			{"GET", "", ""}, {"HEAD", "", ""}, {"GET", "?prefix=pub%2F", ""}, {"GET", "?tagging=", ""}, {"PUT", "?tagging=", tags}, {"DELETE", "?tagging=", ""}, {"GET", "?attributes=", ""},
 		} {
-			send := d.anonymous
-			if key.ID != "" {
-				send = func(method, target, body string, headers ...string) *doortest.Reply {
-					return d.as(key, method, target, body, headers...)
-				}
-			}
-			got := send(q.method, "/box/"+object+q.sub, q.body, "x-amz-object-attributes: ETag")
+			got := d.by(key)(q.method, "/box/"+object+q.sub, q.body, "x-amz-object-attributes: ETag")
 			w := want
 			if want == 404 && object == "deleted" && q.sub == "?tagging=" { // S3 says so of a marker
 				w = 405

@@ -8,16 +8,12 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/s3api"
-	"stele/internal/s3api/doortest"
 )
 
 // TestStrangersLearnNoNames: who has no right to a bucket gets the same answer whether it is there or not, at whatever moment, in whatever view, and whatever else is wrong with the request. So nobody finds out
 // which names are taken, which views are pinned, or how many entries the ledger has.
 func TestStrangersLearnNoNames(t *testing.T) {
-	d := openDoor(t, s3api.Options{})
-	for _, b := range []string{"mine", "taken"} {
-		d.bucket(b, false)
-	}
+	d, elsewhere := openToStrangers(t, "taken")
 	d.put(d.aws("", ""), "taken", "k", "x")
 	_, err := d.store.Pin(d.Context(), stele.Local(), "mypin", stele.View{})
 	d.ok(err)
@@ -28,7 +24,6 @@ func TestStrangersLearnNoNames(t *testing.T) {
 			names = append(names, b+"--at-"+moment)
 		}
 	}
-	_, elsewhere := d.key(stele.RoleAdmin, "mine")
 	for _, by := range []struct {
 		who string
 		key entry.AccessKey
@@ -101,13 +96,7 @@ func (s stranger) same(what string, request func(name string) (method, target, b
 	first := ""
 	for _, name := range s.names {
 		method, target, body, headers := request(name)
-		got := s.anonymous
-		if s.key.ID != "" {
-			got = func(method, target, body string, headers ...string) *doortest.Reply {
-				return s.as(s.key, method, target, body, headers...)
-			}
-		}
-		res := got(method, target, body, headers...)
+		res := s.by(s.key)(method, target, body, headers...)
 		answer := fmt.Sprint(res.Status, " ", res.Code())
 		if first == "" {
 			first = answer

@@ -10,6 +10,7 @@ import (
 	"stele"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/wire"
 )
 
 // getObjectAttributes is GetObjectAttributes.
@@ -64,7 +65,7 @@ func (c *call) getObjectAttributes() error {
 	return c.replyDocument(a.AppendXML)
 }
 
-var attributeNames = set("ETag Checksum ObjectParts StorageClass ObjectSize")
+var attributeNames = wire.Words("ETag Checksum ObjectParts StorageClass ObjectSize")
 
 // attributesAsked reads x-amz-object-attributes.
 func attributesAsked(h http.Header) (map[string]bool, error) {
@@ -90,13 +91,13 @@ func attributesAsked(h http.Header) (map[string]bool, error) {
 // attributeArgs reads x-amz-part-number-marker and x-amz-max-parts.
 func attributeArgs(h http.Header) (marker, limit int, err error) {
 	limit = 1000
-	if v := firstOf(h, "X-Amz-Max-Parts"); v != "" {
+	if v := wire.First(h, "X-Amz-Max-Parts"); v != "" {
 		if limit, err = parseCount("max-parts", v); err != nil {
 			return 0, 0, err
 		}
 		limit = min(limit, 1000)
 	}
-	if v := firstOf(h, "X-Amz-Part-Number-Marker"); v != "" {
+	if v := wire.First(h, "X-Amz-Part-Number-Marker"); v != "" {
 		marker, err = parseCount("part-number-marker", v)
 	}
 	return marker, limit, err

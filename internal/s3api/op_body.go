@@ -11,6 +11,7 @@ import (
 	"stele/entry"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 const (
@@ -218,7 +219,7 @@ func (c *call) requestAttributes() (a attributes, err error) {
 	if a.headers, err = requestHeaders(h); err != nil {
 		return a, err
 	}
-	a.headers = withClass(a.headers, firstOf(h, "X-Amz-Storage-Class"))
+	a.headers = withClass(a.headers, wire.First(h, "X-Amz-Storage-Class"))
 	if a.meta, err = requestMeta(h); err != nil {
 		return a, err
 	}

@@ -10,6 +10,7 @@ import (
 	"stele"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // listBuckets shows the buckets that the key's scope or their policies let it see.
@@ -58,7 +59,7 @@ func (c *call) createBucket() error {
 	if !ValidBucketName(c.name) {
 		return s3err.ErrInvalidBucketName.With("BucketName", c.name)
 	}
-	ownership := firstOf(h, "X-Amz-Object-Ownership")
+	ownership := wire.First(h, "X-Amz-Object-Ownership")
 	if err := checkBucketACL(h, ownership); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (c *call) createBucket() error {
 		return s3err.ErrInvalidLocation.With("LocationConstraint", l)
 	}
 	lock := false
-	switch v := firstOf(h, "X-Amz-Bucket-Object-Lock-Enabled"); {
+	switch v := wire.First(h, "X-Amz-Bucket-Object-Lock-Enabled"); {
 	case strings.EqualFold(v, "true"):
 		lock = true
 	case v != "" && !strings.EqualFold(v, "false"):
@@ -129,7 +130,7 @@ func checkBucketACL(h http.Header, ownership string) error {
 		return s3err.InvalidArgument("x-amz-object-ownership", ownership, "Invalid x-amz-object-ownership header: %s", ownership)
 	}
 	granted := hasGrants(h)
-	acl := firstOf(h, "X-Amz-Acl")
+	acl := wire.First(h, "X-Amz-Acl")
 	switch {
 	case granted && acl != "":
 		return s3err.ErrCannedACLAndGrants
@@ -142,7 +143,7 @@ func checkBucketACL(h http.Header, ownership string) error {
 // hasGrants tells whether headers grant anything.
 func hasGrants(h http.Header) bool {
 	return slices.ContainsFunc([]string{"X-Amz-Grant-Full-Control", "X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp"},
-		func(n string) bool { return firstOf(h, n) != "" })
+		func(n string) bool { return wire.First(h, n) != "" })
 }
 
 func (c *call) headBucket() error {

@@ -8,6 +8,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // source is what a copy reads: possibly from a view of the past, which is how S3 clients restore.
@@ -27,7 +28,7 @@ func (s *source) setVersion(h http.Header) {
 
 // copySource finds and guards the source of CopyObject and UploadPartCopy.
 func (c *call) copySource() (*source, error) {
-	named, err := ParseCopySource(firstOf(c.r.Header, "X-Amz-Copy-Source"))
+	named, err := ParseCopySource(wire.First(c.r.Header, "X-Amz-Copy-Source"))
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (c *call) copySource() (*source, error) {
 	if err != nil {
 		return nil, sourceError(err, named)
 	}
-	if err := checkOwner(firstOf(c.r.Header, "X-Amz-Source-Expected-Bucket-Owner"), &src.b); err != nil {
+	if err := checkOwner(wire.First(c.r.Header, "X-Amz-Source-Expected-Bucket-Owner"), &src.b); err != nil {
 		return nil, err
 	}
 	src.subject = subject{b: &src.b, name: bucket, at: at, key: named.Key, version: named.VersionID}
@@ -82,7 +83,7 @@ func sourceError(err error, s CopySource) error {
 
 // copyObject commits a new version with the source's bytes; none are moved.
 func (c *call) copyObject() error {
-	if name := firstOf(c.r.Header, "X-Amz-Checksum-Algorithm"); name != "" {
+	if name := wire.First(c.r.Header, "X-Amz-Checksum-Algorithm"); name != "" {
 		if _, err := ParseAlgorithm(name); err != nil {
 			return err
 		}
@@ -100,8 +101,8 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	if src.Bucket == c.q.Bucket && src.Key == c.q.Key && src.VersionID == "" && !replaces && firstOf(c.r.Header, "X-Amz-Website-Redirect-Location") == "" &&
-		firstOf(c.r.Header, "X-Amz-Server-Side-Encryption") == "" && firstOf(c.r.Header, "X-Amz-Storage-Class") == "" {
+	if src.Bucket == c.q.Bucket && src.Key == c.q.Key && src.VersionID == "" && !replaces && wire.First(c.r.Header, "X-Amz-Website-Redirect-Location") == "" &&
+		wire.First(c.r.Header, "X-Amz-Server-Side-Encryption") == "" && wire.First(c.r.Header, "X-Amz-Storage-Class") == "" {
 		return s3err.ErrCopyToSelf
 	}
 	cond, err := writeConditions(c.r.Header)
@@ -165,12 +166,12 @@ func (c *call) copyAttributes(src *source) (a attributes, replaces bool, err err
 		a.meta, err = requestMeta(h)
 	}
 	if !meta {
-		a.headers, a.meta = withoutRedirect(src.v.Headers, firstOf(h, "X-Amz-Website-Redirect-Location")), src.v.Meta
+		a.headers, a.meta = withoutRedirect(src.v.Headers, wire.First(h, "X-Amz-Website-Redirect-Location")), src.v.Meta
 	}
 	if err != nil {
 		return a, false, err
 	}
-	a.headers = withClass(a.headers, firstOf(h, "X-Amz-Storage-Class")) // never the source's, as at AWS
+	a.headers = withClass(a.headers, wire.First(h, "X-Amz-Storage-Class")) // never the source's, as at AWS
 	if tagging {
 		a.tags, err = c.requestTags()
 	} else {
@@ -185,7 +186,7 @@ func (c *call) copyAttributes(src *source) (a attributes, replaces bool, err err
 
 // directive reads COPY (or nothing) and REPLACE.
 func directive(h http.Header, canonical, name, unknown string) (replace bool, err error) {
-	switch v := firstOf(h, canonical); v {
+	switch v := wire.First(h, canonical); v {
 	case "", "COPY":
 		return false, nil
 	case "REPLACE":
@@ -214,7 +215,7 @@ func withoutRedirect(from map[string]string, redirect string) map[string]string 
 
 // copyChecksum computes the checksum that the client wants the copy to have, if the source has another; nil: the source's.
 func (c *call) copyChecksum(src *source) (*entry.Checksum, error) {
-	name := firstOf(c.r.Header, "X-Amz-Checksum-Algorithm")
+	name := wire.First(c.r.Header, "X-Amz-Checksum-Algorithm")
 	if name == "" {
 		return nil, nil
 	}

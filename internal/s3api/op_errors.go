@@ -8,6 +8,7 @@ import (
 
 	"stele"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // s3Error is the S3 error for an error of the store.
@@ -30,7 +31,7 @@ func (c *call) s3Error(err error) *s3err.Error {
 	if errors.Is(err, context.Canceled) && c.ctx.Err() != nil {
 		return s3err.ErrRequestTimeout // nobody reads it
 	}
-	return FromError(err)
+	return wire.FromError(err)
 }
 
 func exactly(e *s3err.Error) func(*call, error) *s3err.Error {
@@ -106,7 +107,7 @@ var storeErrors = []struct {
 // conditionHeader guesses which condition of the request did not hold, for the error's element Condition.
 func (c *call) conditionHeader() string {
 	for _, h := range [...]string{"If-Match", "If-None-Match", "If-Unmodified-Since", "X-Amz-If-Match-Last-Modified-Time", "X-Amz-If-Match-Size"} {
-		if firstOf(c.r.Header, h) != "" {
+		if wire.First(c.r.Header, h) != "" {
 			return strings.ToLower(h)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"stele"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // getObject is GetObject and HeadObject.
@@ -103,8 +104,8 @@ func (c *call) span(v *stele.Version, part int) (ByteRange, int, error) {
 		return ByteRange{off, n}, http.StatusPartialContent, nil
 	}
 	whole := ByteRange{0, v.Size}
-	want := listOf(c.r.Header, "Range")
-	if want == "" || !rangeHolds(firstOf(c.r.Header, "If-Range"), v) {
+	want := wire.List(c.r.Header, "Range")
+	if want == "" || !rangeHolds(wire.First(c.r.Header, "If-Range"), v) {
 		return whole, http.StatusOK, nil
 	}
 	r, ok, err := ParseRange(want, v.Size)
@@ -174,7 +175,7 @@ func (c *call) setLock(h http.Header, v *stele.Version) {
 
 // setReadChecksum writes the checksum if it was asked for and is that of what is sent: the whole object, or one part.
 func (c *call) setReadChecksum(h http.Header, v *stele.Version, part, status int) error {
-	if v.Checksum == nil || !strings.EqualFold(firstOf(c.r.Header, "X-Amz-Checksum-Mode"), "ENABLED") {
+	if v.Checksum == nil || !strings.EqualFold(wire.First(c.r.Header, "X-Amz-Checksum-Mode"), "ENABLED") {
 		return nil
 	}
 	if part > 0 && v.Parts > 0 {

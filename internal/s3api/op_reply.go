@@ -13,6 +13,7 @@ import (
 
 	"stele"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Values of reply headers that never change; nobody writes to them.
@@ -155,7 +156,7 @@ func (c *call) setCommitted(h http.Header, at uint64) error {
 	if head := c.heads.text(c.store); head != "" {
 		h["X-Stele-Checkpoint"] = []string{head}
 	}
-	if firstOf(c.r.Header, "X-Stele-Receipt") != "inline" {
+	if wire.First(c.r.Header, "X-Stele-Receipt") != "inline" {
 		return nil
 	}
 	receipt, err := c.store.Receipt(c.ctx, at)

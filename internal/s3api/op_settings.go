@@ -10,6 +10,7 @@ import (
 	"stele/internal/lifecycle"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // Settings of buckets are kept as documents: as this package writes them, the policy as it was sent.
@@ -167,7 +168,7 @@ func (c *call) putBucketLifecycle() error {
 	if l.Smallest != "" { // an element of ours
 		return s3err.ErrMalformedXML
 	}
-	if l.Smallest, err = lifecycle.ParseSmallest(firstOf(c.r.Header, "X-Amz-Transition-Default-Minimum-Object-Size")); err != nil {
+	if l.Smallest, err = lifecycle.ParseSmallest(wire.First(c.r.Header, "X-Amz-Transition-Default-Minimum-Object-Size")); err != nil {
 		return err
 	}
 	c.setSmallest(l)
@@ -201,7 +202,7 @@ func (c *call) setExpiration(h http.Header, v *stele.Version) {
 
 // expirationHeader is the value of x-amz-expiration.
 func expirationHeader(at time.Time, rule string) string {
-	return `expiry-date="` + at.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") + `", rule-id="` + string(appendEscaped(nil, rule, false)) + `"`
+	return `expiry-date="` + at.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") + `", rule-id="` + string(wire.AppendEscaped(nil, rule, false)) + `"`
 }
 
 // setAbort says when the lifecycle rules will abort an upload.
@@ -307,7 +308,7 @@ func (c *call) putACL() error {
 	if err != nil {
 		return err
 	}
-	canned, granted := firstOf(c.r.Header, "X-Amz-Acl") != "", hasGrants(c.r.Header)
+	canned, granted := wire.First(c.r.Header, "X-Amz-Acl") != "", hasGrants(c.r.Header)
 	if o := c.b.Settings[stele.SettingOwnership]; granted && (o == "" || strings.Contains(o, BucketOwnerEnforced)) {
 		return s3err.ErrACLNotSupported
 	}

@@ -10,6 +10,7 @@ import (
 	"stele"
 	"stele/entry"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // createMultipartUpload opens an upload.
@@ -42,7 +43,7 @@ func (c *call) createMultipartUpload() error {
 // askedOfUpload adds to what an object keeps what only its upload keeps: policies judge each part by it.
 func askedOfUpload(kept map[string]string, h http.Header) map[string]string {
 	for _, name := range append(stele.UploadOnlyHeaders[:], classHeader) {
-		if v := firstOf(h, http.CanonicalHeaderKey(name)); v != "" {
+		if v := wire.First(h, http.CanonicalHeaderKey(name)); v != "" {
 			if kept == nil {
 				kept = map[string]string{}
 			}
@@ -54,7 +55,7 @@ func askedOfUpload(kept map[string]string, h http.Header) map[string]string {
 
 // uploadChecksum reads x-amz-checksum-algorithm and -type of CreateMultipartUpload; nil: none was asked for.
 func uploadChecksum(h http.Header) (*entry.Checksum, error) {
-	alg, typ := firstOf(h, "X-Amz-Checksum-Algorithm"), firstOf(h, "X-Amz-Checksum-Type")
+	alg, typ := wire.First(h, "X-Amz-Checksum-Algorithm"), wire.First(h, "X-Amz-Checksum-Type")
 	if u := strings.ToUpper(typ); typ != "" && u != FullObject && u != Composite {
 		return nil, s3err.ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
 	}
@@ -174,7 +175,7 @@ func (c *call) uploadPartCopy() error {
 	if err != nil {
 		return err
 	}
-	span, ok, err := ParseCopySourceRange(firstOf(c.r.Header, "X-Amz-Copy-Source-Range"), src.v.Size)
+	span, ok, err := ParseCopySourceRange(wire.First(c.r.Header, "X-Amz-Copy-Source-Range"), src.v.Size)
 	if err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func (c *call) completeMultipartUpload() error {
 		return err
 	}
 	q := stele.CompleteRequest{By: c.by, Bucket: c.name, Key: c.q.Key, Upload: c.q.Query.Get("uploadId"), If: cond}
-	if v := firstOf(h, "X-Amz-Mp-Object-Size"); v != "" {
+	if v := wire.First(h, "X-Amz-Mp-Object-Size"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil {
 			return s3err.ErrInvalidRequest.Msg("Value for x-amz-mp-object-size header is invalid: '%s'", v)
@@ -277,7 +278,7 @@ func (c *call) location() string {
 	if c.r.TLS != nil {
 		scheme = "https://"
 	}
-	path := string(appendEscaped(nil, "/"+c.q.Key, true))
+	path := string(wire.AppendEscaped(nil, "/"+c.q.Key, true))
 	if !c.q.VirtualHost {
 		path = "/" + c.q.Bucket + path
 	}
@@ -308,7 +309,7 @@ type objectSum struct {
 // objectChecksum reads it from the headers of CompleteMultipartUpload.
 func objectChecksum(h http.Header) (o objectSum, err error) {
 	for _, alg := range Algorithms {
-		v := firstOf(h, alg.canonicalHeader())
+		v := wire.First(h, alg.canonicalHeader())
 		if v == "" {
 			continue
 		}
@@ -342,7 +343,7 @@ func finishUpload(h http.Header, u stele.Upload, named []CompletedPart, parts []
 	if u.Checksum != nil {
 		kind = u.Checksum.Kind
 	}
-	if t := firstOf(h, "X-Amz-Checksum-Type"); t != "" {
+	if t := wire.First(h, "X-Amz-Checksum-Type"); t != "" {
 		if t = strings.ToUpper(t); t != FullObject && t != Composite {
 			return nil, s3err.ErrInvalidRequest.Msg("Value for x-amz-checksum-type header is invalid.")
 		}
@@ -414,7 +415,7 @@ func sumOfParts(alg Algorithm, kind string, parts []stele.Part) *entry.Checksum 
 // abortMultipartUpload ends an upload; its parts are hidden.
 func (c *call) abortMultipartUpload() error {
 	id := c.q.Query.Get("uploadId")
-	if v := firstOf(c.r.Header, "X-Amz-If-Match-Initiated-Time"); v != "" {
+	if v := wire.First(c.r.Header, "X-Amz-If-Match-Initiated-Time"); v != "" {
 		at, err := http.ParseTime(v)
 		if err != nil {
 			return s3err.InvalidArgument("x-amz-if-match-initiated-time", v, "Invalid value for x-amz-if-match-initiated-time header")

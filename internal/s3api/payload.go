@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Payload is how a request's body is framed and protected.
@@ -42,19 +43,10 @@ func (a *Auth) setPayload(v string) error {
 	case streamingECDSA, streamingECDSA + "-TRAILER":
 		return s3err.ErrNotImplemented.With("Header", "x-amz-content-sha256")
 	default:
-		if len(v) != 64 || !isHex(v) {
+		if len(v) != 64 || !wire.IsHex(v) {
 			return s3err.InvalidArgument("x-amz-content-sha256", v, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
 		}
 		a.Payload, a.SHA256 = PayloadHash, strings.ToLower(v)
 	}
 	return nil
-}
-
-func isHex(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if hexVal(s[i]) < 0 {
-			return false
-		}
-	}
-	return true
 }

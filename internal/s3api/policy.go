@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Policy is a bucket policy, ready to be evaluated. The language is that of the IAM User Guide, "Policy reference", for
@@ -65,7 +65,7 @@ func ParsePolicy(b []byte, rules PolicyRules) (*Policy, error) {
 	if len(b) == 0 || b[0] != '{' {
 		return nil, s3err.ErrMalformedPolicy
 	}
-	if !uniqueKeys(b) {
+	if !wire.ExactJSON(b) {
 		return nil, errPolicyJSON
 	}
 	var doc map[string]json.RawMessage
@@ -105,46 +105,6 @@ func ParsePolicy(b []byte, rules PolicyRules) (*Policy, error) {
 		p.statements = append(p.statements, *s)
 	}
 	return p, nil
-}
-
-// uniqueKeys tells whether b is valid JSON in which no object has a key twice: of two conditions under one name the first
-// would silently not count.
-func uniqueKeys(b []byte) bool {
-	if !json.Valid(b) || !exactJSON(b) {
-		return false
-	}
-	type level struct {
-		object bool
-		key    bool // the next token is a key
-		seen   map[string]bool
-	}
-	var stack []level
-	dec := json.NewDecoder(bytes.NewReader(b))
-	for {
-		tok, err := dec.Token()
-		if err != nil {
-			return err == io.EOF
-		}
-		if d, ok := tok.(json.Delim); ok && (d == '}' || d == ']') {
-			stack = stack[:len(stack)-1]
-			continue
-		}
-		if n := len(stack); n > 0 && stack[n-1].object {
-			top := &stack[n-1]
-			if top.key {
-				k := tok.(string)
-				if top.seen[k] {
-					return false
-				}
-				top.seen[k], top.key = true, false
-				continue
-			}
-			top.key = true
-		}
-		if d, ok := tok.(json.Delim); ok {
-			stack = append(stack, level{object: d == '{', key: d == '{', seen: map[string]bool{}})
-		}
-	}
 }
 
 // oneOrMany makes a list of what may stand alone.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 func policyOf(t testing.TB, statements string) *Policy {
@@ -81,7 +83,7 @@ func TestPolicyRefusals(t *testing.T) {
 		{`{"Statement":[` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `,` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `]}`, "unique"},
 	} {
 		_, err := ParsePolicy([]byte(c.doc), PolicyRules{Bucket: "photos", Known: func(k string) bool { return k != "stranger" }})
-		wantError(t, c.doc, err, "MalformedPolicy", c.message)
+		s3errtest.Want(t, c.doc, err, "MalformedPolicy", c.message)
 	}
 }
 
@@ -356,6 +358,16 @@ func BenchmarkEvaluate(b *testing.B) {
 	for b.Loop() {
 		if p.Evaluate(ask) != PolicyAllows {
 			b.Fatal("denied")
+		}
+	}
+}
+
+// TestPolicyIsText: a resource that encoding/json would read as another one is refused.
+func TestPolicyIsText(t *testing.T) {
+	const policy = `{"Statement":[{"Sid":"a","Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/KEY"}]}`
+	for _, key := range []string{"\xff", `\ud800`, `\udc00\ud800`, `\ud83dA`, `\\\ud800`} {
+		if _, err := ParsePolicy([]byte(strings.Replace(policy, "KEY", key, 1)), PolicyRules{Bucket: "photos"}); err == nil {
+			t.Errorf("a policy with %q is accepted", key)
 		}
 	}
 }

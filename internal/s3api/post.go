@@ -13,6 +13,7 @@ import (
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 const (
@@ -89,7 +90,7 @@ func (h *formHead) Read(p []byte) (int, error) {
 
 // postError says what a failed read of the form means: the client's timeouts are theirs, bad framing is a malformed form.
 func postError(err error) error {
-	if e := FromError(err); e.Code != s3err.ErrInternalError.Code && e.Code != s3err.ErrIncompleteBody.Code {
+	if e := wire.FromError(err); e.Code != s3err.ErrInternalError.Code && e.Code != s3err.ErrIncompleteBody.Code {
 		return e
 	}
 	return s3err.ErrMalformedPOST
@@ -127,8 +128,8 @@ func (f *PostForm) complete() error {
 		return missingPostField("key")
 	}
 	switch {
-	case len(f.Key) > maxKeyBytes:
-		return keyTooLong(len(f.Key))
+	case len(f.Key) > wire.MaxKeyBytes:
+		return wire.KeyTooLong(len(f.Key))
 	case strings.ToValidUTF8(f.Key, "") != f.Key:
 		return s3err.ErrInvalidURI
 	}
@@ -145,7 +146,7 @@ func (f *PostForm) Header() (http.Header, error) {
 	h := http.Header{}
 	for name, v := range f.Fields {
 		switch {
-		case strings.HasPrefix(name, "x-amz-") && !headerName(name):
+		case strings.HasPrefix(name, "x-amz-") && !wire.HeaderName(name):
 			return nil, s3err.InvalidArgument(name, v, "The name of the field %q has characters that a header's name cannot have. Use letters, digits and hyphens.", name)
 		case name == "x-amz-signature" || name == "x-amz-credential" || name == "x-amz-algorithm" || name == "x-amz-date":
 		case strings.HasPrefix(name, "x-amz-"), name == "content-type", name == "cache-control", name == "content-disposition",

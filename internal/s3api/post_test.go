@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stele/internal/s3api/s3err/s3errtest"
+	"stele/internal/s3api/wire"
 )
 
 // form builds a POST upload out of fields in order ("name=value") and a file.
@@ -99,7 +102,7 @@ func TestPostFormBounds(t *testing.T) {
 		}
 		_, err = io.ReadAll(f.File)
 		if code != "" {
-			wantError(t, bounds, err, code, "")
+			s3errtest.Want(t, bounds, err, code, "")
 		} else if err != nil {
 			t.Error(err)
 		}
@@ -145,7 +148,7 @@ func TestPostFormHead(t *testing.T) {
 		r := httptest.NewRequest("POST", "/examplebucket", c)
 		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
 		_, err := ReadPostForm(r)
-		if FromError(err).Code != "MalformedPOSTRequest" || c.n > maxPostHeadBytes {
+		if wire.FromError(err).Code != "MalformedPOSTRequest" || c.n > maxPostHeadBytes {
 			t.Errorf("%s: %v after %d bytes, want MalformedPOSTRequest after %d at most", where, err, c.n, maxPostHeadBytes)
 		}
 	}
@@ -224,13 +227,13 @@ func TestPostRefusals(t *testing.T) {
 			}
 			continue
 		}
-		wantError(t, c.name, err, c.code, c.message)
+		s3errtest.Want(t, c.name, err, c.code, c.message)
 	}
 	_, _, err := verifyForm(t, verifierAt(exampleTime.Add(13*time.Hour)), signed(policyWith("")))
-	wantError(t, "expired", err, "AccessDenied", "Policy expired.")
+	s3errtest.Want(t, "expired", err, "AccessDenied", "Policy expired.")
 	long := strings.Replace(policyWith(""), "2013-05-24T12", "2099-05-24T12", 1)
 	_, _, err = verifyForm(t, verifierAt(exampleTime.Add(8*24*time.Hour)), signed(long))
-	wantError(t, "older than its key", err, "AccessDenied", "Policy expired.")
+	s3errtest.Want(t, "older than its key", err, "AccessDenied", "Policy expired.")
 }
 
 // A form that is cut off inside its file is an error, never a shorter object.
@@ -246,6 +249,6 @@ func TestPostFileCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = io.ReadAll(f.File)
-		wantError(t, fmt.Sprint(cut), err, "IncompleteBody", "")
+		s3errtest.Want(t, fmt.Sprint(cut), err, "IncompleteBody", "")
 	}
 }

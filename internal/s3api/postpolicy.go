@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // postPolicy is the document that a signed form carries: what its fields may be.
@@ -46,7 +47,7 @@ func parsePostPolicy(encoded string) (*postPolicy, error) {
 	}
 	b = bytes.TrimSpace(b)
 	var doc map[string]json.RawMessage
-	if !uniqueKeys(b) || json.Unmarshal(b, &doc) != nil || doc == nil {
+	if !wire.ExactJSON(b) || json.Unmarshal(b, &doc) != nil || doc == nil {
 		return nil, errPostJSON
 	}
 	for name := range doc {

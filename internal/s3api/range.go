@@ -9,6 +9,7 @@ import (
 
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/wire"
 )
 
 // ByteRange is a part of an object: Length bytes from Start.
@@ -73,7 +74,7 @@ func parseOffset(s string) (int64, bool) {
 }
 
 // ParsePartNumber reads ?partNumber=; 0: none. It excludes Range.
-func ParsePartNumber(h http.Header, q Query) (int, error) {
+func ParsePartNumber(h http.Header, q wire.Query) (int, error) {
 	v, ok := q.Lookup("partNumber")
 	if !ok {
 		return 0, nil
@@ -82,7 +83,7 @@ func ParsePartNumber(h http.Header, q Query) (int, error) {
 	if err != nil || n < 1 || n > 10000 {
 		return 0, s3err.InvalidArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
 	}
-	if firstOf(h, "Range") != "" {
+	if wire.First(h, "Range") != "" {
 		return 0, s3err.ErrRangeAndPart
 	}
 	return n, nil
@@ -104,9 +105,9 @@ func ParseSourceConditions(h http.Header) Conditions {
 }
 
 func parseConditions(h http.Header, prefix string) Conditions {
-	c := Conditions{Match: listOf(h, prefix+"If-Match"), NoneMatch: listOf(h, prefix+"If-None-Match")}
-	c.ModifiedSince = httpDate(firstOf(h, prefix+"If-Modified-Since"))
-	c.UnmodifiedSince = httpDate(firstOf(h, prefix+"If-Unmodified-Since"))
+	c := Conditions{Match: wire.List(h, prefix+"If-Match"), NoneMatch: wire.List(h, prefix+"If-None-Match")}
+	c.ModifiedSince = httpDate(wire.First(h, prefix+"If-Modified-Since"))
+	c.UnmodifiedSince = httpDate(wire.First(h, prefix+"If-Unmodified-Since"))
 	return c
 }
 
@@ -182,7 +183,7 @@ type WriteCondition struct {
 // ParseWriteCondition reads If-Match and If-None-Match of a put, copy or completion: S3 takes one of them, and of
 // If-None-Match only "*".
 func ParseWriteCondition(h http.Header) (WriteCondition, error) {
-	m, n := listOf(h, "If-Match"), listOf(h, "If-None-Match")
+	m, n := wire.List(h, "If-Match"), wire.List(h, "If-None-Match")
 	switch {
 	case m != "" && n != "":
 		return WriteCondition{}, s3err.ErrNotImplemented.With("Header", "If-Match,If-None-Match").
@@ -196,13 +197,13 @@ func ParseWriteCondition(h http.Header) (WriteCondition, error) {
 
 // ParseDeleteCondition reads the conditions of DeleteObject: If-Match, and x-amz-if-match-… of its time and size.
 func ParseDeleteCondition(h http.Header) (o ObjectToDelete, err error) {
-	o.ETag, o.Size = trimETag(listOf(h, "If-Match")), -1
-	if v := firstOf(h, "X-Amz-If-Match-Last-Modified-Time"); v != "" {
+	o.ETag, o.Size = trimETag(wire.List(h, "If-Match")), -1
+	if v := wire.First(h, "X-Amz-If-Match-Last-Modified-Time"); v != "" {
 		if o.LastModifiedTime, err = s3xml.ParseTime(v); err != nil {
 			return o, s3err.InvalidArgument("x-amz-if-match-last-modified-time", v, "Invalid value for x-amz-if-match-last-modified-time header")
 		}
 	}
-	if v := firstOf(h, "X-Amz-If-Match-Size"); v != "" {
+	if v := wire.First(h, "X-Amz-If-Match-Size"); v != "" {
 		if o.Size, err = strconv.ParseInt(v, 10, 64); err != nil || o.Size < 0 {
 			return o, s3err.InvalidArgument("x-amz-if-match-size", v, "Invalid value for x-amz-if-match-size header")
 		}
@@ -222,7 +223,7 @@ var responseOverrides = [...]struct{ param, header string }{
 
 // SetResponseOverrides replaces headers of a GET's reply by response-* parameters. An anonymous request may not: a link
 // could make any object look like a page of this host.
-func SetResponseOverrides(h http.Header, q Query, a *Auth) error {
+func SetResponseOverrides(h http.Header, q wire.Query, a *Auth) error {
 	for _, o := range responseOverrides {
 		v, ok := q.Lookup(o.param)
 		if !ok {
@@ -252,7 +253,7 @@ func ParseCopySource(header string) (CopySource, error) {
 	if hasQuery {
 		v, ok := strings.CutPrefix(query, "versionId=")
 		if ok {
-			if s.VersionID, ok = unescape(v, false); !ok {
+			if s.VersionID, ok = wire.Unescape(v, false); !ok {
 				return invalid("encoding")
 			}
 			if s.VersionID == "" {
@@ -271,10 +272,10 @@ func ParseCopySource(header string) (CopySource, error) {
 	switch {
 	case !plausibleName(s.Bucket) || isIPv4(s.Bucket):
 		return invalid("bucket name")
-	case !found || s.Key == "" || len(s.Key) > maxKeyBytes:
+	case !found || s.Key == "" || len(s.Key) > wire.MaxKeyBytes:
 		return invalid("object key")
 	}
-	if k, ok := unescape(url.PathEscape(s.Key), false); !ok || k != s.Key {
+	if k, ok := wire.Unescape(url.PathEscape(s.Key), false); !ok || k != s.Key {
 		return invalid("encoding") // not UTF-8
 	}
 	return s, nil

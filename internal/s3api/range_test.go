@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3err/s3errtest"
+	"stele/internal/s3api/wire"
 )
 
 func TestParseRange(t *testing.T) {
@@ -52,7 +54,7 @@ func TestParseRange(t *testing.T) {
 	} {
 		r, ok, err := ParseRange(c.header, c.size)
 		if c.bad {
-			wantError(t, c.header, err, "InvalidRange", "")
+			s3errtest.Want(t, c.header, err, "InvalidRange", "")
 		} else if err != nil || ok != c.ok || r != c.want {
 			t.Errorf("%s of %d: %+v %v %v", c.header, c.size, r, ok, err)
 		}
@@ -134,7 +136,7 @@ func TestWriteCondition(t *testing.T) {
 		}
 		got, err := ParseWriteCondition(h)
 		if c.bad {
-			wantError(t, c.match+c.none, err, "NotImplemented", "")
+			s3errtest.Want(t, c.match+c.none, err, "NotImplemented", "")
 		} else if err != nil || got != c.want {
 			t.Errorf("%q %q: %+v, %v", c.match, c.none, got, err)
 		}
@@ -155,7 +157,7 @@ func TestDeleteCondition(t *testing.T) {
 	}
 	h.Set("x-amz-if-match-size", "big")
 	_, err = ParseDeleteCondition(h)
-	wantError(t, "size", err, "InvalidArgument", "")
+	s3errtest.Want(t, "size", err, "InvalidArgument", "")
 }
 
 func TestCopySource(t *testing.T) {
@@ -186,7 +188,7 @@ func TestCopySource(t *testing.T) {
 	} {
 		got, err := ParseCopySource(c.header)
 		if c.text != "" {
-			wantError(t, c.header, err, "InvalidArgument", c.text)
+			s3errtest.Want(t, c.header, err, "InvalidArgument", c.text)
 		} else if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v", c.header, got, err)
 		}
@@ -201,7 +203,7 @@ func TestCopySourceRange(t *testing.T) {
 	}
 	for _, header := range []string{"bytes=0-100", "bytes=0-", "bytes=-5", "0-5", "bytes=5-4", "bytes=0-1,2-3", "bytes=100-100", "bytes=x-y"} {
 		_, _, err := ParseCopySourceRange(header, 100)
-		wantError(t, header, err, "InvalidArgument", "ange")
+		s3errtest.Want(t, header, err, "InvalidArgument", "ange")
 	}
 	if _, ok, err := ParseCopySourceRange("", 100); ok || err != nil {
 		t.Error("a range out of nothing")
@@ -210,15 +212,15 @@ func TestCopySourceRange(t *testing.T) {
 
 func TestPartNumber(t *testing.T) {
 	for v, code := range map[string]string{"1": "", "10000": "", "0": "InvalidArgument", "10001": "InvalidArgument", "x": "InvalidArgument", "": "InvalidArgument"} {
-		n, err := ParsePartNumber(http.Header{}, Query{{"partNumber", v}})
+		n, err := ParsePartNumber(http.Header{}, wire.Query{{Name: "partNumber", Value: v}})
 		if code != "" {
-			wantError(t, v, err, code, "between 1 and 10000")
+			s3errtest.Want(t, v, err, code, "between 1 and 10000")
 		} else if err != nil || n == 0 {
 			t.Errorf("%s: %d, %v", v, n, err)
 		}
 	}
-	_, err := ParsePartNumber(http.Header{"Range": {"bytes=0-1"}}, Query{{"partNumber", "1"}})
-	wantError(t, "both", err, "InvalidRequest", "both Range")
+	_, err := ParsePartNumber(http.Header{"Range": {"bytes=0-1"}}, wire.Query{{Name: "partNumber", Value: "1"}})
+	s3errtest.Want(t, "both", err, "InvalidRequest", "both Range")
 }
 
 func TestResponseOverrides(t *testing.T) {
@@ -230,8 +232,8 @@ func TestResponseOverrides(t *testing.T) {
 	if err := SetResponseOverrides(h, q.Query, &Auth{Kind: ByHeader}); err != nil || h.Get("Content-Type") != "text/plain" || h.Get("Expires") != "x" {
 		t.Errorf("%v, %v", h, err)
 	}
-	wantError(t, "anonymous", SetResponseOverrides(h, q.Query, &Auth{}), "InvalidRequest", "anonymous")
-	wantError(t, "split", SetResponseOverrides(h, Query{{"response-content-type", "a\r\nb: c"}}, &Auth{Kind: ByQuery}), "InvalidArgument", "")
+	s3errtest.Want(t, "anonymous", SetResponseOverrides(h, q.Query, &Auth{}), "InvalidRequest", "anonymous")
+	s3errtest.Want(t, "split", SetResponseOverrides(h, wire.Query{{Name: "response-content-type", Value: "a\r\nb: c"}}, &Auth{Kind: ByQuery}), "InvalidArgument", "")
 	if err := SetResponseOverrides(h, nil, &Auth{}); err != nil {
 		t.Error(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // checkRepeated refuses a header that means one thing and was sent in several lines. A signature covers the lines joined by commas, so that whoever stands between could cut
@@ -21,11 +22,11 @@ func checkRepeated(h http.Header) error {
 // meansOne tells whether a header has one value and no list of them.
 func meansOne(canonicalName string) bool {
 	if strings.HasPrefix(canonicalName, "X-Amz-") {
-		return !strings.HasPrefix(canonicalName, metaPrefix) && !listHeaders[canonicalName]
+		return !strings.HasPrefix(canonicalName, wire.MetaPrefix) && !listHeaders[canonicalName]
 	}
 	return singleHeaders[canonicalName]
 }
 
-var listHeaders = set(`X-Amz-Object-Attributes X-Amz-Optional-Object-Attributes X-Amz-Trailer X-Amz-Copy-Source-If-Match X-Amz-Copy-Source-If-None-Match`)
+var listHeaders = wire.Words(`X-Amz-Object-Attributes X-Amz-Optional-Object-Attributes X-Amz-Trailer X-Amz-Copy-Source-If-Match X-Amz-Copy-Source-If-None-Match`)
 
-var singleHeaders = set(`Authorization Content-Disposition Content-Length Content-Md5 Content-Range Content-Type Date Expires Host If-Modified-Since If-Range If-Unmodified-Since Origin Range X-Stele-Receipt`)
+var singleHeaders = wire.Words(`Authorization Content-Disposition Content-Length Content-Md5 Content-Range Content-Type Date Expires Host If-Modified-Since If-Range If-Unmodified-Since Origin Range X-Stele-Receipt`)

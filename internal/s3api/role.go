@@ -1,6 +1,10 @@
 package s3api
 
-import "strings"
+import (
+	"strings"
+
+	"stele/internal/s3api/wire"
+)
 
 // Role is what an access key may do at all. A bucket policy can allow more to others and deny to anyone.
 type Role string
@@ -18,7 +22,7 @@ const (
 func (r Role) MustNotOverwrite() bool { return r == Append }
 
 // reads are what a client needs in order to read.
-var reads = set(`s3:GetObject s3:GetObjectVersion s3:GetObjectAttributes s3:GetObjectVersionAttributes s3:GetObjectTagging
+var reads = wire.Words(`s3:GetObject s3:GetObjectVersion s3:GetObjectAttributes s3:GetObjectVersionAttributes s3:GetObjectTagging
 	s3:GetObjectVersionTagging s3:GetObjectRetention s3:GetObjectLegalHold s3:GetObjectAcl s3:GetObjectVersionAcl
 	s3:ListBucket s3:ListBucketVersions s3:ListBucketMultipartUploads s3:ListMultipartUploadParts s3:ListAllMyBuckets
 	s3:GetBucketLocation s3:GetBucketVersioning s3:GetBucketObjectLockConfiguration s3:GetBucketAcl s3:GetBucketCORS
@@ -26,21 +30,13 @@ var reads = set(`s3:GetObject s3:GetObjectVersion s3:GetObjectAttributes s3:GetO
 	s3:GetBucketTagging s3:GetLifecycleConfiguration`)
 
 // puts are what adds without taking away. Which uploads role append may abort, complete or add to is decided at the commit: those that it began.
-var puts = set(`s3:PutObject s3:AbortMultipartUpload`)
+var puts = wire.Words(`s3:PutObject s3:AbortMultipartUpload`)
 
 // changes are what readwrite may besides. Retention and legal hold are put by backup tools; weakening them is up to the
 // lock's own rules: s3:BypassGovernanceRetention is not here, and ending a hold takes more than this action (call.mayEndHold).
-var changes = set(`s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectTagging s3:PutObjectVersionTagging s3:DeleteObjectTagging
+var changes = wire.Words(`s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectTagging s3:PutObjectVersionTagging s3:DeleteObjectTagging
 	s3:DeleteObjectVersionTagging s3:PutObjectRetention s3:PutObjectLegalHold s3:PutObjectAcl s3:PutObjectVersionAcl
 	s3:CreateBucket s3:DeleteBucket`)
-
-func set(words string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		m[w] = true
-	}
-	return m
-}
 
 // may tells whether the role has the action anywhere.
 func (r Role) may(action string) bool {
@@ -94,7 +90,7 @@ func isResticLock(key string) bool {
 }
 
 // bucketReads are about the bucket as such and say nothing about its keys.
-var bucketReads = set(`s3:GetBucketLocation s3:GetBucketVersioning s3:GetBucketObjectLockConfiguration s3:GetBucketAcl
+var bucketReads = wire.Words(`s3:GetBucketLocation s3:GetBucketVersioning s3:GetBucketObjectLockConfiguration s3:GetBucketAcl
 	s3:GetBucketCORS s3:GetEncryptionConfiguration s3:GetBucketOwnershipControls s3:GetBucketPublicAccessBlock s3:GetBucketRequestPayment`)
 
 // InScope tells whether ListBuckets shows the bucket.

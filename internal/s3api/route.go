@@ -2,10 +2,10 @@ package s3api
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Request is what a request line says: the operation and what it is about. Nothing in it is trusted yet.
@@ -14,24 +14,20 @@ type Request struct {
 	Bucket      string // as sent
 	Key         string // percent-decoded once, else as sent: 1 to 1,024 bytes of UTF-8
 	VersionID   string // "": none was given (an empty one is refused)
-	Query       Query
 	VirtualHost bool   // the bucket came from the Host header
-	rawPath     string // as sent; the signature is over it
+	wire.Target
 }
-
-const maxKeyBytes = 1024
 
 // Parse finds out what r asks for. domain is the suffix of virtual-host style names (empty: path style only): with domain
 // "s3.example.com", Host photos.s3.example.com is bucket photos. The Request is usable for authentication even when err
 // names an unknown sub-resource; errors are *s3err.Error.
 func Parse(r *http.Request, domain string) (Request, error) {
-	path, rawQuery := target(r)
-	req := Request{rawPath: path}
+	var req Request
 	var err error
-	if req.Query, err = parseQuery(rawQuery); err != nil {
+	if req.Target, err = wire.ReadTarget(r); err != nil {
 		return req, err
 	}
-	if err := req.setNames(r.Host, path, domain); err != nil {
+	if err := req.setNames(r.Host, req.Path, domain); err != nil {
 		return req, err
 	}
 	if req.Op, err = findOp(r, &req); err != nil {
@@ -52,11 +48,6 @@ func Parse(r *http.Request, domain string) (Request, error) {
 	return req, nil
 }
 
-// keyTooLong is the error for a key of n bytes.
-func keyTooLong(n int) error {
-	return s3err.ErrKeyTooLong.With("Size", strconv.Itoa(n)).With("MaxSizeAllowed", strconv.Itoa(maxKeyBytes))
-}
-
 // setNames takes bucket and key from host and path.
 func (q *Request) setNames(host, path, domain string) error {
 	rest := strings.TrimPrefix(path, "/")
@@ -67,7 +58,7 @@ func (q *Request) setNames(host, path, domain string) error {
 			return nil
 		}
 		q.Bucket, rest, _ = strings.Cut(rest, "/")
-		b, ok := unescape(q.Bucket, false)
+		b, ok := wire.Unescape(q.Bucket, false)
 		if !ok {
 			return s3err.ErrInvalidURI
 		}
@@ -76,13 +67,13 @@ func (q *Request) setNames(host, path, domain string) error {
 	if !plausibleName(q.Bucket) {
 		return s3err.ErrInvalidBucketName.With("BucketName", q.Bucket)
 	}
-	key, ok := unescape(rest, false)
+	key, ok := wire.Unescape(rest, false)
 	if !ok {
 		return s3err.ErrInvalidURI
 	}
 	q.Key = key
-	if len(key) > maxKeyBytes {
-		return keyTooLong(len(key))
+	if len(key) > wire.MaxKeyBytes {
+		return wire.KeyTooLong(len(key))
 	}
 	return nil
 }

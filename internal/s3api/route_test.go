@@ -4,6 +4,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 // Every operation of AWS's own service model (botocore, s3/2006-03-01), with the request that it describes.
@@ -184,7 +186,7 @@ func TestParseNames(t *testing.T) {
 		r.RequestURI, r.Host = c.target, c.host
 		q, err := Parse(r, "s3.test")
 		if c.code != "" {
-			wantError(t, c.host+c.target, err, c.code, "")
+			s3errtest.Want(t, c.host+c.target, err, c.code, "")
 			continue
 		}
 		if err != nil || q.Bucket != c.bucket || q.Key != c.key {
@@ -212,7 +214,7 @@ func TestRefusedRoutes(t *testing.T) {
 		{"GET", "/bucket/k?uploads", "InvalidRequest", "?uploads"},
 	} {
 		_, err := Parse(httptest.NewRequest(c.method, c.target, nil), "")
-		wantError(t, c.method+" "+c.target, err, c.code, c.message)
+		s3errtest.Want(t, c.method+" "+c.target, err, c.code, c.message)
 	}
 }
 

@@ -36,6 +36,27 @@ func (d *door) anonymous(method, target, body string, headers ...string) *doorte
 	return res
 }
 
+// by is how a key sends a request; the zero key: how nobody does.
+func (d *door) by(k entry.AccessKey) func(method, target, body string, headers ...string) *doortest.Reply {
+	if k.ID == "" {
+		return d.anonymous
+	}
+	return func(method, target, body string, headers ...string) *doortest.Reply {
+		d.Helper()
+		return d.as(k, method, target, body, headers...)
+	}
+}
+
+// openToStrangers is a door to a bucket and to another one, "mine", with an admin's key that is good for "mine" alone.
+func openToStrangers(t *testing.T, bucket string) (d *door, stranger entry.AccessKey) {
+	t.Helper()
+	d = openDoor(t, s3api.Options{})
+	d.bucket(bucket, false)
+	d.bucket("mine", false)
+	_, stranger = d.key(stele.RoleAdmin, "mine")
+	return d, stranger
+}
+
 // want fails the test unless a reply has this status.
 func (d *door) want(what string, got *doortest.Reply, status int) {
 	d.Helper()

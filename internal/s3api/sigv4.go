@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/wire"
 )
 
 // Secrets returns the secret of an access key. ErrUnknownKey, wrapped or not, says that there is no such key or that it
@@ -81,7 +82,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Au
 	if err := checkRepeated(r.Header); err != nil {
 		return nil, err
 	}
-	auth := firstOf(r.Header, "Authorization")
+	auth := wire.First(r.Header, "Authorization")
 	presigned := q.Query.Has("X-Amz-Signature") || q.Query.Has("X-Amz-Algorithm") || q.Query.Has("X-Amz-Credential")
 	switch {
 	case auth != "" && presigned:
@@ -99,7 +100,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Au
 // anonymous accepts a request that nobody signed, with a body that needs no key to be read.
 func anonymous(r *http.Request) (*Auth, error) {
 	a := &Auth{}
-	h := firstOf(r.Header, "X-Amz-Content-Sha256")
+	h := wire.First(r.Header, "X-Amz-Content-Sha256")
 	if h == "" {
 		a.Payload = PayloadUnsigned
 		return a, nil
@@ -122,7 +123,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	if err != nil {
 		return nil, err
 	}
-	if firstOf(r.Header, "X-Amz-Security-Token") != "" {
+	if wire.First(r.Header, "X-Amz-Security-Token") != "" {
 		return nil, s3err.ErrSecurityToken // keys are permanent
 	}
 	if err := c.checkScope(v.service, v.region, headerErrors); err != nil {
@@ -140,7 +141,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	if d := now.Sub(at); d > maxSkew || d < -maxSkew {
 		return nil, tooSkewed(stamp, now)
 	}
-	sum := firstOf(r.Header, "X-Amz-Content-Sha256")
+	sum := wire.First(r.Header, "X-Amz-Content-Sha256")
 	if sum == "" {
 		return nil, s3err.ErrMissingContentSHA256
 	}
@@ -203,8 +204,8 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 // presignedPayload returns what a link's signature covers of the body, and what the request declares for it. The signature covers a digest only if that is
 // in the query, or in a header that is itself signed. A header that is not signed still says how the body is framed and what its digest must be: whoever
 // holds the link may bind himself to more than the link does, and a body that is not what he declared has been damaged on its way.
-func presignedPayload(h http.Header, q Query, c *credential) (signed, declared string, err error) {
-	header := firstOf(h, "X-Amz-Content-Sha256")
+func presignedPayload(h http.Header, q wire.Query, c *credential) (signed, declared string, err error) {
+	header := wire.First(h, "X-Amz-Content-Sha256")
 	signed = unsignedPayload
 	if header != "" && c.signs("x-amz-content-sha256") {
 		return header, header, nil
@@ -355,11 +356,4 @@ func (k *signingKey) sign(dst, b []byte) []byte {
 	dst = hex.AppendEncode(dst, m.Sum(sum[:0]))
 	k.macs.Put(m)
 	return dst
-}
-
-func firstOf(h http.Header, canonicalName string) string {
-	if v := h[canonicalName]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
 }

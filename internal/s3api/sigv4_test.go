@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3err/s3errtest"
+	"stele/internal/s3api/wire"
 )
 
 // The examples of the S3 API Reference, "Signature Calculations for the Authorization Header" and "Using Query Parameters".
@@ -167,15 +169,7 @@ func TestHeaderRefusals(t *testing.T) {
 		{"two ways", with(func(r *http.Request) { r.RequestURI += "?X-Amz-Signature=x" }), "InvalidArgument", "Only one auth mechanism"},
 	} {
 		_, err := verify(t, exampleVerifier(), c.r)
-		wantError(t, c.name, err, c.code, c.message)
-	}
-}
-
-func wantError(t testing.TB, name string, err error, code, message string) {
-	t.Helper()
-	var e *s3err.Error
-	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Message, message) {
-		t.Errorf("%s: got %v, want %s with %q", name, err, code, message)
+		s3errtest.Want(t, c.name, err, c.code, c.message)
 	}
 }
 
@@ -191,7 +185,7 @@ func TestClock(t *testing.T) {
 		if c.code == "" && err != nil {
 			t.Errorf("%v: %v", c.off, err)
 		} else if c.code != "" {
-			wantError(t, c.off.String(), err, c.code, "")
+			s3errtest.Want(t, c.off.String(), err, c.code, "")
 		}
 	}
 	day := 24 * time.Hour
@@ -203,7 +197,7 @@ func TestClock(t *testing.T) {
 		if c.code == "" && err != nil {
 			t.Errorf("presigned %v: %v", c.off, err)
 		} else if c.code != "" {
-			wantError(t, c.off.String(), err, c.code, "Request")
+			s3errtest.Want(t, c.off.String(), err, c.code, "Request")
 		}
 	}
 }
@@ -225,7 +219,7 @@ func TestPresignedRefusals(t *testing.T) {
 		r := awsExamples()["presigned get"]
 		r.RequestURI = strings.Replace(r.RequestURI, c.from, c.to, 1)
 		_, err := verify(t, exampleVerifier(), r)
-		wantError(t, c.to, err, c.code, c.message)
+		s3errtest.Want(t, c.to, err, c.code, c.message)
 	}
 }
 
@@ -235,7 +229,7 @@ func TestAnonymous(t *testing.T) {
 		t.Fatalf("got %+v, %v", a, err)
 	}
 	_, err = verify(t, exampleVerifier(), request("PUT", "/test.txt", "", "x-amz-content-sha256: "+streamingSigned))
-	wantError(t, "streaming", err, "InvalidRequest", "Anonymous")
+	s3errtest.Want(t, "streaming", err, "InvalidRequest", "Anonymous")
 }
 
 // Keys that other servers clean, sign and come back as they were sent, both as SDKs encode them and as sloppy clients do.
@@ -250,7 +244,7 @@ func TestOddKeys(t *testing.T) {
 			r.RequestURI, r.Host = c.path, exampleHost
 			signed := c.path
 			if !raw {
-				signed = "/" + string(appendEscaped(nil, c.key, true))
+				signed = "/" + string(wire.AppendEscaped(nil, c.key, true))
 			}
 			sign(r, signed, "", exampleTime)
 			q, err := Parse(r, "s3.amazonaws.com")
@@ -363,7 +357,7 @@ func TestRefusalIsBounded(t *testing.T) {
 	r := awsExamples()["get object"]
 	r.Header.Set("Range", strings.Repeat("<", 900_000))
 	_, err := verify(t, exampleVerifier(), r)
-	if n := len(AppendError(nil, FromError(err), "", ReplyIDs{})); !errors.Is(err, s3err.ErrSignatureDoesNotMatch) || n > 200_000 {
+	if n := len(AppendError(nil, wire.FromError(err), "", ReplyIDs{})); !errors.Is(err, s3err.ErrSignatureDoesNotMatch) || n > 200_000 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -3,6 +3,7 @@ package s3api
 import (
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // ParseTagging reads the header x-amz-tagging: URL query parameters.
@@ -14,7 +15,7 @@ func ParseTagging(header string) ([]tagging.Tag, error) {
 	if len(header) > 8<<10 {
 		return nil, invalid
 	}
-	q, err := parseQuery(header)
+	q, err := wire.ParseQuery(header)
 	if err != nil {
 		return nil, invalid
 	}

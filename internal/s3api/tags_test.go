@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"stele/internal/s3api/s3err/s3errtest"
 	"stele/internal/s3api/tagging"
 )
 
@@ -28,6 +29,6 @@ func TestTaggingHeader(t *testing.T) {
 	} {
 		_, err := ParseTagging(header)
 		code, message, _ := strings.Cut(want, ": ")
-		wantError(t, fmt.Sprintf("%.40s", header), err, code, message)
+		s3errtest.Want(t, fmt.Sprintf("%.40s", header), err, code, message)
 	}
 }

@@ -3,10 +3,8 @@ package s3api
 import (
 	"bytes"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3err/s3errtest"
 	"stele/internal/s3api/s3xml"
 	"stele/internal/s3api/tagging"
 )
@@ -23,7 +22,7 @@ func TestReadSized(t *testing.T) {
 		t.Errorf("%s %v", b, err)
 	}
 	_, err := readSized(strings.NewReader("abcde"), 0, 4)
-	wantError(t, "too long", err, "MaxMessageLengthExceeded", "")
+	s3errtest.Want(t, "too long", err, "MaxMessageLengthExceeded", "")
 }
 
 func TestDecodeDelete(t *testing.T) {
@@ -46,7 +45,7 @@ func TestDecodeDelete(t *testing.T) {
 		"<Delete><Object><Key>" + strings.Repeat("k", 1025) + "</Key></Object></Delete>": "KeyTooLongError",
 	} {
 		_, err := DecodeDelete([]byte(doc))
-		wantError(t, fmt.Sprintf("%.80s", doc), err, code, "")
+		s3errtest.Want(t, fmt.Sprintf("%.80s", doc), err, code, "")
 	}
 }
 
@@ -73,7 +72,7 @@ func TestDecodeComplete(t *testing.T) {
 		part("<PartNumber>1</PartNumber><ETag>a</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32><ChecksumCRC32C>AAAAAA==</ChecksumCRC32C>"): "InvalidArgument",
 	} {
 		_, err := DecodeComplete([]byte(doc))
-		wantError(t, doc, err, code, "")
+		s3errtest.Want(t, doc, err, code, "")
 	}
 }
 
@@ -83,7 +82,7 @@ func TestSmallDocuments(t *testing.T) {
 		if code == "" && err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if code != "" {
-			wantError(t, name, err, code, "")
+			s3errtest.Want(t, name, err, code, "")
 		}
 	}
 	for doc, code := range map[string]string{
@@ -233,7 +232,7 @@ func TestListArgs(t *testing.T) {
 		}
 		got, err := ParseListArgs(&q)
 		if c.text != "" {
-			wantError(t, c.target, err, "InvalidArgument", c.text)
+			s3errtest.Want(t, c.target, err, "InvalidArgument", c.text)
 		} else if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v", c.target, got, err)
 		}
@@ -244,7 +243,7 @@ func TestListArgs(t *testing.T) {
 	}
 	q, _ = Parse(httptest.NewRequest("GET", "/bucket/k?uploadId=u&part-number-marker=x", nil), "")
 	_, _, err := ParsePartArgs(&q)
-	wantError(t, "marker", err, "InvalidArgument", "Provided x")
+	s3errtest.Want(t, "marker", err, "InvalidArgument", "Provided x")
 }
 
 func TestWriteError(t *testing.T) {
@@ -265,26 +264,6 @@ func TestWriteError(t *testing.T) {
 		if rec.Code != c.status || rec.Body.Len() != 0 {
 			t.Errorf("%s: %d with %d bytes", c.method, rec.Code, rec.Body.Len())
 		}
-	}
-}
-
-func TestFromError(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		code string
-	}{
-		{errors.New("disk on fire"), "InternalError"}, {fmt.Errorf("x: %w", s3err.ErrSlowDown), "SlowDown"}, {io.ErrUnexpectedEOF, "IncompleteBody"},
-		{&http.MaxBytesError{Limit: 5}, "MaxMessageLengthExceeded"}, {t.Context().Err(), "InternalError"},
-	} {
-		if c.err == nil {
-			continue
-		}
-		if got := FromError(c.err); got.Code != c.code {
-			t.Errorf("%v: %s", c.err, got.Code)
-		}
-	}
-	if e := FromError(errors.New("secret path /x")); strings.Contains(e.Message, "secret") {
-		t.Error("an internal error shows its cause")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
+	"stele/internal/s3api/wire"
 )
 
 // Owner is who owns buckets and objects; a store has one.
@@ -282,7 +283,7 @@ type listWriter struct {
 func (w *listWriter) key(name, value string) {
 	w.Open(name)
 	if w.url {
-		w.B = appendEscaped(w.B, value, true)
+		w.B = wire.AppendEscaped(w.B, value, true)
 	} else {
 		w.B = s3xml.AppendText(w.B, value)
 	}

@@ -8,6 +8,7 @@ import (
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
 	"stele/internal/s3api/tagging"
+	"stele/internal/s3api/wire"
 )
 
 // What requests carry in XML. Each Decode takes the whole body, read by readSized, and returns *s3err.Error. Unknown elements are
@@ -77,8 +78,8 @@ func decodeObjectToDelete(o s3xml.Elem) (ObjectToDelete, error) {
 	if obj.Key == "" {
 		return obj, s3err.ErrMalformedXML
 	}
-	if len(obj.Key) > maxKeyBytes {
-		return obj, keyTooLong(len(obj.Key))
+	if len(obj.Key) > wire.MaxKeyBytes {
+		return obj, wire.KeyTooLong(len(obj.Key))
 	}
 	return obj, nil
 }
@@ -297,7 +298,7 @@ func DecodeACL(b []byte, owner string) error {
 	return grants
 }
 
-var aclPermissions = set("FULL_CONTROL READ WRITE READ_ACP WRITE_ACP")
+var aclPermissions = wire.Words("FULL_CONTROL READ WRITE READ_ACP WRITE_ACP")
 
 func wellFormedGrantee(g s3xml.Elem) bool {
 	if !g.Exists() {

@@ -1,13 +1,12 @@
 package tagging
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
-	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/s3err/s3errtest"
 )
 
 func TestDocument(t *testing.T) {
@@ -42,15 +41,7 @@ func TestDocument(t *testing.T) {
 			t.Errorf("%s: %v", c.doc, err)
 		} else if c.err != "" {
 			code, message, _ := strings.Cut(c.err, ": ")
-			wantError(t, string(c.doc), err, code, message)
+			s3errtest.Want(t, string(c.doc), err, code, message)
 		}
-	}
-}
-
-func wantError(t testing.TB, name string, err error, code, message string) {
-	t.Helper()
-	var e *s3err.Error
-	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Message, message) {
-		t.Errorf("%s: got %v, want %s with %q", name, err, code, message)
 	}
 }

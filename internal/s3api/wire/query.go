@@ -1,4 +1,4 @@
-package s3api
+package wire
 
 import (
 	"net/http"
@@ -39,8 +39,8 @@ func (q Query) Has(name string) bool {
 // maxParams bounds what one request can make us sort.
 const maxParams = 256
 
-// parseQuery splits and decodes a query string. '+' is a space, as in a form.
-func parseQuery(raw string) (Query, error) {
+// ParseQuery splits and decodes a query string. '+' is a space, as in a form.
+func ParseQuery(raw string) (Query, error) {
 	if raw == "" {
 		return nil, nil
 	}
@@ -57,8 +57,8 @@ func parseQuery(raw string) (Query, error) {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		var ok1, ok2 bool
-		name, ok1 = unescape(name, true)
-		value, ok2 = unescape(value, true)
+		name, ok1 = Unescape(name, true)
+		value, ok2 = Unescape(value, true)
 		if !ok1 || !ok2 {
 			return nil, s3err.ErrInvalidURI
 		}
@@ -67,9 +67,22 @@ func parseQuery(raw string) (Query, error) {
 	return q, nil
 }
 
-// target gives the path and the query exactly as sent. net/http keeps the request line in RequestURI; a request made
+// Target is the target of a request as it was sent.
+type Target struct {
+	Path  string // neither decoded nor cleaned: the signature is over it
+	Query Query
+}
+
+// ReadTarget takes the target of a request apart. An error, of a query that cannot be read, is an *s3err.Error and leaves the path.
+func ReadTarget(r *http.Request) (Target, error) {
+	path, raw := requestTarget(r)
+	q, err := ParseQuery(raw)
+	return Target{path, q}, err
+}
+
+// requestTarget gives the path and the query exactly as sent. net/http keeps the request line in RequestURI; a request made
 // for a test has only its URL.
-func target(r *http.Request) (path, query string) {
+func requestTarget(r *http.Request) (path, query string) {
 	if strings.HasPrefix(r.RequestURI, "/") {
 		path, query, _ = strings.Cut(r.RequestURI, "?")
 		return path, query
@@ -81,8 +94,8 @@ func target(r *http.Request) (path, query string) {
 	return path, r.URL.RawQuery
 }
 
-// unescape decodes %XX once; with plus also '+' to a space. It reports false for a broken escape or text that is not UTF-8.
-func unescape(s string, plus bool) (string, bool) {
+// Unescape decodes %XX once; with plus also '+' to a space. It reports false for a broken escape or text that is not UTF-8.
+func Unescape(s string, plus bool) (string, bool) {
 	i := 0
 	for i < len(s) && s[i] != '%' && (s[i] != '+' || !plus) {
 		i++
@@ -95,10 +108,10 @@ func unescape(s string, plus bool) (string, bool) {
 	for ; i < len(s); i++ {
 		switch {
 		case s[i] == '%':
-			if i+2 >= len(s) || hexVal(s[i+1]) < 0 || hexVal(s[i+2]) < 0 {
+			if i+2 >= len(s) || HexVal(s[i+1]) < 0 || HexVal(s[i+2]) < 0 {
 				return "", false
 			}
-			b = append(b, byte(hexVal(s[i+1])<<4|hexVal(s[i+2])))
+			b = append(b, byte(HexVal(s[i+1])<<4|HexVal(s[i+2])))
 			i += 2
 		case s[i] == '+' && plus:
 			b = append(b, ' ')
@@ -109,7 +122,8 @@ func unescape(s string, plus bool) (string, bool) {
 	return string(b), utf8.Valid(b)
 }
 
-func hexVal(c byte) int {
+// HexVal is the value of a hexadecimal digit of either case; below 0: c is none.
+func HexVal(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
 		return int(c - '0')
@@ -119,6 +133,16 @@ func hexVal(c byte) int {
 		return int(c-'A') + 10
 	}
 	return -1
+}
+
+// IsHex tells whether s has hexadecimal digits only, of either case.
+func IsHex(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if HexVal(s[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // unreserved marks the bytes that SigV4's URI encoding leaves alone (RFC 3986).
@@ -132,9 +156,9 @@ var unreserved = func() (t [256]bool) {
 
 const upperHex = "0123456789ABCDEF"
 
-// appendEscaped appends s URI-encoded as SigV4 wants it: unreserved bytes as they are, '/' too where slash is set, all
+// AppendEscaped appends s URI-encoded as SigV4 wants it: unreserved bytes as they are, '/' too where slash is set, all
 // others as %XX in capitals.
-func appendEscaped(b []byte, s string, slash bool) []byte {
+func AppendEscaped(b []byte, s string, slash bool) []byte {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if unreserved[c] || slash && c == '/' {
@@ -144,4 +168,14 @@ func appendEscaped(b []byte, s string, slash bool) []byte {
 		b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 	}
 	return b
+}
+
+// PlainPath tells whether AppendEscaped, with slash set, leaves s as it is.
+func PlainPath(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !unreserved[s[i]] && s[i] != '/' {
+			return false
+		}
+	}
+	return true
 }
