@@ -69,7 +69,7 @@ func TestCreateBesideCreate(t *testing.T) {
 	if _, err := Create(ctx, folder, Options{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("beside another: %v", err)
 	}
-	if err := s.Lock.Close(); err != nil {
+	if err := s.Unlock(); err != nil {
 		t.Fatal(err)
 	}
 	a, err := Create(ctx, folder, Options{})

@@ -66,31 +66,33 @@ func (s *Store) promotedFrom(ctx context.Context) (string, error) {
 
 // PromoteFrom is Promote for a folder that is, or will be, filled from a backup: it need not be full. OpenFrom then opens a store that takes writes, and goes on filling the folder.
 // ErrBadState: it was promoted already.
-func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt PromoteOptions) (_ Promotion, err error) {
+func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt PromoteOptions) (p Promotion, err error) {
 	opt.ReadOnly = false
 	s := newStore(folder, opt.Options)
-	defer func() {
-		err = core.Translate(err)
-		if s.core.Lock != nil {
-			err = errors.Join(err, s.core.Lock.Close())
-		}
-	}()
+	defer func() { err = core.Translate(err) }()
 	if whole, err := s.over.IsWhole(); err != nil || whole {
-		return Promotion{}, errors.Join(err, core.BadState("%s needs no target, it is a store of its own", s.core.Dir()))
+		return p, errors.Join(err, core.BadState("%s needs no target, it is a store of its own", s.core.Dir()))
 	}
 	if opt.Asked == nil {
 		if opt.Asked, err = askBeforeFrom(ctx, folder, from, opt.Options); err != nil {
-			return Promotion{}, err
+			return p, err
 		}
 	}
-	promoted, err := s.over.OpenForPromotion(ctx, from)
-	if err != nil {
-		return Promotion{}, err
+	if err := s.core.MakeFolder(); err != nil {
+		return p, err
 	}
-	if promoted {
-		return Promotion{}, core.BadState("%s is the primary of epoch %d already", s.core.Dir(), s.core.Keys.Epoch)
-	}
-	return s.epochs.Promote(ctx, opt.how(), opt.Asked.Into(s.core.LedgerOptions()))
+	err = s.core.Locked(func() error {
+		promoted, err := s.over.OpenForPromotion(ctx, from)
+		if err == nil && promoted {
+			err = core.BadState("%s is the primary of epoch %d already", s.core.Dir(), s.core.Keys.Epoch)
+		}
+		if err != nil {
+			return err
+		}
+		p, err = s.epochs.Promote(ctx, opt.how(), opt.Asked.Into(s.core.LedgerOptions()))
+		return err
+	})
+	return p, err
 }
 
 // askBeforeFrom asks, before a backup is promoted, what the other targets have seen, which its index names.

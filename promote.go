@@ -26,12 +26,7 @@ type PromoteOptions struct {
 func Promote(ctx context.Context, folder string, opt PromoteOptions) (_ Promotion, err error) {
 	opt.ReadOnly = false
 	s := newStore(folder, opt.Options)
-	defer func() {
-		err = core.Translate(err)
-		if s.core.Lock != nil {
-			err = errors.Join(err, s.core.Lock.Close())
-		}
-	}()
+	defer func() { err = core.Translate(err) }()
 	if _, _, err := s.over.CheckFrom(ctx); err != nil {
 		return Promotion{}, err
 	}

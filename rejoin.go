@@ -19,12 +19,7 @@ func IsStore(folder string, opt Options) bool {
 func Rejoin(ctx context.Context, folder string, opt Options, from string, u Succession) (err error) {
 	opt.OpenTarget, opt.AskHandover, opt.ScrubDays, opt.ReadOnly = nil, nil, 0, false
 	s := newStore(folder, opt)
-	defer func() {
-		err = core.Translate(err)
-		if s.core.Lock != nil {
-			err = errors.Join(err, s.core.Lock.Close())
-		}
-	}()
+	defer func() { err = core.Translate(err) }()
 	pin, err := s.epochs.KeyPin(ctx, from)
 	if err != nil {
 		return err
@@ -36,10 +31,7 @@ func Rejoin(ctx context.Context, folder string, opt Options, from string, u Succ
 	if err := rest(ctx, folder, opt, next.Epoch(), from); err != nil {
 		return err
 	}
-	if err := s.core.LockFolder(); err != nil {
-		return err
-	}
-	return s.epochs.FollowFrom(ctx, from)
+	return s.core.Locked(func() error { return s.epochs.FollowFrom(ctx, from) })
 }
 
 // rest opens the store once, so that what a crash left in tails is in segments, and marks it as superseded.

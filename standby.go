@@ -1,7 +1,6 @@
 package stele
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"filippo.io/age"
 
 	"stele/entry"
 	"stele/internal/body"
@@ -54,11 +51,7 @@ type Standby struct {
 // NewStandby makes an empty folder a standby's: its identity, whose recipient the primary is to admit. A folder that is one already keeps it.
 func NewStandby(folder string, opt Options) (recipient string, err error) {
 	c := folderOf(folder, opt)
-	if b, err := core.ReadFile(c.FS, c.Path(core.FileIdentity)); err == nil {
-		id, err := age.ParseX25519Identity(string(bytes.TrimSpace(b)))
-		if err != nil {
-			return "", fmt.Errorf("%w: %s: %v", ErrWrongKey, c.Path(core.FileIdentity), err)
-		}
+	if c.HasIdentity() {
 		_, pinned, err := PinOf(folder, opt)
 		if err != nil {
 			return "", err
@@ -66,22 +59,17 @@ func NewStandby(folder string, opt Options) (recipient string, err error) {
 		if !pinned && IsStore(folder, opt) {
 			return "", fmt.Errorf("%s holds a store of its own: a standby needs an empty or missing folder", c.Dir())
 		}
-		return id.Recipient().String(), nil
-	}
-	if empty, err := core.IsEmpty(c.FS, c.Dir()); err != nil {
+	} else if empty, err := core.IsEmpty(c.FS, c.Dir()); err != nil {
 		return "", err
 	} else if !empty {
 		return "", fmt.Errorf("%s is not empty: a standby needs an empty or missing folder", c.Dir())
 	}
-	id, err := age.GenerateX25519Identity()
+	if err := c.MakeFolder(); err != nil {
+		return "", err
+	}
+	id, err := c.MachineIdentity()
 	if err != nil {
-		return "", fmt.Errorf("couldn't make the standby's identity: %w", err)
-	}
-	if err := durable.MkdirAll(c.FS, c.Dir()); err != nil {
-		return "", fmt.Errorf("couldn't make the folder %s: %w", c.Dir(), err)
-	}
-	if err := durable.WriteFile(c.FS, c.Path(core.FileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("couldn't write %s: %w", core.FileIdentity, err)
+		return "", err
 	}
 	return id.Recipient().String(), nil
 }
@@ -456,8 +444,5 @@ func (b *Standby) Close() error {
 	if s.core.Index != nil {
 		errs = append(errs, s.core.Index.Close())
 	}
-	if s.core.Lock != nil {
-		errs = append(errs, s.core.Lock.Close())
-	}
-	return core.Translate(errors.Join(errs...))
+	return core.Translate(errors.Join(append(errs, s.core.Unlock())...))
 }

@@ -3,11 +3,9 @@ package backup
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"stele/internal/core"
-	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
 	"stele/internal/hydrate"
@@ -35,19 +33,18 @@ type Restored struct {
 //
 // The mark says from which store the folder is made before anything else lies there, and that it is full once all does. A crash in between leaves whole, proven files: the same call goes on with what is missing,
 // and Open refuses the folder until then.
-func (s *Backups) RestoreFolder(ctx context.Context, opt RestoreOptions) (_ Restored, err error) {
-	defer func() {
-		err = core.Translate(err)
-		if s.core.Lock != nil {
-			err = errors.Join(err, s.core.Lock.Close())
-		}
-	}()
-	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
-		return Restored{}, fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
+func (s *Backups) RestoreFolder(ctx context.Context, opt RestoreOptions) (out Restored, err error) {
+	if err := s.core.MakeFolder(); err != nil {
+		return out, core.Translate(err)
 	}
-	if err := s.core.LockFolder(); err != nil {
-		return Restored{}, err
-	}
+	err = s.core.Locked(func() error {
+		out, err = s.restoreFolder(ctx, opt)
+		return err
+	})
+	return out, err
+}
+
+func (s *Backups) restoreFolder(ctx context.Context, opt RestoreOptions) (Restored, error) {
 	b := &hydrate.Backing{From: hydrate.From{Target: opt.Target, Name: opt.Name}}
 	if err := s.over.ReadMark(b); err != nil {
 		return Restored{}, err
@@ -118,19 +115,14 @@ func (s *Backups) sourceKeys(ctx context.Context, source *replicate.Source) (*ke
 
 // ContinueEpoch makes a full copy of a backup the primary of the same epoch: for who knows that the old primary is gone for good. If it is not, two primaries write two histories under one name, and each
 // target and standby will refuse one of them; Promote has no such danger. A crash before the mark is removed leaves a full copy that waits, whose keyring this machine opens already.
-func (s *Backups) ContinueEpoch(ctx context.Context) (err error) {
-	defer func() {
-		err = core.Translate(err)
-		if s.core.Lock != nil {
-			err = errors.Join(err, s.core.Lock.Close())
-		}
-	}()
+func (s *Backups) ContinueEpoch(ctx context.Context) error {
 	if err := s.core.CheckIsStore(); err != nil {
-		return err
+		return core.Translate(err)
 	}
-	if err := s.core.LockFolder(); err != nil {
-		return err
-	}
+	return s.core.Locked(func() error { return s.continueEpoch(ctx) })
+}
+
+func (s *Backups) continueEpoch(ctx context.Context) (err error) {
 	b := &hydrate.Backing{}
 	if err := s.over.ReadMark(b); err != nil {
 		return err

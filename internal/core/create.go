@@ -46,8 +46,8 @@ func (s *Store) Create(ctx context.Context) (err error) {
 	if err := s.checkKit(); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(s.FS, s.dir); err != nil {
-		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	if err := s.MakeFolder(); err != nil {
+		return err
 	}
 	if err := s.LockFolder(); err != nil {
 		return err
@@ -100,16 +100,13 @@ func (s *Store) unmake() error {
 
 // makeKeys makes the server's identity, the keyring, the root access key and the recovery kit's content.
 func (s *Store) makeKeys(ctx context.Context) (*keyring.Kit, error) {
-	server, err := age.GenerateX25519Identity()
+	server, err := s.MachineIdentity()
 	if err != nil {
-		return nil, fmt.Errorf("couldn't make the server's identity: %w", err)
+		return nil, err
 	}
 	recovery, err := age.GenerateX25519Identity()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't make the recovery key: %w", err)
-	}
-	if err := durable.WriteFile(s.FS, s.Path(FileIdentity), []byte(server.String()+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("couldn't write %s: %w", FileIdentity, err)
 	}
 	var id [16]byte
 	rand.Read(id[:])

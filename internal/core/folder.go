@@ -71,15 +71,40 @@ func (s *Store) onDisk() bool { return s.FS == vfs.Default }
 // Path returns the path of a file in the folder.
 func (s *Store) Path(name string) string { return s.FS.PathJoin(s.dir, name) }
 
-// LockFolder locks the folder for this process, or shares it among readers. It waits for nobody: ErrLocked.
+// MakeFolder makes the folder where there is none.
+func (s *Store) MakeFolder() error {
+	if err := durable.MkdirAll(s.FS, s.dir); err != nil {
+		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Locked has work done in the folder of a store that nobody opens: the folder is locked meanwhile. It waits for nobody: ErrLocked.
+func (s *Store) Locked(work func() error) (err error) {
+	if err := s.LockFolder(); err != nil {
+		return Translate(err)
+	}
+	defer func() { err = errors.Join(Translate(err), s.Unlock()) }() // last: whoever gets the lock finds all that was written
+	return work()
+}
+
+// Unlock gives the lock back, if there is one.
+func (s *Store) Unlock() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
+}
+
+// LockFolder locks the folder for this process, or shares it among readers, until Unlock. It waits for nobody: ErrLocked.
 func (s *Store) LockFolder() (err error) {
 	if !s.onDisk() {
 		return nil
 	}
 	if s.opt.ReadOnly {
-		s.Lock, err = durable.LockShared(s.dir)
+		s.lock, err = durable.LockShared(s.dir)
 	} else {
-		s.Lock, err = durable.LockExclusive(s.dir)
+		s.lock, err = durable.LockExclusive(s.dir)
 		if err == nil {
 			s.keepPrivate()
 		}

@@ -35,24 +35,40 @@ func (s *Store) OpenRoot() error {
 
 // Identity is what opens the keyring: the one given, or the folder's own.
 func (s *Store) Identity() (age.Identity, error) {
-	identity, of := s.opt.Identity, "what was given as the recovery key"
-	if identity == "" {
-		of = s.Path(FileIdentity)
-		b, err := ReadFile(s.FS, s.Path(FileIdentity))
+	if s.opt.Identity != "" {
+		id, err := age.ParseX25519Identity(s.opt.Identity)
 		if err != nil {
-			return nil, fmt.Errorf("%w: couldn't read %s (%v). Put the file back, or open the store with --recovery-key and the key from its recovery kit", ErrWrongKey, s.Path(FileIdentity), err)
+			return nil, fmt.Errorf("%w: what was given as the recovery key is not an age identity: %v", ErrWrongKey, err)
 		}
-		identity = string(bytes.TrimSpace(b))
+		return id, nil
 	}
-	id, err := age.ParseX25519Identity(identity)
+	id, err := s.readIdentity()
+	if err != nil && !errors.Is(err, ErrWrongKey) {
+		err = fmt.Errorf("%w: couldn't read %s (%v)", ErrWrongKey, s.Path(FileIdentity), err)
+	}
 	if err != nil {
-		err = fmt.Errorf("%w: %s is not an age identity: %v", ErrWrongKey, of, err)
-		if s.opt.Identity == "" {
-			err = fmt.Errorf("%w. Put the file back, or open the store with --recovery-key and the key from its recovery kit", err)
-		}
-		return nil, err
+		return nil, fmt.Errorf("%w. Put the file back, or open the store with --recovery-key and the key from its recovery kit", err)
 	}
 	return id, nil
+}
+
+// readIdentity reads the folder's own identity. ErrWrongKey: the file holds something else.
+func (s *Store) readIdentity() (*age.X25519Identity, error) {
+	b, err := ReadFile(s.FS, s.Path(FileIdentity))
+	if err != nil {
+		return nil, err
+	}
+	id, err := age.ParseX25519Identity(string(bytes.TrimSpace(b)))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is not an age identity: %v", ErrWrongKey, s.Path(FileIdentity), err)
+	}
+	return id, nil
+}
+
+// HasIdentity reports whether the folder has an identity of its own.
+func (s *Store) HasIdentity() bool {
+	_, err := s.FS.Stat(s.Path(FileIdentity))
+	return err == nil
 }
 
 // LoadKeys loads the keyring of the epoch that the ledger is in.
@@ -85,22 +101,17 @@ func NewestEpoch(ctx context.Context, e engine.Engine, id age.Identity) (uint32,
 	return ledger.NewestEpoch(ctx, e, newest)
 }
 
-// serverIdentity reads this machine's identity, or makes it.
-func (s *Store) serverIdentity() (*age.X25519Identity, error) {
-	b, err := ReadFile(s.FS, s.Path(FileIdentity))
-	if err == nil {
-		id, err := age.ParseX25519Identity(string(bytes.TrimSpace(b)))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s is not an age identity: %v. Move it away, and a new one is made", ErrWrongKey, s.Path(FileIdentity), err)
-		}
-		return id, nil
-	}
-	if !IsNotExist(err) {
+// MachineIdentity returns the folder's own identity, by which this machine opens the keyring: a primary's or a standby's. Where there is none it is made, durably. ErrWrongKey: the file holds something else.
+func (s *Store) MachineIdentity() (*age.X25519Identity, error) {
+	id, err := s.readIdentity()
+	switch {
+	case err == nil || errors.Is(err, ErrWrongKey):
+		return id, err
+	case !IsNotExist(err):
 		return nil, fmt.Errorf("couldn't read %s: %w", s.Path(FileIdentity), err)
 	}
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		return nil, fmt.Errorf("couldn't make the server's identity: %w", err)
+	if id, err = age.GenerateX25519Identity(); err != nil {
+		return nil, fmt.Errorf("couldn't make this machine's identity: %w", err)
 	}
 	if err := durable.WriteFile(s.FS, s.Path(FileIdentity), []byte(id.String()+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("couldn't write %s: %w", FileIdentity, err)
@@ -111,7 +122,10 @@ func (s *Store) serverIdentity() (*age.X25519Identity, error) {
 // SaveKeysHere wraps a keyring, the present one or that of a next epoch, to this machine's identity, which is made if there is none, in place of the old server's, and to all others to whom the present one is
 // wrapped, the recovery key first. The identity is made durable before the keyring that it opens: a crash between the two leaves an identity that opens nothing yet, and the next call takes that one.
 func (s *Store) SaveKeysHere(ctx context.Context, k *keyring.Keyring) error {
-	server, err := s.serverIdentity()
+	server, err := s.MachineIdentity()
+	if errors.Is(err, ErrWrongKey) {
+		return fmt.Errorf("%w. Move it away, and a new one is made", err)
+	}
 	if err != nil {
 		return err
 	}

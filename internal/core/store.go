@@ -57,7 +57,7 @@ type Store struct {
 	FS     vfs.FS
 	Log    *slog.Logger
 	Hooks  Hooks
-	Lock   *durable.Lock
+	lock   *durable.Lock
 	Engine engine.Appender
 	Keys   *keyring.Keyring
 	root   entry.AccessKey
@@ -155,8 +155,5 @@ func (s *Store) closeFiles() (err error) {
 	if s.Index != nil {
 		err = errors.Join(err, s.Index.Close())
 	}
-	if s.Lock != nil {
-		err = errors.Join(err, s.Lock.Close())
-	}
-	return Translate(err)
+	return Translate(errors.Join(err, s.Unlock()))
 }

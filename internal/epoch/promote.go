@@ -30,11 +30,15 @@ type Promotion struct {
 }
 
 // PromoteFolder locks the folder, and makes it the primary of a new epoch: that of a store, or, with standby, the one that followed pin.
-func (s *Epochs) PromoteFolder(ctx context.Context, opt PromoteOptions, pin Pin, standby bool, asked *Asked) (Promotion, error) {
-	var err error
-	if err := s.core.LockFolder(); err != nil {
-		return Promotion{}, err
-	}
+func (s *Epochs) PromoteFolder(ctx context.Context, opt PromoteOptions, pin Pin, standby bool, asked *Asked) (p Promotion, err error) {
+	err = s.core.Locked(func() error {
+		p, err = s.promoteFolder(ctx, opt, pin, standby, asked)
+		return err
+	})
+	return p, err
+}
+
+func (s *Epochs) promoteFolder(ctx context.Context, opt PromoteOptions, pin Pin, standby bool, asked *Asked) (_ Promotion, err error) {
 	if err := s.core.Sweep(); err != nil {
 		return Promotion{}, err
 	}

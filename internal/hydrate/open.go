@@ -65,14 +65,8 @@ func (s *Store) IsWhole() (bool, error) {
 	return err == nil, err
 }
 
-// openFolderOver locks the folder and opens it over the target.
+// openFolderOver opens the folder, which is locked, over the target.
 func (s *Store) openFolderOver(ctx context.Context, b *Backing) error {
-	if err := durable.MkdirAll(s.core.FS, s.core.Dir()); err != nil {
-		return fmt.Errorf("couldn't make the folder %s: %w", s.core.Dir(), err)
-	}
-	if err := s.core.LockFolder(); err != nil {
-		return err
-	}
 	if err := s.ReadMark(b); err != nil {
 		return err
 	}
@@ -302,7 +296,7 @@ func (s *Store) Serve(from From) *core.Layer {
 	return s.layer(b)
 }
 
-// OpenForPromotion opens a folder over its backup as far as a promotion needs it, with what the new epoch rests on in the folder. promoted: it was promoted before, and nothing was brought.
+// OpenForPromotion opens a folder, which is locked, over its backup as far as a promotion needs it, with what the new epoch rests on in the folder. promoted: it was promoted before, and nothing was brought.
 func (s *Store) OpenForPromotion(ctx context.Context, from From) (promoted bool, err error) {
 	b := &Backing{From: from}
 	if err := s.openFolderOver(ctx, b); err != nil || b.promoted {
@@ -315,7 +309,15 @@ func (s *Store) OpenForPromotion(ctx context.Context, from From) (promoted bool,
 // layer is the backup, as the opening needs it.
 func (s *Store) layer(b *Backing) *core.Layer {
 	return &core.Layer{
-		OpenFolder:  func(ctx context.Context) error { return s.openFolderOver(ctx, b) },
+		OpenFolder: func(ctx context.Context) error {
+			if err := s.core.MakeFolder(); err != nil {
+				return err
+			}
+			if err := s.core.LockFolder(); err != nil {
+				return err
+			}
+			return s.openFolderOver(ctx, b)
+		},
 		Promoted:    func() bool { return b.promoted },
 		IndexStands: func() bool { return b.indexStands(s) },
 		ReadAhead:   s.readAheadOver,
