@@ -122,9 +122,6 @@ func (p *Pin) EpochIn(note []byte) uint32 {
 	return epoch
 }
 
-// maxBatch is the most entries of a batch of the ledger, and so by how many the first segment of an epoch may begin before the cut.
-const maxBatch = 4096
-
 // Succeed checks that the epochs of u go on from the pinned one: each signer has consented to the next, and all of this stands in one tree that the newest one has signed. It returns the pin of the
 // newest, and the first step on the way there, at whose Cut the ledger that was followed goes over, which must have its Root there. ErrSuccession if that is not proven.
 func (p Pin) Succeed(u Succession) (next Pin, first verify.Successor, err error) {
@@ -160,7 +157,8 @@ func (p Pin) Succeed(u Succession) (next Pin, first verify.Successor, err error)
 
 // succeed makes p the pin of the next epoch, whose first segment begins with entry from.
 func (p *Pin) succeed(step verify.Successor, from uint64) error {
-	if from == 0 || from > step.Cut || step.Cut-from > maxBatch || step.Epoch <= p.Epoch() {
+	// The first segment of an epoch begins at the cut, or with the batch in which the cut lies.
+	if from == 0 || from > step.Cut || step.Cut-from > segment.BatchEntries || step.Epoch <= p.Epoch() {
 		return fmt.Errorf("epoch %d goes on with %d entries and can't begin with a segment of entry %d", step.Epoch, step.Cut, from)
 	}
 	var former []keyring.Reign
