@@ -89,22 +89,13 @@ func fold(e *entry.Entry, r Reader) (change, error) {
 	case entry.ObjectPut:
 		err = c.put(e, r)
 	case entry.ObjectHide:
-		if p.Marker {
-			err = c.marker(e, r)
-		} else {
-			err = c.hide(e, r)
-		}
-		if err == nil && c.took {
-			err = c.countHide(e, r)
-		}
+		err = c.hideOrMark(e, r)
 	case entry.ObjectRetention, entry.ObjectHold, entry.ObjectTags:
 		err = c.attrs(e, r)
 	case entry.BucketCreate, entry.BucketDelete, entry.BucketConfig:
 		err = c.bucket(e, r)
 	case entry.UploadCreate:
-		c.set(uploadKey(p.Inc, p.Key, p.Upload), appendJSON(Upload{Entry: e.Index, Started: e.Time.UTC(), By: p.Actor,
-			Headers: p.Headers, Meta: p.Meta, Tags: p.Tags, Lock: p.Lock, Checksum: p.Checksum}))
-		c.set(named(famTouched, p.Upload), touch(nil, e.Index, 0))
+		c.upload(e)
 	case entry.UploadPart:
 		err = c.part(e, r)
 	case entry.UploadAbort:
@@ -207,6 +198,19 @@ func (c *change) put(e *entry.Entry, r Reader) error {
 		return c.endUpload(p, r)
 	}
 	return nil
+}
+
+// hideOrMark hides a version, or puts a delete marker over it, and counts what this takes out of the S3 view.
+func (c *change) hideOrMark(e *entry.Entry, r Reader) (err error) {
+	if e.Private.Marker {
+		err = c.marker(e, r)
+	} else {
+		err = c.hide(e, r)
+	}
+	if err == nil && c.took {
+		err = c.countHide(e, r)
+	}
+	return err
 }
 
 // marker: a delete marker is the latest version, so that the key has no current row.
@@ -418,30 +422,6 @@ func (c *change) bucket(e *entry.Entry, r Reader) error {
 		c.set(bucketKey(p.Bucket), row)
 	}
 	c.set(bucketsKey(p.Bucket, e.Index), row)
-	return nil
-}
-
-func (c *change) part(e *entry.Entry, r Reader) error {
-	p := &e.Private
-	row := Part{Entry: e.Index, Time: e.Time, ETag: etagOf(p), Body: *p.Body, Checksum: p.Checksum}
-	c.set(partKey(p.Upload, p.Part), row.append(nil))
-	old, err := r.src.get(named(famTouched, p.Upload))
-	c.set(named(famTouched, p.Upload), touch(old, e.Index, p.Part))
-	return err
-}
-
-// endUpload removes an upload and its parts, each by its number. One deletion of their whole range would be shorter, but Pebble
-// sorts all such ranges of a memtable again for the first read after each of them.
-func (c *change) endUpload(p *entry.Private, r Reader) error {
-	touched, err := r.src.get(named(famTouched, p.Upload))
-	if err != nil {
-		return err
-	}
-	c.del(uploadKey(p.Inc, p.Key, p.Upload))
-	c.del(named(famTouched, p.Upload))
-	for _, part := range touchedParts(touched) {
-		c.mutations = append(c.mutations, mutation{key: partKey(p.Upload, part), unseen: true})
-	}
 	return nil
 }
 
