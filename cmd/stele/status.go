@@ -40,66 +40,16 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	st, err := s.Stats(ctx)
+	r, err := reportOf(ctx, s)
 	if err != nil {
 		return err
 	}
-	confirmed, err := s.KitConfirmed()
-	if err != nil {
-		return err
-	}
-	targets, err := s.Targets(ctx)
-	if err != nil {
-		return err
-	}
-	scrub, err := s.Scrubbed(ctx)
-	if err != nil {
-		return err
-	}
-	writes := refusesWrites(ctx, s)
-	var fill *stele.Hydration
-	if server, ok := serverOf(s); ok {
-		if fill, err = server.Hydration(ctx); err != nil {
-			return err
-		}
-	}
-	bursts, err := s.HideBursts(ctx)
-	if err != nil {
-		return err
-	}
-	rules := rulesOf(targets, !confirmed.IsZero())
-	stale := append(staleTargets(targets, time.Now()), staleScrub(&scrub, time.Now())...)
-	stale = append(stale, staleBursts(bursts)...)
-	stale = append(stale, staleBeside(&st, time.Now())...)
-	if fill != nil && fill.Err != "" {
-		stale = append(stale, "the folder can't be filled from the backup: "+shown(fill.Err))
-	}
-	if st.PromotedFrom != "" && !slices.ContainsFunc(targets, func(t stele.TargetStatus) bool { return t.Connected }) {
-		stale = append(stale, "nothing is shipped anywhere: "+noTargetYet(st.PromotedFrom, targets))
-	}
-	refused := ""
-	if writes != nil {
-		refused = writes.Error()
-		stale = append([]string{"writes are refused"}, stale...)
-	}
+	now := time.Now()
+	stale := r.stale(now)
 	if a.cli.JSON {
-		docs := []targetDoc{}
-		for i := range targets {
-			docs = append(docs, targetDocOf(&targets[i]))
-		}
-		err = a.document(map[string]any{"v": 1, "store": s.ID(), "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-			"kit_confirmed": momentOr(confirmed), "writes_refused": refused, "targets": docs, "scrub": scrubDocOf(&scrub), "filling": fillDocOf(fill, time.Now()), "clock": clockDocOf(&st.Clock), "hidden": burstDocs(bursts), "failing": append([]stele.FailingWork{}, st.Failing...), "witnesses": append([]stele.WitnessStatus{}, st.Witnesses...), "disk": diskDocOf(&st.Disk), "promoted_from": st.PromotedFrom, "foreign": append([]string{}, st.Foreign...), "rules": rules, "stale": append([]string{}, stale...)})
+		err = a.document(r.document(now, stale))
 	} else {
-		a.say("store    %s, %s", s.ID(), entries(st.Entries))
-		if len(st.Foreign) > 0 {
-			a.say("foreign  %s: not of this store, and left alone. Find out who put it there, and move it away", shown(strings.Join(st.Foreign, ", ")))
-		}
-		if refused != "" {
-			a.say("writes   refused: %s", refused)
-		}
-		printBursts(a, bursts)
-		printBeside(a, &st)
-		err = c.print(a, &st, confirmed, targets, rules, &scrub, fill)
+		r.print(a, now)
 	}
 	if err == nil && len(stale) > 0 {
 		err = staleError(stale)
@@ -129,47 +79,61 @@ func refusesWrites(ctx context.Context, s client.Store) error {
 	return nil
 }
 
-func (c *statusCmd) print(a *app, st *stele.Stats, confirmed time.Time, targets []stele.TargetStatus, rules []rule, scrub *stele.ScrubStatus, fill *stele.Hydration) error {
+// print says all of it for a person.
+func (r *statusReport) print(a *app, now time.Time) {
+	st := &r.stats
+	a.say("store    %s, %s", r.store, entries(st.Entries))
+	if len(st.Foreign) > 0 {
+		a.say("foreign  %s: not of this store, and left alone. Find out who put it there, and move it away", shown(strings.Join(st.Foreign, ", ")))
+	}
+	if r.refused != "" {
+		a.say("writes   refused: %s", r.refused)
+	}
+	printBursts(a, r.bursts)
+	printBeside(a, st)
 	if text := clockState(&st.Clock); text != "" {
 		a.say("clock    %s", text)
 	}
 	a.say("objects  %s, %s; %s on disk", thousands(uint64(st.Objects)), size(st.Bytes), size(st.StoredBytes))
 	kit := "never read back: no copy counts as restorable until `stele kit confirm FILE`"
-	if !confirmed.IsZero() {
-		kit = "confirmed " + moment(confirmed)
+	if !r.confirmed.IsZero() {
+		kit = "confirmed " + moment(r.confirmed)
 	}
 	a.say("kit      %s", kit)
 	if st.PromotedFrom != "" {
-		a.say("target   %s", noTargetYet(st.PromotedFrom, targets))
+		a.say("target   %s", noTargetYet(st.PromotedFrom, r.targets))
 	}
-	for i := range targets {
-		t := &targets[i]
-		a.say("target   %s (%s): %s; %s", t.Name, shown(t.URL), holds(t), targetState(t))
-		if t.Beyond > 0 {
-			a.say("         also holds %s of a former epoch that this store goes on without: evidence, see `stele dump epochs`", entries(t.Beyond))
-		}
-		for _, name := range t.Lacking {
-			a.say("         lacks %s, which is damaged here: `stele verify --deep --heal`", name)
-		}
-		if len(t.Foreign) > 0 {
-			a.say("         holds %s: not of this store, and left alone. Find out who put it there", shown(strings.Join(t.Foreign, ", ")))
-		}
+	for i := range r.targets {
+		printTarget(a, &r.targets[i])
 	}
-	a.say("scrub    %s", scrubState(scrub, time.Now()))
-	for _, name := range slices.Sorted(maps.Keys(scrub.Bad)) {
-		a.say("         damaged and not healed: %s: %s", shown(name), shown(scrub.Bad[name]))
+	a.say("scrub    %s", scrubState(&r.scrub, now))
+	for _, name := range slices.Sorted(maps.Keys(r.scrub.Bad)) {
+		a.say("         damaged and not healed: %s: %s", shown(name), shown(r.scrub.Bad[name]))
 	}
-	if fill != nil {
-		a.say("filling  %s", fillState(fill, time.Now()))
+	if r.fill != nil {
+		a.say("filling  %s", fillState(r.fill, now))
 	}
-	for _, r := range rules {
+	for _, rule := range r.rules {
 		mark := "yes"
-		if !r.OK {
+		if !rule.OK {
 			mark = "NO "
 		}
-		a.say("%s  %s  %s: %s", r.Digit, mark, r.Means, r.Why)
+		a.say("%s  %s  %s: %s", rule.Digit, mark, rule.Means, rule.Why)
 	}
-	return nil
+}
+
+// printTarget says how a target stands, and what of it somebody has to see.
+func printTarget(a *app, t *stele.TargetStatus) {
+	a.say("target   %s (%s): %s; %s", t.Name, shown(t.URL), holds(t), targetState(t))
+	if t.Beyond > 0 {
+		a.say("         also holds %s of a former epoch that this store goes on without: evidence, see `stele dump epochs`", entries(t.Beyond))
+	}
+	for _, name := range t.Lacking {
+		a.say("         lacks %s, which is damaged here: `stele verify --deep --heal`", name)
+	}
+	if len(t.Foreign) > 0 {
+		a.say("         holds %s: not of this store, and left alone. Find out who put it there", shown(strings.Join(t.Foreign, ", ")))
+	}
 }
 
 // noTargetYet says that the backup from which the store was promoted gets nothing, and how it becomes a target.
