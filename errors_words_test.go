@@ -20,17 +20,19 @@ import (
 // "bad name: ?index= wants a number" looks for a name.
 func TestPlainErrors(t *testing.T) {
 	packages := map[string]bool{}
-	folders, err := filepath.Glob("internal/*")
-	if err != nil {
-		t.Fatal(err)
+	for _, pattern := range []string{"internal/*", "internal/*/*"} {
+		folders, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range folders {
+			packages[strings.TrimPrefix(filepath.ToSlash(f), "internal/")] = true
+		}
 	}
-	for _, f := range folders {
-		packages[filepath.Base(f)] = true
-	}
-	prefix := regexp.MustCompile(`^([a-z0-9]+): `)
+	prefix := regexp.MustCompile(`^([a-z0-9]+(?:/[a-z0-9]+)*): `)
 	kinds := map[string]bool{"ErrBadName": true, "ErrBadState": true}
 	read := 0
-	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "crashtest") {
 			return err
 		}
@@ -40,13 +42,9 @@ func TestPlainErrors(t *testing.T) {
 			return err
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok || len(call.Args) == 0 {
-				return true
-			}
-			of, ok := call.Fun.(*ast.SelectorExpr)
-			lit, isText := call.Args[0].(*ast.BasicLit)
-			if !ok || !isText || of.Sel.Name != "New" && of.Sel.Name != "Errorf" {
+			words, args := message(n)
+			lit, isText := firstOf(words).(*ast.BasicLit)
+			if !isText {
 				return true
 			}
 			text, err := strconv.Unquote(lit.Value)
@@ -58,7 +56,7 @@ func TestPlainErrors(t *testing.T) {
 			if m != nil && packages[m[1]] && !slices.Contains(nouns, m[1]) {
 				t.Errorf("%s: %q begins with a package", files.Position(n.Pos()), text)
 			}
-			if strings.HasPrefix(text, "%w: ") && len(call.Args) > 1 && kinds[nameOf(call.Args[1])] {
+			if strings.HasPrefix(text, "%w: ") && len(args) > 0 && kinds[nameOf(args[0])] {
 				t.Errorf("%s: %q is told with the words of its kind", files.Position(n.Pos()), text)
 			}
 			return true
@@ -70,6 +68,35 @@ func TestPlainErrors(t *testing.T) {
 	}
 	if err := core.BadState("there is a target %s at another place", "nas"); !errors.Is(err, ErrBadState) || err.Error() != "there is a target nas at another place" {
 		t.Errorf("%q", err)
+	}
+}
+
+// message is the text of an error that a node makes, and what is put into it: errors.New, fmt.Errorf, and what a method Error returns.
+func message(n ast.Node) (text ast.Expr, args []ast.Expr) {
+	switch n := n.(type) {
+	case *ast.CallExpr:
+		if of, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) > 0 && (of.Sel.Name == "New" || of.Sel.Name == "Errorf") {
+			return n.Args[0], n.Args[1:]
+		}
+	case *ast.FuncDecl:
+		if n.Name.Name != "Error" || n.Recv == nil || n.Body == nil || len(n.Body.List) == 0 {
+			break
+		}
+		if r, ok := n.Body.List[len(n.Body.List)-1].(*ast.ReturnStmt); ok && len(r.Results) == 1 {
+			return r.Results[0], nil
+		}
+	}
+	return nil, nil
+}
+
+// firstOf is what a text that is put together begins with.
+func firstOf(text ast.Expr) ast.Expr {
+	for {
+		sum, ok := text.(*ast.BinaryExpr)
+		if !ok {
+			return text
+		}
+		text = sum.X
 	}
 }
 

@@ -402,7 +402,7 @@ func (s *Store) openIn(ctx context.Context, e engine.Engine, name [16]byte) (*pa
 	}
 	h, err := pack.ReadHeader(f, name)
 	if err == nil && h.StoreID != s.opt.StoreID {
-		err = fmt.Errorf("pack header: of another store: %w", frame.ErrCorrupt)
+		err = fmt.Errorf("the pack is another store's: %w", frame.ErrCorrupt)
 	}
 	var sealer *frame.Sealer
 	if err == nil {

@@ -95,7 +95,7 @@ func Open(ctx context.Context, rawURL string, opt Options) (engine.Engine, Facts
 
 func open(ctx context.Context, rawURL string, opt Options) (engine.Engine, Facts, error) {
 	if rawURL == "" {
-		return nil, Facts{}, errors.New("target: nothing is given: " + rightURL())
+		return nil, Facts{}, errors.New("no target is given: " + rightURL())
 	}
 	if !isURL(rawURL) {
 		return of(dirKind)(openFolder(rawURL, opt))

@@ -33,7 +33,7 @@ const (
 )
 
 // ErrReadOnly: the folder was opened for reading.
-var ErrReadOnly = errors.New("engine/dir: opened read-only")
+var ErrReadOnly = errors.New("the folder is open for reading only")
 
 // Options tell how a folder is opened.
 type Options struct {

@@ -197,7 +197,7 @@ func check(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-var errPower = errors.New("engine/mem: the power is off")
+var errPower = errors.New("the power is off")
 
 // refuse says that nothing more is written, and why; mu is held.
 func (m *Mem) refuse() error {

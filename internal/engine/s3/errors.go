@@ -17,19 +17,19 @@ import (
 
 var (
 	// ErrCredentials: the server doesn't know the access key, or the secret is another one.
-	ErrCredentials = errors.New("engine/s3: wrong credentials")
+	ErrCredentials = errors.New("wrong credentials")
 	// ErrNoBucket: there is no such bucket.
 	ErrNoBucket error = noBucket{}
 	// ErrUnreachable: no server answered, or it stopped answering. What was under way may have happened.
-	ErrUnreachable = errors.New("engine/s3: server can't be reached")
+	ErrUnreachable = errors.New("the server can't be reached")
 	// ErrClock: the server's clock and ours differ by so much that it refuses our signatures.
-	ErrClock = errors.New("engine/s3: clocks differ")
+	ErrClock = errors.New("the server's clock and this machine's differ too much")
 	// ErrBusy: the server asked us to slow down, or failed within, each time we tried.
-	ErrBusy = errors.New("engine/s3: server is busy or failing")
+	ErrBusy = errors.New("the server is busy or failing")
 	// ErrRegion: the bucket is in another region.
-	ErrRegion = errors.New("engine/s3: wrong region")
+	ErrRegion = errors.New("the bucket is in another region")
 	// ErrOverwrites: the server ignores If-None-Match, so that a file could be replaced unseen; it is not used.
-	ErrOverwrites = errors.New("engine/s3: server overwrites what must be created once")
+	ErrOverwrites = errors.New("the server overwrites what must be created once")
 )
 
 // words are the errors that have a next step, by the server's code for them.
@@ -117,7 +117,7 @@ func (s *S3) explainNet(err error) error {
 // noBucket is an engine.ErrGone in this package's words.
 type noBucket struct{}
 
-func (noBucket) Error() string { return "engine/s3: no such bucket" }
+func (noBucket) Error() string { return "no such bucket" }
 func (noBucket) Unwrap() error { return engine.ErrGone }
 
 func explained(err error) bool {

@@ -78,7 +78,7 @@ const (
 )
 
 // ErrReadOnly: the target was opened for reading.
-var ErrReadOnly = errors.New("engine/s3: opened read-only")
+var ErrReadOnly = errors.New("the target is open for reading only")
 
 // S3 is a store's files in a bucket. It implements engine.Engine and engine.Locker.
 type S3 struct {
@@ -114,10 +114,10 @@ func New(opt Options) (*S3, error) {
 	}
 	u, err := url.Parse(opt.Endpoint)
 	if err == nil && u.User != nil {
-		return nil, errors.New("engine/s3: a key doesn't belong in an endpoint, which is shown and logged")
+		return nil, errors.New("an access key doesn't belong in an endpoint, which is shown and logged")
 	}
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("engine/s3: endpoint %q: write http://HOST:PORT or https://HOST", opt.Endpoint)
+		return nil, fmt.Errorf("endpoint %q: write http://HOST:PORT or https://HOST", opt.Endpoint)
 	}
 	opt.Prefix = strings.Trim(opt.Prefix, "/")
 	s := &S3{opt: opt, wire: newWire(opt.Timeout), now: time.Now, sleep: retry.Sleep, asking: make(chan struct{}, 1)}
@@ -154,7 +154,7 @@ func (s *S3) client(u *url.URL, c Credentials) (*minio.Core, error) {
 		TrailingHeaders: true, // lets us send the checksum as a header; there are no trailers
 	})
 	if err != nil {
-		return nil, fmt.Errorf("engine/s3: endpoint %q: %w", s.opt.Endpoint, err)
+		return nil, fmt.Errorf("endpoint %q: %w", s.opt.Endpoint, err)
 	}
 	return core, nil
 }
