@@ -3,6 +3,7 @@ package s3api
 import (
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -157,7 +158,7 @@ func Preflight(r *http.Request, rules []CORSRule) (http.Header, error) {
 	}
 	for i := range rules {
 		rule := &rules[i]
-		if o := rule.origin(origin); o != "" && contains(rule.AllowedMethods, method) && rule.allowsHeaders(wanted) {
+		if o := rule.origin(origin); o != "" && slices.Contains(rule.AllowedMethods, method) && rule.allowsHeaders(wanted) {
 			h := rule.headers(o)
 			if len(wanted) > 0 {
 				h.Set("Access-Control-Allow-Headers", strings.Join(wanted, ", "))
@@ -175,7 +176,7 @@ func CORSHeaders(r *http.Request, rules []CORSRule) http.Header {
 		return nil
 	}
 	for i := range rules {
-		if o := rules[i].origin(origin); o != "" && contains(rules[i].AllowedMethods, r.Method) {
+		if o := rules[i].origin(origin); o != "" && slices.Contains(rules[i].AllowedMethods, r.Method) {
 			return rules[i].headers(o)
 		}
 	}
@@ -188,18 +189,27 @@ func (r *CORSRule) origin(origin string) string {
 		if o == "*" {
 			return "*"
 		}
-		if match(strings.ReplaceAll(o, "?", "\xFF"), origin) {
+		if wildcard(o, origin) {
 			return origin
 		}
 	}
 	return ""
 }
 
+// wildcard tells whether s matches a pattern in which '*', which a rule has once at most, is any run of characters.
+func wildcard(pattern, s string) bool {
+	before, after, any := strings.Cut(pattern, "*")
+	if !any {
+		return s == pattern
+	}
+	return len(s) >= len(before)+len(after) && strings.HasPrefix(s, before) && strings.HasSuffix(s, after)
+}
+
 func (r *CORSRule) allowsHeaders(wanted []string) bool {
 	for _, h := range wanted {
 		ok := false
 		for _, a := range r.AllowedHeaders {
-			ok = ok || match(strings.ToLower(a), h)
+			ok = ok || wildcard(strings.ToLower(a), h)
 		}
 		if !ok {
 			return false

@@ -7,7 +7,7 @@
 //	Verifier       the signature becomes an Auth: who, and how the body is protected      sigv4.go, post.go
 //	Auth.Body      aws-chunked framing is taken off and checked                           chunked.go
 //	Declared       every digest the client declared is compared with what arrived        checksum.go
-//	Allowed, Evaluate   the key's role, then the bucket's policy                          role.go, policy.go
+//	Allowed, policy.Evaluate   the key's role, then the bucket's policy                   role.go, judge.go, policy/
 //	Decode…, Append…    documents in and out; their XML is s3xml's                        xml*.go
 //
 // Errors are *s3err.Error: AWS's code, message and HTTP status. Keys are the bytes that were sent, percent-decoded once and

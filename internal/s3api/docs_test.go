@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"stele/internal/s3api/policy"
 )
 
 // TestDocsNameEveryOperation holds docs/S3.md to the table of operations.
@@ -29,7 +31,7 @@ func TestDocsNameEveryConditionKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := strings.ToLower(string(b))
-	for _, key := range append(ConditionKeys(), UnsuppliedKeys()...) {
+	for _, key := range append(policy.Keys(), policy.UnsuppliedKeys()...) {
 		key, _ = strings.CutSuffix(key, "team")
 		if !strings.Contains(page, "`"+key) {
 			t.Errorf("docs/POLICY.md does not name %s", key)

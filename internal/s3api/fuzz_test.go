@@ -145,32 +145,6 @@ func fuzzDecoders(t *testing.T, b []byte) {
 	s3errtest.Client(t, DecodeACL(b, "me"))
 }
 
-// FuzzPolicy: a policy is refused, or it decides; one that only denies never allows.
-func FuzzPolicy(f *testing.F) {
-	for _, p := range []string{
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}]}`,
-		`{"Statement":{"Sid":"a","Effect":"Deny","Principal":{"AWS":["a","b"]},"NotAction":"s3:*","NotResource":["arn:aws:s3:::photos"],"Condition":{"StringLike":{"s3:prefix":["${aws:username}/*"]}}}}`,
-		`{"Statement":[{"Effect":"Deny","NotPrincipal":"*","Action":"*","Resource":"arn:aws:s3:::photos*","Condition":{"ForAllValues:NumericLessThanIfExists":{"s3:max-keys":[1,"2"]},"Null":{"aws:SourceIp":true},"NotIpAddress":{"aws:SourceIp":"::/0"}}}]}`,
-	} {
-		f.Add([]byte(p), "alice", "s3:GetObject", "a/b")
-	}
-	f.Fuzz(func(t *testing.T, doc []byte, who, action, key string) {
-		p, err := ParsePolicy(doc, PolicyRules{Bucket: "photos"})
-		s3errtest.Client(t, err)
-		if err != nil {
-			return
-		}
-		ask := &Ask{Principal: who, Action: action, Bucket: "photos", Key: key, Context: Context{"aws:username": {who}, "s3:prefix": {key}}}
-		got := p.Evaluate(ask)
-		if got == PolicyAllows && !bytes.Contains(doc, []byte("llow")) {
-			t.Fatalf("%s allowed", doc)
-		}
-		if p.Evaluate(ask) != got {
-			t.Fatal("decided twice")
-		}
-	})
-}
-
 // FuzzRange: a range lies within the object.
 func FuzzRange(f *testing.F) {
 	for _, h := range []string{"bytes=0-0", "bytes=-5", "bytes=5-", "bytes=9-2", "bytes=0-1,3-4", "bytes=99999999999999999999-", "bytes=-0"} {

@@ -18,6 +18,7 @@ import (
 	"stele/entry"
 	"stele/internal/guard"
 	"stele/internal/lifecycle"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
 	"stele/internal/s3api/wire"
@@ -63,7 +64,7 @@ type server struct {
 	bodies    places
 	reads     places
 	documents places
-	policies  textCache[*Policy]
+	policies  textCache[*policy.Policy]
 	corsets   textCache[[]CORSRule]
 	rules     textCache[*lifecycle.Configuration]
 	heads     headCache

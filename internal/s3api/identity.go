@@ -8,6 +8,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/wire"
 )
@@ -142,7 +143,7 @@ const minVersionID = 20
 
 // checkOwner holds a bucket to the owner that the client expects: its access key or the store's one account.
 func checkOwner(want string, b *stele.Bucket) error {
-	if want != "" && want != AccountID && want != b.Owner {
+	if want != "" && want != policy.AccountID && want != b.Owner {
 		return s3err.ErrAccessDenied
 	}
 	return nil
@@ -240,7 +241,7 @@ func (c *call) requires(s *subject, action string) error {
 		today.b = &now
 		s = &today
 		var current string
-		if current, action = viewActions(action); c.says(s, current) == PolicyDenies { // who sees the past of an object sees the object
+		if current, action = viewActions(action); c.says(s, current) == policy.Denies { // who sees the past of an object sees the object
 			return s3err.ErrAccessDenied
 		}
 	}
@@ -268,8 +269,8 @@ func (c *call) requiresOfDeleted(s *subject, now *stele.Bucket, action string) e
 		return err
 	}
 	then.b, today.b = &last, now
-	shutOut := c.says(&then, current) == PolicyDenies || c.says(&then, past) == PolicyDenies
-	if shutOut || !c.may(&then, past) && c.says(&today, past) != PolicyAllows {
+	shutOut := c.says(&then, current) == policy.Denies || c.says(&then, past) == policy.Denies
+	if shutOut || !c.may(&then, past) && c.says(&today, past) != policy.Allows {
 		return s3err.ErrAccessDenied.Msg("The bucket %s that this view shows was deleted since. Its past is for keys that could read its versions when it ended, and for the roles admin and auditor.", s.name)
 	}
 	return nil
@@ -303,9 +304,9 @@ func viewActions(action string) (current, version string) {
 func (c *call) may(s *subject, action string) bool {
 	byRole := c.byRole(action, s.name, s.key)
 	switch c.says(s, action) {
-	case PolicyDenies:
+	case policy.Denies:
 		return false
-	case PolicyAllows:
+	case policy.Allows:
 		return true
 	}
 	return byRole
@@ -320,63 +321,57 @@ func (c *call) byRole(action, name, key string) bool {
 }
 
 // policySays evaluates the bucket's policy.
-func (c *call) policySays(b *stele.Bucket, name, action, key string) Decision {
+func (c *call) policySays(b *stele.Bucket, name, action, key string) policy.Decision {
 	return c.says(&subject{b: b, name: name, at: c.at, key: key, version: c.q.VersionID}, action)
 }
 
 // says evaluates the policy of the subject's bucket. It never denies an admin the policy itself, or a mistake in it could not be mended.
-func (c *call) says(s *subject, action string) Decision {
+func (c *call) says(s *subject, action string) policy.Decision {
 	mends := Role(c.key.Role) == Admin && policyActions[action]
 	d, err := c.evaluate(s, action)
 	switch {
 	case err != nil:
 		c.repeats.Line(slog.LevelError, "policy", "a bucket's policy cannot be judged, so it denies everything", "bucket", s.name, "err", err)
-		d = PolicyDenies
-	case d == PolicyAllows && c.key.ID == "" && c.restrictsPublic(s.b):
-		return NoDecision
+		d = policy.Denies
+	case d == policy.Allows && c.key.ID == "" && c.restrictsPublic(s.b):
+		return policy.NoDecision
 	}
-	if d == PolicyDenies && mends {
-		return NoDecision
+	if d == policy.Denies && mends {
+		return policy.NoDecision
 	}
 	return d
 }
 
-func (c *call) evaluate(s *subject, action string) (Decision, error) {
+func (c *call) evaluate(s *subject, action string) (policy.Decision, error) {
 	p, err := c.policyOf(s.b, s.name)
 	if err != nil || p == nil {
-		return NoDecision, err
+		return policy.NoDecision, err
 	}
-	if opTableLevel(action) != onKey {
+	if policy.LevelOf(action) != policy.OnObject {
 		about := *s
 		about.key = ""
 		s = &about
 	}
 	ctx, err := c.context(s, action, p)
 	if err != nil {
-		return NoDecision, err
+		return policy.NoDecision, err
 	}
-	open := func(key string) bool {
-		r, ok := ruleOf(key)
-		return ok && r.applies(strings.ToLower(action)) && c.isOpen(key)
-	}
-	return p.Evaluate(&Ask{Principal: c.key.ID, Action: action, Bucket: s.name, Key: s.key, Context: ctx, Open: open}), nil
+	open := func(key string) bool { return policy.Applies(key, action) && c.isOpen(key) }
+	return p.Evaluate(&policy.Ask{Principal: c.key.ID, Action: action, Bucket: s.name, Key: s.key, Context: ctx, Open: open}), nil
 }
 
 // policyOf is the bucket's policy; nil: it has none.
-func (c *call) policyOf(b *stele.Bucket, name string) (*Policy, error) {
+func (c *call) policyOf(b *stele.Bucket, name string) (*policy.Policy, error) {
 	text := b.Settings[stele.SettingPolicy]
 	if text == "" {
 		return nil, nil
 	}
-	return c.policies.get(name+"\x00"+text, func([]byte) (*Policy, error) {
-		return ParsePolicy([]byte(text), PolicyRules{Bucket: name, Stored: true})
+	return c.policies.get(name+"\x00"+text, func([]byte) (*policy.Policy, error) {
+		return policy.Parse([]byte(text), policy.Rules{Bucket: name, Stored: true})
 	})
 }
 
 var policyActions = wire.Words(`s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy`)
-
-// opTableLevel tells what an action is about.
-func opTableLevel(action string) level { return knownActions[strings.ToLower(action)] }
 
 // restrictsPublic tells whether the bucket's public access block shuts anonymous callers out, whatever its policy says.
 func (c *call) restrictsPublic(b *stele.Bucket) bool {
@@ -392,7 +387,7 @@ func (c *call) restrictsPublic(b *stele.Bucket) bool {
 // the role that may write may set them; the policy may still deny them, and anonymous callers need its allow.
 func (c *call) mayAlso(action string) error {
 	d := c.policySays(&c.b, c.name, action, c.q.Key)
-	if d == PolicyDenies || d == NoDecision && c.key.ID == "" {
+	if d == policy.Denies || d == policy.NoDecision && c.key.ID == "" {
 		return s3err.ErrAccessDenied
 	}
 	return nil

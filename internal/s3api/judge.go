@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/tagging"
 	"stele/internal/s3api/wire"
 )
@@ -66,7 +67,7 @@ func (c *call) isOpen(key string) bool {
 	if c.learned != nil {
 		return false
 	}
-	tag := strings.HasPrefix(key, requestTag) || key == "s3:requestobjecttagkeys"
+	tag := strings.HasPrefix(key, policy.RequestTag) || key == "s3:requestobjecttagkeys"
 	switch c.q.Op {
 	case OpPutObjectTagging:
 		return tag
@@ -88,27 +89,27 @@ func (c *call) copiesTags() bool {
 }
 
 // context is what the conditions of p are tested against.
-func (c *call) context(s *subject, action string, p *Policy) (Context, error) {
+func (c *call) context(s *subject, action string, p *policy.Policy) (policy.Context, error) {
 	peer := Peer{Addr: c.r.RemoteAddr, Secure: c.r.TLS != nil, Now: c.now()}
 	if c.r.TLS != nil {
 		peer.TLS = c.r.TLS.Version
 	}
-	ctx := NewContext(c.r, c.auth, peer)
-	ctx.addListing(&c.q)
-	ctx.addHeaders(c.r.Header)
+	ctx := newContext(c.r, c.auth, peer)
+	addListing(ctx, &c.q)
+	addHeaders(ctx, c.r.Header)
 	c.addWritten(ctx)
-	ctx.set("s3:versionid", s.version)
+	ctx.Set("s3:versionid", s.version)
 	if c.q.Op == OpDeleteObjects { // each key has a condition of its own, and the header has none
 		delete(ctx, "s3:if-match")
-		ctx.addETag("s3:if-match", s.etag)
+		addETag(ctx, "s3:if-match", s.etag)
 	}
 	err := c.addExisting(ctx, s, action, p)
-	ctx.only(action)
+	ctx.Only(action)
 	return ctx, err
 }
 
 // addWritten adds what the request says of the object that it writes, wherever it says it, and the retention that the bucket gives where it says none.
-func (c *call) addWritten(ctx Context) {
+func (c *call) addWritten(ctx policy.Context) {
 	var l learned
 	if c.learned != nil {
 		l = *c.learned
@@ -126,7 +127,7 @@ func (c *call) addWritten(ctx Context) {
 		for key := range ofUpload {
 			delete(ctx, key)
 		}
-		ctx.addHeaders(l.header)
+		addHeaders(ctx, l.header)
 	}
 	if creates {
 		done := c.q.Op != OpCreateMultipartUpload && c.q.Op != OpUploadPart && c.q.Op != OpUploadPartCopy
@@ -135,11 +136,11 @@ func (c *call) addWritten(ctx Context) {
 			l.retention = Retention{d.Mode, c.now().AddDate(d.Years, 0, d.Days)}
 		}
 	}
-	ctx.addTags(requestTag, l.tags)
-	ctx.addRetention(l.retention, c.now())
-	ctx.set("s3:object-lock-legal-hold", l.hold)
+	addTags(ctx, policy.RequestTag, l.tags)
+	addRetention(ctx, l.retention, c.now())
+	ctx.Set("s3:object-lock-legal-hold", l.hold)
 	if c.q.Op == OpCopyObject || c.q.Op == OpUploadPartCopy {
-		ctx.addCopySource(wire.First(c.r.Header, "X-Amz-Copy-Source"))
+		addCopySource(ctx, wire.First(c.r.Header, "X-Amz-Copy-Source"))
 	}
 }
 
@@ -162,12 +163,12 @@ func (c *call) saidLock() (Retention, string) {
 
 // addExisting adds what only the store knows: the tags of the version that the request is about, as they are today; its id where the request names a view instead;
 // and, for a delete that bypasses a retention, that retention. p says what is worth looking up.
-func (c *call) addExisting(ctx Context, s *subject, action string, p *Policy) error {
+func (c *call) addExisting(ctx policy.Context, s *subject, action string, p *policy.Policy) error {
 	deletes := action == "s3:BypassGovernanceRetention" && (c.q.Op == OpDeleteObject || c.q.Op == OpDeleteObjects)
 	wanted := func(key string) bool {
-		return strings.HasPrefix(key, existingTag) || !s.at.Now() && key == "s3:versionid" || deletes && (retentionKeys[key] || key == "s3:object-lock-legal-hold")
+		return strings.HasPrefix(key, policy.ExistingTag) || !s.at.Now() && key == "s3:versionid" || deletes && (retentionKeys[key] || key == "s3:object-lock-legal-hold")
 	}
-	if s.key == "" || !p.asks(wanted) {
+	if s.key == "" || !p.Asks(wanted) {
 		return nil
 	}
 	v, err := c.lookToJudge(stele.Place{Bucket: s.name, Key: s.key, VersionID: s.version, At: s.at})
@@ -180,54 +181,13 @@ func (c *call) addExisting(ctx Context, s *subject, action string, p *Policy) er
 	if err != nil {
 		return err
 	}
-	ctx.addTags(existingTag, tagList(v.Tags))
+	addTags(ctx, policy.ExistingTag, tagList(v.Tags))
 	if !s.at.Now() {
 		ctx["s3:versionid"] = []string{v.ID}
 	}
 	if deletes {
-		ctx.addRetention(Retention{v.Lock.Mode, v.Lock.Until}, c.now())
+		addRetention(ctx, Retention{v.Lock.Mode, v.Lock.Until}, c.now())
 		ctx["s3:object-lock-legal-hold"] = []string{onOff(v.Lock.Hold)}
 	}
 	return nil
-}
-
-// asks tells whether a condition of the policy, or a variable in it, is about a key.
-func (p *Policy) asks(about func(key string) bool) bool {
-	for i := range p.statements {
-		if p.statements[i].asks(about) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *statement) asks(about func(key string) bool) bool {
-	for i := range s.conditions {
-		if s.conditions[i].asks(about) {
-			return true
-		}
-	}
-	return anyVariable(s.resources, about)
-}
-
-func (c *policyCondition) asks(about func(key string) bool) bool {
-	return about(c.key) || anyVariable(c.values, about)
-}
-
-// anyVariable tells whether one of the texts has a variable ${key} of such a key.
-func anyVariable(texts []string, about func(key string) bool) bool {
-	for _, s := range texts {
-		for {
-			_, rest, found := strings.Cut(s, "${")
-			if !found {
-				break
-			}
-			name, after, _ := strings.Cut(rest, "}")
-			if about(conditionKey(name)) {
-				return true
-			}
-			s = after
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"stele"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
 	"stele/internal/s3api/wire"
@@ -93,7 +94,7 @@ func (c *call) createBucket() error {
 		return err
 	}
 	c.w.Header()["Location"] = []string{"/" + c.name}
-	c.w.Header()["X-Amz-Bucket-Arn"] = []string{arnPrefix + c.name}
+	c.w.Header()["X-Amz-Bucket-Arn"] = []string{policy.ARNPrefix + c.name}
 	if err := c.setCommitted(c.w.Header(), done.Entry); err != nil {
 		return err
 	}

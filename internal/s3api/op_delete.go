@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"stele"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 )
 
@@ -46,7 +47,7 @@ func (c *call) hide(o *ObjectToDelete) (stele.HideResult, error) {
 	if o.Size >= 0 {
 		q.If.Size = &o.Size
 	}
-	if c.by.NoOverwrite && o.VersionID == "" && c.says(c.subjectOf(o), "s3:DeleteObject") != PolicyAllows {
+	if c.by.NoOverwrite && o.VersionID == "" && c.says(c.subjectOf(o), "s3:DeleteObject") != policy.Allows {
 		return c.hideOwnLock(q)
 	}
 	return c.store.Hide(c.ctx, q)
@@ -133,7 +134,7 @@ func (c *call) mayDeleteSome() error {
 		return nil
 	}
 	p, err := c.policyOf(&c.b, c.name)
-	if err != nil || !p.mayAllow(c.key.ID, actions) {
+	if err != nil || !p.MayAllow(c.key.ID, actions) {
 		return s3err.ErrAccessDenied
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"stele"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 )
 
@@ -127,7 +128,7 @@ func (c *call) mayEndHold() bool {
 		return false
 	}
 	says := c.says(c.subject(c.q.Key), action)
-	return says == PolicyAllows || says == NoDecision && Role(c.key.Role) == Admin && c.byRole(action, c.name, c.q.Key)
+	return says == policy.Allows || says == policy.NoDecision && Role(c.key.Role) == Admin && c.byRole(action, c.name, c.q.Key)
 }
 
 // changed answers a change of a version's lock or tags.

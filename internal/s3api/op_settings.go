@@ -8,6 +8,7 @@ import (
 
 	"stele"
 	"stele/internal/lifecycle"
+	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
 	"stele/internal/s3api/wire"
@@ -99,11 +100,11 @@ func (c *call) getBucketPolicy() error {
 }
 
 func (c *call) putBucketPolicy() error {
-	doc, err := c.readDocument(MaxPolicyBytes, false)
+	doc, err := c.readDocument(policy.MaxBytes, false)
 	if err != nil {
 		return err
 	}
-	p, err := ParsePolicy(doc, PolicyRules{Bucket: c.name, Known: c.knownKey})
+	p, err := policy.Parse(doc, policy.Rules{Bucket: c.name, Known: c.knownKey})
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (c *call) getBucketPolicyStatus() error {
 	if doc == "" {
 		return s3err.ErrNoSuchBucketPolicy.With("BucketName", c.q.Bucket)
 	}
-	p, err := ParsePolicy([]byte(doc), PolicyRules{Bucket: c.name, Stored: true})
+	p, err := policy.Parse([]byte(doc), policy.Rules{Bucket: c.name, Stored: true})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"stele/internal/s3api"
+	"stele/internal/s3api/policy"
 )
 
 // trial is one key and one way to supply it: a Deny on action under cond fires for what with sends, and not for what without sends.
@@ -33,13 +33,13 @@ func TestEveryConditionKeyCanDeny(t *testing.T) {
 		tried[c.key] = true
 		t.Run(c.key+" by "+c.how, func(t *testing.T) { c.run(t, j) })
 	}
-	for _, key := range s3api.ConditionKeys() {
+	for _, key := range policy.Keys() {
 		if !tried[key] {
 			t.Errorf("a policy may use %s, and no trial shows that it can deny", key)
 		}
 	}
 	for key := range tried {
-		if !slices.Contains(s3api.ConditionKeys(), key) {
+		if !slices.Contains(policy.Keys(), key) {
 			t.Errorf("the trial of %s is of a key that no policy may use", key)
 		}
 	}

@@ -13,7 +13,6 @@ const (
 	MaxConfigBytes   = 512 << 10 // any bucket or object setting in XML
 	MaxDeleteBytes   = 4 << 20   // DeleteObjects: 1,000 keys of 1,024 bytes, escaped
 	MaxCompleteBytes = 4 << 20   // CompleteMultipartUpload: 10,000 parts with ETag and checksum
-	MaxPolicyBytes   = 20 << 10  // a bucket policy
 )
 
 // readSized reads a body of at most limit bytes, which says that it has size bytes (below 0: it doesn't say), so that they are allocated once. A longer one is

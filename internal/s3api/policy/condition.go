@@ -1,4 +1,4 @@
-package s3api
+package policy
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 )
 
 // policyCondition is one operator on one key: StringLike on s3:prefix.
-type policyCondition struct {
+type condition struct {
 	key      string // lower case
 	op       string // the operator's name: of the one that is not negated, without prefix and suffix
 	test     func(want, got string) bool
@@ -72,14 +72,14 @@ func numeric(cmp func(got, want float64) bool) func(want, got string) bool {
 
 func dates(ok func(int) bool) func(want, got string) bool {
 	return func(want, got string) bool {
-		w, err1 := policyTime(want)
-		g, err2 := policyTime(got)
+		w, err1 := readTime(want)
+		g, err2 := readTime(got)
 		return err1 == nil && err2 == nil && ok(g.Compare(w))
 	}
 }
 
 // policyTime reads ISO 8601 or seconds since 1970.
-func policyTime(s string) (time.Time, error) {
+func readTime(s string) (time.Time, error) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return time.Unix(n, 0), nil
 	}
@@ -125,14 +125,14 @@ func conditionKey(k string) string {
 	return strings.ToLower(k)
 }
 
-func (s *statement) parseConditions(f map[string]json.RawMessage, rules PolicyRules) error {
+func (s *statement) parseConditions(f map[string]json.RawMessage, rules Rules) error {
 	raw, ok := f["Condition"]
 	if !ok {
 		return nil
 	}
 	var byOperator map[string]map[string]json.RawMessage
 	if json.Unmarshal(raw, &byOperator) != nil || byOperator == nil && !rules.Stored {
-		return errPolicyJSON
+		return errJSON
 	}
 	for name, keys := range byOperator {
 		op, err := parseOperator(name)
@@ -140,17 +140,17 @@ func (s *statement) parseConditions(f map[string]json.RawMessage, rules PolicyRu
 			return err
 		}
 		if keys == nil && !rules.Stored {
-			return errPolicyJSON
+			return errJSON
 		}
 		seen := map[string]bool{}
 		for key, raw := range keys {
 			c := op
 			if c.key = conditionKey(key); seen[c.key] && !rules.Stored {
-				return malformedPolicy("Condition %s has the key %s twice", name, c.key) // both would have to hold, where a list was meant
+				return malformed("Condition %s has the key %s twice", name, c.key) // both would have to hold, where a list was meant
 			}
 			seen[c.key] = true
 			if c.values, err = words(raw, true); err != nil || len(c.values) == 0 {
-				return errPolicyJSON
+				return errJSON
 			}
 			if !rules.Stored {
 				if err := c.check(name, key); err != nil {
@@ -169,8 +169,8 @@ func (s *statement) parseConditions(f map[string]json.RawMessage, rules PolicyRu
 }
 
 // parseOperator reads [ForAnyValue:|ForAllValues:]Operator[IfExists].
-func parseOperator(name string) (policyCondition, error) {
-	var c policyCondition
+func parseOperator(name string) (condition, error) {
+	var c condition
 	op := name
 	if rest, ok := strings.CutPrefix(op, "ForAnyValue:"); ok {
 		op, c.set = rest, forAny
@@ -186,18 +186,18 @@ func parseOperator(name string) (policyCondition, error) {
 	c.null = op == "Null" && !c.ifExists
 	c.test = operators[op]
 	if c.test == nil && !c.null {
-		return c, malformedPolicy("Invalid Condition type : %s", name)
+		return c, malformed("Invalid Condition type : %s", name)
 	}
 	return c, nil
 }
 
 // check refuses a condition that could never hold: a typing error must not make a Deny toothless. operator and key are as the policy has them.
-func (c *policyCondition) check(operator, key string) error {
+func (c *condition) check(operator, key string) error {
 	if err := checkKey(c.key, key); err != nil {
 		return err
 	}
 	if r, _ := ruleOf(c.key); !c.null && !c.fits(r.kind) {
-		return malformedPolicy("Condition %s never matches a value of %s", operator, key)
+		return malformed("Condition %s never matches a value of %s", operator, key)
 	}
 	for _, v := range c.values {
 		if err := c.checkValue(v, operator); err != nil {
@@ -211,7 +211,7 @@ func (c *policyCondition) check(operator, key string) error {
 }
 
 // fits tells whether the operator can match values of a kind at all.
-func (c *policyCondition) fits(k kind) bool {
+func (c *condition) fits(k kind) bool {
 	switch {
 	case strings.HasPrefix(c.op, "String"), c.op == "BinaryEquals":
 		return true
@@ -228,14 +228,14 @@ func (c *policyCondition) fits(k kind) bool {
 }
 
 // checkValue refuses a value that the operator cannot match.
-func (c *policyCondition) checkValue(v, operator string) error {
+func (c *condition) checkValue(v, operator string) error {
 	var err error
 	ok := true
 	r, _ := ruleOf(c.key)
 	switch variable := strings.Contains(v, "${"); {
 	case c.key == "aws:sourceip" && !variable:
 		if n, err := parseNetwork(v); err != nil || c.op != "IpAddress" && n.Bits() != n.Addr().BitLen() {
-			return malformedPolicy("Invalid IP address in Conditions")
+			return malformed("Invalid IP address in Conditions")
 		}
 	case c.null, c.op == "Bool":
 		ok = strings.EqualFold(v, "true") || strings.EqualFold(v, "false")
@@ -246,12 +246,12 @@ func (c *policyCondition) checkValue(v, operator string) error {
 		f, err = strconv.ParseFloat(v, 64)
 		ok = !math.IsNaN(f) && !math.IsInf(f, 0)
 	case strings.HasPrefix(c.op, "Date"):
-		_, err = policyTime(v)
+		_, err = readTime(v)
 	case r.kind == flag && !c.pattern && !variable:
 		ok = v == "true" || v == "false" || c.op == "StringEqualsIgnoreCase" && (strings.EqualFold(v, "true") || strings.EqualFold(v, "false"))
 	}
 	if err != nil || !ok {
-		return malformedPolicy("Invalid value %q in condition %s", v, operator)
+		return malformed("Invalid value %q in condition %s", v, operator)
 	}
 	return nil
 }
@@ -265,17 +265,17 @@ func checkVariables(s string) error {
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			return malformedPolicy("Policy has a variable without a closing brace: ${%s", rest)
+			return malformed("Policy has a variable without a closing brace: ${%s", rest)
 		}
 		if _, ok := ruleOf(conditionKey(name)); !ok && name != "*" && name != "?" && name != "$" {
-			return malformedPolicy("Policy has a variable that no request to this store can fill in: ${%s}", name)
+			return malformed("Policy has a variable that no request to this store can fill in: ${%s}", name)
 		}
 		s = after
 	}
 }
 
 // holds evaluates the condition.
-func (c *policyCondition) holds(ctx Context) bool {
+func (c *condition) holds(ctx Context) bool {
 	got, ok := ctx[c.key]
 	switch {
 	case c.null:

@@ -1,14 +1,17 @@
-package s3api
+package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Decision is what a policy says to a request.
 type Decision uint8
 
 const (
-	NoDecision   Decision = iota // no statement applies
-	PolicyAllows                 // a statement allows and none denies
-	PolicyDenies                 // a statement denies: nothing can allow any more
+	NoDecision Decision = iota // no statement applies
+	Allows                     // a statement allows and none denies
+	Denies                     // a statement denies: nothing can allow any more
 )
 
 // Ask is a question to a policy.
@@ -17,7 +20,7 @@ type Ask struct {
 	Action    string // s3:GetObject
 	Bucket    string
 	Key       string  // "" for actions on the bucket
-	Context   Context // see NewContext
+	Context   Context // what is known of the request
 	// Open tells of a key whose value is not known yet, since the request's body was not read. A statement that asks for it does not deny yet, and may allow yet. nil: all is known.
 	Open func(key string) bool
 }
@@ -41,9 +44,9 @@ func (p *Policy) Evaluate(a *Ask) Decision {
 			continue
 		}
 		if s.deny {
-			return PolicyDenies
+			return Denies
 		}
-		decision = PolicyAllows
+		decision = Allows
 	}
 	return decision
 }
@@ -66,8 +69,8 @@ func (s *statement) applies(a *Ask, action, resource string) bool {
 	return true
 }
 
-// mayAllow tells whether some statement allows one of the actions to a principal, on whatever resource and under whatever conditions.
-func (p *Policy) mayAllow(principal string, actions []string) bool {
+// MayAllow tells whether some statement allows one of the actions to a principal, on whatever resource and under whatever conditions.
+func (p *Policy) MayAllow(principal string, actions []string) bool {
 	if p == nil {
 		return false
 	}
@@ -124,7 +127,7 @@ func (p *Policy) Public() bool {
 }
 
 func (s *statement) public() bool {
-	if s.deny || !s.notPrincipal && !contains(s.principals, "*") {
+	if s.deny || !s.notPrincipal && !slices.Contains(s.principals, "*") {
 		return false
 	}
 	for _, c := range s.conditions {
@@ -136,7 +139,7 @@ func (s *statement) public() bool {
 }
 
 // fixed tells whether the values are definite: no wildcard, no variable, no network wider than /8.
-func (c *policyCondition) fixed() bool {
+func (c *condition) fixed() bool {
 	for _, v := range c.values {
 		if strings.ContainsAny(v, "*?$") {
 			return false
@@ -148,4 +151,45 @@ func (c *policyCondition) fixed() bool {
 		}
 	}
 	return true
+}
+
+// Asks tells whether a condition of the policy, or a variable in it, is about a key.
+func (p *Policy) Asks(about func(key string) bool) bool {
+	for i := range p.statements {
+		if p.statements[i].asks(about) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *statement) asks(about func(key string) bool) bool {
+	for i := range s.conditions {
+		if s.conditions[i].asks(about) {
+			return true
+		}
+	}
+	return anyVariable(s.resources, about)
+}
+
+func (c *condition) asks(about func(key string) bool) bool {
+	return about(c.key) || anyVariable(c.values, about)
+}
+
+// anyVariable tells whether one of the texts has a variable ${key} of such a key.
+func anyVariable(texts []string, about func(key string) bool) bool {
+	for _, s := range texts {
+		for {
+			_, rest, found := strings.Cut(s, "${")
+			if !found {
+				break
+			}
+			name, after, _ := strings.Cut(rest, "}")
+			if about(conditionKey(name)) {
+				return true
+			}
+			s = after
+		}
+	}
+	return false
 }

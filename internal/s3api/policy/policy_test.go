@@ -1,20 +1,16 @@
-package s3api
+package policy
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"stele/internal/s3api/s3err/s3errtest"
 )
 
 func policyOf(t testing.TB, statements string) *Policy {
 	t.Helper()
-	p, err := ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":`+statements+`}`), PolicyRules{Bucket: "photos"})
+	p, err := Parse([]byte(`{"Version":"2012-10-17","Statement":`+statements+`}`), Rules{Bucket: "photos"})
 	if err != nil {
 		t.Fatalf("%s: %v", statements, err)
 	}
@@ -38,7 +34,7 @@ func TestPolicyRefusals(t *testing.T) {
 		{`{"Statement":[]}`, "Statement is empty!"},
 		{`{"Statement":[],"Extra":1}`, "Unknown field Extra"},
 		{`{"Version":"2020-01-01","Statement":[]}`, "valid version string"},
-		{strings.Repeat(" ", MaxPolicyBytes+1), "exceeds the maximum"},
+		{strings.Repeat(" ", MaxBytes+1), "exceeds the maximum"},
 		{st(`"allow"`, all, `"s3:*"`, res), "Invalid effect: allow"},
 		{`{"Statement":{"Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos"}}`, "Missing required field Effect"},
 		{`{"Statement":{"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::photos"}}`, "Missing required field Principal"},
@@ -82,7 +78,7 @@ func TestPolicyRefusals(t *testing.T) {
 		{cond(`{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "Invalid value"},
 		{`{"Statement":[` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `,` + fmt.Sprintf(allowGet, `,"Sid":"a"`) + `]}`, "unique"},
 	} {
-		_, err := ParsePolicy([]byte(c.doc), PolicyRules{Bucket: "photos", Known: func(k string) bool { return k != "stranger" }})
+		_, err := Parse([]byte(c.doc), Rules{Bucket: "photos", Known: func(k string) bool { return k != "stranger" }})
 		s3errtest.Want(t, c.doc, err, "MalformedPolicy", c.message)
 	}
 }
@@ -94,27 +90,27 @@ func TestPolicyDecisions(t *testing.T) {
 		name, policy, who, action, key string
 		want                           Decision
 	}{
-		{"anyone reads", fmt.Sprintf(allowGet, ""), "", "s3:GetObject", "a", PolicyAllows},
-		{"case of actions", fmt.Sprintf(allowGet, ""), "", "s3:getobject", "a", PolicyAllows},
+		{"anyone reads", fmt.Sprintf(allowGet, ""), "", "s3:GetObject", "a", Allows},
+		{"case of actions", fmt.Sprintf(allowGet, ""), "", "s3:getobject", "a", Allows},
 		{"not the version", fmt.Sprintf(allowGet, ""), "", "s3:GetObjectVersion", "a", NoDecision},
 		{"not the bucket", fmt.Sprintf(allowGet, ""), "", "s3:GetObject", "", NoDecision},
-		{"deny wins", "[" + allowAll + "," + denyDelete + "]", "alice", "s3:DeleteObject", "a", PolicyDenies},
-		{"deny wins, other order", "[" + denyDelete + "," + allowAll + "]", "alice", "s3:DeleteObjectVersion", "a", PolicyDenies},
-		{"the rest stays", "[" + denyDelete + "," + allowAll + "]", "alice", "s3:PutObject", "a", PolicyAllows},
+		{"deny wins", "[" + allowAll + "," + denyDelete + "]", "alice", "s3:DeleteObject", "a", Denies},
+		{"deny wins, other order", "[" + denyDelete + "," + allowAll + "]", "alice", "s3:DeleteObjectVersion", "a", Denies},
+		{"the rest stays", "[" + denyDelete + "," + allowAll + "]", "alice", "s3:PutObject", "a", Allows},
 		{"another user", allowAll, "bob", "s3:PutObject", "a", NoDecision},
 		{"anonymous", allowAll, "", "s3:PutObject", "a", NoDecision},
-		{"account", strings.Replace(allowAll, ":user/alice", ":root", 1), "bob", "s3:PutObject", "a", PolicyAllows},
+		{"account", strings.Replace(allowAll, ":user/alice", ":root", 1), "bob", "s3:PutObject", "a", Allows},
 		{"account is not everyone", strings.Replace(allowAll, ":user/alice", ":root", 1), "", "s3:PutObject", "a", NoDecision},
-		{"plain id", strings.Replace(allowAll, `{"AWS":"arn:aws:iam::000000000000:user/alice"}`, `["alice","bob"]`, 1), "bob", "s3:PutObject", "a", PolicyAllows},
-		{"not principal", `{"Effect":"Deny","NotPrincipal":{"AWS":"alice"},"Action":"s3:*","Resource":"arn:aws:s3:::photos/*"}`, "bob", "s3:GetObject", "a", PolicyDenies},
+		{"plain id", strings.Replace(allowAll, `{"AWS":"arn:aws:iam::000000000000:user/alice"}`, `["alice","bob"]`, 1), "bob", "s3:PutObject", "a", Allows},
+		{"not principal", `{"Effect":"Deny","NotPrincipal":{"AWS":"alice"},"Action":"s3:*","Resource":"arn:aws:s3:::photos/*"}`, "bob", "s3:GetObject", "a", Denies},
 		{"not principal, him", `{"Effect":"Deny","NotPrincipal":{"AWS":"alice"},"Action":"s3:*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:GetObject", "a", NoDecision},
-		{"not action", `{"Effect":"Deny","Principal":"*","NotAction":"s3:Get*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:PutObject", "a", PolicyDenies},
+		{"not action", `{"Effect":"Deny","Principal":"*","NotAction":"s3:Get*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:PutObject", "a", Denies},
 		{"not action, that", `{"Effect":"Deny","Principal":"*","NotAction":"s3:Get*","Resource":"arn:aws:s3:::photos/*"}`, "alice", "s3:GetObject", "a", NoDecision},
-		{"not resource", `{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::photos/public/*"}`, "alice", "s3:GetObject", "private/a", PolicyDenies},
+		{"not resource", `{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::photos/public/*"}`, "alice", "s3:GetObject", "private/a", Denies},
 		{"not resource, there", `{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::photos/public/*"}`, "alice", "s3:GetObject", "public/a", NoDecision},
-		{"question mark", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/a?c"}`, "", "s3:GetObject", "abc", PolicyAllows},
+		{"question mark", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/a?c"}`, "", "s3:GetObject", "abc", Allows},
 		{"question mark is one", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/a?c"}`, "", "s3:GetObject", "abbc", NoDecision},
-		{"variable", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "alice", "s3:GetObject", "home/alice/x", PolicyAllows},
+		{"variable", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "alice", "s3:GetObject", "home/alice/x", Allows},
 		{"variable, other", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "bob", "s3:GetObject", "home/alice/x", NoDecision},
 		{"variable is literal", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "*", "s3:GetObject", "home/alice/x", NoDecision},
 		{"variable absent", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/home/${aws:username}/*"}`, "", "s3:GetObject", "home//x", NoDecision},
@@ -207,44 +203,10 @@ func TestConditions(t *testing.T) {
 		`{"DateGreaterThanEquals":{"aws:CurrentTime":"2026-11-22T12:00:01Z"}}`:           false,
 	} {
 		p := policyOf(t, strings.Replace(fmt.Sprintf(allowGet, `,"Condition":`+cond), "s3:GetObject", "s3:*", 1))
-		got := p.Evaluate(&Ask{Action: "s3:GetObject", Bucket: "photos", Key: "k", Context: ctx}) == PolicyAllows
+		got := p.Evaluate(&Ask{Action: "s3:GetObject", Bucket: "photos", Key: "k", Context: ctx}) == Allows
 		if got != want {
 			t.Errorf("%s: %v", cond, got)
 		}
-	}
-}
-
-// TestSourceIPHasNoZone: the zone through which a link-local peer came takes it out of no network.
-func TestSourceIPHasNoZone(t *testing.T) {
-	p := policyOf(t, fmt.Sprintf(allowGet, `,"Condition":{"IpAddress":{"aws:SourceIp":"fe80::/10"}}`))
-	ctx := NewContext(httptest.NewRequest("GET", "/", nil), &Auth{}, Peer{Addr: "[fe80::1%eth0]:1234"})
-	if p.Evaluate(&Ask{Action: "s3:GetObject", Bucket: "photos", Key: "k", Context: ctx}) != PolicyAllows {
-		t.Error("a peer with a zone is not in fe80::/10")
-	}
-}
-
-func TestNewContext(t *testing.T) {
-	r := httptest.NewRequest("GET", "/photos", nil)
-	r.Header["Referer"] = []string{"http://one/", "http://two/"}
-	now := exampleTime.Add(time.Second)
-	ctx := NewContext(r, &Auth{Kind: ByQuery, AccessKeyID: "alice", SignedAt: exampleTime, covered: unsignedPayload}, Peer{Addr: "[2001:db8::1]:4711", Secure: true, TLS: tls.VersionTLS13, Now: now})
-	for k, want := range map[string][]string{
-		"aws:sourceip": {"2001:db8::1"}, "aws:securetransport": {"true"}, "aws:username": {"alice"}, "s3:authtype": {"REST-QUERY-STRING"}, "s3:signatureage": {"1000"},
-		"aws:currenttime": {"2013-05-24T00:00:01Z"}, "s3:tlsversion": {"1.3"}, "aws:referer": {"http://one/", "http://two/"}, "aws:principalisawsservice": {"false"},
-		"aws:viaawsservice": {"false"}, "s3:x-amz-content-sha256": {"UNSIGNED-PAYLOAD"},
-	} {
-		if got := ctx[k]; !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", k, got, want)
-		}
-	}
-	for k := range ctx {
-		if _, ok := ruleOf(k); !ok {
-			t.Errorf("%s is set but no policy may use it", k)
-		}
-	}
-	anon := NewContext(r, &Auth{}, Peer{Addr: "192.0.2.1", Now: now})
-	if anon["aws:username"] != nil || anon["aws:principaltype"][0] != "Anonymous" || anon["aws:sourceip"][0] != "192.0.2.1" || anon["s3:tlsversion"] != nil {
-		t.Errorf("anonymous: %v", anon)
 	}
 }
 
@@ -282,81 +244,12 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-func TestRoles(t *testing.T) {
-	for _, c := range []struct {
-		role   Role
-		scope  string
-		action string
-		bucket string
-		key    string
-		want   bool
-	}{
-		{Admin, "", "s3:PutBucketPolicy", "b", "", true},
-		{Admin, "b", "s3:PutBucketPolicy", "c", "", false},
-		{Admin, "b", "s3:BypassGovernanceRetention", "b", "k", true},
-		{ReadWrite, "", "s3:DeleteObjectVersion", "b", "k", true},
-		{ReadWrite, "", "s3:BypassGovernanceRetention", "b", "k", false},
-		{ReadWrite, "", "s3:PutBucketPolicy", "b", "", false},
-		{ReadWrite, "", "s3:PutLifecycleConfiguration", "b", "", false},
-		{ReadWrite, "b/home/", "s3:PutObject", "b", "home/x", true},
-		{ReadWrite, "b/home/", "s3:PutObject", "b", "homely", false},
-		{ReadWrite, "b/home/", "s3:ListBucket", "b", "home/", true},
-		{ReadWrite, "b/home/", "s3:ListBucket", "b", "", false},
-		{ReadWrite, "b/home/", "s3:DeleteBucket", "b", "", false},
-		{ReadWrite, "b/home/", "s3:GetBucketLocation", "b", "", true},
-		{ReadWrite, "b/home/", "s3:GetBucketTagging", "b", "", false},
-		{ReadWrite, "b", "s3:PutObject", "bb", "k", false},
-		{ReadWrite, "b", "s3:ListAllMyBuckets", "", "", true},
-		{Append, "", "s3:PutObject", "b", "k", true},
-		{Append, "", "s3:GetObject", "b", "k", true},
-		{Append, "", "s3:AbortMultipartUpload", "b", "k", true},
-		{Append, "", "s3:DeleteObject", "b", "k", false},
-		{Append, "", "s3:DeleteObjectVersion", "b", "k", false},
-		{Append, "", "s3:PutObjectRetention", "b", "k", false},
-		{Append, "", "s3:PutObjectTagging", "b", "k", false},
-		{Append, "", "s3:DeleteBucket", "b", "", false},
-		{ReadOnly, "", "s3:GetObjectVersion", "b", "k", true},
-		{ReadOnly, "", "s3:PutObject", "b", "k", false},
-		{ReadOnly, "", "s3:GetBucketPolicy", "b", "", false},
-		{Auditor, "", "s3:GetBucketPolicy", "b", "", true},
-		{Auditor, "", "s3:PutObject", "b", "k", false},
-		{Auditor, "", "s3:DeleteObject", "b", "k", false},
-		{Role("king"), "", "s3:GetObject", "b", "k", false},
-		{"", "", "s3:GetObject", "b", "k", false},
-	} {
-		var scope []string
-		if c.scope != "" {
-			scope = []string{"other", c.scope}
-		}
-		if got := Allowed(c.role, scope, c.action, c.bucket, c.key); got != c.want {
-			t.Errorf("%s %q %s on %s/%s: %v", c.role, c.scope, c.action, c.bucket, c.key, got)
-		}
-	}
-}
-
-// No role but admin may write settings, and only three may write at all.
-func TestRolesByOperation(t *testing.T) {
-	for op := opUnknown + 1; op < opCount; op++ {
-		q := &Request{Op: op, Bucket: "b", Key: "k"}
-		may := func(role Role) bool { return Allowed(role, nil, q.Action(), q.Bucket, q.Subject()) }
-		if op.Writes() && (may(ReadOnly) || may(Auditor)) {
-			t.Errorf("a role that reads may %s", op)
-		}
-		if op.Writes() && may(Append) && q.Action() != "s3:PutObject" && q.Action() != "s3:AbortMultipartUpload" {
-			t.Errorf("append may %s", op)
-		}
-	}
-	if !Append.MustNotOverwrite() || ReadWrite.MustNotOverwrite() {
-		t.Error("MustNotOverwrite")
-	}
-}
-
 func BenchmarkEvaluate(b *testing.B) {
 	p := policyOf(b, "["+fmt.Sprintf(allowGet, `,"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`)+`]`)
 	ask := &Ask{Action: "s3:GetObject", Bucket: "photos", Key: "a/b", Context: Context{"aws:sourceip": {"192.0.2.1"}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if p.Evaluate(ask) != PolicyAllows {
+		if p.Evaluate(ask) != Allows {
 			b.Fatal("denied")
 		}
 	}
@@ -366,7 +259,7 @@ func BenchmarkEvaluate(b *testing.B) {
 func TestPolicyIsText(t *testing.T) {
 	const policy = `{"Statement":[{"Sid":"a","Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/KEY"}]}`
 	for _, key := range []string{"\xff", `\ud800`, `\udc00\ud800`, `\ud83dA`, `\\\ud800`} {
-		if _, err := ParsePolicy([]byte(strings.Replace(policy, "KEY", key, 1)), PolicyRules{Bucket: "photos"}); err == nil {
+		if _, err := Parse([]byte(strings.Replace(policy, "KEY", key, 1)), Rules{Bucket: "photos"}); err == nil {
 			t.Errorf("a policy with %q is accepted", key)
 		}
 	}

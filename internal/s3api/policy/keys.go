@@ -1,7 +1,8 @@
-package s3api
+package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"stele/internal/s3api/s3err"
@@ -87,8 +88,8 @@ var conditionKeys = map[string]keyRule{
 
 // The two keys that end in the key of a tag.
 const (
-	existingTag = "s3:existingobjecttag/"
-	requestTag  = "s3:requestobjecttag/"
+	ExistingTag = "s3:existingobjecttag/"
+	RequestTag  = "s3:requestobjecttag/"
 )
 
 var (
@@ -101,8 +102,8 @@ var (
 	// onVersion is what can name a version, and what bypasses the lock of one.
 	onVersion = func() map[string]bool {
 		m := wire.Words("s3:getobjectretention s3:putobjectretention s3:getobjectlegalhold s3:putobjectlegalhold s3:bypassgovernanceretention")
-		for a, l := range knownActions {
-			if l == onKey && strings.Contains(a, "version") {
+		for a, l := range actions {
+			if l == OnObject && strings.Contains(a, "version") {
 				m[a] = true
 			}
 		}
@@ -110,8 +111,8 @@ var (
 	}()
 	onObject = func() map[string]bool {
 		m := map[string]bool{}
-		for a, l := range knownActions {
-			if l == onKey {
+		for a, l := range actions {
+			if l == OnObject {
 				m[a] = true
 			}
 		}
@@ -125,9 +126,9 @@ func ruleOf(key string) (keyRule, bool) {
 		return r, true
 	}
 	switch {
-	case strings.HasPrefix(key, existingTag) && len(key) > len(existingTag):
+	case strings.HasPrefix(key, ExistingTag) && len(key) > len(ExistingTag):
 		return keyRule{on: onObject}, true
-	case strings.HasPrefix(key, requestTag) && len(key) > len(requestTag):
+	case strings.HasPrefix(key, RequestTag) && len(key) > len(RequestTag):
 		return keyRule{on: onTagging}, true
 	}
 	return keyRule{}, false
@@ -168,9 +169,15 @@ func checkKey(key, written string) error {
 		return nil
 	}
 	if why := unsuppliedReason(key); why != "" {
-		return malformedPolicy("Policy has a condition key that no request to this store can carry: %s (%s). Remove the condition.", written, why)
+		return malformed("Policy has a condition key that no request to this store can carry: %s (%s). Remove the condition.", written, why)
 	}
 	return s3err.ErrMalformedPolicy.Msg("Policy has an invalid condition key").With("Detail", written) // as AWS puts it
+}
+
+// Applies tells whether a policy may use a key, in lower case but for the key of a tag, and a request for an action can have a value for it.
+func Applies(key, action string) bool {
+	r, ok := ruleOf(key)
+	return ok && r.applies(strings.ToLower(action))
 }
 
 // applies tells whether a request for an action, in lower case, can have the key.
@@ -210,4 +217,24 @@ func someAction(actions map[string]bool, holds func(string) bool) bool {
 		}
 	}
 	return false
+}
+
+// Keys are all condition keys that a policy may use, in lower case and in order; the two of tags as they end without the tag's key. Each must be judged: a test goes through them.
+func Keys() []string {
+	keys := []string{ExistingTag, RequestTag}
+	for k := range conditionKeys {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// UnsuppliedKeys are the keys of AWS that are refused by name, with "team" in the place of a tag.
+func UnsuppliedKeys() []string {
+	keys := []string{"aws:principaltag/team", "aws:requesttag/team"}
+	for k := range unsupplied {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }
