@@ -12,7 +12,7 @@ import (
 // TestTargetFromAfar: an admin who is not on the machine can't have the server write into a folder, nor send its own keys to a place that he names.
 func TestTargetFromAfar(t *testing.T) {
 	s := newTestStore(t, Options{OpenTarget: dirTargets})
-	afar := Actor{Key: s.Root().ID, Address: "203.0.113.9"}
+	afar := Actor{Key: s.Keys().Root().ID, Address: "203.0.113.9"}
 	url := "dir://" + filepath.Join(t.TempDir(), "nas")
 	for _, spec := range []TargetSpec{{Name: "nas", URL: url}, {Name: "nas", URL: strings.TrimPrefix(url, "dir://")}, {Name: "nas", URL: "s3://bucket?endpoint=http://203.0.113.9"}} {
 		if _, err := s.backup.AddTarget(ctx, afar.Who(), spec); !errors.Is(err, ErrBadState) {

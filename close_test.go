@@ -72,24 +72,24 @@ func everyCall(s *Store, v Version) map[string]func() error {
 		"SetVersioning": func() error {
 			return one(s.SetVersioning(ctx, by, "books", Enabled))
 		},
-		"SetObjectLock":    func() error { return one(s.SetObjectLock(ctx, by, "books", Retention{})) },
-		"SetSetting":       func() error { return one(s.SetSetting(ctx, by, "books", SettingPolicy, strings.Repeat("x", 5<<10))) },
-		"Bucket":           func() error { return one(s.Bucket(ctx, "books", View{})) },
-		"Buckets":          func() error { return one(s.Buckets(ctx, View{})) },
-		"SetRetention":     func() error { return one(s.SetRetention(ctx, by, at, "", v.Time)) },
-		"SetHold":          func() error { return one(s.SetHold(ctx, by, at, true)) },
-		"SetTags":          func() error { return one(s.SetTags(ctx, by, at, nil)) },
-		"CreateKey":        func() error { return one(s.CreateKey(ctx, by, RoleAdmin, nil, 0)) },
-		"RevokeKey":        func() error { return one(s.RevokeKey(ctx, by, "none")) },
-		"Keys":             func() error { return one(s.Keys(ctx)) },
-		"AccessKey":        func() error { return one(s.AccessKey(ctx, "none")) },
-		"KitConfirmed":     func() error { return one(s.KitConfirmed()) },
-		"Tile":             func() error { return one(s.Tile(ctx, 0, 0, 1)) },
-		"Bundle":           func() error { return one(s.Bundle(ctx, 0, 1)) },
-		"Inclusion":        func() error { return one(s.Inclusion(ctx, 0, 1)) },
-		"Consistency":      func() error { return one(s.Consistency(ctx, 1, 2)) },
-		"Stats":            func() error { return one(s.Stats(ctx)) },
-		"Multipart.Create": func() error { return one(s.Multipart().Create(ctx, by, Upload{Bucket: "books", Key: "a"})) },
+		"SetObjectLock":     func() error { return one(s.SetObjectLock(ctx, by, "books", Retention{})) },
+		"SetSetting":        func() error { return one(s.SetSetting(ctx, by, "books", SettingPolicy, strings.Repeat("x", 5<<10))) },
+		"Bucket":            func() error { return one(s.Bucket(ctx, "books", View{})) },
+		"Buckets":           func() error { return one(s.Buckets(ctx, View{})) },
+		"SetRetention":      func() error { return one(s.SetRetention(ctx, by, at, "", v.Time)) },
+		"SetHold":           func() error { return one(s.SetHold(ctx, by, at, true)) },
+		"SetTags":           func() error { return one(s.SetTags(ctx, by, at, nil)) },
+		"Keys.Create":       func() error { return one(s.Keys().Create(ctx, by, RoleAdmin, nil, 0)) },
+		"Keys.Revoke":       func() error { return one(s.Keys().Revoke(ctx, by, "none")) },
+		"Keys.List":         func() error { return one(s.Keys().List(ctx)) },
+		"Keys.Get":          func() error { return one(s.Keys().Get(ctx, "none")) },
+		"Keys.KitConfirmed": func() error { return one(s.Keys().KitConfirmed()) },
+		"Tile":              func() error { return one(s.Tile(ctx, 0, 0, 1)) },
+		"Bundle":            func() error { return one(s.Bundle(ctx, 0, 1)) },
+		"Inclusion":         func() error { return one(s.Inclusion(ctx, 0, 1)) },
+		"Consistency":       func() error { return one(s.Consistency(ctx, 1, 2)) },
+		"Stats":             func() error { return one(s.Stats(ctx)) },
+		"Multipart.Create":  func() error { return one(s.Multipart().Create(ctx, by, Upload{Bucket: "books", Key: "a"})) },
 		"Multipart.PutPart": func() error {
 			return one(s.Multipart().PutPart(ctx, PartRequest{By: by, Bucket: "books", Key: "a", Upload: "u", Number: 1, Size: 0}))
 		},
@@ -134,7 +134,7 @@ func TestAfterClose(t *testing.T) {
 		t.Error(err)
 	}
 	s.Denied(Local(), "x")
-	s.Used("x")
+	s.Keys().Used("x")
 	_, _, _, _, _ = s.Failed(), s.Checkpoint(), s.Published(), s.VKey(), s.Origin()
 	if err := s.Close(); err != nil {
 		t.Errorf("closing again: %v", err)

@@ -112,7 +112,7 @@ func TestOpenSweeps(t *testing.T) {
 			t.Errorf("%s is there: %v", name, !want)
 		}
 	}
-	if k, err := s.AccessKey(ctx, "ROOT"); err != nil || k.Role != RoleAdmin || len(k.Scope) != 0 {
+	if k, err := s.Keys().Get(ctx, "ROOT"); err != nil || k.Role != RoleAdmin || len(k.Scope) != 0 {
 		t.Errorf("%+v %v", k, err)
 	}
 }

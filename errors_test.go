@@ -96,7 +96,7 @@ func TestReadOnlyWritesNothing(t *testing.T) {
 		return err
 	}
 	for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetObjectLock", "SetSetting", "SetRetention", "SetHold", "SetTags",
-		"CreateKey", "RevokeKey", "Multipart.Create", "Multipart.PutPart", "Multipart.Complete", "Multipart.Abort", "Pin"} {
+		"Keys.Create", "Keys.Revoke", "Multipart.Create", "Multipart.PutPart", "Multipart.Complete", "Multipart.Abort", "Pin"} {
 		if err := calls[name](); !errors.Is(err, ErrReadOnly) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -175,7 +175,7 @@ func TestOneFailureEndsAllWriting(t *testing.T) {
 				t.Errorf("Failed says %v", err)
 			}
 			calls := everyCall(s, v)
-			for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetSetting", "SetTags", "CreateKey", "Multipart.Create", "Pin"} {
+			for _, name := range []string{"Put", "Copy", "Hide", "CreateBucket", "DeleteBucket", "SetVersioning", "SetSetting", "SetTags", "Keys.Create", "Multipart.Create", "Pin"} {
 				if err := calls[name](); !errors.Is(err, ErrFailed) {
 					t.Errorf("%s: %v", name, err)
 				}

@@ -14,7 +14,7 @@ import (
 func TestHideBursts(t *testing.T) {
 	clock, fs := newTestClock(), vfs.NewMem()
 	s := newMemStore(t, Options{FS: fs, Clock: clock})
-	k, err := s.CreateKey(ctx, Local(), RoleAdmin, nil, 0)
+	k, err := s.Keys().Create(ctx, Local(), RoleAdmin, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

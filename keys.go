@@ -34,12 +34,25 @@ type KeyInfo struct {
 	Revoked   bool
 }
 
-// CreateKey makes an access key; rate is the most entries a second that it may cause in the long run (a minute's worth at once), 0: not limited. The secret is in the result and nowhere else in clear; the entry has it sealed.
-func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
-	if err := s.core.Enter(); err != nil {
+// Keys are the access keys of a store, by which its S3 and admin ports know who asks, and the recovery kit, without which a copy of the store can't be read. Creating and revoking are entries in the ledger; secrets
+// are sealed in them. The root key alone is no entry: it is configured, or kept in the folder.
+//
+// A Keys is one pointer: ask the store for it wherever it is needed.
+type Keys struct{ s *Store }
+
+// Keys returns the access keys of the store.
+func (s *Store) Keys() Keys { return Keys{s} }
+
+// Root returns the root access key, with its secret.
+func (k Keys) Root() entry.AccessKey { return k.s.core.Root() }
+
+// Create makes an access key with a role and a scope: buckets, or BUCKET/PREFIX, within which it may act; none: all. rate is the most entries a second that it may cause in the long run (a minute's worth at
+// once), 0: not limited. The secret is in the result and nowhere else in clear; the entry has it sealed. ErrBadName: no such role, a rate below 0, or a scope that no key lies in.
+func (k Keys) Create(ctx context.Context, by Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
+	if err := k.s.core.Enter(); err != nil {
 		return entry.AccessKey{}, err
 	}
-	defer s.core.Leave()
+	defer k.s.core.Leave()
 	if !slices.Contains([]string{RoleAdmin, RoleReadWrite, RoleAppend, RoleReadOnly, RoleAuditor}, role) {
 		return entry.AccessKey{}, core.BadValue("%q is not a role. Take admin, readwrite, append, readonly or auditor", role)
 	}
@@ -51,17 +64,17 @@ func (s *Store) CreateKey(ctx context.Context, by Actor, role string, scope []st
 			return entry.AccessKey{}, err
 		}
 	}
-	k := entry.AccessKey{ID: "STELE" + core.RandomID(15), Role: role, Rate: rate, Scope: scope, Secret: core.RandomSecret()}
-	sealed, err := s.core.Seal(k.Secret, entry.KeyCreate, k.ID)
+	key := entry.AccessKey{ID: "STELE" + core.RandomID(15), Role: role, Rate: rate, Scope: scope, Secret: core.RandomSecret()}
+	sealed, err := k.s.core.Seal(key.Secret, entry.KeyCreate, key.ID)
 	if err != nil {
 		return entry.AccessKey{}, err
 	}
-	written := k
+	written := key
 	written.Secret = ""
-	_, err = s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+	_, err = k.s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.KeyCreate, Private: entry.Private{Access: &written, Secret: sealed}}, nil
 	})
-	return k, err
+	return key, err
 }
 
 // validScope refuses what is not BUCKET or BUCKET/PREFIX, and what would match nothing that a user can have meant: a scope is a prefix and no pattern.
@@ -88,16 +101,16 @@ func validScope(scope string) error {
 	return nil
 }
 
-// RevokeKey ends an access key, for requests under way too. ErrNoAccessKey if there is none that lives.
-func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, error) {
-	if err := s.core.Enter(); err != nil {
+// Revoke ends an access key, for requests under way too. ErrNoAccessKey: there is none that lives. ErrBadState: it is the root key.
+func (k Keys) Revoke(ctx context.Context, by Actor, id string) (Committed, error) {
+	if err := k.s.core.Enter(); err != nil {
 		return Committed{}, err
 	}
-	defer s.core.Leave()
-	if id == s.core.Root().ID {
+	defer k.s.core.Leave()
+	if id == k.s.core.Root().ID {
 		return Committed{}, core.BadState("the root key is not in the ledger: change %s or STELE_ROOT_SECRET_KEY and restart", core.FileRootKey)
 	}
-	return s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+	return k.s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		a, ok, err := r.Access(id)
 		if err != nil || !ok || a.Revoked {
 			return ledgerDraft{}, orErr(err, fmt.Errorf("%w: %s", ErrNoAccessKey, id))
@@ -106,32 +119,32 @@ func (s *Store) RevokeKey(ctx context.Context, by Actor, id string) (Committed, 
 	})
 }
 
-// Keys returns all access keys but the root key, revoked ones too.
-func (s *Store) Keys(ctx context.Context) ([]KeyInfo, error) {
-	if err := s.core.Enter(); err != nil {
+// List returns all access keys but the root key, revoked ones too, without their secrets.
+func (k Keys) List(ctx context.Context) ([]KeyInfo, error) {
+	if err := k.s.core.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.core.Leave()
-	rows, err := s.core.Index.AccessKeys()
+	defer k.s.core.Leave()
+	rows, err := k.s.core.Index.AccessKeys()
 	out := make([]KeyInfo, 0, len(rows))
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	k.s.mu.Lock()
+	defer k.s.mu.Unlock()
 	for _, a := range rows {
-		out = append(out, KeyInfo{ID: a.ID, Role: a.Role, Rate: a.Rate, Scope: a.Scope, Created: a.Created, CreatedBy: a.CreatedBy, LastUsed: s.lastUsed[a.ID], Revoked: a.Revoked})
+		out = append(out, KeyInfo{ID: a.ID, Role: a.Role, Rate: a.Rate, Scope: a.Scope, Created: a.Created, CreatedBy: a.CreatedBy, LastUsed: k.s.lastUsed[a.ID], Revoked: a.Revoked})
 	}
 	return out, err
 }
 
-// AccessKey returns a key with its secret, the root key too. ErrNoAccessKey if there is none that lives.
-func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, error) {
-	if err := s.core.Enter(); err != nil {
+// Get returns a key with its secret, the root key too. ErrNoAccessKey if there is none that lives.
+func (k Keys) Get(ctx context.Context, id string) (entry.AccessKey, error) {
+	if err := k.s.core.Enter(); err != nil {
 		return entry.AccessKey{}, err
 	}
-	defer s.core.Leave()
-	if id == s.core.Root().ID && id != "" {
-		return s.core.Root(), nil
+	defer k.s.core.Leave()
+	if id == k.s.core.Root().ID && id != "" {
+		return k.s.core.Root(), nil
 	}
-	a, ok, err := s.core.Index.Reader().Access(id)
+	a, ok, err := k.s.core.Index.Reader().Access(id)
 	if err != nil {
 		return entry.AccessKey{}, err
 	}
@@ -139,54 +152,54 @@ func (s *Store) AccessKey(ctx context.Context, id string) (entry.AccessKey, erro
 		return entry.AccessKey{}, fmt.Errorf("%w: %s", ErrNoAccessKey, id)
 	}
 	if a.Sealed != "" {
-		a.Secret, err = s.secrets.get(a.ID+" "+a.Sealed, func() (string, error) { return s.core.Unseal(a.Sealed, entry.KeyCreate, a.ID) })
+		a.Secret, err = k.s.secrets.get(a.ID+" "+a.Sealed, func() (string, error) { return k.s.core.Unseal(a.Sealed, entry.KeyCreate, a.ID) })
 	}
 	return a.AccessKey, err
 }
 
-// Used takes note that a key was used. One that is not there is passed over.
-func (s *Store) Used(id string) {
-	if s.core.Enter() != nil {
+// Used takes note, in memory, that a key was used: KeyInfo.LastUsed. One that is not there is passed over.
+func (k Keys) Used(id string) {
+	if k.s.core.Enter() != nil {
 		return
 	}
-	defer s.core.Leave()
-	if _, ok, err := s.core.Index.Reader().Access(id); id != s.core.Root().ID && (err != nil || !ok) {
+	defer k.s.core.Leave()
+	if _, ok, err := k.s.core.Index.Reader().Access(id); id != k.s.core.Root().ID && (err != nil || !ok) {
 		return
 	}
-	now := s.core.Now()
-	s.mu.Lock()
-	s.lastUsed[id] = now
-	s.mu.Unlock()
+	now := k.s.core.Now()
+	k.s.mu.Lock()
+	k.s.lastUsed[id] = now
+	k.s.mu.Unlock()
 }
 
 const configKit = "kit.confirmed"
 
-// ConfirmKit checks a recovery kit against the keyring and notes in the ledger that someone holds it.
-func (s *Store) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
-	if err := s.core.Enter(); err != nil {
+// ConfirmKit checks the text of a recovery kit against the keyring and notes in the ledger that someone holds it. ErrBadName: it is no kit, another store's, or an older one than the last key rotation made.
+func (k Keys) ConfirmKit(ctx context.Context, by Actor, text []byte) error {
+	if err := k.s.core.Enter(); err != nil {
 		return err
 	}
-	defer s.core.Leave()
+	defer k.s.core.Leave()
 	kit, err := keyring.ParseKit(text)
 	if err == nil {
-		err = kit.Confirm(s.core.Keys)
+		err = kit.Confirm(k.s.core.Keys)
 	}
 	if err != nil {
 		return core.OfKind(core.Translate(err), ErrBadName)
 	}
-	_, err = s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
+	_, err = k.s.commit(ctx, by, func(r index.Reader, at ledgerSlot) (ledgerDraft, error) {
 		return ledgerDraft{Type: entry.ConfigSet, Private: entry.Private{Name: configKit, Value: at.Time.Format(time.RFC3339)}}, nil
 	})
 	return err
 }
 
 // KitConfirmed returns when the recovery kit was last read back; zero: never.
-func (s *Store) KitConfirmed() (time.Time, error) {
-	if err := s.core.Enter(); err != nil {
+func (k Keys) KitConfirmed() (time.Time, error) {
+	if err := k.s.core.Enter(); err != nil {
 		return time.Time{}, err
 	}
-	defer s.core.Leave()
-	set, ok, err := s.core.Index.Reader().Config(configKit)
+	defer k.s.core.Leave()
+	set, ok, err := k.s.core.Index.Reader().Config(configKit)
 	if err != nil || !ok {
 		return time.Time{}, err
 	}

@@ -21,7 +21,7 @@ func withCancelled() (context.Context, context.CancelFunc) {
 // TestSecretsStayIn: neither an entry nor a receipt hands out the secret of an access key.
 func TestSecretsStayIn(t *testing.T) {
 	s := newMemStore(t, Options{})
-	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil, 0)
+	k, err := s.Keys().Create(ctx, Local(), RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +33,10 @@ func TestSecretsStayIn(t *testing.T) {
 	if r, err := s.Receipt(ctx, at); err != nil || bytes.Contains(r, []byte(k.Secret)) {
 		t.Errorf("%q %v", r, err)
 	}
-	if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret {
+	if a, err := s.Keys().Get(ctx, k.ID); err != nil || a.Secret != k.Secret {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.RevokeKey(ctx, Local(), k.ID); err != nil {
+	if _, err := s.Keys().Revoke(ctx, Local(), k.ID); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := s.Receipt(ctx, s.Size()-1); err != nil || len(r) == 0 {
@@ -47,19 +47,19 @@ func TestSecretsStayIn(t *testing.T) {
 // TestUsedIsBounded: only keys that are there are remembered as used.
 func TestUsedIsBounded(t *testing.T) {
 	s := newMemStore(t, Options{})
-	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil, 0)
+	k, err := s.Keys().Create(ctx, Local(), RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Used(k.ID)
-	s.Used(s.Root().ID)
+	s.Keys().Used(k.ID)
+	s.Keys().Used(s.Keys().Root().ID)
 	for i := range 1000 {
-		s.Used(fmt.Sprint("AKIA", i))
+		s.Keys().Used(fmt.Sprint("AKIA", i))
 	}
 	if n := s.UsedKeys(); n != 2 {
 		t.Errorf("%d keys are remembered", n)
 	}
-	if list, err := s.Keys(ctx); err != nil || len(list) != 1 || list[0].LastUsed.IsZero() {
+	if list, err := s.Keys().List(ctx); err != nil || len(list) != 1 || list[0].LastUsed.IsZero() {
 		t.Errorf("%+v %v", list, err)
 	}
 }
@@ -98,10 +98,10 @@ func TestKeyRate(t *testing.T) {
 	if _, err := s.CreateBucket(ctx, Local(), "books", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateKey(ctx, Local(), RoleReadWrite, nil, -1); !errors.Is(err, ErrBadName) {
+	if _, err := s.Keys().Create(ctx, Local(), RoleReadWrite, nil, -1); !errors.Is(err, ErrBadName) {
 		t.Errorf("a negative rate: %v", err)
 	}
-	k, err := s.CreateKey(ctx, Local(), RoleReadWrite, nil, 1)
+	k, err := s.Keys().Create(ctx, Local(), RoleReadWrite, nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,12 +136,12 @@ func TestScopesThatMatchNothing(t *testing.T) {
 		"photos/*": `write "photos" for the whole bucket`, "photos/2024/*": `write "photos/2024/"`, "photos/2024*": `write "photos/2024"`, "photos/*.jpg": `write "photos" for the whole bucket`,
 		"*": "no scope at all is every bucket", "photos-*/x": "name each bucket", "/photos": "BUCKET or BUCKET/PREFIX", "photos/\xff": "UTF-8", "photos/" + strings.Repeat("x", 1025): "matches no key",
 	} {
-		if _, err := s.CreateKey(t.Context(), Local(), RoleReadOnly, []string{"fine/", scope}, 0); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), hint) {
+		if _, err := s.Keys().Create(t.Context(), Local(), RoleReadOnly, []string{"fine/", scope}, 0); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), hint) {
 			t.Errorf("scope %.40q: %v, want a refusal with %q", scope, err, hint)
 		}
 	}
 	for _, scope := range []string{"photos", "photos/", "photos/2024", "photos/2024/", "photos/a?b"} {
-		if _, err := s.CreateKey(t.Context(), Local(), RoleReadOnly, []string{scope}, 0); err != nil {
+		if _, err := s.Keys().Create(t.Context(), Local(), RoleReadOnly, []string{scope}, 0); err != nil {
 			t.Errorf("scope %q: %v", scope, err)
 		}
 	}

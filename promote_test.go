@@ -227,7 +227,7 @@ func TestPromoteElsewhere(t *testing.T) {
 			t.Fatalf("with %s key: %v", name, err)
 		}
 		x.same(t, s, x.size)
-		if err := s.ConfirmKit(ctx, Local(), text); err != nil {
+		if err := s.Keys().ConfirmKit(ctx, Local(), text); err != nil {
 			t.Errorf("the kit, confirmed in a later epoch: %v", err)
 		}
 		if err := s.Close(); err != nil {

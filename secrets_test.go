@@ -33,7 +33,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := s.CreateKey(ctx, Local(), RoleReadWrite, []string{"docs"}, 7)
+	k, err := s.Keys().Create(ctx, Local(), RoleReadWrite, []string{"docs"}, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	if _, err := s.backup.CancelRemoval(ctx, Local().Who(), "nas"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RevokeKey(ctx, Local(), mustKey(t, s).ID); err != nil {
+	if _, err := s.Keys().Revoke(ctx, Local(), mustKey(t, s).ID); err != nil {
 		t.Fatal(err)
 	}
 	clean := func(what string, b []byte) {
@@ -103,7 +103,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	opens := func(s *Store) {
 		t.Helper()
 		for range 2 { // opened, and remembered
-			if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret || a.Rate != 7 {
+			if a, err := s.Keys().Get(ctx, k.ID); err != nil || a.Secret != k.Secret || a.Rate != 7 {
 				t.Errorf("the key is %+v, %v", a, err)
 			}
 		}
@@ -138,7 +138,7 @@ func TestSecretsAreSealed(t *testing.T) {
 
 func mustKey(t *testing.T, s *Store) entry.AccessKey {
 	t.Helper()
-	k, err := s.CreateKey(ctx, Local(), RoleReadOnly, nil, 0)
+	k, err := s.Keys().Create(ctx, Local(), RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestSecretsElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if a, err := s.AccessKey(ctx, k.ID); err != nil || a.Secret != k.Secret {
+		if a, err := s.Keys().Get(ctx, k.ID); err != nil || a.Secret != k.Secret {
 			t.Errorf("%s: %+v %v", what, a, err)
 		}
 		if err := s.Close(); err != nil {
@@ -232,7 +232,7 @@ func TestSecretsFromBeforeInTheIndex(t *testing.T) {
 	if row, ok, err := s.core.Index.Reader().Config(index.NamedBy(entry.BackupTarget, "nas")); err != nil || !ok || strings.Contains(row.Value, swordfish) || row.Sealed == "" {
 		t.Errorf("the row of the target is %+v, %v", row, err)
 	}
-	if a, err := s.AccessKey(ctx, "OLD"); err != nil || a.Secret != swordfish {
+	if a, err := s.Keys().Get(ctx, "OLD"); err != nil || a.Secret != swordfish {
 		t.Errorf("the key is %+v, %v", a, err)
 	}
 	if spec, ok, err := s.backup.TargetIn(s.core.Index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {

@@ -234,10 +234,10 @@ func (c *change) run(s *Store) (at Committed, made string, err error) {
 		at, err = s.Multipart().Abort(ctx, by, c.bucket, c.key, c.upload)
 	case "createKey":
 		var k entry.AccessKey
-		k, err = s.CreateKey(ctx, by, RoleReadWrite, nil, 0)
+		k, err = s.Keys().Create(ctx, by, RoleReadWrite, nil, 0)
 		made = k.ID
 	case "revokeKey":
-		at, err = s.RevokeKey(ctx, by, c.name)
+		at, err = s.Keys().Revoke(ctx, by, c.name)
 	case "pin":
 		_, err = s.Pin(ctx, by, c.name, View{})
 	default:

@@ -1,7 +1,6 @@
 package stele
 
 import (
-	"stele/entry"
 	"stele/internal/care"
 	"stele/internal/core"
 	"stele/internal/hydrate"
@@ -53,9 +52,6 @@ func (s *Store) Failed() error { return s.core.Failed() }
 
 // Writable returns why the store takes no writes now, as a load balancer asks; nil: it takes them.
 func (s *Store) Writable() error { return s.core.Writable() }
-
-// Root returns the root access key.
-func (s *Store) Root() entry.AccessKey { return s.core.Root() }
 
 // Room returns ErrFull while writes of bodies are refused for want of space, else nil.
 func (s *Store) Room() error { return s.core.Room() }

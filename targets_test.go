@@ -152,7 +152,7 @@ func TestRemoveTarget(t *testing.T) {
 	if _, err := s.backup.RemoveTarget(ctx, Local().Who(), "other", nil); !errors.Is(err, ErrNoTarget) {
 		t.Errorf("removing what is not there = %v", err)
 	}
-	thief := Actor{Key: s.Root().ID, Address: "203.0.113.9"}
+	thief := Actor{Key: s.Keys().Root().ID, Address: "203.0.113.9"}
 	when, err := s.backup.RemoveTarget(ctx, thief.Who(), "nas", nil)
 	if err != nil || when.Before(time.Now().Add(29*24*time.Hour)) {
 		t.Fatalf("a removal by key goes at %v: %v", when, err)

@@ -50,7 +50,7 @@ func (a *app) reader(ctx context.Context) (client.Store, error) {
 	opt.ReadOnly = true
 	s, err := node.Open(ctx, a.data(), opt)
 	if err == nil {
-		return s, nil
+		return client.Local{Node: s}, nil
 	}
 	for _, final := range []error{stele.ErrLocked, stele.ErrNotStore, stele.ErrWrongKey, stele.ErrVersion, stele.ErrBehind, context.Canceled} {
 		if errors.Is(err, final) {
@@ -58,7 +58,7 @@ func (a *app) reader(ctx context.Context) (client.Store, error) {
 		}
 	}
 	if stuck, rerr := a.recover(ctx, opt); stuck != nil {
-		return stuck, nil
+		return client.Local{Node: stuck}, nil
 	} else if errors.Is(rerr, os.ErrPermission) {
 		return nil, err
 	} else if rerr != nil && !errors.Is(rerr, stele.ErrSuperseded) { // which brings it in order too, and can be read
@@ -68,7 +68,7 @@ func (a *app) reader(ctx context.Context) (client.Store, error) {
 	if s, err = node.Open(ctx, a.data(), opt); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return client.Local{Node: s}, nil
 }
 
 // recover opens the store for writing, which brings index and ledger in order, and closes it again, so that other readers need not wait for this one. Where the folder takes no
@@ -97,7 +97,7 @@ func (a *app) writer(ctx context.Context) (client.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return client.Local{Node: s}, nil
 }
 
 // connect returns the server that --server names or that holds the folder; nil if there is none.

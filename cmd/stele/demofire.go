@@ -39,7 +39,7 @@ func (d *story) backedUp(ctx context.Context, folder string) (b backedUp, err er
 	if _, err := b.store.AddTarget(ctx, stele.Local(), stele.TargetSpec{Name: demoTarget, URL: "dir://" + d.path("target")}); err != nil {
 		return b, err
 	}
-	if b.owner, err = b.store.CreateKey(ctx, stele.Local(), stele.RoleAdmin, nil, 0); err != nil {
+	if b.owner, err = b.store.Keys().Create(ctx, stele.Local(), stele.RoleAdmin, nil, 0); err != nil {
 		return b, err
 	}
 	if b.addr, b.stop, err = d.serve(b.store); err != nil {

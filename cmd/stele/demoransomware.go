@@ -40,7 +40,7 @@ func ransomware(ctx context.Context, d *story) error {
 	if err != nil {
 		return err
 	}
-	thief, err := s.CreateKey(ctx, stele.Local(), stele.RoleAdmin, nil, 0)
+	thief, err := s.Keys().Create(ctx, stele.Local(), stele.RoleAdmin, nil, 0)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func ransomware(ctx context.Context, d *story) error {
 
 // honest fills a versioned bucket and returns the name of the moment after it, and leaves a receipt.
 func honest(ctx context.Context, d *story, s *node.Node, address string) (view string, err error) {
-	owner, err := s.CreateKey(ctx, stele.Local(), stele.RoleAdmin, nil, 0)
+	owner, err := s.Keys().Create(ctx, stele.Local(), stele.RoleAdmin, nil, 0)
 	if err != nil {
 		return "", err
 	}
@@ -123,7 +123,7 @@ func steal(ctx context.Context, d *story, address string, k entry.AccessKey) err
 
 // readBack reads everything through the bucket of the moment before, with a plain client, and compares it.
 func readBack(ctx context.Context, d *story, s *node.Node, address, view string) error {
-	owner, err := s.CreateKey(ctx, stele.Local(), stele.RoleReadOnly, nil, 0)
+	owner, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadOnly, nil, 0)
 	if err != nil {
 		return err
 	}

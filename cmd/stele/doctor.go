@@ -270,7 +270,7 @@ func (c *checkup) ledger(ctx context.Context, s client.Store) {
 }
 
 func (c *checkup) kit(s client.Store) {
-	at, err := s.KitConfirmed()
+	at, err := s.Keys().KitConfirmed()
 	if err != nil {
 		c.fault("kit", err)
 		return
@@ -287,7 +287,7 @@ func (c *checkup) kit(s client.Store) {
 }
 
 func (c *checkup) keys(ctx context.Context, s client.Store) {
-	keys, err := s.Keys(ctx)
+	keys, err := s.Keys().List(ctx)
 	if err != nil {
 		c.fault("keys", err)
 		return

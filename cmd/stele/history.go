@@ -71,7 +71,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 const historyPage = 1000
 
 // eachChange calls fn for each change of a key, newest first.
-func eachChange(ctx context.Context, s client.Store, bucket, key string, fn func(*stele.Change) error) error {
+func eachChange(ctx context.Context, s client.Listing, bucket, key string, fn func(*stele.Change) error) error {
 	for q, more := (stele.HistoryRequest{Bucket: bucket, Key: key, Max: historyPage}), true; more; {
 		page, next, err := s.History(ctx, q)
 		if err != nil {

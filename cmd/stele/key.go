@@ -51,7 +51,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	k, err := s.CreateKey(ctx, local, c.Role, c.Scope, c.Rate)
+	k, err := s.Keys().Create(ctx, local, c.Role, c.Scope, c.Rate)
 	if err != nil {
 		return fmt.Errorf("couldn't make the key: %w", err)
 	}
@@ -110,7 +110,7 @@ func (c *keyListCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	keys, err := s.Keys(ctx)
+	keys, err := s.Keys().List(ctx)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (c *keyRevokeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	done, err := s.RevokeKey(ctx, local, c.AccessKey)
+	done, err := s.Keys().Revoke(ctx, local, c.AccessKey)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	at, err := s.KitConfirmed()
+	at, err := s.Keys().KitConfirmed()
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (c *kitConfirmCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	if err := s.ConfirmKit(ctx, local, text); err != nil {
+	if err := s.Keys().ConfirmKit(ctx, local, text); err != nil {
 		return fmt.Errorf("couldn't confirm the kit %s: %w", c.File, err)
 	}
 	if err := s.Close(); err != nil {

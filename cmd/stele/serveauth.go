@@ -25,7 +25,7 @@ const maxSigned = 2 << 20
 // authenticator lets the admin port ask the S3 door's verifier who signed a request.
 func authenticator(store *node.Node) func(r *http.Request) (admin.Signed, error) {
 	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
-		k, err := store.AccessKey(ctx, id)
+		k, err := store.Keys().Get(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
 			err = s3api.ErrUnknownKey
 		}
@@ -44,7 +44,7 @@ func authenticator(store *node.Node) func(r *http.Request) (admin.Signed, error)
 		case auth.Kind != s3api.ByHeader:
 			return admin.Signed{}, fmt.Errorf("%w: the request is not signed in its header", rpc.ErrWho)
 		}
-		key, err := store.AccessKey(r.Context(), auth.AccessKeyID)
+		key, err := store.Keys().Get(r.Context(), auth.AccessKeyID)
 		if err != nil {
 			return admin.Signed{}, fmt.Errorf("%w: %w", rpc.ErrWho, err)
 		}

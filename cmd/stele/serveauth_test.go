@@ -35,7 +35,7 @@ func newStore(t *testing.T) *node.Node {
 // TestSignatureCoversTheQuery: a request to the admin port that somebody signed is good with its own query and with no other, one that can be read in part included.
 func TestSignatureCoversTheQuery(t *testing.T) {
 	store := newStore(t)
-	key, err := store.CreateKey(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0)
+	key, err := store.Keys().Create(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func openDoors(t *testing.T) *doors {
 	t.Helper()
 	d := &doors{T: t, store: newStore(t)}
 	var err error
-	if d.key, err = d.store.CreateKey(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0); err != nil {
+	if d.key, err = d.store.Keys().Create(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	s3 := httptest.NewServer(s3api.NewHandler(d.store.Store, s3api.Options{}))
@@ -100,7 +100,7 @@ func (d *doors) send(service, method, url, path, signed, body string) (int, stri
 
 func (d *doors) lastUsed() time.Time {
 	d.Helper()
-	keys, err := d.store.Keys(d.Context())
+	keys, err := d.store.Keys().List(d.Context())
 	if err != nil {
 		d.Fatal(err)
 	}

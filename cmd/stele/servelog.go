@@ -40,7 +40,7 @@ func endpoint(l net.Listener, secure bool) string {
 func (s *server) banner() {
 	a, secure := s.app, s.certs != nil
 	door := endpoint(s.s3, secure)
-	root := s.store.Root()
+	root := s.store.Keys().Root()
 	configured := s.cfg.RootAccessKey != "" || s.cfg.RootAccessKeyFile != ""
 	if a.cli.JSON {
 		doc := map[string]any{"v": 1, "s3": door, "region": s.cfg.Region, "access_key": root.ID, "store": s.store.ID(), "socket": s.socketPath(), "made": s.created}
@@ -116,7 +116,7 @@ func (s *server) remindOfKit() {
 		a.sayKit(s.store.KitWritten())
 		return
 	}
-	at, err := s.store.KitConfirmed()
+	at, err := s.store.Keys().KitConfirmed()
 	if err != nil || !at.IsZero() || s.store.ReadOnly() { // whoever only reads can't note it
 		return
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"stele"
-	"stele/internal/node"
 	"stele/internal/rpc/client"
 )
 
@@ -72,7 +71,7 @@ func refusesWrites(ctx context.Context, s client.Store) error {
 	switch s := plain(s).(type) {
 	case *client.Client:
 		return s.Ready(ctx)
-	case *node.Node:
+	case client.Local:
 		all, err := s.Refusals(ctx)
 		return cmp.Or(errors.Join(all...), err, s.Stuck(), s.Room())
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"stele"
-	"stele/internal/node"
-	"stele/internal/rpc/client"
 )
 
 // burstDoc is a burst of hides in status --json.
@@ -66,5 +64,3 @@ func seeHides(ctx context.Context, a *app) error {
 	a.say("noted in entry %d: the bursts of hides up to now are no alarm any more", done.Entry)
 	return s.Close()
 }
-
-var _ client.Store = (*node.Node)(nil)

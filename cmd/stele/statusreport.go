@@ -28,7 +28,7 @@ func reportOf(ctx context.Context, s client.Store) (r statusReport, err error) {
 	if r.stats, err = s.Stats(ctx); err != nil {
 		return r, err
 	}
-	if r.confirmed, err = s.KitConfirmed(); err != nil {
+	if r.confirmed, err = s.Keys().KitConfirmed(); err != nil {
 		return r, err
 	}
 	if r.targets, err = s.Targets(ctx); err != nil {

@@ -121,7 +121,7 @@ func (c *verifyCmd) open(ctx context.Context, a *app) (client.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return client.Local{Node: s}, nil
 }
 
 // healed tells of the files that were damaged and are whole now.

@@ -66,7 +66,7 @@ func serve(t *testing.T, s *node.Node, h http.Handler) *client.Client {
 // authenticate asks the verifier of the S3 door.
 func authenticate(s *node.Node) func(r *http.Request) (admin.Signed, error) {
 	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
-		k, err := s.AccessKey(ctx, id)
+		k, err := s.Keys().Get(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
 			err = s3api.ErrUnknownKey
 		}
@@ -78,7 +78,7 @@ func authenticate(s *node.Node) func(r *http.Request) (admin.Signed, error) {
 		if err != nil || a.Kind != s3api.ByHeader {
 			return admin.Signed{}, fmt.Errorf("%w: %v", rpc.ErrWho, err)
 		}
-		k, err := s.AccessKey(r.Context(), a.AccessKeyID)
+		k, err := s.Keys().Get(r.Context(), a.AccessKeyID)
 		return admin.Signed{Key: k, Body: func() (io.Reader, error) { return r.Body, nil }}, err
 	}
 }
@@ -94,12 +94,12 @@ func port(t *testing.T, s *node.Node) *httptest.Server {
 // TestStore runs one suite over the store itself, over its socket and over the admin port: a verb must see no difference.
 func TestStore(t *testing.T) {
 	ways := map[string]func(t *testing.T, s *node.Node) client.Store{
-		"itself": func(t *testing.T, s *node.Node) client.Store { return s },
+		"itself": func(t *testing.T, s *node.Node) client.Store { return client.Local{Node: s} },
 		"socket": func(t *testing.T, s *node.Node) client.Store {
 			return serve(t, s, admin.NewServer(admin.Options{Store: s}).Socket())
 		},
 		"port": func(t *testing.T, s *node.Node) client.Store {
-			c, err := client.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
+			c, err := client.Dial(t.Context(), port(t, s).URL, s.Keys().Root(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,13 +129,13 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func put(t *testing.T, s client.Store, bucket, key, body string) stele.Version {
+func put(t *testing.T, s client.Objects, bucket, key, body string) stele.Version {
 	t.Helper()
 	return must[stele.Version](t)(s.Put(t.Context(), stele.PutRequest{By: by, Bucket: bucket, Key: key, Body: strings.NewReader(body), Size: int64(len(body)),
 		Headers: map[string]string{"content-type": "text/plain"}, Meta: map[string]string{"mtime": "1.5", "wide": "ünï\u2028"}, Tags: map[string]string{"a": "b&c=d"}}))
 }
 
-func read(t *testing.T, s client.Store, at stele.Place) string {
+func read(t *testing.T, s client.Objects, at stele.Place) string {
 	t.Helper()
 	v := must[stele.Version](t)(s.Head(t.Context(), at))
 	r := must[io.ReadCloser](t)(s.OpenBody(t.Context(), v, 0, -1))
@@ -235,7 +235,7 @@ func testErrors(t *testing.T, s client.Store) {
 	if _, err := s.SetObjectLock(ctx, by, "docs", stele.Retention{}); !errors.Is(err, stele.ErrBadState) {
 		t.Errorf("lock without versioning: %v", err)
 	}
-	if _, err := s.RevokeKey(ctx, by, "NOBODY"); !errors.Is(err, stele.ErrNoAccessKey) {
+	if _, err := s.Keys().Revoke(ctx, by, "NOBODY"); !errors.Is(err, stele.ErrNoAccessKey) {
 		t.Errorf("revoke: %v", err)
 	}
 	if _, err := s.ViewAt(ctx, "@1000000"); !errors.Is(err, stele.ErrFuture) {
@@ -244,7 +244,7 @@ func testErrors(t *testing.T, s client.Store) {
 	if _, err := s.Put(ctx, stele.PutRequest{By: by, Bucket: "docs", Key: "k", Body: strings.NewReader("y"), Size: 1, If: stele.Conditions{NoneMatch: "*"}}); !errors.Is(err, stele.ErrPrecondition) {
 		t.Errorf("condition: %v", err)
 	}
-	if err := s.ConfirmKit(ctx, by, []byte("junk")); err == nil {
+	if err := s.Keys().ConfirmKit(ctx, by, []byte("junk")); err == nil {
 		t.Error("junk is a kit")
 	}
 }
@@ -320,16 +320,16 @@ func testAudit(t *testing.T, s client.Store) {
 
 func testKeys(t *testing.T, s client.Store) {
 	ctx := t.Context()
-	k := must[entry.AccessKey](t)(s.CreateKey(ctx, by, stele.RoleAppend, []string{"docs/in"}, 0))
+	k := must[entry.AccessKey](t)(s.Keys().Create(ctx, by, stele.RoleAppend, []string{"docs/in"}, 0))
 	if k.Secret == "" || k.Role != stele.RoleAppend || len(k.Scope) != 1 {
 		t.Errorf("made %+v", k)
 	}
-	must[stele.Committed](t)(s.RevokeKey(ctx, by, k.ID))
-	keys := must[[]stele.KeyInfo](t)(s.Keys(ctx))
+	must[stele.Committed](t)(s.Keys().Revoke(ctx, by, k.ID))
+	keys := must[[]stele.KeyInfo](t)(s.Keys().List(ctx))
 	if len(keys) != 1 || !keys[0].Revoked || keys[0].Scope[0] != "docs/in" {
 		t.Errorf("keys %+v", keys)
 	}
-	if at := must[time.Time](t)(s.KitConfirmed()); !at.IsZero() {
+	if at := must[time.Time](t)(s.Keys().KitConfirmed()); !at.IsZero() {
 		t.Errorf("kit confirmed at %v", at)
 	}
 }
@@ -444,7 +444,7 @@ func TestRoles(t *testing.T) {
 		{stele.RoleReadOnly, nil, false, false}, {stele.RoleAdmin, []string{"docs"}, false, false}, {stele.RoleAuditor, []string{"docs"}, false, false},
 	} {
 		name := c.role + strings.Join(c.scope, ",")
-		k := must[entry.AccessKey](t)(s.CreateKey(t.Context(), by, c.role, c.scope, 0))
+		k := must[entry.AccessKey](t)(s.Keys().Create(t.Context(), by, c.role, c.scope, 0))
 		client, err := client.Dial(t.Context(), ts.URL, k, nil)
 		if c.in != (err == nil) || !c.in && !errors.Is(err, rpc.ErrDenied) {
 			t.Errorf("%s: %v", name, err)
@@ -464,7 +464,7 @@ func TestRoles(t *testing.T) {
 				t.Errorf("the owner is %s, not the key %s that asked", b.Owner, k.ID)
 			}
 		}
-		must[stele.Committed](t)(s.RevokeKey(t.Context(), by, k.ID))
+		must[stele.Committed](t)(s.Keys().Revoke(t.Context(), by, k.ID))
 		if _, err := client.Buckets(t.Context(), stele.View{}); !errors.Is(err, rpc.ErrWho) {
 			t.Errorf("%s, revoked: %v", name, err)
 		}

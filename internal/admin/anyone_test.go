@@ -46,7 +46,7 @@ func TestAuditorFillsNoLedger(t *testing.T) {
 	s := newStore(t)
 	ts := httptest.NewServer(admin.NewServer(admin.Options{Store: s, Authenticate: authenticate(s)}).Port())
 	t.Cleanup(ts.Close)
-	k, err := s.CreateKey(t.Context(), by, stele.RoleAuditor, nil, 0)
+	k, err := s.Keys().Create(t.Context(), by, stele.RoleAuditor, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

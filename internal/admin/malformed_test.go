@@ -54,7 +54,7 @@ func TestMalformedIsToldApart(t *testing.T) {
 	t.Cleanup(port.Close)
 	keyless := httptest.NewServer(admin.Keyless(noFollower{}, true, opt.Witness))
 	t.Cleanup(keyless.Close)
-	root := doortest.Key{ID: s.Root().ID, Secret: s.Root().Secret, Service: rpc.Service}
+	root := doortest.Key{ID: s.Keys().Root().ID, Secret: s.Keys().Root().Secret, Service: rpc.Service}
 	send := func(server, method, target, body string) {
 		t.Helper()
 		r, err := http.NewRequest(method, server+target, strings.NewReader(body))

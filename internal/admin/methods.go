@@ -122,12 +122,14 @@ var methods = []method{
 		return q.store.SeeHides(ctx, q.by)
 	}),
 	on(rpc.CreateKey, func(ctx context.Context, q request, a rpc.KeyArgs) (entry.AccessKey, error) {
-		return q.store.CreateKey(ctx, q.by, a.Role, a.Scope, a.Rate)
+		return q.store.Keys().Create(ctx, q.by, a.Role, a.Scope, a.Rate)
 	}),
 	on(rpc.RevokeKey, func(ctx context.Context, q request, a rpc.KeyArgs) (stele.Committed, error) {
-		return q.store.RevokeKey(ctx, q.by, a.ID)
+		return q.store.Keys().Revoke(ctx, q.by, a.ID)
 	}),
-	on(rpc.Keys, func(ctx context.Context, q request, _ rpc.None) ([]stele.KeyInfo, error) { return q.store.Keys(ctx) }),
+	on(rpc.Keys, func(ctx context.Context, q request, _ rpc.None) ([]stele.KeyInfo, error) {
+		return q.store.Keys().List(ctx)
+	}),
 	on(rpc.AddTarget, func(ctx context.Context, q request, spec stele.TargetSpec) (stele.Committed, error) {
 		return q.store.AddTarget(ctx, q.by, spec)
 	}),
@@ -147,7 +149,7 @@ var methods = []method{
 		return rpc.Done{}, q.store.FlushTargets(ctx)
 	}),
 	on(rpc.ConfirmKit, func(ctx context.Context, q request, text []byte) (rpc.Done, error) {
-		return rpc.Done{}, q.store.ConfirmKit(ctx, q.by, text)
+		return rpc.Done{}, q.store.Keys().ConfirmKit(ctx, q.by, text)
 	}),
 	on(rpc.AddStandby, func(ctx context.Context, q request, a stele.StandbyInfo) (stele.Committed, error) {
 		return q.store.AddStandby(ctx, q.by, a.Name, a.Recipient)
@@ -161,7 +163,9 @@ var methods = []method{
 	on(rpc.Learn, func(ctx context.Context, q request, a rpc.LearnArgs) (rpc.Done, error) {
 		return rpc.Done{}, q.store.Learn(ctx, a.Entry, a.Data, "one at "+q.by.Address)
 	}),
-	on(rpc.KitConfirmed, func(ctx context.Context, q request, _ rpc.None) (time.Time, error) { return q.store.KitConfirmed() }),
+	on(rpc.KitConfirmed, func(ctx context.Context, q request, _ rpc.None) (time.Time, error) {
+		return q.store.Keys().KitConfirmed()
+	}),
 }
 
 // maxListed is how much one page of a listing holds: a caller who asks for all at once would have the server hold it all in memory.

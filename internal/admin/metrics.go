@@ -159,7 +159,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(descFailures, failures)
 	gauge(descClock, float64(time.Now().UnixMicro())/1e6)
-	if at, err := c.store.Load().KitConfirmed(); err != nil {
+	if at, err := c.store.Load().Keys().KitConfirmed(); err != nil {
 		ch <- prometheus.NewInvalidMetric(descKit, err)
 	} else if at.IsZero() {
 		gauge(descKit, 0)

@@ -69,7 +69,7 @@ func TestPartRoles(t *testing.T) {
 	for role, may := range map[string]struct{ compare, restore bool }{
 		stele.RoleAuditor: {compare: true}, stele.RoleReadWrite: {}, stele.RoleAppend: {}, stele.RoleReadOnly: {}, stele.RoleAdmin: {true, true},
 	} {
-		k := must[entry.AccessKey](t)(s.CreateKey(t.Context(), by, role, nil, 0))
+		k := must[entry.AccessKey](t)(s.Keys().Create(t.Context(), by, role, nil, 0))
 		c, err := client.Dial(t.Context(), url, k, nil)
 		if err == nil {
 			_, err = c.RestorePart(t.Context(), stele.PartRestore{Bucket: "docs", At: at, DryRun: true})

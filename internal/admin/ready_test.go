@@ -44,7 +44,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		client, err := client.Dial(t.Context(), ts.URL, s.Root(), nil)
+		client, err := client.Dial(t.Context(), ts.URL, s.Keys().Root(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

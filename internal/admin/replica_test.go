@@ -14,7 +14,7 @@ import (
 // TestReplicaSigned: whatever a standby says of itself, what it asks is signed as the port reads it.
 func TestReplicaSigned(t *testing.T) {
 	s := newStore(t)
-	c, err := client.Dial(t.Context(), port(t, s).URL, s.Root(), nil)
+	c, err := client.Dial(t.Context(), port(t, s).URL, s.Keys().Root(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestReplicaSigned(t *testing.T) {
 // TestOnlyAdmittedFollowers: an auditor's key has no address noted of which it can't prove that a standby which was admitted is there.
 func TestOnlyAdmittedFollowers(t *testing.T) {
 	s := newStore(t)
-	k, err := s.CreateKey(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0)
+	k, err := s.Keys().Create(t.Context(), stele.Local(), stele.RoleAuditor, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,11 +53,11 @@ func TestRightsOfEachRoute(t *testing.T) {
 		name, role string // no role: nobody who may be believed
 		key        *doortest.Key
 	}
-	root := s.Root()
+	root := s.Keys().Root()
 	callers := []caller{{"root", stele.RoleAdmin, &doortest.Key{ID: root.ID, Secret: root.Secret, Service: rpc.Service}}, {"wrong secret", "", &doortest.Key{ID: root.ID, Secret: "wrong", Service: rpc.Service}},
 		{"root at the S3 address", "", &doortest.Key{ID: root.ID, Secret: root.Secret}}, {"anonymous", "", nil}}
 	newKey := func(role string, scope ...string) *doortest.Key {
-		k, err := s.CreateKey(t.Context(), by, role, scope, 0)
+		k, err := s.Keys().Create(t.Context(), by, role, scope, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestRightsOfEachRoute(t *testing.T) {
 		callers = append(callers, caller{role, role, newKey(role)}, caller{role + " of a bucket", "", newKey(role, "box")}, caller{role + " of a prefix", "", newKey(role, "box/k")})
 	}
 	revoked := newKey(stele.RoleAdmin)
-	if _, err := s.RevokeKey(t.Context(), by, revoked.ID); err != nil {
+	if _, err := s.Keys().Revoke(t.Context(), by, revoked.ID); err != nil {
 		t.Fatal(err)
 	}
 	callers = append(callers, caller{"revoked", "", revoked})

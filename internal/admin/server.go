@@ -100,7 +100,7 @@ func (s *Server) admit(r *http.Request, need rpc.Access) (stele.Actor, io.Reader
 		return unproven(err)
 	}
 	by.Key = signed.Key.ID
-	s.opt.Store.Used(by.Key)
+	s.opt.Store.Keys().Used(by.Key)
 	return by, body, nil
 }
 

@@ -410,7 +410,7 @@ func TestRoles(t *testing.T) {
 	if res.Body.Close(); res.StatusCode != 403 {
 		t.Fatalf("anonymous read of what is not public: %s", res.Status)
 	}
-	_, err = d.store.RevokeKey(ctx, stele.Local(), key.ID)
+	_, err = d.store.Keys().Revoke(ctx, stele.Local(), key.ID)
 	d.ok(err)
 	d.refused(put(scoped, "box", "in/c"), "InvalidAccessKeyId", 403)
 }

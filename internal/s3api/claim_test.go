@@ -21,7 +21,7 @@ func TestAClaimIsNoKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := store.CreateKey(t.Context(), stele.Local(), stele.RoleReadWrite, nil, 0)
+	key, err := store.Keys().Create(t.Context(), stele.Local(), stele.RoleReadWrite, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestAClaimIsNoKey(t *testing.T) {
 		t.Errorf("claimed %q, and taken for %q, actor %q, places of %q", c.claim.id, c.key.ID, c.by.Key, c.owner())
 	}
 	h.ServeHTTP(httptest.NewRecorder(), wrong().r)
-	keys, err := store.Keys(t.Context())
+	keys, err := store.Keys().List(t.Context())
 	if err != nil || len(keys) != 1 || !keys[0].LastUsed.IsZero() {
 		t.Errorf("%+v, %v: nobody used the key", keys, err)
 	}

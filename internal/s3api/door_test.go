@@ -98,7 +98,7 @@ func (d *door) aws(id, secret string) *s3.Client {
 // key makes an access key and returns a client that has it.
 func (d *door) key(role string, scope ...string) (*s3.Client, entry.AccessKey) {
 	d.Helper()
-	k, err := d.store.CreateKey(d.Context(), stele.Local(), role, scope, 0)
+	k, err := d.store.Keys().Create(d.Context(), stele.Local(), role, scope, 0)
 	d.ok(err)
 	return d.aws(k.ID, k.Secret), k
 }

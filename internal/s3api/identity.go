@@ -28,7 +28,7 @@ func (s *server) secret(ctx context.Context, id string) (string, error) {
 	if c != nil {
 		c.claim = claim{id: id}
 	}
-	k, err := s.store.AccessKey(ctx, id)
+	k, err := s.store.Keys().Get(ctx, id)
 	if errors.Is(err, stele.ErrNoAccessKey) {
 		return "", ErrUnknownKey
 	}
@@ -69,7 +69,7 @@ func (c *call) setActor() {
 		return
 	}
 	c.key = c.claim.key
-	c.store.Used(c.key.ID)
+	c.store.Keys().Used(c.key.ID)
 	c.by.Key = c.key.ID
 	c.by.NoOverwrite = Role(c.key.Role).MustNotOverwrite()
 }

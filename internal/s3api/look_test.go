@@ -34,7 +34,7 @@ func openSwap(t *testing.T, versioning stele.Versioning) *swap {
 	ts := httptest.NewServer(s.h)
 	t.Cleanup(func() { ts.Close(); store.Close() })
 	s.srv = &doortest.Server{URL: ts.URL, Host: strings.TrimPrefix(ts.URL, "http://")}
-	k, err := store.CreateKey(t.Context(), stele.Local(), stele.RoleReadWrite, nil, 0)
+	k, err := store.Keys().Create(t.Context(), stele.Local(), stele.RoleReadWrite, nil, 0)
 	s.ok(err)
 	s.key = doortest.Key{ID: k.ID, Secret: k.Secret}
 	for _, bucket := range []string{"box", "mine"} {
@@ -43,7 +43,7 @@ func openSwap(t *testing.T, versioning stele.Versioning) *swap {
 	if versioning == stele.Suspended {
 		s.ok(second(store.SetVersioning(t.Context(), stele.Local(), "box", versioning)))
 	}
-	root := doortest.Key{ID: store.Root().ID, Secret: store.Root().Secret}
+	root := doortest.Key{ID: store.Keys().Root().ID, Secret: store.Keys().Root().Secret}
 	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::box/*","Condition":{%s}}]}`, secretTag)
 	if res := s.do(root, "PUT", "/box?policy=", policy); res.Status/100 != 2 {
 		t.Fatalf("%s", res.Body)

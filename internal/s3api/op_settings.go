@@ -118,7 +118,7 @@ func (c *call) putBucketPolicy() error {
 
 // knownKey tells whether a policy may name an access key.
 func (c *call) knownKey(id string) bool {
-	_, err := c.store.AccessKey(c.ctx, id)
+	_, err := c.store.Keys().Get(c.ctx, id)
 	return err == nil
 }
 

@@ -272,7 +272,7 @@ func TestPromote(t *testing.T) {
 	for i := range 20 {
 		r.put(string(rune('a'+i)), 3000, uint64(i))
 	}
-	key, err := r.primary().CreateKey(t.Context(), stele.Local(), stele.RoleReadOnly, nil, 0)
+	key, err := r.primary().Keys().Create(t.Context(), stele.Local(), stele.RoleReadOnly, nil, 0)
 	must(t, err)
 	r.admit()
 	s := r.open()
@@ -280,7 +280,7 @@ func TestPromote(t *testing.T) {
 	accepted, _ := s.store.Accepted()
 	knows := func(what string, s *node.Node) {
 		t.Helper()
-		if a, err := s.AccessKey(t.Context(), key.ID); err != nil || a.Secret != key.Secret {
+		if a, err := s.Keys().Get(t.Context(), key.ID); err != nil || a.Secret != key.Secret {
 			t.Fatalf("%s has the access key as %+v, %v", what, a, err)
 		}
 	}

@@ -119,7 +119,7 @@ func TestNoLock(t *testing.T) {
 func TestRenewAsAppend(t *testing.T) {
 	s := steleServer(t)
 	opt := s.options(s.bucket(t, locking))
-	key, err := s.store.CreateKey(t.Context(), stele.Local(), stele.RoleAppend, []string{opt.Bucket}, 0)
+	key, err := s.store.Keys().Create(t.Context(), stele.Local(), stele.RoleAppend, []string{opt.Bucket}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func testProbe(t *testing.T, s *server, k kind) {
 func createOnly(t *testing.T, s *server, k kind, refused string) (s3.Options, s3.Credentials) {
 	t.Helper()
 	bucket := s.bucket(t, k)
-	key, err := s.store.CreateKey(t.Context(), stele.Local(), stele.RoleAppend, nil, 0)
+	key, err := s.store.Keys().Create(t.Context(), stele.Local(), stele.RoleAppend, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

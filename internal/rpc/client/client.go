@@ -230,21 +230,6 @@ func (c *Client) Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry
 	})
 }
 
-// CreateKey makes an access key; rate is the most entries a second that it may cause in the long run, 0: not limited. The secret is in the result and nowhere else in clear.
-func (c *Client) CreateKey(ctx context.Context, _ stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error) {
-	return invoke(ctx, c, rpc.CreateKey, rpc.KeyArgs{Role: role, Scope: scope, Rate: rate})
-}
-
-// RevokeKey ends an access key, for requests under way too. stele.ErrNoAccessKey: there is none that lives.
-func (c *Client) RevokeKey(ctx context.Context, _ stele.Actor, id string) (stele.Committed, error) {
-	return invoke(ctx, c, rpc.RevokeKey, rpc.KeyArgs{ID: id})
-}
-
-// Keys returns all access keys but the root key, revoked ones too, without their secrets.
-func (c *Client) Keys(ctx context.Context) ([]stele.KeyInfo, error) {
-	return ask(ctx, c, rpc.Keys)
-}
-
 // PromoteFrom makes the primary of a server that serves from a backup.
 func (c *Client) PromoteFrom(ctx context.Context, reason string) (stele.Promotion, error) {
 	return invoke(ctx, c, rpc.PromoteFrom, reason)
@@ -284,19 +269,6 @@ func (c *Client) Targets(ctx context.Context) ([]stele.TargetStatus, error) {
 func (c *Client) FlushTargets(ctx context.Context) error {
 	_, err := ask(ctx, c, rpc.FlushTargets)
 	return err
-}
-
-// ConfirmKit has the server check a recovery kit against the keyring, and note in the ledger that someone holds it. stele.ErrBadName: it is no kit, another store's, or an older one than the last key rotation made.
-func (c *Client) ConfirmKit(ctx context.Context, _ stele.Actor, text []byte) error {
-	_, err := invoke(ctx, c, rpc.ConfirmKit, text)
-	return err
-}
-
-// KitConfirmed asks the server, for at most ten seconds.
-func (c *Client) KitConfirmed() (time.Time, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return ask(ctx, c, rpc.KitConfirmed)
 }
 
 // Verify runs on the server; its progress and what it finds are streamed.

@@ -1,6 +1,6 @@
 // Package client is a store as a verb sees it, and the one that a server holds: the client of the admin API. It links no server.
 //
-// [Store] is what a verb needs of a store. A *node.Node is one. A [Client] is another: it asks the server that holds the folder, over its unix socket ([Connect]) or its admin port ([Dial]). So a verb has
+// [Store] is what a verb needs of a store. A [Local], which is a *node.Node, is one. A [Client] is another: it asks the server that holds the folder, over its unix socket ([Connect]) or its admin port ([Dial]). So a verb has
 // the same words and the same output whichever it talks to. The calls are those of package rpc.
 //
 // A client trusts the server that it talks to: on the socket because the socket's folder belongs to the same user, on the admin port as far as TLS does. A program that must not trust it checks receipts
@@ -28,12 +28,11 @@ type Store interface {
 	BucketRules
 	Moments
 	Audit
-	Keys
-	Kit
 	Standbys
 	Targets
 	Drills
 	Parts
+	Keys() Keys
 	io.Closer
 }
 
@@ -117,20 +116,22 @@ type Parts interface {
 	RestorePart(ctx context.Context, q stele.PartRestore) (stele.PartReport, error)
 }
 
-// Keys are access keys.
+// Keys are access keys and the recovery kit. The docs of each method are those of stele.Keys.
 type Keys interface {
-	CreateKey(ctx context.Context, by stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error)
-	RevokeKey(ctx context.Context, by stele.Actor, id string) (stele.Committed, error)
-	Keys(ctx context.Context) ([]stele.KeyInfo, error)
-}
-
-// Kit is the recovery kit.
-type Kit interface {
+	Create(ctx context.Context, by stele.Actor, role string, scope []string, rate int) (entry.AccessKey, error)
+	Revoke(ctx context.Context, by stele.Actor, id string) (stele.Committed, error)
+	List(ctx context.Context) ([]stele.KeyInfo, error)
 	ConfirmKit(ctx context.Context, by stele.Actor, text []byte) error
 	KitConfirmed() (time.Time, error)
 }
 
+// Local is a store that this process has open, as verbs see it.
+type Local struct{ *node.Node }
+
+// Keys are the store's own.
+func (l Local) Keys() Keys { return l.Node.Keys() }
+
 var (
-	_ Store = (*node.Node)(nil)
+	_ Store = Local{}
 	_ Store = (*Client)(nil)
 )

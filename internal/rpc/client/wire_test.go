@@ -40,15 +40,15 @@ func TestWire(t *testing.T) {
 	ctx, by := t.Context(), stele.Local()
 	for want, call := range map[string]func() error{
 		`POST /v1/Hello  null`: func() error { return c.greet(ctx) },
-		`POST /v1/Keys  null`:  func() error { _, err := c.Keys(ctx); return err },
+		`POST /v1/Keys  null`:  func() error { _, err := c.Keys().List(ctx); return err },
 		`POST /v1/Put q=` + url.QueryEscape(`{"Bucket":"box","Key":"a b*~","Size":5,"If":{"Match":"","NoneMatch":"","ModifiedTime":null,"Size":null,"Entry":0,"Noncurrent":false}}`) + ` bytes`: func() error {
 			_, err := c.Put(ctx, stele.PutRequest{Bucket: "box", Key: "a b*~", Body: strings.NewReader("bytes"), Size: 5})
 			return err
 		},
 		`POST /v1/Consistency  [1,2]`:                      func() error { _, err := c.Consistency(ctx, 1, 2); return err },
 		`POST /v1/ViewAt  "yesterday"`:                     func() error { _, err := c.ViewAt(ctx, "yesterday"); return err },
-		`POST /v1/RevokeKey  {"ID":"K"}`:                   func() error { _, err := c.RevokeKey(ctx, by, "K"); return err },
-		`POST /v1/ConfirmKit  "a2l0"`:                      func() error { return c.ConfirmKit(ctx, by, []byte("kit")) },
+		`POST /v1/RevokeKey  {"ID":"K"}`:                   func() error { _, err := c.Keys().Revoke(ctx, by, "K"); return err },
+		`POST /v1/ConfirmKit  "a2l0"`:                      func() error { return c.Keys().ConfirmKit(ctx, by, []byte("kit")) },
 		`POST /v1/Learn  {"entry":3,"data":{"epoch":"2"}}`: func() error { return c.Learn(ctx, 3, map[string]string{"epoch": "2"}) },
 		`POST /v1/RemoveTarget  {"Name":"nas"}`:            func() error { _, err := c.RemoveTarget(ctx, by, "nas", nil); return err },
 		`GET /replica/state from=7&keyrings=0&wait=1 `:     func() error { _, err := c.ReplicaState(ctx, 7, 0, true); return err },

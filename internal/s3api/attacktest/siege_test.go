@@ -70,7 +70,7 @@ func (s *siege) gather() {
 		}
 	}
 	revoked := s.newKey(stele.RoleAdmin, "")
-	s.ok(s.store.RevokeKey(s.Context(), stele.Local(), revoked.ID))
+	s.ok(s.store.Keys().Revoke(s.Context(), stele.Local(), revoked.ID))
 	s.keys["revoked"] = revoked
 	s.keys["wrong secret"] = doortest.Key{ID: doortest.AccessKey, Secret: "another secret"}
 	s.callers = append(s.callers, caller{name: "revoked"}, caller{name: "wrong secret"}, caller{name: "anonymous"})
@@ -82,7 +82,7 @@ func (s *siege) newKey(role, scope string) doortest.Key {
 	if scope != "" {
 		scopes = []string{scope}
 	}
-	k, err := s.store.CreateKey(s.Context(), stele.Local(), role, scopes, 0)
+	k, err := s.store.Keys().Create(s.Context(), stele.Local(), role, scopes, 0)
 	s.ok(nil, err)
 	return doortest.Key{ID: k.ID, Secret: k.Secret}
 }

@@ -215,7 +215,7 @@ func TestResticAppend(t *testing.T) {
 	if _, err := c.s.CreateBucket(t.Context(), stele.Local(), "backups", false); err != nil {
 		t.Fatal(err)
 	}
-	k, err := c.s.CreateKey(t.Context(), stele.Local(), stele.RoleAppend, []string{"backups/host/"}, 0)
+	k, err := c.s.Keys().Create(t.Context(), stele.Local(), stele.RoleAppend, []string{"backups/host/"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
