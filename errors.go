@@ -2,8 +2,6 @@ package stele
 
 import (
 	"errors"
-	"fmt"
-	"time"
 
 	"stele/internal/core"
 	"stele/internal/moment"
@@ -53,17 +51,4 @@ var (
 )
 
 // RetentionError refuses what Object Lock forbids (S3: AccessDenied). Errors.As tells a caller until when.
-type RetentionError struct {
-	Bucket, Key, VersionID string
-	Mode                   string    // GOVERNANCE or COMPLIANCE; empty: a legal hold
-	Until                  time.Time // zero for a legal hold
-	Hold                   bool
-}
-
-// Error names the version and what locks it, until when.
-func (e *RetentionError) Error() string {
-	if e.Hold && e.Mode == "" {
-		return fmt.Sprintf("%s/%s version %s is under a legal hold", e.Bucket, e.Key, e.VersionID)
-	}
-	return fmt.Sprintf("%s/%s version %s is locked (%s) until %s", e.Bucket, e.Key, e.VersionID, e.Mode, e.Until.UTC().Format(time.RFC3339))
-}
+type RetentionError = core.RetentionError

@@ -122,7 +122,7 @@ func (s *Store) hideVersion(r index.Reader, b *index.Bucket, q HideRequest, at l
 		if err != nil {
 			return err
 		}
-		if re := locked(a.Lock, at.Time, q.By.Bypass); re != nil {
+		if re := core.Forbids(a.Lock, at.Time, q.By.Bypass); re != nil {
 			re.Bucket, re.Key, re.VersionID = q.Bucket, q.Key, q.VersionID
 			return re
 		}
@@ -141,17 +141,6 @@ func attrsOf(r index.Reader, b *index.Bucket, key string, version uint64) (index
 		return index.Attrs{}, fmt.Errorf("%w: the index has no record of %s/%s: stop the server and delete the index folder, it will be rebuilt", ErrCorrupt, b.Name, key)
 	}
 	return r.Attrs(b.Inc, key, version)
-}
-
-// locked refuses what a lock forbids at a moment. The legal hold counts whatever the retention says.
-func locked(l entry.Lock, now time.Time, bypass bool) *RetentionError {
-	switch {
-	case l.Keeps(now, bypass):
-		return &RetentionError{Mode: l.Mode, Until: l.Until, Hold: l.Hold}
-	case l.Hold:
-		return &RetentionError{Hold: true}
-	}
-	return nil
 }
 
 // SetRetention sets the retention of a version; an empty mode removes it. A retention that has not ended may be lengthened; GOVERNANCE is shortened, removed or made COMPLIANCE only with By.Bypass, COMPLIANCE

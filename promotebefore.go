@@ -2,14 +2,9 @@ package stele
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
 
-	"stele/internal/core"
-	"stele/internal/engine/dir"
-	"stele/internal/keyring"
-	"stele/internal/ledger"
+	"stele/internal/follow"
 )
 
 // askBefore asks, before a folder is promoted, what every start asks: a former primary that was not told yet must not begin an epoch beside the one that took over. It returns what the targets
@@ -31,24 +26,14 @@ func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) 
 
 // settleStandby seals what a standby's folder holds of an epoch that it has turned to, if all of that is a tail: which epoch a folder is in is told by its sealed segments.
 func settleStandby(ctx context.Context, folder string, opt Options, pin StandbyPin) error {
-	c := folderOf(folder, opt)
-	d, err := dir.Open(c.FS, c.Dir(), dir.Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	known := &keyring.Keyring{Epoch: pin.Epoch()}
-	if _, err := hex.Decode(known.StoreID[:], []byte(pin.Store)); err != nil {
-		return fmt.Errorf("%w: %s names no store", ErrCorrupt, c.Path(core.FileStandby))
-	}
-	newest, err := ledger.NewestEpoch(ctx, d, known)
-	if err != nil || newest >= pin.Epoch() || newest == 0 && len(pin.Reigns) == 0 {
+	if tails, err := follow.OnlyTails(ctx, folderOf(folder, opt), pin); err != nil || !tails {
 		return err
 	}
 	b, err := OpenStandby(ctx, folder, opt)
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.SealTail(), b.Close())
+	return errors.Join(b.Follow.SealTail(), b.Close())
 }
 
 // warnOfMore says in the log what a target has that a standby, which is about to be promoted, never got: the new epoch goes on without it. It is no reason to refuse: where a primary died, waiting
@@ -67,18 +52,4 @@ func warnOfMore(ctx context.Context, folder string, opt Options) {
 			b.core.Log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
 		}
 	}
-}
-
-// OpensKeyring returns nil if a folder has the keyring of a verifier key's epoch, and opens it: ErrWrongKey if not.
-func OpensKeyring(ctx context.Context, folder string, opt Options, vkey string) error {
-	c := folderOf(folder, opt)
-	d, err := dir.Open(c.FS, c.Dir(), dir.Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	id, err := c.Identity()
-	if err == nil {
-		_, err = keyring.LoadSigner(ctx, d, vkey, id)
-	}
-	return core.Translate(err)
 }

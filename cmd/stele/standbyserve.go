@@ -189,7 +189,7 @@ func (s *standbyServer) openStandby(ctx context.Context) error {
 // stand takes the store that follows from now on, and makes a witness for its epoch. What was cosigned of an epoch before is cosigned no further.
 func (s *standbyServer) stand(b *stele.Standby) (err error) {
 	s.store = node.Of(b.Store)
-	w, err := witness.Open(witness.Options{Key: filepath.Join(s.cfg.Data, "witness.key"), Folder: filepath.Join(s.cfg.Data, "witness"), Logs: []string{b.Pin.VKey}})
+	w, err := witness.Open(witness.Options{Key: filepath.Join(s.cfg.Data, "witness.key"), Folder: filepath.Join(s.cfg.Data, "witness"), Logs: []string{b.Follow.Pin.VKey}})
 	if err != nil {
 		return fmt.Errorf("couldn't open the witness: %w", err)
 	}

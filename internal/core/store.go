@@ -128,13 +128,20 @@ func (s *Store) ReadOnly() bool { return !s.State.TakesWrites() }
 // its next read or write; one that waits for its source or its reader is waited for, so cut their connections first. Readers that are open and not reading are not waited for.
 // It must not be called from a function that a call of the store has called. A second Close waits for the first and returns nil.
 func (s *Store) Close() (err error) {
+	return s.CloseBy(func() error {
+		s.Hooks.Stopped()
+		return s.closeFiles()
+	})
+}
+
+// CloseBy is Close for who has opened the folder's parts by itself, and closes them by itself.
+func (s *Store) CloseBy(closeFiles func() error) (err error) {
 	s.Closed.Do(func() {
 		s.Shut()
 		s.EndReaders()
 		close(s.Stop)
 		s.Background.Wait() // what it still writes comes before the files are closed
-		s.Hooks.Stopped()
-		err = s.closeFiles()
+		err = closeFiles()
 	})
 	return err
 }

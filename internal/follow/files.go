@@ -1,5 +1,7 @@
-// Package follow keeps the files of a store that follows another one: byte copies of the primary's sealed files, and growing files that are brought up to what the
-// primary's last fsync covers. [Files] shows both under their sealed names. [Packs] takes the bytes that arrive for packs and proves each chunk before it counts: the primary is not trusted.
+// Package follow is a store that follows another one ([Store]): what has come is judged, then made durable, then shown. The primary is not trusted. Package standby talks to it.
+//
+// The files are byte copies of the primary's sealed files, and growing files that are brought up to what the primary's last fsync covers. [Files] shows both under their sealed names. [Packs] takes the
+// bytes that arrive for packs and proves each chunk before it counts.
 package follow
 
 import (

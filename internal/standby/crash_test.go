@@ -46,9 +46,9 @@ func followScenario(r *rig, identity []byte) crashtest.Scenario[oracle] {
 			if s.store != nil {
 				defer func() { err = errors.Join(err, s.Close()) }()
 			}
-			for err == nil && s.store.Here() < r.primary().Size() {
+			for err == nil && s.store.Follow.Here() < r.primary().Size() {
 				err = s.round(context.Background(), false)
-				c, note := s.store.Accepted()
+				c, note := s.store.Follow.Accepted()
 				o.notes[c.Size] = string(note)
 			}
 			return err
@@ -75,19 +75,19 @@ func checkStandby(opt stele.Options, r *rig, o *oracle) error {
 		return err
 	}
 	defer b.Close()
-	c, _ := b.Accepted()
-	if c.Size < newest || b.Here() < c.Size {
-		return fmt.Errorf("%d entries were cosigned; kept are the checkpoint of %d and %d entries", newest, c.Size, b.Here())
+	c, _ := b.Follow.Accepted()
+	if c.Size < newest || b.Follow.Here() < c.Size {
+		return fmt.Errorf("%d entries were cosigned; kept are the checkpoint of %d and %d entries", newest, c.Size, b.Follow.Here())
 	}
 	for size, note := range o.notes {
 		if size == 0 {
 			continue
 		}
-		want, err := tree.OpenCheckpoint([]byte(note), b.Pin.VKey)
+		want, err := tree.OpenCheckpoint([]byte(note), b.Follow.Pin.VKey)
 		if err != nil {
 			return err
 		}
-		if root, err := b.Root(context.Background(), size); err != nil || root != want.Root {
+		if root, err := b.Follow.Root(context.Background(), size); err != nil || root != want.Root {
 			return fmt.Errorf("at size %d the root is %s (%v), cosigned was %s", size, root, err, want.Root)
 		}
 	}

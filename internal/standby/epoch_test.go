@@ -105,7 +105,7 @@ func testNewEpoch(t *testing.T, ahead int, keyless bool) {
 		}
 		catchUp(t, b, sb)
 	}
-	had, _ := sb.store.Accepted()
+	had, _ := sb.store.Follow.Accepted()
 	must(t, s.Close())
 	p := r.promote(0, b)
 	r.model, b.model = model, model
@@ -128,8 +128,8 @@ func testNewEpoch(t *testing.T, ahead int, keyless bool) {
 
 	c := r.another("third", false)
 	sc := c.open()
-	if sc.store.Pin.Epoch() != 2 {
-		t.Fatalf("a standby set up in epoch 2 has pinned epoch %d", sc.store.Pin.Epoch())
+	if sc.store.Follow.Pin.Epoch() != 2 {
+		t.Fatalf("a standby set up in epoch 2 has pinned epoch %d", sc.store.Follow.Pin.Epoch())
 	}
 	catchUp(t, c, sc)
 	c.check("a standby that was set up in epoch 2", sc)

@@ -48,7 +48,7 @@ func TestFollow(t *testing.T) {
 
 func (r *rig) mustHave(s *Standby, n uint64) {
 	r.t.Helper()
-	if got := s.store.Here(); got < n {
+	if got := s.store.Follow.Here(); got < n {
 		r.t.Fatalf("the standby has %d entries, at least %d were accepted before", got, n)
 	}
 }

@@ -31,8 +31,8 @@ func (s *Standby) Open(ctx context.Context) error {
 	for failures := 1; ; failures++ {
 		err := s.tryOpen(ctx)
 		if err == nil {
-			size := s.store.Here()
-			s.note(func(st *Status) { st.Accepted, st.Epoch = size, s.store.Pin.Epoch() })
+			size := s.store.Follow.Here()
+			s.note(func(st *Status) { st.Accepted, st.Epoch = size, s.store.Follow.Pin.Epoch() })
 			return nil
 		}
 		var final *localError
@@ -217,7 +217,7 @@ func (s *Standby) evidence(kind string, offered []byte, files map[string][]byte)
 	if err := durable.MkdirAll(fsys, at); err != nil {
 		return at, err
 	}
-	_, files["accepted.note"] = s.store.Accepted()
+	_, files["accepted.note"] = s.store.Follow.Accepted()
 	files["offered.note"] = offered
 	for name, b := range files {
 		if err == nil && len(b) > 0 {

@@ -14,7 +14,7 @@ import (
 
 // copyKeyrings copies the keyring files that are not here. A standby without keys has no use for them, and only notes how many there are, so that it can wait for the primary's next change.
 func (s *Standby) copyKeyrings(ctx context.Context, st stele.ReplicaState) error {
-	if s.store.Pin.Keyless {
+	if s.store.Follow.Pin.Keyless {
 		s.keyrings = st.Keyrings
 	}
 	if st.Keyrings == s.keyrings {
@@ -50,7 +50,7 @@ func (s *Standby) copyPacks(ctx context.Context, st stele.ReplicaState) error {
 		}
 		s.listed = true
 	}
-	packs := s.store.Packs()
+	packs := s.store.Follow.Packs()
 	grows := map[string]bool{}
 	for _, f := range st.Growing {
 		if !strings.HasPrefix(f.Name, engine.Packs) {
@@ -68,7 +68,7 @@ func (s *Standby) copyPacks(ctx context.Context, st stele.ReplicaState) error {
 			}
 		}
 	}
-	return local(s.store.SyncPacks())
+	return local(s.store.Follow.SyncPacks())
 }
 
 // copySealed copies every sealed pack that is not here.
@@ -78,7 +78,7 @@ func (s *Standby) copySealed(ctx context.Context) error {
 		return err
 	}
 	for _, f := range files {
-		if has, err := s.store.HasSealed(ctx, f.Name); err != nil {
+		if has, err := s.store.Follow.HasSealed(ctx, f.Name); err != nil {
 			return local(err)
 		} else if !has {
 			if err := s.copyPack(ctx, f.Name, -1); err != nil {
@@ -91,10 +91,10 @@ func (s *Standby) copySealed(ctx context.Context) error {
 
 // copyPack fetches a pack up to a size, or to its end (below 0), and seals it here if it is sealed there.
 func (s *Standby) copyPack(ctx context.Context, name string, upTo int64) error {
-	if has, err := s.store.HasSealed(ctx, name); err != nil || has {
+	if has, err := s.store.Follow.HasSealed(ctx, name); err != nil || has {
 		return local(err)
 	}
-	packs, again := s.store.Packs(), true
+	packs, again := s.store.Follow.Packs(), true
 	for upTo < 0 || packs.Have(name) < upTo {
 		f, b, err := s.primary.ReplicaRead(ctx, name, packs.Have(name))
 		if errors.Is(err, stele.ErrNoKey) {
@@ -121,7 +121,7 @@ func (s *Standby) copyPack(ctx context.Context, name string, upTo int64) error {
 		case err != nil:
 			return local(err)
 		case packs.Whole(name):
-			return local(s.store.SealPack(name))
+			return local(s.store.Follow.SealPack(name))
 		case len(b) == 0 || !f.Sealed && packs.Have(name) >= f.Size:
 			return nil
 		}

@@ -71,13 +71,13 @@ func (r *rig) become(fs vfs.FS) {
 // frozen follows until that ends and wants it frozen, for that reason, with evidence, and with what was accepted as it was.
 func (r *rig) frozen(s *Standby, kind string) {
 	r.t.Helper()
-	before, _ := s.store.Accepted()
+	before, _ := s.store.Follow.Accepted()
 	err := s.Follow(r.t.Context())
 	var f *FrozenError
 	if !errors.As(err, &f) || f.Kind != kind {
 		r.t.Fatalf("following ended with %v, not frozen for a %s", err, kind)
 	}
-	if after, _ := s.store.Accepted(); after != before {
+	if after, _ := s.store.Follow.Accepted(); after != before {
 		r.t.Fatalf("accepted %v before the freeze and %v after it", before, after)
 	}
 	names, err := r.sfs.List(f.Evidence)
@@ -277,7 +277,7 @@ func TestPromote(t *testing.T) {
 	r.admit()
 	s := r.open()
 	catchUp(t, r, s)
-	accepted, _ := s.store.Accepted()
+	accepted, _ := s.store.Follow.Accepted()
 	knows := func(what string, s *node.Node) {
 		t.Helper()
 		if a, err := s.Keys().Get(t.Context(), key.ID); err != nil || a.Secret != key.Secret {

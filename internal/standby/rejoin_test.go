@@ -63,7 +63,7 @@ func TestRejoin(t *testing.T) {
 	b.sopt.Folder, b.sopt.Store = "primary", opt
 	s := New(b.sopt)
 	must(t, s.Open(t.Context()))
-	c, _ := s.store.Accepted()
+	c, _ := s.store.Follow.Accepted()
 	if c != had.head {
 		t.Fatalf("it has accepted %v, and held %v", c, had.head)
 	}
@@ -136,8 +136,8 @@ func TestRejoinCrash(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			c, _ := s.Accepted()
-			here := s.Here()
+			c, _ := s.Follow.Accepted()
+			here := s.Follow.Here()
 			if err := errors.Join(readAll(s.Store), s.Close()); err != nil {
 				return err
 			}

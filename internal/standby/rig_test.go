@@ -146,7 +146,7 @@ func (r *rig) open() *Standby {
 // catchUp follows until the standby is where the primary is.
 func catchUp(t testing.TB, r *rig, s *Standby) {
 	t.Helper()
-	for i := 0; i == 0 && s.primary == nil || s.store.Here() < r.primary().Size(); i++ {
+	for i := 0; i == 0 && s.primary == nil || s.store.Follow.Here() < r.primary().Size(); i++ {
 		if err := s.round(t.Context(), false); err != nil && (i > 20 || !errors.Is(err, errStuck)) || i > 1000 {
 			t.Fatal(err)
 		}
@@ -185,16 +185,16 @@ func read(t testing.TB, s *stele.Store, key string) []byte {
 func (r *rig) sameTree(s *Standby) {
 	r.t.Helper()
 	size, root := r.primary().TreeHead()
-	c, _ := s.store.Accepted()
+	c, _ := s.store.Follow.Accepted()
 	for i := 0; i < 20 && c.Size < size; i++ {
 		catchUp(r.t, r, s)
 		size, root = r.primary().TreeHead()
-		c, _ = s.store.Accepted()
+		c, _ = s.store.Follow.Accepted()
 	}
 	if c.Size != size || c.Root != root {
 		r.t.Fatalf("the standby accepted %d %s, the primary is at %d %s", c.Size, c.Root, size, root)
 	}
-	if got, err := s.store.Root(r.t.Context(), size); err != nil || got != root {
+	if got, err := s.store.Follow.Root(r.t.Context(), size); err != nil || got != root {
 		r.t.Fatalf("the standby's root is %s (%v), the primary's %s", got, err, root)
 	}
 }

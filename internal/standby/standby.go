@@ -1,4 +1,4 @@
-// Package standby follows a primary: it fetches what the primary made durable, has it checked and accepted ([stele.Standby]), and keeps evidence where it may not be
+// Package standby follows a primary: it fetches what the primary made durable, has it checked and accepted ([follow.Store]), and keeps evidence where it may not be
 // accepted. It opens no connection by itself ([Primary]).
 //
 // One round asks where the primary stands, copies the new bytes of packs, makes them durable, and takes the segments batch by batch. The primary's newest checkpoint must be signed by the pinned key and continue the last one that
@@ -18,6 +18,7 @@ import (
 
 	"stele"
 	"stele/internal/bug"
+	"stele/internal/follow"
 	"stele/internal/ledger"
 	"stele/internal/retry"
 	"stele/tree"
@@ -228,7 +229,7 @@ func (s *Standby) round(ctx context.Context, wait bool) error {
 	if err := s.copyKeyrings(ctx, st); err != nil {
 		return err
 	}
-	if s.store.Packs() != nil {
+	if s.store.Follow.Packs() != nil {
 		if err := s.copyPacks(ctx, st); err != nil {
 			return err
 		}
@@ -251,7 +252,7 @@ func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, e
 		return st, err
 	}
 	s.note(func(x *Status) { x.LastContact, x.Primary = s.opt.Now(), st.Size })
-	if of, ours := s.store.Pin.EpochIn(st.Checkpoint), s.store.Pin.Epoch(); of > ours {
+	if of, ours := s.store.Follow.Pin.EpochIn(st.Checkpoint), s.store.Follow.Pin.Epoch(); of > ours {
 		if err := s.turn(ctx, st); err != nil {
 			return st, err
 		}
@@ -259,7 +260,7 @@ func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, e
 	} else if of > 0 && of < ours {
 		return st, s.tellFormer(ctx, st)
 	}
-	if err := signedAs(s.store.Pin.VKey, st); err != nil {
+	if err := signedAs(s.store.Follow.Pin.VKey, st); err != nil {
 		return st, s.freeze("signature", st.Checkpoint, err)
 	}
 	c, err := tree.ReadCheckpoint(st.Checkpoint)
@@ -279,12 +280,12 @@ func (s *Standby) contact(ctx context.Context, wait bool) (stele.ReplicaState, e
 
 // position is the largest size that is held fast here, and its root.
 func (s *Standby) position(ctx context.Context) (uint64, tree.Hash, error) {
-	c, _ := s.store.Accepted()
-	here := s.store.Here()
+	c, _ := s.store.Follow.Accepted()
+	here := s.store.Follow.Here()
 	if here <= c.Size {
 		return c.Size, c.Root, nil
 	}
-	root, err := s.store.Root(ctx, here) // the crash came before its checkpoint was kept
+	root, err := s.store.Follow.Root(ctx, here) // the crash came before its checkpoint was kept
 	return here, root, err
 }
 
@@ -294,11 +295,11 @@ var errStuck = errors.New("the primary has no further bytes of its newest segmen
 // copySegments takes the segments up to what st says.
 func (s *Standby) copySegments(ctx context.Context, st stele.ReplicaState) error {
 	again := true
-	for s.store.Here() < st.Size {
+	for s.store.Follow.Here() < st.Size {
 		p, err := s.fetchPiece(ctx, st)
 		if errors.Is(err, ledger.ErrUnproven) && again {
 			again = false // the way may have garbled it: once more
-			s.store.Forget()
+			s.store.Follow.Forget()
 			continue
 		}
 		if err != nil {
@@ -307,24 +308,24 @@ func (s *Standby) copySegments(ctx context.Context, st stele.ReplicaState) error
 		if p == nil {
 			return errStuck
 		}
-		if len(p.Entries) == 0 && p.Size == s.store.Here() && !p.Sealed {
+		if len(p.Entries) == 0 && p.Size == s.store.Follow.Here() && !p.Sealed {
 			continue
 		}
 		if err := s.judge(ctx, p, st); err != nil {
 			return err
 		}
-		if err := s.store.Accept(ctx, p); err != nil {
+		if err := s.store.Follow.Accept(ctx, p); err != nil {
 			return local(err)
 		}
 		again = true
-		s.grew(s.store.Here())
+		s.grew(s.store.Follow.Here())
 	}
 	return nil
 }
 
 // fetchPiece fetches what comes next of the ledger and checks it. nil: nothing came.
 func (s *Standby) fetchPiece(ctx context.Context, st stele.ReplicaState) (*ledger.Piece, error) {
-	name, off, id := s.store.Want()
+	name, off, id := s.store.Follow.Want()
 	f, b, err := s.primary.ReplicaRead(ctx, name, off)
 	if errors.Is(err, stele.ErrBadRange) {
 		f, b, err = s.primary.ReplicaRead(ctx, name, 0)
@@ -338,8 +339,8 @@ func (s *Standby) fetchPiece(ctx context.Context, st stele.ReplicaState) (*ledge
 	if id != "" && f.ID != id {
 		return s.replace(ctx, f)
 	}
-	p, err := s.store.Check(b, st.Size)
-	if err == nil && len(b) == 0 && len(p.Entries) == 0 && p.Size == s.store.Here() && !p.Sealed {
+	p, err := s.store.Follow.Check(b, st.Size)
+	if err == nil && len(b) == 0 && len(p.Entries) == 0 && p.Size == s.store.Follow.Here() && !p.Sealed {
 		return nil, nil
 	}
 	return p, err
@@ -364,7 +365,7 @@ func (s *Standby) replace(ctx context.Context, f stele.ReplicaFile) (*ledger.Pie
 		}
 		all = append(all, b...)
 	}
-	p, err := s.store.Replace(all)
+	p, err := s.store.Follow.Replace(all)
 	if errors.Is(err, ledger.ErrBehind) { // its checkpoint goes on from what was accepted here: what this file ends before stands in the next one
 		return nil, s.shorten(ctx, all)
 	}
@@ -377,14 +378,14 @@ var errShortened = errors.New("the primary holds the same entries in other files
 // shorten puts a segment in the place of a longer one that came from the former primary. Whoever was restored from a backup has the same entries in other files than that one. Until the
 // next ones have come, fewer entries are here than were accepted; the checkpoint of those stays what the primary must go on from.
 func (s *Standby) shorten(ctx context.Context, segment []byte) error {
-	before := s.store.Here()
-	if err := s.store.Shorten(ctx, segment); err != nil {
+	before := s.store.Follow.Here()
+	if err := s.store.Follow.Shorten(ctx, segment); err != nil {
 		return err
 	}
 	if err := s.reopen(ctx); err != nil {
 		return local(err)
 	}
-	s.opt.Log.Warn("segments are fetched anew", "accepted", before, "here", s.store.Here())
+	s.opt.Log.Warn("segments are fetched anew", "accepted", before, "here", s.store.Follow.Here())
 	return errShortened
 }
 
@@ -403,16 +404,16 @@ func (s *Standby) judged(st stele.ReplicaState, err error) error {
 
 // judge has the meaning of the entries checked. Bytes that are missing are looked for once more, among all packs.
 func (s *Standby) judge(ctx context.Context, p *ledger.Piece, st stele.ReplicaState) error {
-	err := s.store.Judge(ctx, p)
-	if errors.Is(err, stele.ErrMissingChunk) {
+	err := s.store.Follow.Judge(ctx, p)
+	if errors.Is(err, follow.ErrMissingChunk) {
 		s.listed = false
 		if err := s.copyPacks(ctx, st); err != nil {
-			s.store.Forget()
+			s.store.Follow.Forget()
 			return err
 		}
-		err = s.store.Judge(ctx, p)
+		err = s.store.Follow.Judge(ctx, p)
 	}
-	var refused *stele.RefusedError
+	var refused *follow.RefusedError
 	if errors.As(err, &refused) {
 		return s.freeze("refused", st.Checkpoint, err)
 	}

@@ -27,7 +27,7 @@ func (s *Standby) turn(ctx context.Context, st stele.ReplicaState) error {
 	if err != nil {
 		return err
 	}
-	pin := s.store.Pin
+	pin := s.store.Follow.Pin
 	next, first, err := pin.Succeed(u)
 	if err == nil && s.opt.VKey != "" && s.opt.VKey != next.VKey && !knows(&next, s.opt.VKey) {
 		err = fmt.Errorf("epoch %d is signed by %s, which is not the key that was given", next.Epoch(), next.VKey)
@@ -100,7 +100,7 @@ func (s *Standby) goesOn(ctx context.Context, st stele.ReplicaState, first verif
 	}
 	if have > first.Cut {
 		var err error
-		if root, err = s.store.Root(ctx, first.Cut); err != nil {
+		if root, err = s.store.Follow.Root(ctx, first.Cut); err != nil {
 			return local(err)
 		}
 	}
@@ -135,11 +135,11 @@ func (s *Standby) keyringOf(ctx context.Context, next *stele.StandbyPin) error {
 
 // keepTail keeps what shows that entries were accepted which the new epoch has not, and asks for a person's word if they are more than a standby lags behind.
 func (s *Standby) keepTail(ctx context.Context, st stele.ReplicaState, u stele.Succession, first verify.Successor, have uint64) error {
-	from, err := s.store.TimeOf(ctx, first.Cut)
+	from, err := s.store.Follow.TimeOf(ctx, first.Cut)
 	if err != nil {
 		return local(err)
 	}
-	to, err := s.store.TimeOf(ctx, have-1)
+	to, err := s.store.Follow.TimeOf(ctx, have-1)
 	if err != nil {
 		return local(err)
 	}
@@ -149,7 +149,7 @@ func (s *Standby) keepTail(ctx context.Context, st stele.ReplicaState, u stele.S
 			first.Epoch, first.Cut, have-first.Cut, span.Round(time.Second), first.Cut))
 	}
 	why := fmt.Sprintf("epoch %d of the store goes on with %d entries. %d that were accepted here before it began, entries %d to %d, are not among them.\nThey stay in the segments of epoch %d, from entry %d on: stele dump epochs, stele dump segments/…\n",
-		first.Epoch, first.Cut, have-first.Cut, first.Cut, have-1, s.store.Pin.Epoch(), first.Cut)
+		first.Epoch, first.Cut, have-first.Cut, first.Cut, have-1, s.store.Follow.Pin.Epoch(), first.Cut)
 	files := map[string][]byte{"reason.txt": []byte(why)}
 	for i, r := range u.Receipts {
 		files[fmt.Sprintf("handover-%d.receipt", i+1)] = r
@@ -161,8 +161,8 @@ func (s *Standby) keepTail(ctx context.Context, st stele.ReplicaState, u stele.S
 // turnTo pins the new epoch and opens the folder again as its standby.
 func (s *Standby) turnTo(ctx context.Context, next stele.StandbyPin, first verify.Successor, have uint64) error {
 	next.From = s.opt.From
-	if end := next.EndOf(s.store.Pin.Epoch()); have >= end {
-		if err := s.store.SealTail(); err != nil {
+	if end := next.EndOf(s.store.Follow.Pin.Epoch()); have >= end {
+		if err := s.store.Follow.SealTail(); err != nil {
 			return local(err)
 		}
 	}
@@ -192,7 +192,7 @@ func (s *Standby) reopen(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.store = fresh
-	s.status.Accepted, s.status.Epoch = fresh.Here(), fresh.Pin.Epoch()
+	s.status.Accepted, s.status.Epoch = fresh.Follow.Here(), fresh.Follow.Pin.Epoch()
 	s.mu.Unlock()
 	s.listed, s.keyrings = false, -1
 	return s.opt.Turned(fresh)
@@ -200,7 +200,7 @@ func (s *Standby) reopen(ctx context.Context) error {
 
 // tellFormer tells a primary whose epoch has ended that it has, by the entry that began the present one. What is followed is another one.
 func (s *Standby) tellFormer(ctx context.Context, st stele.ReplicaState) error {
-	pin := s.store.Pin
+	pin := s.store.Follow.Pin
 	err := fmt.Errorf("%w: %s is in epoch %d, followed is epoch %d. Name the present primary: stele standby --from URL", errEarlier, s.opt.From, pin.EpochIn(st.Checkpoint), pin.Epoch())
 	if s.store.Store == nil {
 		return err

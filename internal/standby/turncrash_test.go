@@ -73,7 +73,7 @@ func turnScenario(b *rig, had before) crashtest.Scenario[before] {
 		opt.Store, b.slept = store(fs), 0
 		s := New(opt)
 		err = s.Open(context.Background())
-		for i := 0; err == nil && (i == 0 || s.store.Here() < b.primary().Size()); i++ {
+		for i := 0; err == nil && (i == 0 || s.store.Follow.Here() < b.primary().Size()); i++ {
 			err = s.round(context.Background(), false)
 		}
 		if s.store != nil {
@@ -100,9 +100,9 @@ func checkTurn(opt stele.Options, b *rig, o *before) error {
 	if err != nil {
 		return err
 	}
-	epoch, here := s.Pin.Epoch(), s.Here()
-	c, _ := s.Accepted()
-	root, rerr := s.Root(ctx, o.cut)
+	epoch, here := s.Follow.Pin.Epoch(), s.Follow.Here()
+	c, _ := s.Follow.Accepted()
+	root, rerr := s.Follow.Root(ctx, o.cut)
 	size, head := b.primary().TreeHead()
 	want, werr := b.primary().Consistency(ctx, o.cut, size)
 	err = errors.Join(rerr, werr, readAll(s.Store), s.Close())
@@ -183,7 +183,7 @@ func aheadRig(t *testing.T) (*rig, before) {
 		r.put(fmt.Sprintf("ahead%d", i), 3000, uint64(i))
 	}
 	catchUp(t, b, sb)
-	head, _ := sb.store.Accepted()
+	head, _ := sb.store.Follow.Accepted()
 	must(t, s.Close())
 	must(t, sb.Close())
 	p := r.promote(0, b)
@@ -208,7 +208,7 @@ func TestPromoteCrash(t *testing.T) {
 	}
 	s := r.open()
 	catchUp(t, r, s)
-	head, _ := s.store.Accepted()
+	head, _ := s.store.Follow.Accepted()
 	must(t, s.Close())
 	store := func(fs vfs.FS) stele.PromoteOptions {
 		opt := r.sopt.Store

@@ -19,7 +19,7 @@ func (s *Standby) Vouch(ctx context.Context, c tree.Checkpoint) error {
 		if st := s.Status(); st.Frozen {
 			return fmt.Errorf("this standby vouches for nothing: %s", st.Err)
 		}
-		accepted, _ := s.Store().Accepted()
+		accepted, _ := s.Store().Follow.Accepted()
 		if c.Size <= accepted.Size {
 			return s.sameRoot(ctx, c)
 		}
@@ -32,7 +32,7 @@ func (s *Standby) Vouch(ctx context.Context, c tree.Checkpoint) error {
 }
 
 func (s *Standby) sameRoot(ctx context.Context, c tree.Checkpoint) error {
-	root, err := s.Store().Root(ctx, c.Size)
+	root, err := s.Store().Follow.Root(ctx, c.Size)
 	if err == nil && root != c.Root {
 		err = fmt.Errorf("%w: the root of size %d is %s, not %s", ErrOther, c.Size, root, c.Root)
 	}

@@ -1,4 +1,4 @@
-package stele
+package follow
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"stele/entry"
 	"stele/internal/body"
 	"stele/internal/bug"
+	"stele/internal/core"
 	"stele/internal/ledger"
 )
 
@@ -30,8 +31,8 @@ var ErrMissingChunk = errors.New("bytes that it names have not come")
 
 // Judge checks what the entries of a piece mean. A *RefusedError if one of them may not be; nothing was written then. ErrMissingChunk in it may be cured by looking for
 // packs again, if nothing else was wrong.
-func (b *Standby) Judge(ctx context.Context, p *ledger.Piece) error {
-	if b.Store == nil {
+func (b *Store) Judge(ctx context.Context, p *ledger.Piece) error {
+	if b.Pin.Keyless {
 		return nil
 	}
 	for i := range p.Entries { // before anything is folded, so that it can be asked again
@@ -56,7 +57,7 @@ func (b *Standby) Judge(ctx context.Context, p *ledger.Piece) error {
 }
 
 // judge checks an entry against the rows that the entries before it make.
-func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
+func (b *Store) judge(ctx context.Context, e *entry.Entry) error {
 	p := &e.Private
 	switch e.Type {
 	case entry.ObjectRetention:
@@ -69,7 +70,7 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if re := locked(a.Lock, e.Time, p.Bypass); re != nil {
+		if re := core.Forbids(a.Lock, e.Time, p.Bypass); re != nil {
 			re.Bucket, re.Key = p.Bucket, p.Key
 			return re
 		}
@@ -81,7 +82,7 @@ func (b *Standby) judge(ctx context.Context, e *entry.Entry) error {
 }
 
 // judgeRetention refuses what shortens a lock: the rule of SetRetention, judged again.
-func (b *Standby) judgeRetention(e *entry.Entry) error {
+func (b *Store) judgeRetention(e *entry.Entry) error {
 	p := &e.Private
 	a, err := b.core.Index.Pending().Attrs(p.Inc, p.Key, p.Target)
 	if err != nil || bug.On(bug.ShortenLocks) {
@@ -92,13 +93,13 @@ func (b *Standby) judgeRetention(e *entry.Entry) error {
 		to = *p.Lock
 	}
 	if !old.Allows(to, e.Time, p.Bypass) {
-		return fmt.Errorf("it shortens a lock: %w", &RetentionError{Bucket: p.Bucket, Key: p.Key, Mode: old.Mode, Until: old.Until, Hold: old.Hold})
+		return fmt.Errorf("it shortens a lock: %w", &core.RetentionError{Bucket: p.Bucket, Key: p.Key, Mode: old.Mode, Until: old.Until, Hold: old.Hold})
 	}
 	return nil
 }
 
 // judgePack compares a sealed pack with what its entry says of it.
-func (b *Standby) judgePack(ctx context.Context, want *entry.Pack) error {
+func (b *Store) judgePack(ctx context.Context, want *entry.Pack) error {
 	got, ok := b.sums[want.Name]
 	if !ok {
 		if has, err := b.HasSealed(ctx, want.Name); err != nil || !has {
@@ -110,14 +111,14 @@ func (b *Standby) judgePack(ctx context.Context, want *entry.Pack) error {
 		}
 	}
 	if got != *want {
-		return fmt.Errorf("%w: pack %s has SHA-256 %x and %d bytes, its entry says %x and %d", ErrCorrupt, want.Name, got.SHA256, got.Size, want.SHA256, want.Size)
+		return fmt.Errorf("%w: pack %s has SHA-256 %x and %d bytes, its entry says %x and %d", core.ErrCorrupt, want.Name, got.SHA256, got.Size, want.SHA256, want.Size)
 	}
 	delete(b.sums, want.Name)
 	return nil
 }
 
 // chunksHere looks for every chunk that an entry names, and for the pack that it seals.
-func (b *Standby) chunksHere(ctx context.Context, e *entry.Entry) error {
+func (b *Store) chunksHere(ctx context.Context, e *entry.Entry) error {
 	if bug.On(bug.SkipChunksHere) {
 		return nil
 	}
