@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -203,10 +204,17 @@ type lacking struct {
 	engine.Engine
 	folder string
 	why    error
+	after  *atomic.Int64 // nil: each file; else the one that is opened after so many. It counts down, as files may be opened side by side
+	once   bool          // and those behind it are opened again
+}
+
+func (l lacking) runsOut() bool {
+	n := l.after.Add(-1)
+	return n == -1 || n < -1 && !l.once
 }
 
 func (l lacking) Open(ctx context.Context, name string) (engine.File, error) {
-	if strings.HasPrefix(name, l.folder) {
+	if strings.HasPrefix(name, l.folder) && (l.after == nil || l.runsOut()) {
 		return nil, fmt.Errorf("couldn't open %s: %w", name, l.why)
 	}
 	return l.Engine.Open(ctx, name)
@@ -218,13 +226,13 @@ func TestDrillOnAStarvedMachine(t *testing.T) {
 	for _, folder := range []string{engine.Segments, engine.Packs} {
 		for _, why := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, engine.ErrFull} {
 			opt := d.options(1)
-			opt.Target = lacking{d.target, folder, why}
+			opt.Target = lacking{Engine: d.target, folder: folder, why: why}
 			if c, signed, err := d.s.backup.Drill(ctx, opt); !errors.Is(err, why) || signed != nil || !strings.Contains(err.Error(), "says nothing of the copy") {
 				t.Errorf("%s, %v: %+v %v", folder, why, c, err)
 			}
 		}
 		opt := d.options(1)
-		opt.Target = lacking{d.target, folder, syscall.EIO}
+		opt.Target = lacking{Engine: d.target, folder: folder, why: syscall.EIO}
 		if c, _, err := d.s.backup.Drill(ctx, opt); err != nil || c.OK {
 			t.Errorf("%s, a disk that fails: %+v %v", folder, c, err)
 		}
@@ -244,6 +252,32 @@ func TestDrillOnAStarvedMachine(t *testing.T) {
 	opt.Target = gone
 	if c, _, err := d.s.backup.Drill(ctx, opt); err != nil || c.OK || strings.Contains(strings.Join(c.Problems, " "), "erased") {
 		t.Errorf("without packs: %+v %v", c, err)
+	}
+}
+
+// TestFullDrillRunsShort: the machine has no file descriptor, for a moment or from then on, at any moment of a full drill. The copy is never called damaged, and is called sound only if all of it was
+// read, perhaps at a second try.
+func TestFullDrillRunsShort(t *testing.T) {
+	d := newDrilled(t)
+	for _, once := range []bool{false, true} {
+		short := 0
+		for after, tried := int64(0), false; !tried; after++ {
+			left := new(atomic.Int64)
+			left.Store(after)
+			opt := d.options(1)
+			opt.Full, opt.Target = true, lacking{d.target, "", syscall.EMFILE, left, once}
+			c, signed, err := d.s.backup.Drill(ctx, opt)
+			tried = left.Load() >= 0
+			switch {
+			case errors.Is(err, syscall.EMFILE) && signed == nil && strings.Contains(err.Error(), "says nothing of the copy"):
+				short++
+			case err != nil || !c.OK || !tried && !once:
+				t.Fatalf("after %d files, once %v: %+v %v", after, once, c, err)
+			}
+		}
+		if short == 0 {
+			t.Errorf("once %v: no drill ran short", once)
+		}
 	}
 }
 

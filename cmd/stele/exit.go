@@ -128,6 +128,8 @@ func (a *app) hintFor(err error) string {
 		return "make room on that disk"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service), then start again"
+	case errors.Is(err, syscall.EROFS):
+		return "that disk is mounted read-only: mount it for writing, or name a folder on another one"
 	case errors.Is(err, stele.ErrFailed), errors.Is(err, syscall.EIO):
 		return "look at the disk (dmesg), then start again: what was acknowledged is durable"
 	case errors.Is(err, stele.ErrCorrupt):

@@ -230,7 +230,7 @@ func TestUnreadable(t *testing.T) {
 // TestHints: what the operating system lacks comes with the step that mends it, and not with one that looks at the disk.
 func TestHints(t *testing.T) {
 	a := &app{}
-	for err, want := range map[error]string{syscall.EMFILE: "open files", syscall.ENFILE: "open files", syscall.ENOSPC: "make room", syscall.EIO: "dmesg"} {
+	for err, want := range map[error]string{syscall.EMFILE: "open files", syscall.ENFILE: "open files", syscall.ENOSPC: "make room", syscall.EROFS: "read-only", syscall.EIO: "dmesg"} {
 		failed := &os.PathError{Op: "open", Path: "segments/1", Err: err}
 		if hint := a.hintFor(fmt.Errorf("couldn't open: %w", errors.Join(stele.ErrFailed, failed))); !strings.Contains(hint, want) {
 			t.Errorf("%v: %q", err, hint)

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -132,7 +131,7 @@ func (d *drill) run(ctx context.Context) (err error) {
 		if d.opt.fresh && errors.Is(err, replicate.ErrNone) {
 			return core.OfKind(fmt.Errorf("nothing was shipped to target %s yet. `stele target sync` ships all that is committed and waits for it; then drill", d.opt.Name), errNotYet, core.ErrBadState)
 		}
-		if short(err) {
+		if engine.Short(err) {
 			return notTried(err)
 		}
 		d.problem("the copy can't be opened: %v", err)
@@ -240,17 +239,8 @@ func (d *drill) sample(ctx context.Context, copied *Copied) error {
 	return nil
 }
 
-// short says whether this machine was short of something: of open files, of memory, or of room for the scratch folder, since a drill writes nowhere else. That says nothing of the copy, and must not
-// stand in a signed certificate as if it did.
-func short(err error) bool {
-	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, engine.ErrFull} {
-		if errors.Is(err, lack) {
-			return true
-		}
-	}
-	return false
-}
-
+// notTried is the end of a drill for which this machine was short of something: of open files, of memory, or of room for the scratch folder. That must not stand in a signed certificate as if it
+// said something of the copy.
 func notTried(err error) error {
 	return fmt.Errorf("the drill could not be made on this machine, which says nothing of the copy: %w", err)
 }
@@ -276,7 +266,7 @@ func (d *drill) bad(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if short(err) {
+	if engine.Short(err) {
 		return notTried(err)
 	}
 	d.problem("%v", err)

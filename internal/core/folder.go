@@ -74,7 +74,7 @@ func (s *Store) Path(name string) string { return s.FS.PathJoin(s.dir, name) }
 // MakeFolder makes the folder where there is none.
 func (s *Store) MakeFolder() error {
 	if err := durable.MkdirAll(s.FS, s.dir); err != nil {
-		return fmt.Errorf("couldn't make the folder %s: %w", s.dir, err)
+		return err
 	}
 	return nil
 }

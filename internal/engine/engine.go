@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +47,17 @@ var (
 	// (DESIGN invariant 6: failed stays failed).
 	ErrFailed = errors.New("an earlier write failed, no more are taken")
 )
+
+// Short says whether an error is for what this machine has too little of: open files, memory, or room. That passes, and says nothing of the file that was asked for: whoever judges files must not
+// call it damaged.
+func Short(err error) bool {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, ErrFull} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
+}
 
 // Engine stores sealed files. All methods may be called concurrently. What lasts is for the caller to retry; an engine over a network repeats a few times,
 // within a bounded time, what is safe to repeat (give its Create an io.ReadSeeker, which it can read again).

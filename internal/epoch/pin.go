@@ -40,7 +40,7 @@ func SetPin(c *core.Store, pin Pin) error {
 		return err
 	}
 	if err := durable.MkdirAll(c.FS, c.Dir()); err != nil { // without keys nothing made it before
-		return fmt.Errorf("couldn't make the folder %s: %w", c.Dir(), err)
+		return err
 	}
 	return durable.Replace(c.FS, c.Path(core.FileStandby), append(b, '\n'), durable.PrivateFile)
 }

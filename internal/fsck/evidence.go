@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"stele/internal/engine"
 	"stele/internal/ledger"
 	"stele/internal/segment"
 )
@@ -87,6 +88,9 @@ func (j *job) evidenceFile(ctx context.Context, c *chain, k ledger.Link, tail *b
 		if err == io.EOF {
 			if sc.Footer() == nil {
 				why, _, _ := sc.Broken()
+				if engine.Short(why) {
+					return why
+				}
 				e.broken(k.Name, "damaged behind entry %d: %v", tail.edge.Size(), why)
 			}
 			j.advance(f.Size())
@@ -94,6 +98,9 @@ func (j *job) evidenceFile(ctx context.Context, c *chain, k ledger.Link, tail *b
 		}
 		if err == nil {
 			err = c.follow(tail, &b)
+		}
+		if engine.Short(err) {
+			return fmt.Errorf("couldn't read %s: %w", k.Name, err)
 		}
 		if err != nil {
 			e.broken(k.Name, "behind entry %d: %v", e.To, err)

@@ -65,6 +65,7 @@ const maxProblems = 1000
 type job struct {
 	Options
 	report Report
+	cancel context.CancelCauseFunc // ends the verification with an error of its own
 	mu     sync.Mutex
 	total  int64
 	done   atomic.Int64
@@ -100,8 +101,16 @@ func Check(ctx context.Context, opt Options) (Report, error) {
 }
 
 func (j *job) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, j.cancel = context.WithCancelCause(ctx)
+	defer j.cancel(nil)
+	err := j.verify(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func (j *job) verify(ctx context.Context) error {
 	j.healSegments(ctx) // first: they hold what packs are healed to
 	if j.Deep {
 		if err := j.readPacks(ctx); err != nil {
@@ -125,7 +134,7 @@ func (j *job) run(ctx context.Context) error {
 			j.problem(l.where, "%v", err)
 		}
 	}
-	return errors.Join(err, context.Cause(ctx))
+	return err
 }
 
 // measure adds up what will be read.
@@ -149,7 +158,11 @@ func (j *job) advance(n int64) {
 	}
 }
 
+// problem notes what is wrong with the store. What this machine is short of is not: it ends the verification, whose error says so.
 func (j *job) problem(where, format string, args ...any) {
+	if j.short(where, args) {
+		return
+	}
 	p := Problem{where, fmt.Sprintf(format, args...)}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -161,9 +174,20 @@ func (j *job) problem(where, format string, args ...any) {
 	}
 }
 
+// short ends the verification if one of args is an error for what this machine is short of.
+func (j *job) short(where string, args []any) bool {
+	for _, arg := range args {
+		if err, ok := arg.(error); ok && engine.Short(err) {
+			j.cancel(fmt.Errorf("this machine is short of something, which says nothing of the store: %s: %w", where, err))
+			return true
+		}
+	}
+	return false
+}
+
 // mend has a damaged file healed and reports whether it is whole now.
 func (j *job) mend(ctx context.Context, file string, why error) bool {
-	if j.Heal == nil || ctx.Err() != nil || j.Heal(ctx, file, why) != nil {
+	if j.Heal == nil || ctx.Err() != nil || engine.Short(why) || j.Heal(ctx, file, why) != nil {
 		return false
 	}
 	j.mu.Lock()

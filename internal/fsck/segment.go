@@ -45,7 +45,7 @@ func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File)
 	wrong := func(format string, args ...any) {
 		if here == &c.branch {
 			j.problem(name, format, args...)
-		} else {
+		} else if !j.short(name, args) {
 			c.evidence[c.epoch].broken(name, format, args...)
 		}
 	}

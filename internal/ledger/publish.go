@@ -1,10 +1,8 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 	"time"
 
 	"stele/internal/engine"
@@ -83,7 +81,7 @@ func (p *publisher) publish(l *Ledger) {
 		if l.opt.Unpublished != nil {
 			l.opt.Unpublished(err)
 		}
-		if passes(err) {
+		if engine.Short(err) {
 			p.kick() // tried again after the pause
 			return
 		} else if err != nil {
@@ -95,16 +93,6 @@ func (p *publisher) publish(l *Ledger) {
 	p.mu.Lock()
 	p.newest = note
 	p.mu.Unlock()
-}
-
-// passes says whether an error is a lack that may pass (no room, no free file descriptor) and that was met before anything was promised.
-func passes(err error) bool {
-	for _, lack := range []error{engine.ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
-		if errors.Is(err, lack) {
-			return true
-		}
-	}
-	return false
 }
 
 // Published is the newest published checkpoint, a signed note: it moves at most once every Options.PublishEvery, and on Close.

@@ -71,7 +71,7 @@ func (s *sequencer) prepare(l *Ledger) error {
 	}
 	w, err := s.next.wait()
 	s.next = nil
-	if passes(err) {
+	if engine.Short(err) {
 		return err
 	}
 	if err != nil {
@@ -120,7 +120,7 @@ func (l *Ledger) discard(u *upcoming) {
 		if err == nil {
 			err = l.abandon(context.Background(), w)
 		}
-		if err != nil && !passes(err) {
+		if err != nil && !engine.Short(err) {
 			l.fail(err)
 		}
 	})

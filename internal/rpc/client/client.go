@@ -93,6 +93,9 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 	}
 	defer resp.Body.Close()
 	v, err := decode[rpc.Version](resp)
+	if errors.Is(err, errBrokeOff) {
+		err = lost(rpc.Put.Row(), err)
+	}
 	return v.Decode(), err
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -21,7 +22,21 @@ func invoke[A, R any](ctx context.Context, c *Client, call rpc.Call[A, R], arg A
 		return result, err
 	}
 	defer resp.Body.Close()
-	return decode[R](resp)
+	if result, err = decode[R](resp); errors.Is(err, errBrokeOff) {
+		err = lost(call.Row(), err)
+	}
+	return result, err
+}
+
+// errBrokeOff: the way to the server failed after the request had gone out.
+var errBrokeOff = errors.New("broke off")
+
+// lost says of a change whose answer did not come that it may have been made.
+func lost(call rpc.Row, err error) error {
+	if call.Access != rpc.Changes {
+		return err
+	}
+	return fmt.Errorf("%w. Whether the change was made is not known: `stele log -n 5` shows it if it was", err)
 }
 
 // ask makes a call without an argument.
@@ -42,7 +57,7 @@ func decode[R any](resp *http.Response) (result R, err error) {
 	var out rpc.Reply[R]
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
 	if err != nil {
-		return result, fmt.Errorf("the server's answer broke off: %w", err)
+		return result, fmt.Errorf("the server's answer %w: %w", errBrokeOff, err)
 	}
 	if err := json.Unmarshal(b, &out); err != nil || out.V != 1 {
 		return result, fmt.Errorf("%w: it answered %s. Name the admin address, as `stele serve` printed it: port 9001 unless it was set otherwise, not the one of S3", rpc.ErrProtocol, resp.Status)
@@ -68,7 +83,11 @@ func (c *Client) post(ctx context.Context, call rpc.Row, args []byte, body io.Re
 	if signed != nil {
 		sum = sumOf(signed)
 	}
-	return c.do(req, sum)
+	resp, err := c.do(req, sum)
+	if errors.Is(err, errBrokeOff) {
+		err = lost(call, err)
+	}
+	return resp, err
 }
 
 // get asks for a page.
@@ -95,6 +114,9 @@ func (c *Client) do(req *http.Request, sum string) (*http.Response, error) {
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err
+	}
+	if op := (*net.OpError)(nil); !errors.As(err, &op) || op.Op != "dial" {
+		return nil, fmt.Errorf("the connection to the server at %s %w: %w", c.spoken, errBrokeOff, err)
 	}
 	return nil, fmt.Errorf("couldn't reach the server at %s: %w", c.spoken, err)
 }
