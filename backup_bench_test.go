@@ -105,7 +105,7 @@ func BenchmarkBackup(b *testing.B) {
 	}
 	from := hydrate.From{Target: target, Name: "bench"}
 	once("first-get", func(b *testing.B) {
-		s := open(b, hydrate.From{Target: target, Name: "bench", Still: true})
+		s := open(b, hydrate.From{Target: target, Name: "bench", NoFill: true})
 		get(b, s)
 		end(b, s, "from")
 	})

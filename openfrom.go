@@ -100,7 +100,7 @@ func askBeforeFrom(ctx context.Context, folder string, from hydrate.From, opt Op
 	if opt.OpenTarget == nil {
 		return nil, nil
 	}
-	from.Still, opt.still = true, true
+	from.NoFill, opt.noBackground = true, true
 	s, err := OpenFrom(ctx, folder, from, opt)
 	if err != nil {
 		return nil, err

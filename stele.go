@@ -58,7 +58,7 @@ type Options struct {
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64
 
-	still bool // nothing runs beside requests: the store is opened to be asked and closed again
+	noBackground bool // nothing runs beside requests: the store is opened to be asked and closed again
 }
 
 // Store is an open store. Its methods may be called concurrently.
@@ -133,5 +133,5 @@ func newStore(folder string, opt Options) *Store {
 // folderOf is a data folder that is looked at, or written to, without being opened as a store.
 func folderOf(folder string, opt Options) *core.Store {
 	return core.New(folder, core.Options{FS: opt.FS, Kit: opt.Kit, ReadOnly: opt.ReadOnly, Clock: opt.Clock, Log: opt.Log, Identity: opt.Identity, Root: opt.Root,
-		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, Still: opt.still})
+		SegmentBytes: opt.SegmentBytes, PackBytes: opt.PackBytes, NoBackground: opt.noBackground})
 }

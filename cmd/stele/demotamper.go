@@ -139,7 +139,7 @@ func convict(ctx context.Context, d *story) error {
 		return err
 	}
 	start := time.Now()
-	copied, err := node.OpenFrom(ctx, d.path("new"), stele.From{Target: opened.Engine, Name: demoTarget, Still: true}, stele.Options{Identity: key})
+	copied, err := node.OpenFrom(ctx, d.path("new"), stele.From{Target: opened.Engine, Name: demoTarget, NoFill: true}, stele.Options{Identity: key})
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (s *Backups) neverHeld(ctx context.Context, name string) (bool, error) {
 func (d *drill) run(ctx context.Context) (err error) {
 	scratch := d.s.core.Path(core.DrillPrefix + durable.Random())
 	defer func() { err = errors.Join(err, d.s.core.FS.RemoveAll(scratch)) }()
-	copied, err := d.s.Opt.OpenCopy(ctx, scratch, hydrate.From{Target: d.opt.Target, Name: d.opt.Name, Still: true}, d.opt.Identity)
+	copied, err := d.s.Opt.OpenCopy(ctx, scratch, hydrate.From{Target: d.opt.Target, Name: d.opt.Name, NoFill: true}, d.opt.Identity)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, core.ErrWrongKey) && d.c.OpenedBy == verify.OpenedByRecovery {
 			return err // nothing was tried: the caller's key is not this store's

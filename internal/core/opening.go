@@ -94,7 +94,7 @@ func (s *Store) Open(ctx context.Context, w Way) error {
 // StuckBy returns why a folder that could not be opened, err, may still be opened for reading: it takes no writes, because its disk is full or its file system is read-only, and that is no reason to refuse
 // readers what is there. nil: err is another one.
 func (s *Store) StuckBy(w Way, err error) error {
-	if s.opt.ReadOnly || s.opt.Still || w.init != nil || w.Over != nil || !noRoom(err) && !errors.Is(err, syscall.EROFS) {
+	if s.opt.ReadOnly || s.opt.NoBackground || w.init != nil || w.Over != nil || !noRoom(err) && !errors.Is(err, syscall.EROFS) {
 		return nil
 	}
 	return s.unwritable(err)
@@ -346,7 +346,7 @@ func (s *Store) neverBehind(ctx context.Context) error {
 
 // begin starts what runs beside requests. From here on entries are appended and leave this machine, so every guard has spoken before.
 func (s *Store) begin() error {
-	if s.opt.Still {
+	if s.opt.NoBackground {
 		return nil
 	}
 	s.begun.Store(true)

@@ -46,7 +46,7 @@ type Options struct {
 	Root         *entry.AccessKey // the root access key; nil: the one kept in the folder
 	SegmentBytes int64            // at which files are sealed; 0: the defaults
 	PackBytes    int64
-	Still        bool // nothing runs beside requests: the store is opened to be asked and closed again
+	NoBackground bool // nothing runs beside requests: the store is opened to be asked and closed again
 }
 
 // Store is index, ledger and body in step, in a folder. Its methods may be called concurrently.

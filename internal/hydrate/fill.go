@@ -96,7 +96,7 @@ func (s *Store) startFilling() {
 	f := &s.from.fill
 	f.limit = replicate.Rate(s.from.RateBytes)
 	f.status.From, f.status.Since = s.from.Name, s.core.Now()
-	if s.from.Still {
+	if s.from.NoFill {
 		return
 	}
 	if packs, err := s.Missing(s.core.Life, engine.Packs); err == nil {
@@ -172,7 +172,7 @@ func (s *Store) Missing(ctx context.Context, folder string) ([]engine.Info, erro
 	if err := s.from.local.List(ctx, folder, func(i engine.Info) error { here[i.Name] = true; return nil }); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(s.from.beneath.infos(folder), func(i engine.Info) bool { return here[i.Name] }), nil
+	return slices.DeleteFunc(s.from.lower.infos(folder), func(i engine.Info) bool { return here[i.Name] }), nil
 }
 
 // countMissing begins the count of what is left to bring.
@@ -189,12 +189,12 @@ func (s *Store) countMissing(packs, segments []engine.Info) {
 	}
 	all := int64(0)
 	for _, folder := range []string{engine.Packs, engine.Segments} {
-		for _, i := range s.from.beneath.infos(folder) {
+		for _, i := range s.from.lower.infos(folder) {
 			all += i.SizeBytes
 		}
 	}
 	s.from.fill.note(func(h *Hydration) {
-		h.Packs, h.PacksLeft = len(s.from.beneath.infos(engine.Packs)), len(packs)
+		h.Packs, h.PacksLeft = len(s.from.lower.infos(engine.Packs)), len(packs)
 		h.Bytes, h.BytesLeft = max(all, left), left
 	})
 }
@@ -228,7 +228,7 @@ func (s *Store) bringSegments(ctx context.Context, l *ledger.Ledger, missing []e
 func (s *Store) bringRest(ctx context.Context) error {
 	var names []string
 	for _, folder := range []string{engine.Keyrings, engine.Meta} {
-		for _, i := range s.from.beneath.infos(folder) {
+		for _, i := range s.from.lower.infos(folder) {
 			if i.Name != core.FileFormat {
 				names = append(names, i.Name)
 			}
@@ -248,7 +248,7 @@ func (s *Store) bringRest(ctx context.Context) error {
 
 // contents reads a file beneath whole.
 func (s *Store) contents(ctx context.Context, name string) ([]byte, error) {
-	f, err := s.from.beneath.source.Open(ctx, name)
+	f, err := s.from.lower.source.Open(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't bring %s: %w", name, err)
 	}
@@ -275,7 +275,7 @@ func (s *Store) missingSegments(ctx context.Context) (missing []engine.Info, err
 	err = s.from.local.List(ctx, engine.Segments, func(i engine.Info) error { here[i.Name] = true; return nil })
 	for _, f := range s.core.Ledger().Segments() {
 		if f.Sealed && !here[f.Name] {
-			size, _ := s.from.beneath.size(f.Name)
+			size, _ := s.from.lower.size(f.Name)
 			missing = append(missing, engine.Info{Name: f.Name, SizeBytes: size})
 		}
 	}
@@ -295,7 +295,7 @@ func (s *Store) becomeFull() error {
 			return err
 		}
 	}
-	b.beneath.end()
+	b.lower.end()
 	b.fill.note(func(h *Hydration) { h.Full, h.BytesLeft, h.PacksLeft, h.Err = true, 0, 0, "" })
 	close(b.fill.full)
 	s.core.Log.Info("the folder has everything of the backup", "from", b.Name, "took", s.core.Now().Sub(b.fill.status.Since).Round(time.Second))

@@ -107,7 +107,7 @@ func (f *filling) next(queue *[]queued) (q queued, ok bool) {
 func (s *Store) bringPack(ctx context.Context, q queued) error {
 	want, err := s.packSeal(ctx, q)
 	if err == nil {
-		err = s.bringFrom(ctx, s.from.beneath.source, q.Name, want)
+		err = s.bringFrom(ctx, s.from.lower.source, q.Name, want)
 	}
 	if err != nil && want.SHA256 != (entry.Hash{}) && ctx.Err() == nil && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrFailed) {
 		err = s.bringElsewhere(ctx, q.Name, want, err)

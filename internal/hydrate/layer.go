@@ -16,9 +16,9 @@ import (
 	"stele/internal/segment"
 )
 
-// beneath is what lies below a folder that is served from a backup: the source, with its listing kept, so that what the folder writes and lists does not depend on the target, and only
+// lowerLayer is what lies below a folder that is served from a backup: the source, with its listing kept, so that what the folder writes and lists does not depend on the target, and only
 // reading what the folder has not got does. It tells which packs are asked for.
-type beneath struct {
+type lowerLayer struct {
 	source *replicate.Source
 	sealed func(ctx context.Context) (map[string]bool, error) // the packs that the folder itself has whole; nil: it hides none of the source's
 
@@ -27,19 +27,19 @@ type beneath struct {
 	moved func(context.Context)    // the source was listed anew, because a pack had gone; may be nil
 	files map[string][]engine.Info // by folder, ascending
 	sizes map[string]int64
-	over  bool   // the folder has everything: there is nothing beneath it any more
-	ahead *ahead // of segments, while the ledger is opened; else nil
+	over  bool      // the folder has everything: there is nothing beneath it any more
+	ahead *prefetch // of segments, while the ledger is opened; else nil
 }
 
-var _ engine.Engine = (*beneath)(nil)
+var _ engine.Engine = (*lowerLayer)(nil)
 
-// newBeneath lists what a source holds. Of snapshots it shows nothing: a store has none. It hides the pieces, shipped while a pack grew, of packs that the folder has whole (sealed; nil: none).
-func newBeneath(ctx context.Context, source *replicate.Source, sealed func(context.Context) (map[string]bool, error)) (*beneath, error) {
-	b := &beneath{source: source, sealed: sealed}
+// newLowerLayer lists what a source holds. Of snapshots it shows nothing: a store has none. It hides the pieces, shipped while a pack grew, of packs that the folder has whole (sealed; nil: none).
+func newLowerLayer(ctx context.Context, source *replicate.Source, sealed func(context.Context) (map[string]bool, error)) (*lowerLayer, error) {
+	b := &lowerLayer{source: source, sealed: sealed}
 	return b, b.list(ctx)
 }
 
-func (b *beneath) list(ctx context.Context) error {
+func (b *lowerLayer) list(ctx context.Context) error {
 	files, sizes := map[string][]engine.Info{}, map[string]int64{}
 	hidden, err := b.hidden(ctx)
 	if err != nil {
@@ -65,7 +65,7 @@ func (b *beneath) list(ctx context.Context) error {
 }
 
 // hidden are the pieces of packs that the folder has whole.
-func (b *beneath) hidden(ctx context.Context) (map[string]bool, error) {
+func (b *lowerLayer) hidden(ctx context.Context) (map[string]bool, error) {
 	if b.sealed == nil {
 		return nil, nil
 	}
@@ -80,20 +80,20 @@ func (b *beneath) hidden(ctx context.Context) (map[string]bool, error) {
 }
 
 // tell says who is to be told what.
-func (b *beneath) tell(asked func(pack string), moved func(context.Context)) {
+func (b *lowerLayer) tell(asked func(pack string), moved func(context.Context)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked, b.moved = asked, moved
 }
 
 // readAhead reads the ends of files before they are asked for, until the function that it returns is called.
-func (b *beneath) readAhead(ctx context.Context, infos []engine.Info) (end func()) {
+func (b *lowerLayer) readAhead(ctx context.Context, infos []engine.Info) (end func()) {
 	names := make([]string, len(infos))
 	for i := range infos {
 		names[i] = infos[i].Name
 	}
-	a := readAhead(ctx, names, b.source.Open)
-	set := func(a *ahead) {
+	a := startPrefetch(ctx, names, b.source.Open)
+	set := func(a *prefetch) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.ahead = a
@@ -106,13 +106,13 @@ func (b *beneath) readAhead(ctx context.Context, infos []engine.Info) (end func(
 }
 
 // end says that the folder has everything.
-func (b *beneath) end() {
+func (b *lowerLayer) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over, b.files, b.sizes = true, nil, nil
 }
 
-func (b *beneath) size(name string) (int64, bool) {
+func (b *lowerLayer) size(name string) (int64, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	n, ok := b.sizes[name]
@@ -120,14 +120,14 @@ func (b *beneath) size(name string) (int64, bool) {
 }
 
 // infos returns what lies in a folder.
-func (b *beneath) infos(folder string) []engine.Info {
+func (b *lowerLayer) infos(folder string) []engine.Info {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return slices.Clone(b.files[folder])
 }
 
 // Open implements engine.Engine. A name that was not listed is not asked for.
-func (b *beneath) Open(ctx context.Context, name string) (engine.File, error) {
+func (b *lowerLayer) Open(ctx context.Context, name string) (engine.File, error) {
 	if err := engine.CheckName(name); err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (b *beneath) Open(ctx context.Context, name string) (engine.File, error) {
 }
 
 // OpenHolder implements ledger.Holder.
-func (b *beneath) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
+func (b *lowerLayer) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
 	b.mu.RLock()
 	over := b.over
 	b.mu.RUnlock()
@@ -171,7 +171,7 @@ func (b *beneath) OpenHolder(ctx context.Context, epoch uint32, first, end uint6
 }
 
 // List implements engine.Engine.
-func (b *beneath) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
+func (b *lowerLayer) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
 	if err := engine.CheckPrefix(prefix); err != nil {
 		return err
 	}
@@ -188,12 +188,12 @@ func (b *beneath) List(ctx context.Context, prefix string, fn func(engine.Info) 
 }
 
 // Create implements engine.Engine.
-func (b *beneath) Create(context.Context, string, int64, io.Reader) error {
+func (b *lowerLayer) Create(context.Context, string, int64, io.Reader) error {
 	return replicate.ErrReadOnly
 }
 
 // Remove implements engine.Engine.
-func (b *beneath) Remove(context.Context, string) error { return replicate.ErrReadOnly }
+func (b *lowerLayer) Remove(context.Context, string) error { return replicate.ErrReadOnly }
 
 // bringMoved makes a segment of the ledger anew in the folder if another file has taken its place on the target since the ledger was opened: it is gone (err), or b goes beyond its end.
 func (s *Store) bringMoved(ctx context.Context, l *ledger.Ledger, name string, b []byte, err error) (moved bool, _ error) {

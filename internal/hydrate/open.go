@@ -28,7 +28,7 @@ type From struct {
 	RateBytes int64
 	// AcceptLacking lets the folder become a store of its own though packs are missing or damaged on this target and on every other one: reading what lay in them fails.
 	AcceptLacking bool
-	Still         bool // nothing is filled: what is asked for is read from the target and no more, as a drill does
+	NoFill        bool // nothing is filled: what is asked for is read from the target and no more, as a drill does
 }
 
 // Mark is the content of the file of that name.
@@ -46,7 +46,7 @@ type Mark struct {
 type Backing struct {
 	From
 	Mark     Mark
-	beneath  *beneath
+	lower    *lowerLayer
 	local    *dir.Dir
 	promoted bool               // the folder is the primary of an epoch that began in it
 	snapshot *snapshot.Snapshot // where missing tables of the index lie; nil: none are missing
@@ -73,7 +73,7 @@ func (s *Store) openFolderOver(ctx context.Context, b *Backing) error {
 	if err := s.core.Sweep(); err != nil {
 		return err
 	}
-	return s.openBeneath(ctx, b)
+	return s.openLayers(ctx, b)
 }
 
 // ReadMark reads what an earlier Serve or restore left, and refuses a folder that holds anything else.
@@ -143,9 +143,9 @@ func (s *Store) CheckFrom(ctx context.Context) (waits, promoted bool, err error)
 	return err == nil && !promoted, promoted, err
 }
 
-// openBeneath opens the folder over the target, and the keyring in them. A folder that was promoted is a primary of its own: its keyring is its own, and of the target it reads only what was
+// openLayers opens the folder over the target, and the keyring in them. A folder that was promoted is a primary of its own: its keyring is its own, and of the target it reads only what was
 // there before its epoch. What it has shipped since it holds itself, and what others have begun there is not its history.
-func (s *Store) openBeneath(ctx context.Context, b *Backing) (err error) {
+func (s *Store) openLayers(ctx context.Context, b *Backing) (err error) {
 	if b.local, err = dir.Open(s.core.FS, s.core.Dir(), dir.Options{}); err != nil {
 		return err
 	}
@@ -162,10 +162,10 @@ func (s *Store) openBeneath(ctx context.Context, b *Backing) (err error) {
 	if err != nil {
 		return err
 	}
-	if b.beneath, err = newBeneath(ctx, source, sealed); err != nil {
+	if b.lower, err = newLowerLayer(ctx, source, sealed); err != nil {
 		return err
 	}
-	s.core.Engine = replicate.Layer(b.local, b.beneath)
+	s.core.Engine = replicate.Layer(b.local, b.lower)
 	if b.promoted {
 		err = s.openOwnKeys(ctx, b)
 	} else {
@@ -236,7 +236,7 @@ func (b *Backing) localPacks(ctx context.Context) (map[string]bool, error) {
 // dropStaleSegments removes from the folder what the target has in another shape by now: the tail of a ledger that went on. A segment whose entries the target does not hold is kept: it may be the last
 // copy of them.
 func (s *Store) dropStaleSegments(ctx context.Context, b *Backing) error {
-	epoch, size := b.beneath.source.Head()
+	epoch, size := b.lower.source.Head()
 	var stale []string
 	_, foreign, err := ledger.SegmentNames(ctx, b.local, s.core.Keys)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *Store) dropStaleSegments(ctx context.Context, b *Backing) error {
 		if slices.Contains(foreign, i.Name) {
 			return nil
 		}
-		if n, ok := b.beneath.size(i.Name); ok && n == i.SizeBytes {
+		if n, ok := b.lower.size(i.Name); ok && n == i.SizeBytes {
 			return nil
 		}
 		of, end, err := s.endOfSegment(ctx, b.local, i)
@@ -336,12 +336,12 @@ func (s *Store) readAheadOver(ctx context.Context) (end func()) {
 	if err != nil {
 		return func() {} // the ledger meets the same error, and says so
 	}
-	return s.from.beneath.readAhead(ctx, segments)
+	return s.from.lower.readAhead(ctx, segments)
 }
 
 // settleOver lets a folder over a backup know what is asked for, and keeps what is written from now on from depending on the backup.
 func (s *Store) settleOver(ctx context.Context, st core.State) error {
-	s.from.beneath.tell(s.from.fill.ask, s.learnMoved)
+	s.from.lower.tell(s.from.fill.ask, s.learnMoved)
 	if st == core.Serving {
 		return nil
 	}
@@ -358,10 +358,10 @@ func (s *Store) Backup() (From, bool) {
 
 // Source is the backup as it is read; nil: there is none, or it is not open yet.
 func (s *Store) Source() *replicate.Source {
-	if s.from == nil || s.from.beneath == nil {
+	if s.from == nil || s.from.lower == nil {
 		return nil
 	}
-	return s.from.beneath.source
+	return s.from.lower.source
 }
 
 // FillEnded returns a channel that is closed when nothing is brought any more, for whatever reason; nil for a store that is not served from a backup.
@@ -377,7 +377,7 @@ func (s *Store) AskedFor() (asked []string, packs int) {
 	f := &s.from.fill
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.asked), len(s.from.beneath.infos(engine.Packs))
+	return slices.Clone(f.asked), len(s.from.lower.infos(engine.Packs))
 }
 
 // Sift names the files that a source leaves out since nothing shows them to be segments of this store. An error if a keyring knows of their epoch: then they are what is left of its segments.

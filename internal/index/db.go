@@ -41,7 +41,7 @@ type DB struct {
 
 	readOnly bool  // what is written stays in memory
 	over     *over // nil: all of it lies in the folder
-	held     *held
+	held     *heldCompactions
 
 	writing sync.Mutex // one batch at a time, so that rows of places reach Pebble in the order they were queued
 	places  places
@@ -95,7 +95,7 @@ func Open(dir string, opt Options) (*DB, error) {
 	var err error
 	o := options(opt, db.gate, db.cache)
 	if lower != nil {
-		db.held = new(held)
+		db.held = new(heldCompactions)
 		o.Experimental.CompactionScheduler, o.DisableTableStats = db.held, true
 		db.Arrived() // perhaps all of it is here
 	}

@@ -143,8 +143,8 @@ func (l *Ledger) follow(s *segment.Scanner, epoch uint32, edge *tree.Frontier, m
 
 // replace puts a proven copy in the place of a file. A ledger that is opened read-only replaces nothing, and reads the copy instead of the file.
 func (l *Ledger) replace(ctx context.Context, name string, c engine.Copy, p proof, why error) error {
-	if a, ok := l.opt.Engine.(*around); ok {
-		a.instead(name, c.Engine, p.sizeBytes)
+	if a, ok := l.opt.Engine.(*substitutes); ok {
+		a.substitute(name, c.Engine, p.sizeBytes)
 		return nil
 	}
 	h := heal.Healed{Name: name, From: c.Name, What: why.Error(), Bytes: p.sizeBytes}

@@ -40,6 +40,6 @@ func openHeld(ctx context.Context, e engine.Engine, name string, end uint64) (en
 }
 
 // OpenHolder implements Holder.
-func (a *around) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
+func (a *substitutes) OpenHolder(ctx context.Context, epoch uint32, first, end uint64) (engine.File, error) {
 	return OpenHolder(ctx, a.Engine, epoch, first, end)
 }

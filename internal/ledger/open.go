@@ -86,7 +86,7 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Ledger, error) {
 // once, so that a copy which does not help ends the loop.
 func open(ctx context.Context, opt Options, readOnly bool) (*Ledger, error) {
 	if readOnly && (opt.Copies != nil || opt.ReadTails) {
-		opt.Engine = readAround(opt.Engine)
+		opt.Engine = withSubstitutes(opt.Engine)
 	}
 	for tried := map[uint64]bool{}; ; {
 		l, opened, err := openOnce(ctx, opt, readOnly)

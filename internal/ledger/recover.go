@@ -281,7 +281,7 @@ func (r *recovery) close() error {
 // readTails is recoverTails for a ledger that is opened read-only because its engine takes no writes (a full disk, say). The copy is made in memory and read there, and the tails stay. The copy holds
 // one segment at most.
 func (l *Ledger) readTails(ctx context.Context) error {
-	e, ok := l.opt.Engine.(*around)
+	e, ok := l.opt.Engine.(*substitutes)
 	if !ok {
 		return l.refuseTails(ctx)
 	}
@@ -298,7 +298,7 @@ func (l *Ledger) readTails(ctx context.Context) error {
 	}
 	if r.w != nil {
 		b := r.into.Bytes()
-		e.instead(r.w.Name(), inMemory{b: b}, int64(len(b)))
+		e.substitute(r.w.Name(), inMemory{b: b}, int64(len(b)))
 	}
 	return nil
 }

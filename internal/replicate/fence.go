@@ -14,10 +14,10 @@ import (
 // fenceEvery is how often, while it ships, a shipper looks for an epoch that another primary has begun on the target.
 const fenceEvery = 5 * time.Second
 
-// othersCame reports whether another primary has shipped a later epoch since the target was listed. So a primary that is still shipping learns of its successor within seconds, and not only at its next start. What such
+// supersededMeanwhile reports whether another primary has shipped a later epoch since the target was listed. So a primary that is still shipping learns of its successor within seconds, and not only at its next start. What such
 // a file proves is decided by the comparison of a new session; a file that an earlier comparison found to prove nothing is not looked at again. A primary ships its keyring before anything else. So if all keyrings on the target are
 // ours, which one listing tells, nothing else has to be listed.
-func (s *session) othersCame(ctx context.Context, now time.Time) (came bool, err error) {
+func (s *session) supersededMeanwhile(ctx context.Context, now time.Time) (came bool, err error) {
 	if now.Sub(s.fenced) < fenceEvery {
 		return false, nil
 	}

@@ -43,12 +43,12 @@ func TestForeignEpochOnTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock := newHandClock()
-	if came, err := s.othersCame(ctx, clock.Now()); came || err != nil {
+	if came, err := s.supersededMeanwhile(ctx, clock.Now()); came || err != nil {
 		t.Errorf("others came: %v, %v", came, err)
 	}
 	create(t, target, segment.Name(7, 3), "another one")
 	clock.advance(fenceEvery)
-	if came, err := s.othersCame(ctx, clock.Now()); !came || err != nil {
+	if came, err := s.supersededMeanwhile(ctx, clock.Now()); !came || err != nil {
 		t.Errorf("a file that was not looked at yet: others came %v, %v", came, err)
 	}
 	s, err := s.again(ctx, 0)
@@ -56,7 +56,7 @@ func TestForeignEpochOnTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.advance(fenceEvery)
-	if came, err := s.othersCame(ctx, clock.Now()); came || err != nil || len(s.alien) != 4 {
+	if came, err := s.supersededMeanwhile(ctx, clock.Now()); came || err != nil || len(s.alien) != 4 {
 		t.Errorf("after another listing others came: %v, %v; foreign %v", came, err, s.alienNames())
 	}
 	for name, keys := range map[string]*keyring.Keyring{"with keys": p.keys, "without": nil} {

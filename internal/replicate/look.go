@@ -87,7 +87,7 @@ func (s *Shipper) look(ctx context.Context, ses *session) (moved bool, err error
 	defer hangs.Stop()
 	limited, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
-	err = ses.still(limited)
+	err = ses.unchanged(limited)
 	switch {
 	case errors.Is(err, errMoved):
 		return true, nil

@@ -79,23 +79,23 @@ type session struct {
 
 	sealFrom int64 // see the constant
 
-	rings   map[string]bool          // keyrings of ours that are there, by their names here
-	have    map[string]int64         // sealed files that are there, and their length in bytes
-	next    int                      // of the origin's sealed packs: where Body.Packs goes on
-	at      uint64                   // entries that can be restored
-	beyond  uint64                   // entries of former epochs past where the next one began
-	tails   []tailSeg                // that go on from the last sealed segment to at
-	packs   map[pack.Name16]*packSeq // tails of packs that grow
-	lacking map[string]error         // packs that are damaged here and so could not be shipped
-	lost    map[string]bool          // files that were on the target and are gone; shipping brings them again
-	alien   map[string]uint32        // files that bear a segment's name of an epoch of which nothing is proven, and the epoch: left alone
-	listed  map[string]int64         // tails that the listing showed, and their length in bytes
-	old     []string                 // tail packs of an earlier session: superseded once this one has shipped once
-	junk    []string                 // superseded
-	rest    int                      // rounds until removing is tried again
-	renewed time.Time                // when the locks were looked at
-	fenced  time.Time                // when other primaries were looked for
-	bytes   func(n int64)            // told of bytes shipped; may be nil
+	rings    map[string]bool          // keyrings of ours that are there, by their names here
+	have     map[string]int64         // sealed files that are there, and their length in bytes
+	next     int                      // of the origin's sealed packs: where Body.Packs goes on
+	at       uint64                   // entries that can be restored
+	beyond   uint64                   // entries of former epochs past where the next one began
+	tails    []tailSeg                // that go on from the last sealed segment to at
+	packs    map[pack.Name16]*packSeq // tails of packs that grow
+	lacking  map[string]error         // packs that are damaged here and so could not be shipped
+	lost     map[string]bool          // files that were on the target and are gone; shipping brings them again
+	alien    map[string]uint32        // files that bear a segment's name of an epoch of which nothing is proven, and the epoch: left alone
+	listed   map[string]int64         // tails that the listing showed, and their length in bytes
+	oldTails []string                 // tail packs of an earlier session: superseded once this one has shipped once
+	junk     []string                 // superseded
+	rest     int                      // rounds until removing is tried again
+	renewed  time.Time                // when the locks were looked at
+	fenced   time.Time                // when other primaries were looked for
+	bytes    func(n int64)            // told of bytes shipped; may be nil
 }
 
 // Check compares a target with the ledger, as a shipper does first, and writes nothing. held is how many entries the target is known to have held. Its errors: those for which Refused is
@@ -409,7 +409,7 @@ func (s *session) adoptTails(ctx context.Context, l listing) error {
 			return err
 		}
 		if ours {
-			s.old = append(s.old, p.name)
+			s.oldTails = append(s.oldTails, p.name)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ const parallel = 4
 // that supersedes it is there.
 func (s *session) ship(ctx context.Context, m mark) error {
 	if s.begun { // the first shipment of a session comes right after its listing
-		if err := s.still(ctx); err != nil {
+		if err := s.unchanged(ctx); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (s *session) ship(ctx context.Context, m mark) error {
 		return err
 	}
 	s.begun = true
-	s.supersedeOld(ctx)
+	s.supersedeTails(ctx)
 	s.sweep(ctx)
 	return nil
 }

@@ -344,7 +344,7 @@ func (s *Shipper) shipOnce(ctx context.Context, ses *session, m mark) error {
 		s.owing = true
 		return err
 	}
-	came, err := ses.othersCame(ctx, s.opt.Clock.Now())
+	came, err := ses.supersededMeanwhile(ctx, s.opt.Clock.Now())
 	if err == nil && came { // the comparison decides what that means, and its outcome is what those who wait are told
 		_, err = s.compare(ctx, ses)
 	}

@@ -13,15 +13,15 @@ import (
 	"stele/internal/pack"
 )
 
-// supersedeOld marks the tail packs of an earlier session for removal, once a session. It keeps a tail pack if one of its chunks lies in no sound pack here: that chunk was damaged here before it was shipped in a sealed
+// supersedeTails marks the tail packs of an earlier session for removal, once a session. It keeps a tail pack if one of its chunks lies in no sound pack here: that chunk was damaged here before it was shipped in a sealed
 // pack, and the tail may be the last copy of it. Such a tail stays until a later session finds all of its chunks.
-func (s *session) supersedeOld(ctx context.Context) {
-	for _, name := range s.old {
+func (s *session) supersedeTails(ctx context.Context) {
+	for _, name := range s.oldTails {
 		if bug.On(bug.DropOldTails) || s.heldHere(ctx, name) {
 			s.junk = append(s.junk, name)
 		}
 	}
-	s.old = nil
+	s.oldTails = nil
 }
 
 // heldHere says whether every chunk of a tail pack lies in a pack that is here and not damaged. What can't be read is kept.
@@ -31,10 +31,10 @@ func (s *session) heldHere(ctx context.Context, name string) bool {
 		return false
 	}
 	defer f.Close()
-	return s.allHeld(f)
+	return s.allHere(f)
 }
 
-func (s *session) allHeld(f engine.File) bool {
+func (s *session) allHere(f engine.File) bool {
 	chunks, err := pack.ReadIndex(f, f.Size())
 	if err != nil {
 		return false

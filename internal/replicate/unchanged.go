@@ -24,9 +24,9 @@ func (s *session) newest() string {
 	return ""
 }
 
-// still makes sure that the newest file of entries is there before anything that continues it is shipped. Another disk may have been mounted in the target's place, or an old state
+// unchanged makes sure that the newest file of entries is there before anything that continues it is shipped. Another disk may have been mounted in the target's place, or an old state
 // of it brought back. It costs one small listing. If the credentials don't allow listing, nothing is checked.
-func (s *session) still(ctx context.Context) error {
+func (s *session) unchanged(ctx context.Context) error {
 	name := s.newest()
 	if name == "" {
 		return nil

@@ -6,9 +6,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// held is a compaction scheduler that keeps compactions back until it is released: while tables are missing they would fetch what nobody asked for, and an error of the
+// heldCompactions is a compaction scheduler that keeps compactions back until it is released: while tables are missing they would fetch what nobody asked for, and an error of the
 // target would end all writing. From then on it lets run as many as the database allows.
-type held struct {
+type heldCompactions struct {
 	mu       sync.Mutex
 	db       pebble.DBForCompaction // nil before Register and after Unregister
 	released bool
@@ -17,14 +17,14 @@ type held struct {
 }
 
 // Register implements pebble.CompactionScheduler.
-func (h *held) Register(_ int, db pebble.DBForCompaction) {
+func (h *heldCompactions) Register(_ int, db pebble.DBForCompaction) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.db = db
 }
 
 // Unregister implements pebble.CompactionScheduler.
-func (h *held) Unregister() {
+func (h *heldCompactions) Unregister() {
 	h.mu.Lock()
 	h.db = nil
 	h.mu.Unlock()
@@ -32,13 +32,13 @@ func (h *held) Unregister() {
 }
 
 // TrySchedule implements pebble.CompactionScheduler.
-func (h *held) TrySchedule() (bool, pebble.CompactionGrantHandle) {
+func (h *heldCompactions) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 	_, ok := h.take()
 	return ok, h
 }
 
 // take takes one of the places for compactions.
-func (h *held) take() (pebble.DBForCompaction, bool) {
+func (h *heldCompactions) take() (pebble.DBForCompaction, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.released || h.db == nil || h.running >= h.db.GetAllowedWithoutPermission() {
@@ -49,10 +49,10 @@ func (h *held) take() (pebble.DBForCompaction, bool) {
 }
 
 // UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler.
-func (h *held) UpdateGetAllowedWithoutPermission() { h.grant() }
+func (h *heldCompactions) UpdateGetAllowedWithoutPermission() { h.grant() }
 
 // grant offers the free places to compactions that wait. It calls into the database without its own lock, as the database's order of locks demands, and on a goroutine of its own.
-func (h *held) grant() {
+func (h *heldCompactions) grant() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.released || h.db == nil {
@@ -75,7 +75,7 @@ func (h *held) grant() {
 	})
 }
 
-func (h *held) release() {
+func (h *heldCompactions) release() {
 	h.mu.Lock()
 	h.released = true
 	h.mu.Unlock()
@@ -83,16 +83,16 @@ func (h *held) release() {
 }
 
 // Started implements pebble.CompactionGrantHandle.
-func (h *held) Started() {}
+func (h *heldCompactions) Started() {}
 
 // MeasureCPU implements pebble.CompactionGrantHandle.
-func (h *held) MeasureCPU(pebble.CompactionGoroutineKind) {}
+func (h *heldCompactions) MeasureCPU(pebble.CompactionGoroutineKind) {}
 
 // CumulativeStats implements pebble.CompactionGrantHandle.
-func (h *held) CumulativeStats(pebble.CompactionGrantHandleStats) {}
+func (h *heldCompactions) CumulativeStats(pebble.CompactionGrantHandleStats) {}
 
 // Done implements pebble.CompactionGrantHandle.
-func (h *held) Done() {
+func (h *heldCompactions) Done() {
 	h.mu.Lock()
 	h.running--
 	h.mu.Unlock()

@@ -10,37 +10,37 @@ import (
 )
 
 const (
-	// aheadFiles is how many files are open and not yet asked for.
-	aheadFiles = 16
-	// aheadHead and aheadTail are how much is read of a segment's two ends: the header, and mostly the whole footer.
-	aheadHead, aheadTail = 4 << 10, 64 << 10
+	// prefetchFiles is how many files are open and not yet asked for.
+	prefetchFiles = 16
+	// prefetchHead and prefetchTail are how much is read of a segment's two ends: the header, and mostly the whole footer.
+	prefetchHead, prefetchTail = 4 << 10, 64 << 10
 )
 
-// ahead reads the ends of segments before the ledger asks for them: it needs the footer of each, one after the other, and of a server each is several requests. It opens them in the order in which
+// prefetch reads the ends of segments before the ledger asks for them: it needs the footer of each, one after the other, and of a server each is several requests. It opens them in the order in which
 // they were named, a few at a time; one that it has not begun, or could not read, is opened as ever.
-type ahead struct {
+type prefetch struct {
 	open   func(ctx context.Context, name string) (engine.File, error)
 	cancel context.CancelFunc
 	room   chan struct{} // one for each that was begun and not yet taken
 	work   sync.WaitGroup
 
 	mu    sync.Mutex
-	files map[string]*aheadFile // begun and not yet taken
-	taken map[string]bool       // asked for: not to be begun any more
+	files map[string]*prefetchedFile // begun and not yet taken
+	taken map[string]bool            // asked for: not to be begun any more
 }
 
-// aheadFile is a file of which the ends were read. It is what was asked for once ready is closed, and nobody changes it after that.
-type aheadFile struct {
+// prefetchedFile is a file of which the ends were read. It is what was asked for once ready is closed, and nobody changes it after that.
+type prefetchedFile struct {
 	engine.File
 	ready      chan struct{}
 	err        error
 	head, tail []byte // the bytes from 0, and those up to the end
 }
 
-// readAhead begins with names, in their order. End must be called.
-func readAhead(ctx context.Context, names []string, open func(ctx context.Context, name string) (engine.File, error)) *ahead {
+// startPrefetch begins with names, in their order. End must be called.
+func startPrefetch(ctx context.Context, names []string, open func(ctx context.Context, name string) (engine.File, error)) *prefetch {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &ahead{open: open, cancel: cancel, room: make(chan struct{}, aheadFiles), files: map[string]*aheadFile{}, taken: map[string]bool{}}
+	a := &prefetch{open: open, cancel: cancel, room: make(chan struct{}, prefetchFiles), files: map[string]*prefetchedFile{}, taken: map[string]bool{}}
 	a.work.Go(func() {
 		for _, name := range names {
 			select {
@@ -58,24 +58,24 @@ func readAhead(ctx context.Context, names []string, open func(ctx context.Contex
 	return a
 }
 
-func (a *ahead) begin(name string) *aheadFile {
+func (a *prefetch) begin(name string) *prefetchedFile {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.taken[name] {
 		return nil
 	}
-	f := &aheadFile{ready: make(chan struct{})}
+	f := &prefetchedFile{ready: make(chan struct{})}
 	a.files[name] = f
 	return f
 }
 
-func (f *aheadFile) read(ctx context.Context, open func(ctx context.Context, name string) (engine.File, error), name string) {
+func (f *prefetchedFile) read(ctx context.Context, open func(ctx context.Context, name string) (engine.File, error), name string) {
 	defer close(f.ready)
 	if f.File, f.err = open(ctx, name); f.err != nil {
 		return
 	}
 	size := f.Size()
-	f.head, f.tail = make([]byte, min(size, aheadHead)), make([]byte, min(size, aheadTail))
+	f.head, f.tail = make([]byte, min(size, prefetchHead)), make([]byte, min(size, prefetchTail))
 	for _, part := range []struct {
 		b   []byte
 		off int64
@@ -88,7 +88,7 @@ func (f *aheadFile) read(ctx context.Context, open func(ctx context.Context, nam
 }
 
 // ReadAt implements io.ReaderAt.
-func (f *aheadFile) ReadAt(p []byte, off int64) (int, error) {
+func (f *prefetchedFile) ReadAt(p []byte, off int64) (int, error) {
 	end, from := off+int64(len(p)), f.Size()-int64(len(f.tail))
 	switch {
 	case off < 0:
@@ -101,7 +101,7 @@ func (f *aheadFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // take opens a file: what was read ahead, once, else the file anew. A nil ahead has read nothing.
-func (a *ahead) take(ctx context.Context, name string) (engine.File, bool) {
+func (a *prefetch) take(ctx context.Context, name string) (engine.File, bool) {
 	if a == nil {
 		return nil, false
 	}
@@ -119,7 +119,7 @@ func (a *ahead) take(ctx context.Context, name string) (engine.File, bool) {
 }
 
 // end closes what nobody asked for.
-func (a *ahead) end() {
+func (a *prefetch) end() {
 	a.cancel()
 	a.work.Wait()
 	a.mu.Lock()

@@ -13,7 +13,7 @@ func askBefore(ctx context.Context, folder string, opt Options) (*Asked, error) 
 	if opt.AskHandover == nil && opt.OpenTarget == nil {
 		return nil, nil
 	}
-	opt.ReadOnly, opt.still = false, true
+	opt.ReadOnly, opt.noBackground = false, true
 	s, err := Open(ctx, folder, opt)
 	if errors.Is(err, ErrSuperseded) || errors.Is(err, ErrBehind) {
 		return nil, err

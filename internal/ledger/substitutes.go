@@ -9,27 +9,27 @@ import (
 	"stele/internal/engine"
 )
 
-// around is the engine of a ledger that is opened read-only while some of its files are damaged or missing. It writes nothing, and reads a proven copy in the place of each such file.
-type around struct {
+// substitutes is the engine of a ledger that is opened read-only while some of its files are damaged or missing. It writes nothing, and reads a proven copy in the place of each such file.
+type substitutes struct {
 	engine.Engine
 	mu     sync.RWMutex
 	copies map[string]engine.Engine // by the file's name
 	sizes  map[string]int64
 }
 
-func readAround(e engine.Engine) *around {
-	return &around{Engine: e, copies: map[string]engine.Engine{}, sizes: map[string]int64{}}
+func withSubstitutes(e engine.Engine) *substitutes {
+	return &substitutes{Engine: e, copies: map[string]engine.Engine{}, sizes: map[string]int64{}}
 }
 
-// instead has a file read from a copy from now on.
-func (a *around) instead(name string, from engine.Engine, size int64) {
+// substitute has a file read from a copy from now on.
+func (a *substitutes) substitute(name string, from engine.Engine, size int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.copies[name], a.sizes[name] = from, size
 }
 
 // Open implements engine.Engine.
-func (a *around) Open(ctx context.Context, name string) (engine.File, error) {
+func (a *substitutes) Open(ctx context.Context, name string) (engine.File, error) {
 	a.mu.RLock()
 	from := a.copies[name]
 	a.mu.RUnlock()
@@ -40,7 +40,7 @@ func (a *around) Open(ctx context.Context, name string) (engine.File, error) {
 }
 
 // List implements engine.Engine.
-func (a *around) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
+func (a *substitutes) List(ctx context.Context, prefix string, fn func(engine.Info) error) error {
 	var infos []engine.Info
 	a.mu.RLock()
 	for name, size := range a.sizes {
@@ -63,7 +63,7 @@ func (a *around) List(ctx context.Context, prefix string, fn func(engine.Info) e
 }
 
 // Tails lists what a crash left.
-func (a *around) Tails(ctx context.Context) ([]engine.Tail, error) {
+func (a *substitutes) Tails(ctx context.Context) ([]engine.Tail, error) {
 	if e, ok := a.Engine.(interface {
 		Tails(context.Context) ([]engine.Tail, error)
 	}); ok {

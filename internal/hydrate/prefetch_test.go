@@ -35,7 +35,7 @@ func TestAhead(t *testing.T) {
 	var open, reads atomic.Int64
 	contents := map[string][]byte{}
 	var names []string
-	for i, size := range []int{0, 1, aheadHead, aheadHead + 1, aheadTail - 1, aheadTail, aheadTail + 1, 3 * aheadTail} {
+	for i, size := range []int{0, 1, prefetchHead, prefetchHead + 1, prefetchTail - 1, prefetchTail, prefetchTail + 1, 3 * prefetchTail} {
 		for k := range 6 {
 			name := fmt.Sprintf("segments/%d-%d", i, k)
 			b := make([]byte, size)
@@ -57,7 +57,7 @@ func TestAhead(t *testing.T) {
 	shuffled := append([]string{}, names...)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	for what, asked := range map[string][]string{"as they are begun": make([]string, len(names)), "in order": names, "backwards or so": shuffled, "some": names[20:25], "none": nil, "others": {"segments/other"}} {
-		a := readAhead(ctx, names, source)
+		a := startPrefetch(ctx, names, source)
 		ahead := 0
 		for _, name := range asked {
 			asBegun := name == ""
@@ -76,7 +76,7 @@ func TestAhead(t *testing.T) {
 			if f.Size() != int64(len(want)) || name == bad {
 				t.Fatalf("%s: %s has %d bytes, want %d", what, name, f.Size(), len(want))
 			}
-			for _, r := range [][2]int{{0, len(want)}, {0, min(96, len(want))}, {len(want) / 2, min(40, len(want)/2)}, {len(want) - min(50, len(want)), min(50, len(want))}, {max(0, len(want)-aheadTail-1), min(2, len(want))}} {
+			for _, r := range [][2]int{{0, len(want)}, {0, min(96, len(want))}, {len(want) / 2, min(40, len(want)/2)}, {len(want) - min(50, len(want)), min(50, len(want))}, {max(0, len(want)-prefetchTail-1), min(2, len(want))}} {
 				p := make([]byte, r[1])
 				if n, err := f.ReadAt(p, int64(r[0])); n != len(p) || !bytes.Equal(p, want[r[0]:r[0]+r[1]]) {
 					t.Errorf("%s: %s, %d bytes at %d: %d, other ones or %v", what, name, r[1], r[0], n, err)
