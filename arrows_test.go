@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"internal/replica":           {"entry", "tree", "internal/core", "internal/engine", "internal/frame", "internal/index", "internal/keyring", "internal/ledger", "internal/segment"},
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/bug", "internal/durable", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/retry", "internal/segment"},
 	"internal/config":            {},
+	"internal/storetest":         {"", "entry", "internal/core", "internal/engine", "internal/engine/dir", "internal/engine/mem", "internal/hydrate", "internal/keyring", "internal/ledger", "tree"},
 	"internal/target":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
 	"internal/guard":             {},
 	"internal/lifecycle":         {"", "internal/s3api/s3err", "internal/s3api/s3xml", "internal/s3api/tagging"},
@@ -85,27 +86,30 @@ func TestArrows(t *testing.T) {
 		if pkg == "." {
 			pkg = ""
 		}
-		if strings.HasPrefix(pkg, "cmd/") {
-			return nil
-		}
-		seen[pkg] = true
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 		if err != nil {
 			return err
 		}
+		seen[pkg] = true
 		for _, i := range f.Imports {
 			name, err := strconv.Unquote(i.Path.Value)
 			if err != nil {
 				return err
 			}
-			if below := !strings.HasPrefix(pkg, "internal/s3api") && !strings.HasPrefix(pkg, "internal/admin") && !strings.HasPrefix(pkg, "internal/rpc") && pkg != "internal/guard" && pkg != "internal/engine/s3"; below && name == "net/http" {
+			if below := !strings.HasPrefix(pkg, "cmd/") && !strings.HasPrefix(pkg, "internal/s3api") && !strings.HasPrefix(pkg, "internal/admin") && !strings.HasPrefix(pkg, "internal/rpc") && pkg != "internal/guard" && pkg != "internal/engine/s3"; below && name == "net/http" {
 				t.Errorf("%s imports net/http: nothing below the store knows HTTP, but for the engine that is a client", path)
 			}
 			ours, ok := strings.CutPrefix(name, "stele")
 			if !ok || ours != "" && ours[0] != '/' {
 				continue
 			}
-			if ours = strings.TrimPrefix(ours, "/"); !slices.Contains(arrows[pkg], ours) {
+			if ours = strings.TrimPrefix(ours, "/"); strings.HasSuffix(ours, "test") && !strings.HasSuffix(pkg, "test") {
+				t.Errorf("%s imports %q, which only tests may", path, name)
+			}
+			if strings.HasPrefix(pkg, "cmd/") {
+				continue
+			}
+			if !slices.Contains(arrows[pkg], ours) {
 				t.Errorf("%s imports %q: no arrow leads there (DESIGN section 8, arrows_test.go)", path, name)
 			}
 		}

@@ -1,6 +1,7 @@
-package stele
+package stele_test
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -9,26 +10,23 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele"
 	"stele/internal/engine"
 	"stele/internal/engine/dir"
+	"stele/internal/storetest"
 )
 
-func cpuSeconds() float64 {
-	var r syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
-}
+var ctx = context.Background()
 
 // benchStore is a store with a bucket on the real disk.
-func benchStore(b *testing.B) *Store {
-	s := newTestStore(b, Options{})
-	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+func benchStore(b *testing.B) *stele.Store {
+	s := storetest.New(b, stele.Options{})
+	if _, err := s.CreateBucket(ctx, stele.Local(), "bench", false); err != nil {
 		b.Fatal(err)
 	}
 	return s
@@ -46,7 +44,7 @@ func BenchmarkPut4K(b *testing.B) {
 				pair = fsyncPair(b)
 			}
 			var pairs []time.Duration
-			cpu := cpuSeconds()
+			cpu := storetest.CPUSeconds()
 			b.SetParallelism((writers + 1) / 2) // times GOMAXPROCS 2
 			b.SetBytes(4096)
 			b.ResetTimer()
@@ -58,14 +56,14 @@ func BenchmarkPut4K(b *testing.B) {
 						*(*[8]byte)(body[i:]) = [8]byte(binary8(mrand.Uint64()))
 					}
 					start := time.Now()
-					put(b, s, "bench", fmt.Sprintf("k%010d", n.Add(1)), body)
+					storetest.Put(b, s, "bench", fmt.Sprintf("k%010d", n.Add(1)), body)
 					if pair != nil {
 						took = append(took, time.Since(start))
 						if len(took)%8 == 0 {
 							b.StopTimer()
-							before := cpuSeconds()
+							before := storetest.CPUSeconds()
 							pairs = append(pairs, pair())
-							cpu += cpuSeconds() - before
+							cpu += storetest.CPUSeconds() - before
 							b.StartTimer()
 						}
 					}
@@ -79,7 +77,7 @@ func BenchmarkPut4K(b *testing.B) {
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
-			b.ReportMetric((cpuSeconds()-cpu)*1e6/float64(b.N), "cpu-us/put")
+			b.ReportMetric((storetest.CPUSeconds()-cpu)*1e6/float64(b.N), "cpu-us/put")
 			if len(pairs) > 0 {
 				b.ReportMetric(float64(median(took).Microseconds()), "p50-us")
 				b.ReportMetric(float64(median(pairs).Microseconds()), "two-fsyncs-us")
@@ -136,7 +134,7 @@ func BenchmarkPut64M(b *testing.B) {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			s := benchStore(b)
 			var n atomic.Int64
-			cpu := cpuSeconds()
+			cpu := storetest.CPUSeconds()
 			b.SetBytes(64 << 20)
 			b.SetParallelism((writers + 1) / 2)
 			b.ResetTimer()
@@ -153,7 +151,7 @@ func BenchmarkPut64M(b *testing.B) {
 			}
 			b.StopTimer()
 			mb := float64(b.N) * 64 * 1.048576
-			b.ReportMetric(mb/(cpuSeconds()-cpu), "MB/cpu-s")
+			b.ReportMetric(mb/(storetest.CPUSeconds()-cpu), "MB/cpu-s")
 		})
 	}
 }
@@ -178,8 +176,8 @@ func (r *noise) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func put64(b *testing.B, s *Store, key string, pool []byte, id uint64) {
-	_, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "bench", Key: key, Body: &noise{pool: pool, seed: mrand.NewPCG(id, 7), left: 64 << 20}, Size: 64 << 20})
+func put64(b *testing.B, s *stele.Store, key string, pool []byte, id uint64) {
+	_, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "bench", Key: key, Body: &noise{pool: pool, seed: mrand.NewPCG(id, 7), left: 64 << 20}, Size: 64 << 20})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -197,15 +195,15 @@ func BenchmarkGet(b *testing.B) {
 			body := make([]byte, size)
 			for i := range keys {
 				rand.Read(body[:4096])
-				put(b, s, "bench", fmt.Sprintf("k%06d", i), body)
+				storetest.Put(b, s, "bench", fmt.Sprintf("k%06d", i), body)
 			}
-			cpu := cpuSeconds()
+			cpu := storetest.CPUSeconds()
 			b.SetBytes(int64(size))
 			b.SetParallelism(4)
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					v, err := s.Head(ctx, Place{Bucket: "bench", Key: fmt.Sprintf("k%06d", mrand.IntN(keys))})
+					v, err := s.Head(ctx, stele.Place{Bucket: "bench", Key: fmt.Sprintf("k%06d", mrand.IntN(keys))})
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -220,7 +218,7 @@ func BenchmarkGet(b *testing.B) {
 				}
 			})
 			b.StopTimer()
-			used := cpuSeconds() - cpu
+			used := storetest.CPUSeconds() - cpu
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
 			b.ReportMetric(float64(b.N)*float64(size)/1e6/used, "MB/cpu-s")
 		})
@@ -231,11 +229,11 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkVersions1000(b *testing.B) {
 	for range b.N {
 		folder := filepath.Join(b.TempDir(), "data")
-		s, err := Create(ctx, folder, Options{})
+		s, err := stele.Create(ctx, folder, stele.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+		if _, err := s.CreateBucket(ctx, stele.Local(), "bench", false); err != nil {
 			b.Fatal(err)
 		}
 		body := make([]byte, 1<<20)
@@ -243,7 +241,7 @@ func BenchmarkVersions1000(b *testing.B) {
 		for range 1000 {
 			at := mrand.IntN(len(body) - 1024)
 			rand.Read(body[at : at+1024])
-			put(b, s, "bench", "versions", body)
+			storetest.Put(b, s, "bench", "versions", body)
 		}
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
@@ -255,16 +253,16 @@ func BenchmarkVersions1000(b *testing.B) {
 // BenchmarkHidden lists 1,000 live keys among many hidden ones (STELE_BENCH_N, default 20,000).
 func BenchmarkHidden(b *testing.B) {
 	s := benchStore(b)
-	n := benchN(b)
+	n := storetest.BenchN(b)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				key := fmt.Sprintf("k%010d", i)
-				put(b, s, "bench", key, []byte("x"))
+				storetest.Put(b, s, "bench", key, []byte("x"))
 				if i%int64(max(1, n/1000)) != 0 {
-					if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "bench", Key: key}); err != nil {
+					if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "bench", Key: key}); err != nil {
 						b.Error(err)
 					}
 				}
@@ -274,7 +272,7 @@ func BenchmarkHidden(b *testing.B) {
 	wg.Wait()
 	b.ResetTimer()
 	for range b.N {
-		p, err := s.List(ctx, ListRequest{Bucket: "bench", Max: 1000})
+		p, err := s.List(ctx, stele.ListRequest{Bucket: "bench", Max: 1000})
 		if err != nil || len(p.Versions) < min(n, 1000) {
 			b.Fatal(len(p.Versions), err)
 		}

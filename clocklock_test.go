@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"errors"
@@ -9,12 +9,14 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele"
 	"stele/internal/core"
+	"stele/internal/storetest"
 )
 
 // bootingClock is a partedClock whose machine may be started anew.
 type bootingClock struct {
-	*partedClock
+	*storetest.PartedClock
 	boot int
 }
 
@@ -25,26 +27,26 @@ func (c *bootingClock) Boot() string { return fmt.Sprint("run ", c.boot) }
 func TestLockAcrossRestarts(t *testing.T) {
 	for name, reboot := range map[string]bool{"restarts of the process": false, "restarts of the machine": true} {
 		t.Run(name, func(t *testing.T) {
-			clock := &bootingClock{partedClock: newPartedClock()}
+			clock := &bootingClock{PartedClock: storetest.NewPartedClock()}
 			mem := vfs.NewMem()
-			opt := Options{FS: mem, Clock: clock, Kit: "kit"}
-			s, err := Create(ctx, "data", opt)
+			opt := stele.Options{FS: mem, Clock: clock, Kit: "kit"}
+			s, err := stele.Create(ctx, "data", opt)
 			if err != nil {
 				t.Fatal(err)
 			}
-			makeBucket(t, s, "vault", true, Enabled)
-			v := put(t, s, "vault", "ledger", []byte("to be kept"))
-			at := Place{Bucket: "vault", Key: "ledger", VersionID: v.ID}
-			made := s.core.Ledger().Now()
-			if _, err := s.SetRetention(ctx, Local(), at, "COMPLIANCE", made.Add(30*24*time.Hour)); err != nil {
+			storetest.MakeBucket(t, s, "vault", true, stele.Enabled)
+			v := storetest.Put(t, s, "vault", "ledger", []byte("to be kept"))
+			at := stele.Place{Bucket: "vault", Key: "ledger", VersionID: v.ID}
+			made := s.Rooms().Core.Ledger().Now()
+			if _, err := s.SetRetention(ctx, stele.Local(), at, "COMPLIANCE", made.Add(30*24*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			for range 6 {
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
 				}
-				clock.set(156 * time.Hour)
-				clock.pass(time.Second)
+				clock.Set(156 * time.Hour)
+				clock.Pass(time.Second)
 				if reboot {
 					clock.boot++
 				}
@@ -53,16 +55,16 @@ func TestLockAcrossRestarts(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if s, err = Open(ctx, "data", opt); err != nil {
+				if s, err = stele.Open(ctx, "data", opt); err != nil {
 					t.Fatal(err)
 				}
-				put(t, s, "vault", "other", []byte("x"))
-				var re *RetentionError
-				if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "vault", Key: "ledger", VersionID: v.ID}); !errors.As(err, &re) {
+				storetest.Put(t, s, "vault", "other", []byte("x"))
+				var re *stele.RetentionError
+				if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "vault", Key: "ledger", VersionID: v.ID}); !errors.As(err, &re) {
 					t.Fatalf("the locked version was hidden: %v", err)
 				}
 			}
-			went, most := s.core.Ledger().Now().Sub(made), 11*time.Minute
+			went, most := s.Rooms().Core.Ledger().Now().Sub(made), 11*time.Minute
 			if reboot {
 				most += 7 * 24 * time.Hour
 			}
@@ -82,22 +84,22 @@ func TestLockAcrossRestarts(t *testing.T) {
 
 // TestHeldClockGoesOn: while the clock is held reads and writes go on, entries carry the wall time, and once the wall clock agrees again so do the times of entries.
 func TestHeldClockGoesOn(t *testing.T) {
-	clock := &bootingClock{partedClock: newPartedClock()}
-	s := newMemStore(t, Options{Clock: clock})
-	makeBucket(t, s, "books", false, Unversioned)
-	clock.set(20 * 365 * 24 * time.Hour)
-	v := put(t, s, "books", "one", []byte("x"))
-	if got := read(t, s, Place{Bucket: "books", Key: "one"}); string(got) != "x" {
+	clock := &bootingClock{PartedClock: storetest.NewPartedClock()}
+	s := storetest.NewMem(t, stele.Options{Clock: clock})
+	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
+	clock.Set(20 * 365 * 24 * time.Hour)
+	v := storetest.Put(t, s, "books", "one", []byte("x"))
+	if got := storetest.Read(t, s, stele.Place{Bucket: "books", Key: "one"}); string(got) != "x" {
 		t.Errorf("read %q", got)
 	}
-	e, _, _, err := s.core.Ledger().Entry(ctx, v.Entry)
+	e, _, _, err := s.Rooms().Core.Ledger().Entry(ctx, v.Entry)
 	if err != nil || e.Private.Wall.Sub(e.Time) < 7000*24*time.Hour {
 		t.Errorf("the entry of %s carries the wall time %s, %v", e.Time, e.Private.Wall, err)
 	}
-	clock.set(-20 * 365 * 24 * time.Hour)
-	clock.pass(time.Hour)
-	v = put(t, s, "books", "two", []byte("x"))
-	if e, _, _, err = s.core.Ledger().Entry(ctx, v.Entry); err != nil || !e.Time.Equal(clock.Now()) || !e.Private.Wall.IsZero() || strings.Contains(string(e.Type), "drift") {
+	clock.Set(-20 * 365 * 24 * time.Hour)
+	clock.Pass(time.Hour)
+	v = storetest.Put(t, s, "books", "two", []byte("x"))
+	if e, _, _, err = s.Rooms().Core.Ledger().Entry(ctx, v.Entry); err != nil || !e.Time.Equal(clock.Now()) || !e.Private.Wall.IsZero() || strings.Contains(string(e.Type), "drift") {
 		t.Errorf("with the clock set right: %+v, %v", e, err)
 	}
 }

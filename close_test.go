@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"bytes"
@@ -12,74 +12,58 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele"
 	"stele/entry"
+	"stele/internal/storetest"
 )
 
-// newMemStore makes a store in memory, which is faster and has a disk without end.
-func newMemStore(t testing.TB, opt Options) *Store {
-	t.Helper()
-	if opt.FS == nil {
-		opt.FS = vfs.NewMem()
-	}
-	opt.Kit = "kit.txt"
-	s, err := Create(ctx, "data", opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func makeBucket(t testing.TB, s *Store, name string, lock bool, to Versioning) {
-	t.Helper()
-	_, err := s.CreateBucket(ctx, Local(), name, lock)
-	if err == nil && to != Unversioned {
-		_, err = s.SetVersioning(ctx, Local(), name, to)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // everyCall is every method that asks index, ledger or packs, or writes.
-func everyCall(s *Store, v Version) map[string]func() error {
-	by, at := Local(), Place{Bucket: "books", Key: "a"}
-	list := ListRequest{Bucket: "books", Max: 10}
+func everyCall(s *stele.Store, v stele.Version) map[string]func() error {
+	by, at := stele.Local(), stele.Place{Bucket: "books", Key: "a"}
+	list := stele.ListRequest{Bucket: "books", Max: 10}
 	one := func(_ any, err error) error { return err }
 	return map[string]func() error{
 		"Put": func() error {
-			return one(s.Put(ctx, PutRequest{By: by, Bucket: "books", Key: "a", Body: strings.NewReader("x"), Size: 1}))
+			return one(s.Put(ctx, stele.PutRequest{By: by, Bucket: "books", Key: "a", Body: strings.NewReader("x"), Size: 1}))
 		},
 		"Copy": func() error {
-			return one(s.Copy(ctx, CopyRequest{PutRequest: PutRequest{By: by, Bucket: "books", Key: "b"}, Source: v}))
+			return one(s.Copy(ctx, stele.CopyRequest{PutRequest: stele.PutRequest{By: by, Bucket: "books", Key: "b"}, Source: v}))
 		},
-		"Hide":              func() error { return one(s.Hide(ctx, HideRequest{By: by, Bucket: "books", Key: "a"})) },
-		"Head":              func() error { return one(s.Head(ctx, at)) },
-		"Head past":         func() error { return one(s.Head(ctx, Place{Bucket: "books", Key: "a", At: View{v.Entry + 1}})) },
-		"Describe":          func() error { return s.Describe(ctx, &v) },
-		"OpenBody":          func() error { return one(s.OpenBody(ctx, v, 0, -1)) },
-		"Multipart.PartsOf": func() error { return one(s.Multipart().PartsOf(ctx, Version{Body: entry.Body{Kind: entry.BodyParts}})) },
-		"List":              func() error { return one(s.List(ctx, list)) },
-		"ListVersions":      func() error { return one(s.ListVersions(ctx, list)) },
-		"List past":         func() error { return one(s.List(ctx, ListRequest{Bucket: "books", Max: 1, At: View{v.Entry + 1}})) },
-		"History":           func() error { return one(allChanges(s, "books", "a")) },
-		"Receipt":           func() error { return one(s.Receipt(ctx, v.Entry)) },
-		"Prove":             func() error { _, _, err := s.Prove(ctx, at); return err },
-		"Entry":             func() error { return one(s.Entry(ctx, v.Entry)) },
-		"Log":               func() error { return s.Log(ctx, LogQuery{}, func(*entry.Entry) error { return nil }) },
-		"CreateBucket":      func() error { return one(s.CreateBucket(ctx, by, "other", false)) },
-		"DeleteBucket":      func() error { return one(s.DeleteBucket(ctx, by, "books")) },
+		"Hide": func() error { return one(s.Hide(ctx, stele.HideRequest{By: by, Bucket: "books", Key: "a"})) },
+		"Head": func() error { return one(s.Head(ctx, at)) },
+		"Head past": func() error {
+			return one(s.Head(ctx, stele.Place{Bucket: "books", Key: "a", At: stele.View{Size: v.Entry + 1}}))
+		},
+		"Describe": func() error { return s.Describe(ctx, &v) },
+		"OpenBody": func() error { return one(s.OpenBody(ctx, v, 0, -1)) },
+		"Multipart.PartsOf": func() error {
+			return one(s.Multipart().PartsOf(ctx, stele.Version{Body: entry.Body{Kind: entry.BodyParts}}))
+		},
+		"List":         func() error { return one(s.List(ctx, list)) },
+		"ListVersions": func() error { return one(s.ListVersions(ctx, list)) },
+		"List past": func() error {
+			return one(s.List(ctx, stele.ListRequest{Bucket: "books", Max: 1, At: stele.View{Size: v.Entry + 1}}))
+		},
+		"History":      func() error { return one(storetest.AllChanges(s, "books", "a")) },
+		"Receipt":      func() error { return one(s.Receipt(ctx, v.Entry)) },
+		"Prove":        func() error { _, _, err := s.Prove(ctx, at); return err },
+		"Entry":        func() error { return one(s.Entry(ctx, v.Entry)) },
+		"Log":          func() error { return s.Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil }) },
+		"CreateBucket": func() error { return one(s.CreateBucket(ctx, by, "other", false)) },
+		"DeleteBucket": func() error { return one(s.DeleteBucket(ctx, by, "books")) },
 		"SetVersioning": func() error {
-			return one(s.SetVersioning(ctx, by, "books", Enabled))
+			return one(s.SetVersioning(ctx, by, "books", stele.Enabled))
 		},
-		"SetObjectLock":     func() error { return one(s.SetObjectLock(ctx, by, "books", Retention{})) },
-		"SetSetting":        func() error { return one(s.SetSetting(ctx, by, "books", SettingPolicy, strings.Repeat("x", 5<<10))) },
-		"Bucket":            func() error { return one(s.Bucket(ctx, "books", View{})) },
-		"Buckets":           func() error { return one(s.Buckets(ctx, View{})) },
+		"SetObjectLock": func() error { return one(s.SetObjectLock(ctx, by, "books", stele.Retention{})) },
+		"SetSetting": func() error {
+			return one(s.SetSetting(ctx, by, "books", stele.SettingPolicy, strings.Repeat("x", 5<<10)))
+		},
+		"Bucket":            func() error { return one(s.Bucket(ctx, "books", stele.View{})) },
+		"Buckets":           func() error { return one(s.Buckets(ctx, stele.View{})) },
 		"SetRetention":      func() error { return one(s.SetRetention(ctx, by, at, "", v.Time)) },
 		"SetHold":           func() error { return one(s.SetHold(ctx, by, at, true)) },
 		"SetTags":           func() error { return one(s.SetTags(ctx, by, at, nil)) },
-		"Keys.Create":       func() error { return one(s.Keys().Create(ctx, by, RoleAdmin, nil, 0)) },
+		"Keys.Create":       func() error { return one(s.Keys().Create(ctx, by, stele.RoleAdmin, nil, 0)) },
 		"Keys.Revoke":       func() error { return one(s.Keys().Revoke(ctx, by, "none")) },
 		"Keys.List":         func() error { return one(s.Keys().List(ctx)) },
 		"Keys.Get":          func() error { return one(s.Keys().Get(ctx, "none")) },
@@ -89,21 +73,21 @@ func everyCall(s *Store, v Version) map[string]func() error {
 		"Inclusion":         func() error { return one(s.Inclusion(ctx, 0, 1)) },
 		"Consistency":       func() error { return one(s.Consistency(ctx, 1, 2)) },
 		"Stats":             func() error { return one(s.Stats(ctx)) },
-		"Multipart.Create":  func() error { return one(s.Multipart().Create(ctx, by, Upload{Bucket: "books", Key: "a"})) },
+		"Multipart.Create":  func() error { return one(s.Multipart().Create(ctx, by, stele.Upload{Bucket: "books", Key: "a"})) },
 		"Multipart.PutPart": func() error {
-			return one(s.Multipart().PutPart(ctx, PartRequest{By: by, Bucket: "books", Key: "a", Upload: "u", Number: 1, Size: 0}))
+			return one(s.Multipart().PutPart(ctx, stele.PartRequest{By: by, Bucket: "books", Key: "a", Upload: "u", Number: 1, Size: 0}))
 		},
 		"Multipart.Get": func() error { return one(s.Multipart().Get(ctx, "books", "a", "u")) },
 		"Multipart.Complete": func() error {
-			return one(s.Multipart().Complete(ctx, CompleteRequest{By: by, Bucket: "books", Key: "a", Upload: "u"}))
+			return one(s.Multipart().Complete(ctx, stele.CompleteRequest{By: by, Bucket: "books", Key: "a", Upload: "u"}))
 		},
 		"Multipart.Abort": func() error { return one(s.Multipart().Abort(ctx, by, "books", "a", "u")) },
 		"Multipart.List":  func() error { return one(s.Multipart().List(ctx, list)) },
 		"Multipart.Parts": func() error { _, _, _, err := s.Multipart().Parts(ctx, "books", "a", "u", 0, 10); return err },
-		"Verify":          func() error { return one(s.Verify(ctx, VerifyOptions{By: by, Deep: true})) },
+		"Verify":          func() error { return one(s.Verify(ctx, stele.VerifyOptions{By: by, Deep: true})) },
 		"ViewAt":          func() error { return one(s.ViewAt(ctx, "1s")) },
 		"ParseBucket":     func() error { _, _, err := s.ParseBucket(ctx, "books--at-pin"); return err },
-		"Pin":             func() error { return one(s.Pin(ctx, by, "pin", View{})) },
+		"Pin":             func() error { return one(s.Pin(ctx, by, "pin", stele.View{})) },
 		"Views":           func() error { return one(s.Views(ctx)) },
 	}
 }
@@ -111,9 +95,9 @@ func everyCall(s *Store, v Version) map[string]func() error {
 // TestAfterClose: every call after Close is ErrClosed, and none panics or writes.
 func TestAfterClose(t *testing.T) {
 	fs := vfs.NewMem()
-	s := newMemStore(t, Options{FS: fs})
-	makeBucket(t, s, "books", false, Unversioned)
-	v := put(t, s, "books", "a", []byte("the first"))
+	s := storetest.NewMem(t, stele.Options{FS: fs})
+	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
+	v := storetest.Put(t, s, "books", "a", []byte("the first"))
 	r, err := s.OpenBody(ctx, v, 0, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -123,23 +107,23 @@ func TestAfterClose(t *testing.T) {
 	}
 	size := s.Size()
 	for name, call := range everyCall(s, v) {
-		if err := call(); !errors.Is(err, ErrClosed) {
+		if err := call(); !errors.Is(err, stele.ErrClosed) {
 			t.Errorf("%s after Close: %v", name, err)
 		}
 	}
-	if _, err := io.ReadAll(r); !errors.Is(err, ErrClosed) {
+	if _, err := io.ReadAll(r); !errors.Is(err, stele.ErrClosed) {
 		t.Errorf("reading after Close: %v", err)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	s.Denied(Local(), "x")
+	s.Denied(stele.Local(), "x")
 	s.Keys().Used("x")
 	_, _, _, _, _ = s.Failed(), s.Checkpoint(), s.Published(), s.VKey(), s.Origin()
 	if err := s.Close(); err != nil {
 		t.Errorf("closing again: %v", err)
 	}
-	s, err = Open(ctx, "data", Options{FS: fs})
+	s, err = stele.Open(ctx, "data", stele.Options{FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,10 +136,10 @@ func TestAfterClose(t *testing.T) {
 // TestCloseDuring: requests on many goroutines while the store is closed end well or are ErrClosed, and what was acknowledged is there.
 func TestCloseDuring(t *testing.T) {
 	fs := vfs.NewMem()
-	s := newMemStore(t, Options{FS: fs})
-	makeBucket(t, s, "books", false, Enabled)
+	s := storetest.NewMem(t, stele.Options{FS: fs})
+	storetest.MakeBucket(t, s, "books", false, stele.Enabled)
 	big := bytes.Repeat([]byte("0123456789abcdef"), 100<<10)
-	v := put(t, s, "books", "a", big)
+	v := storetest.Put(t, s, "books", "a", big)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	acked := map[string]bool{}
@@ -165,9 +149,9 @@ func TestCloseDuring(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			for i := 0; ; i++ {
-				w, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "k", Body: bytes.NewReader(big[:1000*g+i]), Size: int64(1000*g + i)})
+				w, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "books", Key: "k", Body: bytes.NewReader(big[:1000*g+i]), Size: int64(1000*g + i)})
 				if err != nil {
-					if !errors.Is(err, ErrClosed) {
+					if !errors.Is(err, stele.ErrClosed) {
 						t.Errorf("put: %v", err)
 					}
 					return
@@ -194,10 +178,10 @@ func TestCloseDuring(t *testing.T) {
 					r.Close()
 				}
 				if err == nil {
-					_, err = s.ListVersions(ctx, ListRequest{Bucket: "books", Max: 5})
+					_, err = s.ListVersions(ctx, stele.ListRequest{Bucket: "books", Max: 5})
 				}
 				if err != nil {
-					if !errors.Is(err, ErrClosed) {
+					if !errors.Is(err, stele.ErrClosed) {
 						t.Errorf("read: %v", err)
 					}
 					return
@@ -212,13 +196,13 @@ func TestCloseDuring(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
-	s, err := Open(ctx, "data", Options{FS: fs})
+	s, err := stele.Open(ctx, "data", stele.Options{FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	for id := range acked {
-		if _, err := s.Head(ctx, Place{Bucket: "books", Key: "k", VersionID: id}); err != nil {
+		if _, err := s.Head(ctx, stele.Place{Bucket: "books", Key: "k", VersionID: id}); err != nil {
 			t.Errorf("acknowledged and lost: %v", err)
 		}
 	}
@@ -226,19 +210,19 @@ func TestCloseDuring(t *testing.T) {
 
 // TestCloseEndsStreams: a body that still streams in does not hold up Close for longer than its next read.
 func TestCloseEndsStreams(t *testing.T) {
-	s := newMemStore(t, Options{})
-	makeBucket(t, s, "books", false, Unversioned)
+	s := storetest.NewMem(t, stele.Options{})
+	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
 	begun := make(chan struct{})
 	done := make(chan error)
 	go func() {
-		_, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "books", Key: "a", Body: &endless{begun: begun}, Size: -1})
+		_, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "books", Key: "a", Body: &endless{begun: begun}, Size: -1})
 		done <- err
 	}()
 	<-begun
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-done; !errors.Is(err, ErrClosed) {
+	if err := <-done; !errors.Is(err, stele.ErrClosed) {
 		t.Errorf("put: %v", err)
 	}
 }
@@ -255,9 +239,9 @@ func (e *endless) Read(p []byte) (int, error) {
 
 // TestCloseIdleReader: a reader that its owner forgot holds nothing up, also if it fetches ahead.
 func TestCloseIdleReader(t *testing.T) {
-	s := newMemStore(t, Options{})
-	makeBucket(t, s, "books", false, Unversioned)
-	v := put(t, s, "books", "a", make([]byte, 3<<20))
+	s := storetest.NewMem(t, stele.Options{})
+	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
+	v := storetest.Put(t, s, "books", "a", make([]byte, 3<<20))
 	r, err := s.OpenBody(ctx, v, 0, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +252,7 @@ func TestCloseIdleReader(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := io.Copy(io.Discard, r); !errors.Is(err, ErrClosed) {
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, stele.ErrClosed) {
 		t.Errorf("read on: %v", err)
 	}
 	r.Close()
@@ -277,11 +261,11 @@ func TestCloseIdleReader(t *testing.T) {
 // TestCreateFailsLate: where the recovery kit can't be written nothing goes on in the background, and the message names the kit.
 func TestCreateFailsLate(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
-	_, err := Create(context.Background(), folder, Options{Kit: filepath.Join(t.TempDir(), "no", "such", "folder", "kit.txt")})
+	_, err := stele.Create(context.Background(), folder, stele.Options{Kit: filepath.Join(t.TempDir(), "no", "such", "folder", "kit.txt")})
 	if err == nil || !strings.Contains(err.Error(), "kit") {
 		t.Fatalf("%v", err)
 	}
-	s, created, err := OpenOrCreate(context.Background(), folder, Options{})
+	s, created, err := stele.OpenOrCreate(context.Background(), folder, stele.Options{})
 	if err != nil || !created {
 		t.Fatalf("after a bad --kit the folder can't be used: %v", err)
 	}

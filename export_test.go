@@ -8,7 +8,7 @@ import "context"
 var ErrChanged = errChanged
 
 // UsedKeys is of how many access keys it is remembered when they were used.
-func (s *Store) UsedKeys() int { return len(s.lastUsed) }
+func UsedKeys(s *Store) int { return len(s.lastUsed) }
 
 // PartCompared is a key that a restore of a part has compared and not yet put back.
 type PartCompared struct {
@@ -17,7 +17,7 @@ type PartCompared struct {
 }
 
 // ComparePart compares a key as RestorePart does.
-func (s *Store) ComparePart(ctx context.Context, q PartRestore, key string) (c PartCompared, err error) {
+func ComparePart(ctx context.Context, s *Store, q PartRestore, key string) (c PartCompared, err error) {
 	c.j, c.k = &partRestore{PartRestore: q, s: s, reason: "test"}, partKey{key: key}
 	if err := c.j.findBuckets(ctx); err != nil {
 		return c, err
@@ -54,4 +54,14 @@ func (c PartCompared) PutBack(ctx context.Context) error { return c.j.putBack(ct
 func (c PartCompared) Settle(ctx context.Context) (made PartChange, kept bool, err error) {
 	err = c.j.one(ctx, &c.k)
 	return c.k.made, c.k.kept, err
+}
+
+// MakePartBucket makes the bucket of a restore and leaves it as an interruption does: with nothing in it.
+func MakePartBucket(ctx context.Context, s *Store, q PartRestore) error {
+	then, err := s.bucketRow(q.Bucket, q.At)
+	if err != nil {
+		return err
+	}
+	_, err = (&partRestore{PartRestore: q, s: s, reason: "test", then: then}).makeBucket(ctx)
+	return err
 }

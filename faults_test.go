@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"bytes"
@@ -14,22 +14,24 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele"
 	"stele/internal/crashtest"
+	"stele/internal/storetest"
 )
 
 // deliberate lists the bugs that a file system can play; they are run here on the whole store. Those that are in the code itself are in internal/bug.
 var deliberate = []struct {
 	bug  string
 	play func(fs vfs.FS) vfs.FS // the bug, as a file system
-	by   func(crashtest.Scenario[witnessed]) (int, error)
+	by   func(crashtest.Scenario[storetest.Client]) (int, error)
 }{
-	{bug: "skip the pack fsync", play: without("open/packs_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "skip the segment fsync", play: without("open/segments_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "skip the fsync of folders", play: without("folder"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "acknowledge before the segment fsync", play: late("open/segments_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "acknowledge before the pack fsync", play: late("open/packs_"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "index ahead of ledger", play: without("open/segments_", "segments/"), by: crashtest.Scenario[witnessed].CutPower},
-	{bug: "retry a failed fsync", play: again, by: crashtest.Scenario[witnessed].FailSyncs},
+	{bug: "skip the pack fsync", play: storetest.Without("open/packs_"), by: crashtest.Scenario[storetest.Client].CutPower},
+	{bug: "skip the segment fsync", play: storetest.Without("open/segments_"), by: crashtest.Scenario[storetest.Client].CutPower},
+	{bug: "skip the fsync of folders", play: storetest.Without("folder"), by: crashtest.Scenario[storetest.Client].CutPower},
+	{bug: "acknowledge before the segment fsync", play: storetest.Late("open/segments_"), by: crashtest.Scenario[storetest.Client].CutPower},
+	{bug: "acknowledge before the pack fsync", play: storetest.Late("open/packs_"), by: crashtest.Scenario[storetest.Client].CutPower},
+	{bug: "index ahead of ledger", play: storetest.Without("open/segments_", "segments/"), by: crashtest.Scenario[storetest.Client].CutPower},
+	{bug: "retry a failed fsync", play: storetest.Again, by: crashtest.Scenario[storetest.Client].FailSyncs},
 }
 
 // TestDeliberateBugs plays each bug and demands that the crash test of the whole store fails.
@@ -39,7 +41,7 @@ func TestDeliberateBugs(t *testing.T) {
 		t.Run(d.bug, func(t *testing.T) {
 			s := scenario
 			s.Stride, s.Clones = 7, 1
-			s.Work = func(fs vfs.FS, w *witnessed) error {
+			s.Work = func(fs vfs.FS, w *storetest.Client) error {
 				return crashWork(d.play(fs), w)
 			}
 			runs, err := d.by(s)
@@ -52,123 +54,38 @@ func TestDeliberateBugs(t *testing.T) {
 	}
 }
 
-// bugFS is a file system with a bug in how it syncs.
-type bugFS struct {
-	vfs.FS
-	sync func(f *bugFile, do func() error) error
-}
-
-func without(paths ...string) func(vfs.FS) vfs.FS {
-	return func(fs vfs.FS) vfs.FS {
-		return &bugFS{FS: fs, sync: func(f *bugFile, do func() error) error {
-			if contains(f.path, paths) {
-				return nil
-			}
-			return do()
-		}}
-	}
-}
-
-func late(paths ...string) func(vfs.FS) vfs.FS {
-	return func(fs vfs.FS) vfs.FS {
-		return &bugFS{FS: fs, sync: func(f *bugFile, do func() error) error {
-			if !contains(f.path, paths) {
-				return do()
-			}
-			f.late.Go(func() { _ = do() })
-			return nil
-		}}
-	}
-}
-
-func again(fs vfs.FS) vfs.FS {
-	return &bugFS{FS: fs, sync: func(_ *bugFile, do func() error) error {
-		if err := do(); err != nil {
-			return do()
-		}
-		return nil
-	}}
-}
-
-func contains(path string, parts []string) bool {
-	for _, p := range parts {
-		if strings.Contains(path, p) {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *bugFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := b.FS.Create(name, c)
-	return b.wrap(f, name, err)
-}
-
-func (b *bugFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	f, err := b.FS.OpenReadWrite(name, c, opts...)
-	return b.wrap(f, name, err)
-}
-
-func (b *bugFS) OpenDir(name string) (vfs.File, error) {
-	f, err := b.FS.OpenDir(name)
-	return b.wrap(f, "folder "+name, err)
-}
-
-func (b *bugFS) wrap(f vfs.File, path string, err error) (vfs.File, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &bugFile{File: f, fs: b, path: path}, nil
-}
-
-type bugFile struct {
-	vfs.File
-	fs   *bugFS
-	path string
-	late sync.WaitGroup // syncs that were promised and are still to come
-}
-
-// Close waits for what was promised: a closed file can't be synced.
-func (f *bugFile) Close() error {
-	f.late.Wait()
-	return f.File.Close()
-}
-
-func (f *bugFile) Sync() error     { return f.fs.sync(f, f.File.Sync) }
-func (f *bugFile) SyncData() error { return f.fs.sync(f, f.File.SyncData) }
-
 // TestFailedStaysFailed fails one fsync after the other: who waits for it gets an error, nobody writes after it, what was
 // acknowledged can be read all the while, and a restart brings back all of it.
 func TestFailedStaysFailed(t *testing.T) {
-	files := newTemplate(t)
+	files := storetest.Template(t)
 	failures := 0
 	for k := 0; ; k++ {
-		w := newWitness()
+		w := storetest.NewClient()
 		fs := crashtest.NewFS()
-		if err := restore(fs, files); err != nil {
+		if err := storetest.WriteFiles(fs, files); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Open(ctx, crashFolder, w.options(fs))
+		s, err := stele.Open(ctx, storetest.Folder, w.Options(fs))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.all(s, change{do: "createBucket", bucket: "bucket"}, change{do: "put", bucket: "bucket", key: "before", content: b("before", 2000)}); err != nil {
+		if err := w.All(s, storetest.Change{Do: "createBucket", Bucket: "bucket"}, storetest.Change{Do: "put", Bucket: "bucket", Key: "before", Content: storetest.Data("before", 2000)}); err != nil {
 			t.Fatal(err)
 		}
 		fs.FailSync(k, k%2 == 0)
 		var failed error
 		for i := 0; failed == nil && i < 12; i++ {
-			_, failed = w.do(s, change{do: "put", bucket: "bucket", key: fmt.Sprint(i), content: b(fmt.Sprintf("fill %d", i), 12<<10)})
+			_, failed = w.Do(s, storetest.Change{Do: "put", Bucket: "bucket", Key: fmt.Sprint(i), Content: storetest.Data(fmt.Sprintf("fill %d", i), 12<<10)})
 		}
 		if failed != nil {
 			failures++
 			expectFailed(t, s, w, failed)
 		}
 		_ = s.Close() // it says what failed
-		if s, err = Open(ctx, crashFolder, w.options(fs.Clone(vfs.CrashCloneCfg{}))); err != nil {
+		if s, err = stele.Open(ctx, storetest.Folder, w.Options(fs.Clone(vfs.CrashCloneCfg{}))); err != nil {
 			t.Fatalf("after %s: %v", fs.Happened(), err)
 		}
-		if err := w.compare(s); err != nil {
+		if err := w.Compare(s); err != nil {
 			t.Fatalf("after %s: %v", fs.Happened(), err)
 		}
 		if err := s.Close(); err != nil {
@@ -183,24 +100,24 @@ func TestFailedStaysFailed(t *testing.T) {
 	}
 }
 
-func expectFailed(t *testing.T, s *Store, w *witnessed, failed error) {
+func expectFailed(t *testing.T, s *stele.Store, w *storetest.Client, failed error) {
 	t.Helper()
-	if !errors.Is(failed, ErrFailed) {
+	if !errors.Is(failed, stele.ErrFailed) {
 		t.Errorf("the put whose fsync failed says %v", failed)
 	}
 	if s.Failed() == nil {
 		t.Error("Failed() knows nothing of it")
 	}
-	for _, c := range []change{{do: "put", bucket: "bucket", key: "more", content: b("more", 10)}, {do: "createBucket", bucket: "more"}, {do: "hide", bucket: "bucket", key: "before"}} {
-		if _, err := w.do(s, c); !errors.Is(err, ErrFailed) {
-			t.Errorf("after a failed fsync %s says %v", c.do, err)
+	for _, c := range []storetest.Change{{Do: "put", Bucket: "bucket", Key: "more", Content: storetest.Data("more", 10)}, {Do: "createBucket", Bucket: "more"}, {Do: "hide", Bucket: "bucket", Key: "before"}} {
+		if _, err := w.Do(s, c); !errors.Is(err, stele.ErrFailed) {
+			t.Errorf("after a failed fsync %s says %v", c.Do, err)
 		}
 	}
-	v, err := s.Head(ctx, Place{Bucket: "bucket", Key: "before"})
+	v, err := s.Head(ctx, stele.Place{Bucket: "bucket", Key: "before"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readBody(s, v); err != nil || !bytes.Equal(got, b("before", 2000).bytes()) {
+	if got, err := storetest.ReadBody(s, v); err != nil || !bytes.Equal(got, storetest.Data("before", 2000).Bytes()) {
 		t.Errorf("after a failed fsync a read says %d bytes, %v", len(got), err)
 	}
 }
@@ -254,28 +171,28 @@ func (f *fullFile) Write(p []byte) (int, error) {
 
 // TestFullDisk: a full disk refuses puts with ErrFull, reads go on, and so do puts once there is room again.
 func TestFullDisk(t *testing.T) {
-	w := newWitness()
+	w := storetest.NewClient()
 	fs := &fullFS{FS: vfs.NewMem()}
-	if err := restore(fs, newTemplate(t)); err != nil {
+	if err := storetest.WriteFiles(fs, storetest.Template(t)); err != nil {
 		t.Fatal(err)
 	}
-	opt := w.options(fs)
+	opt := w.Options(fs)
 	opt.SegmentBytes = 1 << 20
-	s, err := Open(ctx, crashFolder, opt)
+	s, err := stele.Open(ctx, storetest.Folder, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.all(s, change{do: "createBucket", bucket: "bucket"}, change{do: "put", bucket: "bucket", key: "before", content: b("before", 2000)}); err != nil {
+	if err := w.All(s, storetest.Change{Do: "createBucket", Bucket: "bucket"}, storetest.Change{Do: "put", Bucket: "bucket", Key: "before", Content: storetest.Data("before", 2000)}); err != nil {
 		t.Fatal(err)
 	}
 	fs.fill(true)
 	for i := range 20 {
-		if _, err := w.do(s, change{do: "put", bucket: "bucket", key: fmt.Sprint(i), content: b(fmt.Sprintf("full %d", i), 40<<10)}); !errors.Is(err, ErrFull) {
+		if _, err := w.Do(s, storetest.Change{Do: "put", Bucket: "bucket", Key: fmt.Sprint(i), Content: storetest.Data(fmt.Sprintf("full %d", i), 40<<10)}); !errors.Is(err, stele.ErrFull) {
 			t.Fatalf("put %d on a full disk says %v", i, err)
 		}
-		if v, err := s.Head(ctx, Place{Bucket: "bucket", Key: "before"}); err != nil {
+		if v, err := s.Head(ctx, stele.Place{Bucket: "bucket", Key: "before"}); err != nil {
 			t.Fatal(err)
-		} else if _, err := readBody(s, v); err != nil {
+		} else if _, err := storetest.ReadBody(s, v); err != nil {
 			t.Fatalf("read on a full disk: %v", err)
 		}
 	}
@@ -286,10 +203,10 @@ func TestFullDisk(t *testing.T) {
 	for s.Room() != nil { // the disk is asked once a second
 		runtime.Gosched()
 	}
-	if err := w.all(s, change{do: "put", bucket: "bucket", key: "room again", content: b("room", 60<<10)}); err != nil {
+	if err := w.All(s, storetest.Change{Do: "put", Bucket: "bucket", Key: "room again", Content: storetest.Data("room", 60<<10)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.compare(s); err != nil {
+	if err := w.Compare(s); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -299,28 +216,28 @@ func TestFullDisk(t *testing.T) {
 
 // TestABadBodyMakesNoObject: a source that ends early, goes on too long or fails leaves nothing that any view shows.
 func TestABadBodyMakesNoObject(t *testing.T) {
-	s := newTestStore(t, Options{})
-	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
+	s := storetest.New(t, stele.Options{})
+	if _, err := s.CreateBucket(ctx, stele.Local(), "bucket", false); err != nil {
 		t.Fatal(err)
 	}
 	boom := errors.New("boom")
 	for _, size := range []int{0, 10, 20 << 10, 400 << 10} {
-		data := b("data", size).bytes()
+		data := storetest.Data("data", size).Bytes()
 		for _, c := range []struct {
 			r    io.Reader
 			size int64
 			want error
 		}{
-			{bytes.NewReader(data), int64(size) + 1, ErrIncomplete},
-			{bytes.NewReader(append(bytes.Clone(data), 'x')), int64(size), ErrTooLong},
+			{bytes.NewReader(data), int64(size) + 1, stele.ErrIncomplete},
+			{bytes.NewReader(append(bytes.Clone(data), 'x')), int64(size), stele.ErrTooLong},
 			{io.MultiReader(bytes.NewReader(data), broken{boom}), -1, boom},
 			{io.MultiReader(bytes.NewReader(data), broken{boom}), int64(size) + 5, boom},
 		} {
-			_, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "bucket", Key: "key", Body: c.r, Size: c.size})
+			_, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "bucket", Key: "key", Body: c.r, Size: c.size})
 			if !errors.Is(err, c.want) {
 				t.Errorf("%d bytes, %d declared: %v, want %v", size, c.size, err, c.want)
 			}
-			if _, err := allChanges(s, "bucket", "key"); !errors.Is(err, ErrNoKey) {
+			if _, err := storetest.AllChanges(s, "bucket", "key"); !errors.Is(err, stele.ErrNoKey) {
 				t.Fatalf("%d bytes, %d declared: history says %v", size, c.size, err)
 			}
 		}

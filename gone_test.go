@@ -1,12 +1,17 @@
-package stele
+package stele_test
 
-import "testing"
+import (
+	"testing"
+
+	"stele"
+	"stele/internal/storetest"
+)
 
 // TestWhyGone: a deleted bucket and a hidden object name the entry that took them away, in each view; what was never there, or is there, names none.
 func TestWhyGone(t *testing.T) {
-	s := newMemStore(t, Options{})
-	alice := LocalUser("1000", "alice")
-	must := func(c Committed, err error) uint64 {
+	s := storetest.NewMem(t, stele.Options{})
+	alice := stele.LocalUser("1000", "alice")
+	must := func(c stele.Committed, err error) uint64 {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -15,19 +20,19 @@ func TestWhyGone(t *testing.T) {
 	}
 	put := func(bucket, key string) {
 		t.Helper()
-		if _, err := s.Put(ctx, PutRequest{By: alice, Bucket: bucket, Key: key}); err != nil {
+		if _, err := s.Put(ctx, stele.PutRequest{By: alice, Bucket: bucket, Key: key}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	hide := func(bucket, key string) uint64 {
 		t.Helper()
-		r, err := s.Hide(ctx, HideRequest{By: alice, Bucket: bucket, Key: key})
+		r, err := s.Hide(ctx, stele.HideRequest{By: alice, Bucket: bucket, Key: key})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r.Entry
 	}
-	check := func(bucket, key string, at View, wantKey string, want uint64) {
+	check := func(bucket, key string, at stele.View, wantKey string, want uint64) {
 		t.Helper()
 		g, ok, err := s.WhyGone(ctx, bucket, key, at)
 		if err != nil || ok != (want > 0) || ok && (g.Entry != want || g.Key != wantKey || g.By != "local:alice" || g.Address != "uid 1000" || g.Time.IsZero()) {
@@ -36,26 +41,26 @@ func TestWhyGone(t *testing.T) {
 	}
 	must(s.CreateBucket(ctx, alice, "plain", false))
 	must(s.CreateBucket(ctx, alice, "versioned", false))
-	must(s.SetVersioning(ctx, alice, "versioned", Enabled))
+	must(s.SetVersioning(ctx, alice, "versioned", stele.Enabled))
 	for _, b := range []string{"plain", "versioned"} {
 		put(b, "k")
 		put(b, "stays")
 	}
 	plain, marker := hide("plain", "k"), hide("versioned", "k")
-	check("plain", "k", View{}, "k", plain)
-	check("versioned", "k", View{}, "k", marker)
-	check("plain", "k", View{Size: plain + 1}, "k", plain)
-	check("plain", "k", View{Size: plain}, "", 0)
-	check("plain", "stays", View{}, "", 0)
-	check("plain", "never", View{}, "", 0)
-	check("never", "k", View{}, "", 0)
-	check("never", "", View{}, "", 0)
-	check("plain", "", View{}, "", 0)
+	check("plain", "k", stele.View{}, "k", plain)
+	check("versioned", "k", stele.View{}, "k", marker)
+	check("plain", "k", stele.View{Size: plain + 1}, "k", plain)
+	check("plain", "k", stele.View{Size: plain}, "", 0)
+	check("plain", "stays", stele.View{}, "", 0)
+	check("plain", "never", stele.View{}, "", 0)
+	check("never", "k", stele.View{}, "", 0)
+	check("never", "", stele.View{}, "", 0)
+	check("plain", "", stele.View{}, "", 0)
 	hide("plain", "stays")
 	deleted := must(s.DeleteBucket(ctx, alice, "plain"))
-	check("plain", "", View{}, "", deleted)
-	check("plain", "k", View{}, "", deleted)
-	check("plain", "k", View{Size: deleted}, "k", plain)
+	check("plain", "", stele.View{}, "", deleted)
+	check("plain", "k", stele.View{}, "", deleted)
+	check("plain", "k", stele.View{Size: deleted}, "k", plain)
 	must(s.CreateBucket(ctx, alice, "plain", false))
-	check("plain", "", View{}, "", 0)
+	check("plain", "", stele.View{}, "", 0)
 }

@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"errors"
@@ -7,36 +7,39 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"stele"
+	"stele/internal/storetest"
 )
 
 // TestHideBursts: who hides a tenth of a bucket, a bucket, or many objects within an hour is named, with the moment before, also after a restart and with an index made again, until somebody else has seen
 // it or a month has passed; who hides little, or slowly, is not.
 func TestHideBursts(t *testing.T) {
-	clock, fs := newTestClock(), vfs.NewMem()
-	s := newMemStore(t, Options{FS: fs, Clock: clock})
-	k, err := s.Keys().Create(ctx, Local(), RoleAdmin, nil, 0)
+	clock, fs := storetest.NewClock(), vfs.NewMem()
+	s := storetest.NewMem(t, stele.Options{FS: fs, Clock: clock})
+	k, err := s.Keys().Create(ctx, stele.Local(), stele.RoleAdmin, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	thief := Actor{Key: k.ID, Address: "192.0.2.9"}
+	thief := stele.Actor{Key: k.ID, Address: "192.0.2.9"}
 	for _, b := range []string{"photos", "small", "slow"} {
-		if _, err := s.CreateBucket(ctx, Local(), b, false); err != nil {
+		if _, err := s.CreateBucket(ctx, stele.Local(), b, false); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 50 {
-			put(t, s, b, fmt.Sprint("key-", i), []byte("x"))
+			storetest.Put(t, s, b, fmt.Sprint("key-", i), []byte("x"))
 		}
 	}
 	hide := func(bucket string, from, to int, wait time.Duration) {
 		t.Helper()
 		for i := from; i < to; i++ {
-			clock.pass(wait)
-			if _, err := s.Hide(ctx, HideRequest{By: thief, Bucket: bucket, Key: fmt.Sprint("key-", i)}); err != nil {
+			clock.Pass(wait)
+			if _, err := s.Hide(ctx, stele.HideRequest{By: thief, Bucket: bucket, Key: fmt.Sprint("key-", i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	sees := func(when string, want int) []HideBurst {
+	sees := func(when string, want int) []stele.HideBurst {
 		t.Helper()
 		all, err := s.HideBursts(ctx)
 		if err != nil || len(all) != want {
@@ -54,26 +57,26 @@ func TestHideBursts(t *testing.T) {
 		t.Errorf("%+v, before %d", b[0], before)
 	}
 	for _, index := range []bool{true, false} {
-		mustClose(t, s)
+		storetest.MustClose(t, s)
 		if !index {
 			if err := fs.RemoveAll("data/index"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if s, err = Open(ctx, "data", Options{FS: fs, Clock: clock}); err != nil {
+		if s, err = stele.Open(ctx, "data", stele.Options{FS: fs, Clock: clock}); err != nil {
 			t.Fatal(err)
 		}
 		sees("after a restart", 1)
 	}
-	defer func() { mustClose(t, s) }()
-	if _, err := s.SeeHides(ctx, thief); !errors.Is(err, ErrBadState) {
+	defer func() { storetest.MustClose(t, s) }()
+	if _, err := s.SeeHides(ctx, thief); !errors.Is(err, stele.ErrBadState) {
 		t.Errorf("the thief says that it is in order: %v", err)
 	}
-	if _, err := s.SeeHides(ctx, Local()); err != nil {
+	if _, err := s.SeeHides(ctx, stele.Local()); err != nil {
 		t.Fatal(err)
 	}
 	sees("seen", 0)
-	clock.pass(2 * time.Hour)
+	clock.Pass(2 * time.Hour)
 	hide("small", 9, 50, time.Second)
 	if _, err := s.DeleteBucket(ctx, thief, "small"); err != nil {
 		t.Fatal(err)
@@ -81,16 +84,16 @@ func TestHideBursts(t *testing.T) {
 	if b := sees("a bucket", 1); len(b) == 1 && !b[0].Deleted {
 		t.Errorf("%+v", b[0])
 	}
-	clock.pass(31 * 24 * time.Hour)
+	clock.Pass(31 * 24 * time.Hour)
 	sees("a month later", 0)
 	// A bucket with a few objects: theft by a key that comes over the network, clearing up by who is on the machine.
-	for who, want := range map[Actor]int{Local(): 0, thief: 1} {
-		if _, err := s.CreateBucket(ctx, Local(), "toys", false); err != nil {
+	for who, want := range map[stele.Actor]int{stele.Local(): 0, thief: 1} {
+		if _, err := s.CreateBucket(ctx, stele.Local(), "toys", false); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 3 {
-			put(t, s, "toys", fmt.Sprint("key-", i), []byte("x"))
-			if _, err := s.Hide(ctx, HideRequest{By: who, Bucket: "toys", Key: fmt.Sprint("key-", i)}); err != nil {
+			storetest.Put(t, s, "toys", fmt.Sprint("key-", i), []byte("x"))
+			if _, err := s.Hide(ctx, stele.HideRequest{By: who, Bucket: "toys", Key: fmt.Sprint("key-", i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -98,9 +101,9 @@ func TestHideBursts(t *testing.T) {
 			t.Fatal(err)
 		}
 		sees("a bucket of three objects, deleted by "+who.Key, want)
-		clock.pass(31 * 24 * time.Hour)
+		clock.Pass(31 * 24 * time.Hour)
 	}
-	if _, err := s.CreateBucket(ctx, Local(), "empty", false); err != nil {
+	if _, err := s.CreateBucket(ctx, stele.Local(), "empty", false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.DeleteBucket(ctx, thief, "empty"); err != nil {

@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"errors"
@@ -7,47 +7,49 @@ import (
 	"testing"
 	"time"
 
+	"stele"
 	"stele/entry"
+	"stele/internal/storetest"
 )
 
 // TestHistoryByPages: pages of any size make the whole history, over versions, markers, tags, locks, hidings and lives.
 func TestHistoryByPages(t *testing.T) {
-	s := newMemStore(t, Options{})
+	s := storetest.NewMem(t, stele.Options{})
 	for life := range 2 {
-		makeBucket(t, s, "books", true, Enabled)
+		storetest.MakeBucket(t, s, "books", true, stele.Enabled)
 		var ids []string
 		for i := range 3 {
-			v := put(t, s, "books", "a", []byte(fmt.Sprint(i)))
+			v := storetest.Put(t, s, "books", "a", []byte(fmt.Sprint(i)))
 			ids = append(ids, v.ID)
-			at := Place{Bucket: "books", Key: "a", VersionID: ids[0]}
-			_, err1 := s.SetTags(ctx, Local(), at, map[string]string{"n": fmt.Sprint(i)})
-			_, err2 := s.SetHold(ctx, Local(), Place{Bucket: "books", Key: "a"}, i%2 == 0)
-			_, err3 := s.SetRetention(ctx, Local(), at, entry.Governance, time.Now().Add(time.Duration(i+1)*time.Hour))
+			at := stele.Place{Bucket: "books", Key: "a", VersionID: ids[0]}
+			_, err1 := s.SetTags(ctx, stele.Local(), at, map[string]string{"n": fmt.Sprint(i)})
+			_, err2 := s.SetHold(ctx, stele.Local(), stele.Place{Bucket: "books", Key: "a"}, i%2 == 0)
+			_, err3 := s.SetRetention(ctx, stele.Local(), at, entry.Governance, time.Now().Add(time.Duration(i+1)*time.Hour))
 			if err := errors.Join(err1, err2, err3); err != nil {
 				t.Fatal(err)
 			}
 		}
-		r, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a"})
+		r, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "books", Key: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		by := Local()
+		by := stele.Local()
 		by.Bypass = true
 		for _, id := range append(ids, r.VersionID) {
-			if _, err := s.SetHold(ctx, by, Place{Bucket: "books", Key: "a", VersionID: id}, false); err != nil && !errors.Is(err, ErrMarker) {
+			if _, err := s.SetHold(ctx, by, stele.Place{Bucket: "books", Key: "a", VersionID: id}, false); err != nil && !errors.Is(err, stele.ErrMarker) {
 				t.Fatal(err)
 			}
-			if _, err := s.Hide(ctx, HideRequest{By: by, Bucket: "books", Key: "a", VersionID: id}); err != nil {
+			if _, err := s.Hide(ctx, stele.HideRequest{By: by, Bucket: "books", Key: "a", VersionID: id}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if life == 0 {
-			if _, err := s.DeleteBucket(ctx, Local(), "books"); err != nil {
+			if _, err := s.DeleteBucket(ctx, stele.Local(), "books"); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	whole, err := allChanges(s, "books", "a")
+	whole, err := storetest.AllChanges(s, "books", "a")
 	if err != nil || len(whole) != 2*(3*4+1+3+4) {
 		t.Fatalf("%d changes, %v", len(whole), err)
 	}
@@ -57,8 +59,8 @@ func TestHistoryByPages(t *testing.T) {
 		}
 	}
 	for size := 1; size <= len(whole)+1; size++ {
-		var got []Change
-		q := HistoryRequest{Bucket: "books", Key: "a", Max: size}
+		var got []stele.Change
+		q := stele.HistoryRequest{Bucket: "books", Key: "a", Max: size}
 		for {
 			page, more, err := s.History(ctx, q)
 			if err != nil || len(page) > size || more && len(page) != size {
@@ -74,21 +76,15 @@ func TestHistoryByPages(t *testing.T) {
 			t.Fatalf("pages of %d make another history", size)
 		}
 	}
-	if _, _, err := s.History(ctx, HistoryRequest{Bucket: "books", Key: "none", Max: 1}); !errors.Is(err, ErrNoKey) {
+	if _, _, err := s.History(ctx, stele.HistoryRequest{Bucket: "books", Key: "none", Max: 1}); !errors.Is(err, stele.ErrNoKey) {
 		t.Error(err)
 	}
-	if page, more, err := s.History(ctx, HistoryRequest{Bucket: "books", Key: "a", Max: 1, Before: 1}); err != nil || more || len(page) != 0 {
+	if page, more, err := s.History(ctx, stele.HistoryRequest{Bucket: "books", Key: "a", Max: 1, Before: 1}); err != nil || more || len(page) != 0 {
 		t.Errorf("%v %v %v", page, more, err)
 	}
-	gone, cancel := withCancelled()
+	gone, cancel := storetest.Cancelled()
 	defer cancel()
-	if _, _, err := s.History(gone, HistoryRequest{Bucket: "books", Key: "a"}); err == nil {
+	if _, _, err := s.History(gone, stele.HistoryRequest{Bucket: "books", Key: "a"}); err == nil {
 		t.Error("nobody waits for it, and it was made")
 	}
-}
-
-// allChanges is the whole history of a key.
-func allChanges(s *Store, bucket, key string) ([]Change, error) {
-	all, _, err := s.History(ctx, HistoryRequest{Bucket: bucket, Key: key})
-	return all, err
 }

@@ -1,27 +1,22 @@
-package stele
+package stele_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"stele"
 	"stele/internal/core"
+	"stele/internal/storetest"
 )
-
-func withCancelled() (context.Context, context.CancelFunc) {
-	c, cancel := context.WithCancel(ctx)
-	cancel()
-	return c, cancel
-}
 
 // TestSecretsStayIn: neither an entry nor a receipt hands out the secret of an access key.
 func TestSecretsStayIn(t *testing.T) {
-	s := newMemStore(t, Options{})
-	k, err := s.Keys().Create(ctx, Local(), RoleReadOnly, nil, 0)
+	s := storetest.NewMem(t, stele.Options{})
+	k, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +31,7 @@ func TestSecretsStayIn(t *testing.T) {
 	if a, err := s.Keys().Get(ctx, k.ID); err != nil || a.Secret != k.Secret {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.Keys().Revoke(ctx, Local(), k.ID); err != nil {
+	if _, err := s.Keys().Revoke(ctx, stele.Local(), k.ID); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := s.Receipt(ctx, s.Size()-1); err != nil || len(r) == 0 {
@@ -46,8 +41,8 @@ func TestSecretsStayIn(t *testing.T) {
 
 // TestUsedIsBounded: only keys that are there are remembered as used.
 func TestUsedIsBounded(t *testing.T) {
-	s := newMemStore(t, Options{})
-	k, err := s.Keys().Create(ctx, Local(), RoleReadOnly, nil, 0)
+	s := storetest.NewMem(t, stele.Options{})
+	k, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +51,7 @@ func TestUsedIsBounded(t *testing.T) {
 	for i := range 1000 {
 		s.Keys().Used(fmt.Sprint("AKIA", i))
 	}
-	if n := s.UsedKeys(); n != 2 {
+	if n := stele.UsedKeys(s); n != 2 {
 		t.Errorf("%d keys are remembered", n)
 	}
 	if list, err := s.Keys().List(ctx); err != nil || len(list) != 1 || list[0].LastUsed.IsZero() {
@@ -66,47 +61,48 @@ func TestUsedIsBounded(t *testing.T) {
 
 // TestBeyondTheLedger: an entry that is not there has the same name of error everywhere.
 func TestBeyondTheLedger(t *testing.T) {
-	s := newMemStore(t, Options{})
-	makeBucket(t, s, "books", false, Unversioned)
-	put(t, s, "books", "a", nil)
+	s := storetest.NewMem(t, stele.Options{})
+	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
+	storetest.Put(t, s, "books", "a", nil)
 	far := s.Size() + 1000
 	for name, err := range map[string]error{
 		"Entry":       second(s.Entry(ctx, far)),
 		"Receipt":     second(s.Receipt(ctx, far)),
 		"ViewAt":      second(s.ViewAt(ctx, fmt.Sprint("@", far))),
-		"Head":        second(s.Head(ctx, Place{Bucket: "books", Key: "a", At: View{far}})),
-		"List":        second(s.List(ctx, ListRequest{Bucket: "books", Max: 1, At: View{far}})),
-		"Bucket":      second(s.Bucket(ctx, "books", View{far})),
-		"Buckets":     second(s.Buckets(ctx, View{far})),
-		"Pin":         second(s.Pin(ctx, Local(), "far", View{far})),
+		"Head":        second(s.Head(ctx, stele.Place{Bucket: "books", Key: "a", At: stele.View{Size: far}})),
+		"List":        second(s.List(ctx, stele.ListRequest{Bucket: "books", Max: 1, At: stele.View{Size: far}})),
+		"Bucket":      second(s.Bucket(ctx, "books", stele.View{Size: far})),
+		"Buckets":     second(s.Buckets(ctx, stele.View{Size: far})),
+		"Pin":         second(s.Pin(ctx, stele.Local(), "far", stele.View{Size: far})),
 		"ParseBucket": third(s.ParseBucket(ctx, fmt.Sprint("books--at-e", far))),
 	} {
-		if !errors.Is(err, ErrFuture) {
+		if !errors.Is(err, stele.ErrFuture) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func second[T any](_ T, err error) error        { return err }
+func second[T any](_ T, err error) error { return err }
+
 func third[T, U any](_ T, _ U, err error) error { return err }
 
 // TestKeyRate: a key causes a minute's worth of entries at once and then as many as its rate says, whatever it asks for; refusals leave no entry, other keys are not held up.
 func TestKeyRate(t *testing.T) {
-	clock := newTestClock()
-	s := newMemStore(t, Options{Clock: clock})
+	clock := storetest.NewClock()
+	s := storetest.NewMem(t, stele.Options{Clock: clock})
 	defer s.Close()
-	if _, err := s.CreateBucket(ctx, Local(), "books", false); err != nil {
+	if _, err := s.CreateBucket(ctx, stele.Local(), "books", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Keys().Create(ctx, Local(), RoleReadWrite, nil, -1); !errors.Is(err, ErrBadName) {
+	if _, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadWrite, nil, -1); !errors.Is(err, stele.ErrBadName) {
 		t.Errorf("a negative rate: %v", err)
 	}
-	k, err := s.Keys().Create(ctx, Local(), RoleReadWrite, nil, 1)
+	k, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadWrite, nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	put := func(key string) error {
-		_, err := s.Put(ctx, PutRequest{By: Actor{Key: key}, Bucket: "books", Key: "k", Size: 0})
+		_, err := s.Put(ctx, stele.PutRequest{By: stele.Actor{Key: key}, Bucket: "books", Key: "k", Size: 0})
 		return err
 	}
 	for i := range core.BurstSeconds {
@@ -115,13 +111,13 @@ func TestKeyRate(t *testing.T) {
 		}
 	}
 	size := s.Size()
-	if err := put(k.ID); !errors.Is(err, ErrRate) || s.Size() != size {
+	if err := put(k.ID); !errors.Is(err, stele.ErrRate) || s.Size() != size {
 		t.Errorf("beyond the burst: %v, %d entries more", err, s.Size()-size)
 	}
 	if err := put(core.ActorLocal); err != nil {
 		t.Errorf("another actor: %v", err)
 	}
-	clock.pass(3 * time.Second)
+	clock.Pass(3 * time.Second)
 	for i := range 4 {
 		if err := put(k.ID); (err == nil) != (i < 3) {
 			t.Errorf("put %d three seconds later: %v", i, err)
@@ -131,17 +127,17 @@ func TestKeyRate(t *testing.T) {
 
 // TestScopesThatMatchNothing: a pattern for a scope is a mistake, and its refusal says what to write.
 func TestScopesThatMatchNothing(t *testing.T) {
-	s := newMemStore(t, Options{})
+	s := storetest.NewMem(t, stele.Options{})
 	for scope, hint := range map[string]string{
 		"photos/*": `write "photos" for the whole bucket`, "photos/2024/*": `write "photos/2024/"`, "photos/2024*": `write "photos/2024"`, "photos/*.jpg": `write "photos" for the whole bucket`,
 		"*": "no scope at all is every bucket", "photos-*/x": "name each bucket", "/photos": "BUCKET or BUCKET/PREFIX", "photos/\xff": "UTF-8", "photos/" + strings.Repeat("x", 1025): "matches no key",
 	} {
-		if _, err := s.Keys().Create(t.Context(), Local(), RoleReadOnly, []string{"fine/", scope}, 0); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), hint) {
+		if _, err := s.Keys().Create(t.Context(), stele.Local(), stele.RoleReadOnly, []string{"fine/", scope}, 0); !errors.Is(err, stele.ErrBadName) || !strings.Contains(err.Error(), hint) {
 			t.Errorf("scope %.40q: %v, want a refusal with %q", scope, err, hint)
 		}
 	}
 	for _, scope := range []string{"photos", "photos/", "photos/2024", "photos/2024/", "photos/a?b"} {
-		if _, err := s.Keys().Create(t.Context(), Local(), RoleReadOnly, []string{scope}, 0); err != nil {
+		if _, err := s.Keys().Create(t.Context(), stele.Local(), stele.RoleReadOnly, []string{scope}, 0); err != nil {
 			t.Errorf("scope %q: %v", scope, err)
 		}
 	}

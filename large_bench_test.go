@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"crypto/rand"
@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stele"
+	"stele/internal/storetest"
 )
 
 // BenchmarkLarge writes STELE_BENCH_GB GiB (default 1; figures in docs/PERFORMANCE.md are for 20) in objects of 64 MiB with four writers, and shows whether speed and memory stay what they were:
@@ -28,7 +31,7 @@ func BenchmarkLarge(b *testing.B) {
 		objects := int64(gb) << 30 / (64 << 20)
 		resetPeak(b)
 		ends := make([]time.Duration, objects) // of each object, since the start
-		start, cpu := time.Now(), cpuSeconds()
+		start, cpu := time.Now(), storetest.CPUSeconds()
 		var next atomic.Int64
 		var wg sync.WaitGroup
 		for range 4 {
@@ -43,32 +46,32 @@ func BenchmarkLarge(b *testing.B) {
 		mb := float64(objects) * 64 * 1.048576
 		q := objects / 4
 		b.ReportMetric(mb/time.Since(start).Seconds(), "MB/s")
-		b.ReportMetric(mb/(cpuSeconds()-cpu), "MB/cpu-s")
+		b.ReportMetric(mb/(storetest.CPUSeconds()-cpu), "MB/cpu-s")
 		b.ReportMetric(float64(ends[q-1])/float64(ends[objects-1]-ends[objects-1-q]), "last/first-quarter")
 		b.ReportMetric(peak(b), "peak-MB")
 	})
 	syscall.Sync()
 	b.Run("verify=deep", func(b *testing.B) {
-		cpu := cpuSeconds()
+		cpu := storetest.CPUSeconds()
 		resetPeak(b)
-		r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
+		r, err := s.Verify(ctx, stele.VerifyOptions{By: stele.Local(), Deep: true})
 		if err != nil || !r.OK() {
 			b.Fatal(r.Problems, err)
 		}
 		b.ReportMetric(float64(r.Bytes)/1e6/r.Took.Seconds(), "MB/s")
-		b.ReportMetric(float64(r.Bytes)/1e6/(cpuSeconds()-cpu), "MB/cpu-s")
+		b.ReportMetric(float64(r.Bytes)/1e6/(storetest.CPUSeconds()-cpu), "MB/cpu-s")
 		b.ReportMetric(peak(b), "peak-MB")
 	})
 	b.Run("stream", func(b *testing.B) {
 		resetPeak(b)
 		size := int64(gb) << 29
-		start, cpu := time.Now(), cpuSeconds()
+		start, cpu := time.Now(), storetest.CPUSeconds()
 		body := &noise{pool: pool, seed: mrand.NewPCG(99, 7), left: int(size)}
-		if _, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "bench", Key: "stream", Body: &around{body}, Size: size}); err != nil {
+		if _, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "bench", Key: "stream", Body: &around{body}, Size: size}); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(size)/1e6/time.Since(start).Seconds(), "MB/s")
-		b.ReportMetric(float64(size)/1e6/(cpuSeconds()-cpu), "MB/cpu-s")
+		b.ReportMetric(float64(size)/1e6/(storetest.CPUSeconds()-cpu), "MB/cpu-s")
 		b.ReportMetric(peak(b), "peak-MB")
 	})
 }
@@ -85,7 +88,7 @@ func (r *around) Read(p []byte) (int, error) {
 
 // resetPeak makes the present resident memory the highest.
 func resetPeak(b *testing.B) {
-	rss()
+	storetest.ResidentMB()
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o200); err != nil {
 		b.Log("the peak of resident memory is that of the whole process:", err)
 	}

@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"errors"
@@ -6,16 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"stele"
 	"stele/entry"
+	"stele/internal/storetest"
 )
-
-func isLocked(err error) bool { return errors.As(err, new(*RetentionError)) }
 
 // TestRetentionChanges is AWS's table of what may become of a retention that has not ended ("Object Lock retention modes"): longer in the same mode is free, all else in GOVERNANCE
 // needs the bypass, a change of mode too, and COMPLIANCE only gets longer.
 func TestRetentionChanges(t *testing.T) {
-	s := newMemStore(t, Options{})
-	makeBucket(t, s, "locked", true, Enabled)
+	s := storetest.NewMem(t, stele.Options{})
+	storetest.MakeBucket(t, s, "locked", true, stele.Enabled)
 	now := time.Now().Truncate(time.Second)
 	hours := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
 	for i, c := range []struct {
@@ -40,15 +40,15 @@ func TestRetentionChanges(t *testing.T) {
 		{entry.Compliance, entry.Governance, 2, 2, true, true},
 		{entry.Compliance, "", 2, 0, true, true},
 	} {
-		v := put(t, s, "locked", "a", []byte{byte(i)})
-		at := Place{Bucket: "locked", Key: "a", VersionID: v.ID}
-		if _, err := s.SetRetention(ctx, Local(), at, c.from, hours(c.first)); err != nil {
+		v := storetest.Put(t, s, "locked", "a", []byte{byte(i)})
+		at := stele.Place{Bucket: "locked", Key: "a", VersionID: v.ID}
+		if _, err := s.SetRetention(ctx, stele.Local(), at, c.from, hours(c.first)); err != nil {
 			t.Fatal(err)
 		}
-		by := Local()
+		by := stele.Local()
 		by.Bypass = c.bypass
 		_, err := s.SetRetention(ctx, by, at, c.to, hours(c.then))
-		if isLocked(err) != c.locked || err != nil && !c.locked {
+		if storetest.IsLocked(err) != c.locked || err != nil && !c.locked {
 			t.Errorf("%+v: %v", c, err)
 		}
 		h, err := s.Head(ctx, at)
@@ -69,25 +69,25 @@ func TestRetentionChanges(t *testing.T) {
 
 // TestHoldOutlivesRetention: a legal hold counts whether or not a retention has ended, and no bypass lifts it.
 func TestHoldOutlivesRetention(t *testing.T) {
-	clock := newPartedClock()
-	s := newMemStore(t, Options{Clock: clock})
-	makeBucket(t, s, "locked", true, Enabled)
-	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true, Mode: entry.Governance, Until: clock.Now().Add(time.Hour)}})
+	clock := storetest.NewPartedClock()
+	s := storetest.NewMem(t, stele.Options{Clock: clock})
+	storetest.MakeBucket(t, s, "locked", true, stele.Enabled)
+	v, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true, Mode: entry.Governance, Until: clock.Now().Add(time.Hour)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := Local()
+	by := stele.Local()
 	by.Bypass = true
-	q := HideRequest{By: by, Bucket: "locked", Key: "a", VersionID: v.ID}
-	if _, err := s.Hide(ctx, q); !isLocked(err) {
+	q := stele.HideRequest{By: by, Bucket: "locked", Key: "a", VersionID: v.ID}
+	if _, err := s.Hide(ctx, q); !storetest.IsLocked(err) {
 		t.Errorf("with bypass: %v", err)
 	}
-	clock.pass(2 * time.Hour)
+	clock.Pass(2 * time.Hour)
 	q.By.Bypass = false
-	if _, err := s.Hide(ctx, q); !isLocked(err) {
+	if _, err := s.Hide(ctx, q); !storetest.IsLocked(err) {
 		t.Errorf("after the retention: %v", err)
 	}
-	if _, err := s.SetHold(ctx, Local(), Place{Bucket: "locked", Key: "a", VersionID: v.ID}, false); err != nil {
+	if _, err := s.SetHold(ctx, stele.Local(), stele.Place{Bucket: "locked", Key: "a", VersionID: v.ID}, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Hide(ctx, q); err != nil {
@@ -97,46 +97,46 @@ func TestHoldOutlivesRetention(t *testing.T) {
 
 // TestCompleteAfterItsLockEnded: an upload whose explicit date passes before it is completed can be completed; nothing is locked by it.
 func TestCompleteAfterItsLockEnded(t *testing.T) {
-	clock := newPartedClock()
-	s := newMemStore(t, Options{Clock: clock})
-	makeBucket(t, s, "locked", true, Enabled)
-	u, err := s.Multipart().Create(ctx, Local(), Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Compliance, Until: clock.Now().Add(time.Hour)}})
+	clock := storetest.NewPartedClock()
+	s := storetest.NewMem(t, stele.Options{Clock: clock})
+	storetest.MakeBucket(t, s, "locked", true, stele.Enabled)
+	u, err := s.Multipart().Create(ctx, stele.Local(), stele.Upload{Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Compliance, Until: clock.Now().Add(time.Hour)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := s.Multipart().PutPart(ctx, PartRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
+	p, err := s.Multipart().PutPart(ctx, stele.PartRequest{By: stele.Local(), Bucket: "locked", Key: "a", Upload: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock.pass(2 * time.Hour)
-	v, err := s.Multipart().Complete(ctx, CompleteRequest{By: Local(), Bucket: "locked", Key: "a", Upload: u.ID, Parts: []Part{p}})
+	clock.Pass(2 * time.Hour)
+	v, err := s.Multipart().Complete(ctx, stele.CompleteRequest{By: stele.Local(), Bucket: "locked", Key: "a", Upload: u.ID, Parts: []stele.Part{p}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "locked", Key: "a", VersionID: v.ID}); err != nil {
+	if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "locked", Key: "a", VersionID: v.ID}); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestDefaultRetention: it is checked when it is set, counts from the ledger's clock, and an explicit lock or hold goes before or beside it.
 func TestDefaultRetention(t *testing.T) {
-	clock := newPartedClock()
-	s := newMemStore(t, Options{Clock: clock})
-	makeBucket(t, s, "locked", true, Enabled)
-	for _, bad := range []Retention{{Mode: "FOREVER", Days: 1}, {Days: 1}, {Years: 1}, {Mode: entry.Compliance}, {Mode: entry.Compliance, Days: 1, Years: 1}, {Mode: entry.Governance, Days: -1},
+	clock := storetest.NewPartedClock()
+	s := storetest.NewMem(t, stele.Options{Clock: clock})
+	storetest.MakeBucket(t, s, "locked", true, stele.Enabled)
+	for _, bad := range []stele.Retention{{Mode: "FOREVER", Days: 1}, {Days: 1}, {Years: 1}, {Mode: entry.Compliance}, {Mode: entry.Compliance, Days: 1, Years: 1}, {Mode: entry.Governance, Days: -1},
 		{Mode: entry.Governance, Days: 36501}, {Mode: entry.Governance, Years: 101}, {Mode: entry.Governance, Years: -1}} {
-		if _, err := s.SetObjectLock(ctx, Local(), "locked", bad); !errors.Is(err, ErrBadState) {
+		if _, err := s.SetObjectLock(ctx, stele.Local(), "locked", bad); !errors.Is(err, stele.ErrBadState) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: entry.Governance, Days: 36500}); err != nil {
+	if _, err := s.SetObjectLock(ctx, stele.Local(), "locked", stele.Retention{Mode: entry.Governance, Days: 36500}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{Mode: entry.Compliance, Days: 2}); err != nil {
+	if _, err := s.SetObjectLock(ctx, stele.Local(), "locked", stele.Retention{Mode: entry.Compliance, Days: 2}); err != nil {
 		t.Fatal(err)
 	}
-	clock.set(1000 * time.Hour) // the wall clock runs ahead, the ledger's does not
-	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true}})
+	clock.Set(1000 * time.Hour) // the wall clock runs ahead, the ledger's does not
+	v, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Hold: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,59 +144,59 @@ func TestDefaultRetention(t *testing.T) {
 		t.Errorf("%+v, put at %v", v.Lock, v.Time)
 	}
 	until := v.Time.Add(time.Hour)
-	if v, err = s.Put(ctx, PutRequest{By: Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Governance, Until: until}}); err != nil || v.Lock != (entry.Lock{Mode: entry.Governance, Until: until}) {
+	if v, err = s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Governance, Until: until}}); err != nil || v.Lock != (entry.Lock{Mode: entry.Governance, Until: until}) {
 		t.Errorf("explicit: %+v %v", v.Lock, err)
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "locked", Retention{}); err != nil {
+	if _, err := s.SetObjectLock(ctx, stele.Local(), "locked", stele.Retention{}); err != nil {
 		t.Fatal(err)
 	}
-	if v := put(t, s, "locked", "b", nil); v.Lock != (entry.Lock{}) {
+	if v := storetest.Put(t, s, "locked", "b", nil); v.Lock != (entry.Lock{}) {
 		t.Errorf("without a default: %+v", v.Lock)
 	}
 }
 
 // TestSettingsCannotReachTheLock: the documents of a bucket are not a way round SetVersioning and SetObjectLock.
 func TestSettingsCannotReachTheLock(t *testing.T) {
-	s := newMemStore(t, Options{})
-	makeBucket(t, s, "locked", true, Enabled)
-	for _, name := range []Setting{"versioning", "object-lock", "", "other"} {
-		if _, err := s.SetSetting(ctx, Local(), "locked", name, "Suspended"); !errors.Is(err, ErrBadName) {
+	s := storetest.NewMem(t, stele.Options{})
+	storetest.MakeBucket(t, s, "locked", true, stele.Enabled)
+	for _, name := range []stele.Setting{"versioning", "object-lock", "", "other"} {
+		if _, err := s.SetSetting(ctx, stele.Local(), "locked", name, "Suspended"); !errors.Is(err, stele.ErrBadName) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if b, err := s.Bucket(ctx, "locked", View{}); err != nil || b.Versioning != Enabled {
+	if b, err := s.Bucket(ctx, "locked", stele.View{}); err != nil || b.Versioning != stele.Enabled {
 		t.Errorf("%+v %v", b, err)
 	}
-	if _, err := s.SetSetting(ctx, Local(), "locked", SettingCORS, "x"); err != nil {
+	if _, err := s.SetSetting(ctx, stele.Local(), "locked", stele.SettingCORS, "x"); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestLockEnabledLater: the versions there before, the null version too, have no lock until they get one, and then keep it.
 func TestLockEnabledLater(t *testing.T) {
-	s := newMemStore(t, Options{})
-	makeBucket(t, s, "books", false, Unversioned)
-	null := put(t, s, "books", "a", []byte("null"))
-	if _, err := s.SetObjectLock(ctx, Local(), "books", Retention{}); !errors.Is(err, ErrBadState) {
+	s := storetest.NewMem(t, stele.Options{})
+	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
+	null := storetest.Put(t, s, "books", "a", []byte("null"))
+	if _, err := s.SetObjectLock(ctx, stele.Local(), "books", stele.Retention{}); !errors.Is(err, stele.ErrBadState) {
 		t.Errorf("without versioning: %v", err)
 	}
-	if _, err := s.SetVersioning(ctx, Local(), "books", Enabled); err != nil {
+	if _, err := s.SetVersioning(ctx, stele.Local(), "books", stele.Enabled); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.SetObjectLock(ctx, Local(), "books", Retention{Mode: entry.Compliance, Days: 1}); err != nil {
+	if _, err := s.SetObjectLock(ctx, stele.Local(), "books", stele.Retention{Mode: entry.Compliance, Days: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.SetVersioning(ctx, Local(), "books", Suspended); !errors.Is(err, ErrBadState) {
+	if _, err := s.SetVersioning(ctx, stele.Local(), "books", stele.Suspended); !errors.Is(err, stele.ErrBadState) {
 		t.Errorf("suspended under object lock: %v", err)
 	}
-	if _, err := s.SetRetention(ctx, Local(), Place{Bucket: "books", Key: "a", VersionID: "null"}, entry.Compliance, time.Now().Add(time.Hour)); err != nil {
+	if _, err := s.SetRetention(ctx, stele.Local(), stele.Place{Bucket: "books", Key: "a", VersionID: "null"}, entry.Compliance, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, "books", "a", []byte("newer"))
-	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a", VersionID: "null"}); !isLocked(err) {
+	storetest.Put(t, s, "books", "a", []byte("newer"))
+	if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "books", Key: "a", VersionID: "null"}); !storetest.IsLocked(err) {
 		t.Errorf("the null version: %v", err)
 	}
-	if got := read(t, s, Place{Bucket: "books", Key: "a", VersionID: "null"}); string(got) != "null" {
+	if got := storetest.Read(t, s, stele.Place{Bucket: "books", Key: "a", VersionID: "null"}); string(got) != "null" {
 		t.Errorf("%q", got)
 	}
 	_ = null

@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"crypto/rand"
@@ -8,17 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"stele"
 	"stele/internal/core"
+	"stele/internal/storetest"
 )
 
 // publishEvery is how often the ledger moves its published checkpoint at most.
@@ -27,19 +25,19 @@ const publishEvery = time.Second
 // BenchmarkMillion fills a store with STELE_BENCH_N objects of 4 KiB (default 20,000; figures in docs/PERFORMANCE.md are for 1,000,000) and measures what depends on that number:
 // disk and memory, opening after a close and after a kill, rebuilding the index, listing, history, verification.
 func BenchmarkMillion(b *testing.B) {
-	n := benchN(b)
+	n := storetest.BenchN(b)
 	folder := filepath.Join(b.TempDir(), "data")
-	s, err := Create(ctx, folder, Options{})
+	s, err := stele.Create(ctx, folder, stele.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := s.CreateBucket(ctx, Local(), "bench", false); err != nil {
+	if _, err := s.CreateBucket(ctx, stele.Local(), "bench", false); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("fill", func(b *testing.B) {
 		b.ReportAllocs()
 		fill(b, s, n)
-		b.ReportMetric(rss(), "rss-MB")
+		b.ReportMetric(storetest.ResidentMB(), "rss-MB")
 		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "puts/s")
 	})
 	time.Sleep(2 * publishEvery) // the published checkpoint is at rest, so that cp meets no file on its way
@@ -60,7 +58,7 @@ func BenchmarkMillion(b *testing.B) {
 	pass := func() {
 		keys, after := 0, ""
 		for keys < min(n, 100_000) {
-			p, err := s.List(ctx, ListRequest{Bucket: "bench", After: after, Max: 1000})
+			p, err := s.List(ctx, stele.ListRequest{Bucket: "bench", After: after, Max: 1000})
 			if err != nil || len(p.Versions) == 0 {
 				b.Fatal(len(p.Versions), err)
 			}
@@ -73,7 +71,7 @@ func BenchmarkMillion(b *testing.B) {
 			if err := s.Close(); err != nil {
 				b.Fatal(err)
 			}
-			if s, err = Open(ctx, folder, Options{}); err != nil {
+			if s, err = stele.Open(ctx, folder, stele.Options{}); err != nil {
 				b.Fatal(err)
 			}
 			start := time.Now()
@@ -93,13 +91,13 @@ func BenchmarkMillion(b *testing.B) {
 	})
 	b.Run("history", func(b *testing.B) {
 		for b.Loop() {
-			if h, err := allChanges(s, "bench", fmt.Sprintf("k%010d", mrand.IntN(n))); err != nil || len(h) != 1 {
+			if h, err := storetest.AllChanges(s, "bench", fmt.Sprintf("k%010d", mrand.IntN(n))); err != nil || len(h) != 1 {
 				b.Fatal(len(h), err)
 			}
 		}
 	})
 	b.Run("verify=deep", func(b *testing.B) {
-		r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: true})
+		r, err := s.Verify(ctx, stele.VerifyOptions{By: stele.Local(), Deep: true})
 		if err != nil || !r.OK() {
 			b.Fatal(r.Problems, err)
 		}
@@ -118,21 +116,8 @@ func BenchmarkMillion(b *testing.B) {
 	})
 }
 
-// benchN is how many objects a benchmark makes that is about many.
-func benchN(b *testing.B) int {
-	v := os.Getenv("STELE_BENCH_N")
-	if v == "" {
-		return 20_000
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return n
-}
-
 // fill puts n objects of 4 KiB of noise with 64 writers.
-func fill(b *testing.B, s *Store, n int) {
+func fill(b *testing.B, s *stele.Store, n int) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 64 {
@@ -143,16 +128,16 @@ func fill(b *testing.B, s *Store, n int) {
 				for k := 0; k < 4096; k += 64 {
 					copy(body[k:], binary8(mrand.Uint64()))
 				}
-				put(b, s, "bench", fmt.Sprintf("k%010d", i), body)
+				storetest.Put(b, s, "bench", fmt.Sprintf("k%010d", i), body)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func timedOpen(b *testing.B, folder string) *Store {
+func timedOpen(b *testing.B, folder string) *stele.Store {
 	start := time.Now()
-	s, err := Open(ctx, folder, Options{})
+	s, err := stele.Open(ctx, folder, stele.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -173,23 +158,4 @@ func diskBytes(b *testing.B, dir string) (n int64) {
 		b.Fatal(err)
 	}
 	return n
-}
-
-// rss is the process's resident memory in MB after a collection.
-func rss() float64 {
-	runtime.GC()
-	debug.FreeOSMemory()
-	return memoryMB("VmRSS:")
-}
-
-// memoryMB is a line of this process' status, in MB; 0 where there is none.
-func memoryMB(what string) float64 {
-	raw, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(raw)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == what {
-			kb, _ := strconv.ParseFloat(f[1], 64)
-			return kb / 1000
-		}
-	}
-	return 0
 }

@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"errors"
@@ -12,28 +12,30 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
+	"stele"
 	"stele/entry"
 	"stele/internal/core"
 	"stele/internal/crashtest"
+	"stele/internal/storetest"
 )
 
 // world is a store and the reference, which are asked the same.
 type world struct {
 	t  *rapid.T
 	fs *crashtest.FS
-	w  *witnessed
-	s  *Store
-	m  *reference
+	w  *storetest.Client
+	s  *stele.Store
+	m  *storetest.Reference
 
-	versions []change // of which bucket and key there was a version
-	uploads  []change
+	versions []storetest.Change // of which bucket and key there was a version
+	uploads  []storetest.Change
 	keys     []string
 }
 
 var (
 	modelBuckets  = []string{"one", "two", "three"}
 	modelKeys     = []string{"a", "a/b", "a/c/d", "ü", "z\u0000z", "a//", "../up"}
-	modelContents = []content{b("tiny", 1), b("small", 500), b("other", 501), b("nothing", 0), b("mid", 5000), b("large", 50<<10), b("zeros", 30<<10), b("stream", 300<<10)}
+	modelContents = []storetest.Content{storetest.Data("tiny", 1), storetest.Data("small", 500), storetest.Data("other", 501), storetest.Data("nothing", 0), storetest.Data("mid", 5000), storetest.Data("large", 50<<10), storetest.Data("zeros", 30<<10), storetest.Data("stream", 300<<10)}
 )
 
 func (x *world) must(err error) {
@@ -44,7 +46,7 @@ func (x *world) must(err error) {
 }
 
 func (x *world) open() {
-	s, err := Open(ctx, crashFolder, x.w.options(x.fs))
+	s, err := stele.Open(ctx, storetest.Folder, x.w.Options(x.fs))
 	x.must(err)
 	x.s = s
 }
@@ -56,128 +58,128 @@ func (x *world) oneIn(n int, label string) bool {
 }
 
 // draw makes up a change. Most are possible, some are not.
-func (x *world) draw() change {
-	c := change{bucket: pick(x, "bucket", modelBuckets), key: pick(x, "key", modelKeys)}
-	c.do = pick(x, "do", []string{"put", "put", "put", "put", "put", "hide", "hide", "hide", "copy", "tags", "retention", "hold", "createBucket", "createBucket", "deleteBucket",
+func (x *world) draw() storetest.Change {
+	c := storetest.Change{Bucket: pick(x, "bucket", modelBuckets), Key: pick(x, "key", modelKeys)}
+	c.Do = pick(x, "do", []string{"put", "put", "put", "put", "put", "hide", "hide", "hide", "copy", "tags", "retention", "hold", "createBucket", "createBucket", "deleteBucket",
 		"versioning", "objectLock", "setting", "create", "part", "part", "complete", "abort", "pin", "createKey", "revokeKey"})
 	if len(x.keys) > 0 && x.oneIn(6, "by a key") {
-		c.by = pick(x, "access key", x.keys)
+		c.By = pick(x, "access key", x.keys)
 	}
-	switch c.do {
+	switch c.Do {
 	case "put", "copy":
 		x.drawPut(&c)
 	case "hide", "tags", "retention", "hold":
 		x.drawAt(&c)
 	case "createBucket":
-		c.on = x.oneIn(3, "object lock")
+		c.On = x.oneIn(3, "object lock")
 	case "versioning":
-		c.state = pick(x, "state", []Versioning{Enabled, Enabled, Suspended})
+		c.State = pick(x, "state", []stele.Versioning{stele.Enabled, stele.Enabled, stele.Suspended})
 	case "objectLock":
-		c.def = pick(x, "default", []Retention{{}, {Mode: "GOVERNANCE", Days: 2}, {Mode: "COMPLIANCE", Years: 1}})
+		c.Default = pick(x, "default", []stele.Retention{{}, {Mode: "GOVERNANCE", Days: 2}, {Mode: "COMPLIANCE", Years: 1}})
 	case "setting":
-		c.setting, c.doc = pick(x, "setting", []Setting{SettingPolicy, SettingTagging}), pick(x, "doc", []string{"", "short", strings.Repeat("long", 2000)})
+		c.Setting, c.Doc = pick(x, "setting", []stele.Setting{stele.SettingPolicy, stele.SettingTagging}), pick(x, "doc", []string{"", "short", strings.Repeat("long", 2000)})
 	case "part", "complete", "abort":
 		x.drawUpload(&c)
 	case "pin":
-		c.name = pick(x, "name", []string{"first", "second", "third"})
+		c.Name = pick(x, "name", []string{"first", "second", "third"})
 	case "revokeKey":
-		if c.name = "STELENOSUCHKEY"; len(x.keys) > 0 {
-			c.name = pick(x, "revoked", x.keys)
+		if c.Name = "STELENOSUCHKEY"; len(x.keys) > 0 {
+			c.Name = pick(x, "revoked", x.keys)
 		}
 	}
 	return c
 }
 
-func (x *world) drawPut(c *change) {
-	c.content = pick(x, "content", modelContents)
+func (x *world) drawPut(c *storetest.Change) {
+	c.Content = pick(x, "content", modelContents)
 	if x.oneIn(4, "with meta") {
-		c.meta, c.tags = map[string]string{"mtime": "12"}, map[string]string{"tag": "value"}
+		c.Meta, c.Tags = map[string]string{"mtime": "12"}, map[string]string{"tag": "value"}
 	}
 	switch rapid.IntRange(0, 9).Draw(x.t, "condition") {
 	case 0:
-		c.cond.NoneMatch = "*"
+		c.If.NoneMatch = "*"
 	case 1:
-		c.cond.Match = pick(x, "etag", modelContents).etag()
+		c.If.Match = pick(x, "etag", modelContents).ETag()
 	case 2:
-		c.cond.Match = "*"
+		c.If.Match = "*"
 	case 3:
-		c.append = true
+		c.Append = true
 	}
-	if b := x.m.live[c.bucket]; b != nil && b.lock && x.oneIn(3, "with lock") || x.oneIn(20, "with a lock that cannot be") {
-		c.lock = &entry.Lock{Mode: pick(x, "mode", []string{"GOVERNANCE", "COMPLIANCE"}), Until: x.now().Add(time.Duration(rapid.IntRange(-10, 100).Draw(x.t, "hours")) * time.Hour)}
+	if b := x.m.Live[c.Bucket]; b != nil && b.Lock && x.oneIn(3, "with lock") || x.oneIn(20, "with a lock that cannot be") {
+		c.Lock = &entry.Lock{Mode: pick(x, "mode", []string{"GOVERNANCE", "COMPLIANCE"}), Until: x.now().Add(time.Duration(rapid.IntRange(-10, 100).Draw(x.t, "hours")) * time.Hour)}
 	}
-	if c.do == "copy" {
+	if c.Do == "copy" {
 		x.drawAt(c)
-		c.srcKey, c.key = c.key, pick(x, "copied to", modelKeys)
+		c.SourceKey, c.Key = c.Key, pick(x, "copied to", modelKeys)
 	}
 }
 
 // now is the ledger's clock. It lags behind the wall clock where a store was closed for more than seven days in a month, all restarts together.
-func (x *world) now() time.Time { return x.s.core.Ledger().ClockState().Ledger }
+func (x *world) now() time.Time { return x.s.Rooms().Core.Ledger().ClockState().Ledger }
 
 // drawAt picks a version that there was, or one that there never was.
-func (x *world) drawAt(c *change) {
+func (x *world) drawAt(c *storetest.Change) {
 	if len(x.versions) > 0 && !x.oneIn(4, "current") {
 		v := pick(x, "version", x.versions)
-		c.bucket, c.key, c.version = v.bucket, v.key, v.version
+		c.Bucket, c.Key, c.Version = v.Bucket, v.Key, v.Version
 	} else if x.oneIn(3, "odd version") {
-		c.version = pick(x, "odd", []string{"null", "000000010000000000000001", "nonsense"})
+		c.Version = pick(x, "odd", []string{"null", "000000010000000000000001", "nonsense"})
 	}
-	c.bypass, c.on = x.oneIn(3, "bypass"), x.oneIn(2, "on")
-	if c.mode = pick(x, "mode", []string{"", "GOVERNANCE", "COMPLIANCE"}); c.mode != "" {
-		c.until = x.now().Add(time.Duration(rapid.IntRange(-5, 100).Draw(x.t, "hours")) * time.Hour)
+	c.Bypass, c.On = x.oneIn(3, "bypass"), x.oneIn(2, "on")
+	if c.Mode = pick(x, "mode", []string{"", "GOVERNANCE", "COMPLIANCE"}); c.Mode != "" {
+		c.Until = x.now().Add(time.Duration(rapid.IntRange(-5, 100).Draw(x.t, "hours")) * time.Hour)
 	}
-	if c.do == "tags" {
-		c.tags = pick(x, "tags", []map[string]string{nil, {"a": "1"}, {"a": "2", "b": "ü"}})
+	if c.Do == "tags" {
+		c.Tags = pick(x, "tags", []map[string]string{nil, {"a": "1"}, {"a": "2", "b": "ü"}})
 	}
-	if c.do == "hide" && x.oneIn(5, "conditional") {
-		c.cond.Match = pick(x, "etag", modelContents).etag()
+	if c.Do == "hide" && x.oneIn(5, "conditional") {
+		c.If.Match = pick(x, "etag", modelContents).ETag()
 	}
 }
 
-func (x *world) drawUpload(c *change) {
-	if c.upload = "00000000000000000000000000000000"; len(x.uploads) > 0 {
+func (x *world) drawUpload(c *storetest.Change) {
+	if c.Upload = "00000000000000000000000000000000"; len(x.uploads) > 0 {
 		u := pick(x, "upload", x.uploads)
-		c.bucket, c.key, c.upload = u.bucket, u.key, u.upload
+		c.Bucket, c.Key, c.Upload = u.Bucket, u.Key, u.Upload
 	}
-	c.number, c.content = rapid.IntRange(1, 3).Draw(x.t, "number"), pick(x, "content", modelContents)
-	if c.do == "part" && x.oneIn(12, "large part") {
-		c.content = b("zero part", MinPartSize+100)
+	c.Number, c.Content = rapid.IntRange(1, 3).Draw(x.t, "number"), pick(x, "content", modelContents)
+	if c.Do == "part" && x.oneIn(12, "large part") {
+		c.Content = storetest.Data("zero part", stele.MinPartSize+100)
 	}
-	c.parts = pick(x, "parts", [][]int{{1}, {1}, {2}, {1, 2}, {1, 2, 3}, {2, 1}})
+	c.Parts = pick(x, "parts", [][]int{{1}, {1}, {2}, {1, 2}, {1, 2, 3}, {2, 1}})
 }
 
 // step makes a change on both and compares the answers.
 func (x *world) step() {
 	c := x.draw()
 	before := x.s.Size()
-	asked, made, got := x.w.ask(x.s, c)
-	_, want := x.m.decide(&c, x.now())
+	asked, made, got := x.w.Ask(x.s, c)
+	_, want := x.m.Decide(&c, x.now())
 	switch {
 	case want == nil && got == nil:
 		if !x.take(asked, before) {
 			x.t.Fatalf("%v was acknowledged and is not in the ledger", asked)
 		}
 		x.made(asked, made)
-	case errors.Is(want, ErrKeyRevoked) && isRefusal(got): // what is seen to be wrong before the commit is said first
-	case want == nil || got == nil || !sameError(got, want):
+	case errors.Is(want, stele.ErrKeyRevoked) && storetest.IsRefusal(got): // what is seen to be wrong before the commit is said first
+	case want == nil || got == nil || !storetest.SameError(got, want):
 		x.t.Fatalf("%v: the store says %v, the reference %v", asked, got, want)
-	case errors.As(got, new(*RetentionError)):
+	case errors.As(got, new(*stele.RetentionError)):
 		x.recorded(asked, before)
 	}
 	x.glance(asked)
 }
 
 // take applies to the reference the entries from a size on, and reports whether the change is among them.
-func (x *world) take(asked *change, from uint64) (there bool) {
-	x.must(x.s.Log(ctx, LogQuery{From: from}, func(e *entry.Entry) error {
-		if housekeeping[e.Type] || e.Type == entry.DeniedLock {
+func (x *world) take(asked *storetest.Change, from uint64) (there bool) {
+	x.must(x.s.Log(ctx, stele.LogQuery{From: from}, func(e *entry.Entry) error {
+		if storetest.Housekeeping[e.Type] || e.Type == entry.DeniedLock {
 			return nil
 		}
-		if there = e.Private.Request == asked.request; !there {
+		if there = e.Private.Request == asked.Request; !there {
 			return fmt.Errorf("entry %d: %s of %q, only %v was asked for", e.Index, e.Type, e.Private.Request, asked)
 		}
-		apply, err := x.m.decide(asked.named(e), e.Time)
+		apply, err := x.m.Decide(asked.Named(e), e.Time)
 		if err == nil {
 			apply(e.Index, e.Time)
 		}
@@ -187,10 +189,10 @@ func (x *world) take(asked *change, from uint64) (there bool) {
 }
 
 // recorded expects the entry of a refusal by a lock.
-func (x *world) recorded(asked *change, from uint64) {
+func (x *world) recorded(asked *storetest.Change, from uint64) {
 	n := 0
-	x.must(x.s.Log(ctx, LogQuery{From: from, Types: []entry.Type{entry.DeniedLock}}, func(e *entry.Entry) error {
-		if e.Private.Request == asked.request && e.Private.Bucket == asked.bucket && e.Private.Key == asked.key {
+	x.must(x.s.Log(ctx, stele.LogQuery{From: from, Types: []entry.Type{entry.DeniedLock}}, func(e *entry.Entry) error {
+		if e.Private.Request == asked.Request && e.Private.Bucket == asked.Bucket && e.Private.Key == asked.Key {
 			n++
 		}
 		return nil
@@ -200,31 +202,31 @@ func (x *world) recorded(asked *change, from uint64) {
 	}
 }
 
-func (x *world) made(c *change, made string) {
-	switch c.do {
+func (x *world) made(c *storetest.Change, made string) {
+	switch c.Do {
 	case "put", "copy", "complete", "hide":
 		if made != "" {
-			x.versions = append(x.versions, change{bucket: c.bucket, key: c.key, version: made})
+			x.versions = append(x.versions, storetest.Change{Bucket: c.Bucket, Key: c.Key, Version: made})
 		}
 	case "create":
-		x.uploads = append(x.uploads, change{bucket: c.bucket, key: c.key, upload: made})
+		x.uploads = append(x.uploads, storetest.Change{Bucket: c.Bucket, Key: c.Key, Upload: made})
 	case "createKey":
 		x.keys = append(x.keys, made)
 	}
 }
 
 // glance compares the key that a change was about.
-func (x *world) glance(c *change) {
-	v, err := x.s.Head(ctx, Place{Bucket: c.bucket, Key: c.key})
-	var want *refVersion
-	if b := x.m.live[c.bucket]; b != nil {
-		want = b.current(c.key)
+func (x *world) glance(c *storetest.Change) {
+	v, err := x.s.Head(ctx, stele.Place{Bucket: c.Bucket, Key: c.Key})
+	var want *storetest.RefVersion
+	if b := x.m.Live[c.Bucket]; b != nil {
+		want = b.Current(c.Key)
 	}
 	switch {
-	case want == nil && (errors.Is(err, ErrNoKey) || errors.Is(err, ErrNoBucket)):
+	case want == nil && (errors.Is(err, stele.ErrNoKey) || errors.Is(err, stele.ErrNoBucket)):
 	case want == nil || err != nil:
 		x.t.Fatalf("after %v the current version is %+v, %v; want %+v", c, v, err, want)
-	case v.ID != want.id() || v.ETag != want.etag() || v.Size != want.size() || v.Lock.Mode != want.lock.Mode || !v.Lock.Until.Equal(want.lock.Until) || v.Lock.Hold != want.lock.Hold:
+	case v.ID != want.ID() || v.ETag != want.ETag() || v.Size != want.Size() || v.Lock.Mode != want.Lock.Mode || !v.Lock.Until.Equal(want.Lock.Until) || v.Lock.Hold != want.Lock.Hold:
 		x.t.Fatalf("after %v the current version is %+v, want %+v", c, v, *want)
 	}
 }
@@ -236,14 +238,14 @@ func (x *world) crash() {
 	} else {
 		x.fs.CutPower(rapid.IntRange(0, 40).Draw(x.t, "writes"), func(n int) int { return n / 2 })
 	}
-	var asked *change
+	var asked *storetest.Change
 	var err error
 	before := x.s.Size()
 	for range 30 {
 		before = x.s.Size()
 		c := x.draw()
 		var made string
-		if asked, made, err = x.w.ask(x.s, c); err != nil && !isRefusal(err) {
+		if asked, made, err = x.w.Ask(x.s, c); err != nil && !storetest.IsRefusal(err) {
 			break // in flight
 		}
 		if err == nil {
@@ -260,16 +262,16 @@ func (x *world) crash() {
 	if asked != nil {
 		x.take(asked, before) // all of it or nothing
 	}
-	x.must(sameText("after a crash", x.s, View{}, x.m.render(true)))
+	x.must(storetest.SameText("after a crash", x.s, stele.View{}, x.m.Render(true)))
 }
 
 func (x *world) reopen() {
 	x.must(x.s.Close())
 	if x.oneIn(3, "switched off for days") { // the second time the ledger's clock stays behind
-		x.w.clock.pass(5 * 24 * time.Hour)
+		x.w.Clock.Pass(5 * 24 * time.Hour)
 	}
 	if x.oneIn(3, "without the index") {
-		x.must(x.fs.RemoveAll(x.fs.PathJoin(crashFolder, core.DirIndex)))
+		x.must(x.fs.RemoveAll(x.fs.PathJoin(storetest.Folder, core.DirIndex)))
 	}
 	x.open()
 }
@@ -279,15 +281,15 @@ func TestModel(t *testing.T) {
 	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // keys and salts are random: a failure is known by its log
 		t.Fatal(err)
 	}
-	if full {
+	if storetest.Full {
 		if err := flag.Set("rapid.checks", "5000"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	files := newTemplate(t)
+	files := storetest.Template(t)
 	rapid.Check(t, func(t *rapid.T) {
-		x := &world{t: t, fs: crashtest.NewFS(), w: newWitness(), m: newReference()}
-		x.must(restore(x.fs, files))
+		x := &world{t: t, fs: crashtest.NewFS(), w: storetest.NewClient(), m: storetest.NewReference()}
+		x.must(storetest.WriteFiles(x.fs, files))
 		x.open()
 		defer func() { _ = x.s.Close() }()
 		for range rapid.IntRange(5, 60).Draw(t, "steps") {
@@ -297,16 +299,16 @@ func TestModel(t *testing.T) {
 			case 1:
 				x.crash()
 			case 2, 3:
-				x.w.clock.pass(time.Duration(rapid.IntRange(1, 60).Draw(t, "hours")) * time.Hour)
+				x.w.Clock.Pass(time.Duration(rapid.IntRange(1, 60).Draw(t, "hours")) * time.Hour)
 			case 4:
-				x.must(sameText("now", x.s, View{}, x.m.render(true)))
+				x.must(storetest.SameText("now", x.s, stele.View{}, x.m.Render(true)))
 			default:
 				x.step()
 			}
 		}
-		x.must(sameText("at the end", x.s, View{}, x.m.render(true)))
-		x.must(x.w.compare(x.s))
-		if r, err := x.s.Verify(ctx, VerifyOptions{By: Local(), Deep: true}); err != nil || !r.OK() {
+		x.must(storetest.SameText("at the end", x.s, stele.View{}, x.m.Render(true)))
+		x.must(x.w.Compare(x.s))
+		if r, err := x.s.Verify(ctx, stele.VerifyOptions{By: stele.Local(), Deep: true}); err != nil || !r.OK() {
 			t.Fatalf("verify: %+v %v", r.Problems, err)
 		}
 		x.must(x.s.Close())

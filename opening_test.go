@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"stele"
 	"stele/entry"
 	"stele/internal/care"
 	"stele/internal/core"
@@ -19,6 +20,7 @@ import (
 	"stele/internal/hydrate"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
+	"stele/internal/storetest"
 	"stele/tree"
 )
 
@@ -28,7 +30,7 @@ import (
 type entrance struct {
 	folder, nas string
 	kit         string // recovery identity
-	open        func(opt Options) (*Store, error)
+	open        func(opt stele.Options) (*stele.Store, error)
 }
 
 // ways make an entrance in a folder of the test's.
@@ -36,7 +38,7 @@ var ways = map[string]func(t *testing.T) *entrance{
 	"folder": func(t *testing.T) *entrance { return newEntrance(t) },
 	"promoted folder": func(t *testing.T) *entrance {
 		x := newEntrance(t)
-		if _, err := Promote(ctx, x.folder, PromoteOptions{}); err != nil {
+		if _, err := stele.Promote(ctx, x.folder, stele.PromoteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		return x.write(t)
@@ -54,8 +56,8 @@ var ways = map[string]func(t *testing.T) *entrance{
 func newEntrance(t *testing.T) *entrance {
 	base := t.TempDir()
 	x := &entrance{folder: filepath.Join(base, "data"), nas: filepath.Join(base, "nas")}
-	x.open = func(opt Options) (*Store, error) { return Open(ctx, x.folder, opt) }
-	s, err := Create(ctx, x.folder, Options{OpenTarget: dirTargets, Kit: filepath.Join(base, "kit.txt")})
+	x.open = func(opt stele.Options) (*stele.Store, error) { return stele.Open(ctx, x.folder, opt) }
+	s, err := stele.Create(ctx, x.folder, stele.Options{OpenTarget: storetest.DirTargets, Kit: filepath.Join(base, "kit.txt")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +70,14 @@ func newEntrance(t *testing.T) *entrance {
 		t.Fatal(err)
 	}
 	x.kit = kit.RecoveryIdentity
-	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + x.nas}); err != nil {
+	if _, err := s.Rooms().Backups.AddTarget(ctx, stele.Local().Who(), stele.TargetSpec{Name: "nas", URL: "dir://" + x.nas}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateBucket(ctx, Local(), "bucket", false); err != nil {
+	if _, err := s.CreateBucket(ctx, stele.Local(), "bucket", false); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, "bucket", "first", make([]byte, 70<<10))
-	if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
+	storetest.Put(t, s, "bucket", "first", make([]byte, 70<<10))
+	if err := errors.Join(s.Rooms().Backups.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -86,18 +88,18 @@ func (x *entrance) from(t *testing.T, still bool) *entrance {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "elsewhere")
 	backup := hydrate.From{Target: openDir(t, x.nas), Name: "dir://" + x.nas}
-	if _, err := PromoteFrom(ctx, folder, backup, PromoteOptions{Options: Options{Identity: x.kit, OpenTarget: dirTargets}}); err != nil {
+	if _, err := stele.PromoteFrom(ctx, folder, backup, stele.PromoteOptions{Options: stele.Options{Identity: x.kit, OpenTarget: storetest.DirTargets}}); err != nil {
 		t.Fatal(err)
 	}
 	x.folder = folder
-	x.open = func(opt Options) (*Store, error) {
-		opt.Clock = waiting{ledger.SystemClock{}, func(context.Context, time.Duration) error {
+	x.open = func(opt stele.Options) (*stele.Store, error) {
+		opt.Clock = storetest.Waiting{Clock: ledger.SystemClock{}, Wait: func(context.Context, time.Duration) error {
 			if still {
 				return errors.New("this test fills nothing")
 			}
 			return nil
 		}}
-		return OpenFrom(ctx, x.folder, backup, opt)
+		return stele.OpenFrom(ctx, x.folder, backup, opt)
 	}
 	return x.write(t)
 }
@@ -109,24 +111,24 @@ func (x *entrance) write(t *testing.T) *entrance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, "bucket", "second", make([]byte, 80<<10))
-	if full := s.over.Hydrated(); full != nil {
+	storetest.Put(t, s, "bucket", "second", make([]byte, 80<<10))
+	if full := s.Rooms().Over.Hydrated(); full != nil {
 		select { // a folder that is to be filled is, before it is closed
 		case <-full:
-		case <-s.over.FillEnded():
+		case <-s.Rooms().Over.FillEnded():
 		}
 	}
-	if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
+	if err := errors.Join(s.Rooms().Backups.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return x
 }
 
-func (x *entrance) options() Options { return Options{OpenTarget: dirTargets} }
+func (x *entrance) options() stele.Options { return stele.Options{OpenTarget: storetest.DirTargets} }
 
 func openDir(t testing.TB, path string) engine.Engine {
 	t.Helper()
-	o, err := dirTargets(ctx, TargetSpec{URL: "dir://" + path})
+	o, err := storetest.DirTargets(ctx, stele.TargetSpec{URL: "dir://" + path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,17 +138,17 @@ func openDir(t testing.TB, path string) engine.Engine {
 // successor makes, in folder, another primary of what nas holds: a later epoch. It returns the entry by which that began.
 func (x *entrance) successor(t *testing.T, folder string) (at uint64, data map[string]string) {
 	t.Helper()
-	if _, err := RestoreFolder(ctx, folder, RestoreOptions{Options: Options{Identity: x.kit}, Target: openDir(t, x.nas), Name: x.nas}); err != nil {
+	if _, err := stele.RestoreFolder(ctx, folder, stele.RestoreOptions{Options: stele.Options{Identity: x.kit}, Target: openDir(t, x.nas), Name: x.nas}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Promote(ctx, folder, PromoteOptions{Options: Options{Identity: x.kit}}); err != nil {
+	if _, err := stele.Promote(ctx, folder, stele.PromoteOptions{Options: stele.Options{Identity: x.kit}}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(ctx, folder, Options{})
+	s, err := stele.Open(ctx, folder, stele.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, data, err = s.epochs.Handover(ctx)
+	at, data, err = s.Rooms().Epochs.Handover(ctx)
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +173,7 @@ func files(t *testing.T, folder string) (names []string) {
 }
 
 // refused verifies and opens, and checks that both refuse, that nothing was shipped or sealed, and that it stays so.
-func (x *entrance) refused(t *testing.T, opt Options, want error) {
+func (x *entrance) refused(t *testing.T, opt stele.Options, want error) {
 	t.Helper()
 	for range 2 {
 		was, shipped := files(t, filepath.Join(x.folder, "segments")), files(t, x.nas)
@@ -204,7 +206,7 @@ func TestEveryWayIsGuarded(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(x.folder, core.FileSuperseded), []byte("epoch 9\nknown from \"a test\"\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			x.refused(t, x.options(), ErrSuperseded)
+			x.refused(t, x.options(), stele.ErrSuperseded)
 		},
 		"a follower has taken over": func(t *testing.T, x *entrance) {
 			at, data := x.successor(t, filepath.Join(t.TempDir(), "other"))
@@ -213,20 +215,20 @@ func TestEveryWayIsGuarded(t *testing.T) {
 			}
 			opt := x.options()
 			opt.AskHandover = func(context.Context, string) (uint64, map[string]string, error) { return at, data, nil }
-			x.refused(t, opt, ErrSuperseded)
+			x.refused(t, opt, stele.ErrSuperseded)
 		},
 		"its target holds a later epoch": func(t *testing.T, x *entrance) {
 			other := filepath.Join(t.TempDir(), "other")
 			x.successor(t, other)
-			s, err := Open(ctx, other, x.options())
+			s, err := stele.Open(ctx, other, x.options())
 			if err != nil {
 				t.Fatal(err)
 			}
-			put(t, s, "bucket", "theirs", []byte("theirs"))
-			if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
+			storetest.Put(t, s, "bucket", "theirs", []byte("theirs"))
+			if err := errors.Join(s.Rooms().Backups.FlushTargets(ctx), s.Close()); err != nil {
 				t.Fatal(err)
 			}
-			x.refused(t, x.options(), ErrSuperseded)
+			x.refused(t, x.options(), stele.ErrSuperseded)
 		},
 		"its target holds more than the folder": func(t *testing.T, x *entrance) { x.behind(t, false) },
 		"and the index is gone":                 func(t *testing.T, x *entrance) { x.behind(t, true) },
@@ -242,14 +244,14 @@ func TestEveryWayIsGuarded(t *testing.T) {
 func (x *entrance) behind(t *testing.T, withoutIndex bool) {
 	t.Helper()
 	old := filepath.Join(t.TempDir(), "old")
-	copyTree(t, x.folder, old)
+	storetest.CopyTree(t, x.folder, old)
 	s, err := x.open(x.options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, "bucket", "last", []byte("acknowledged and shipped"))
+	storetest.Put(t, s, "bucket", "last", []byte("acknowledged and shipped"))
 	size := s.Size()
-	if err := errors.Join(s.backup.FlushTargets(ctx), s.Close()); err != nil {
+	if err := errors.Join(s.Rooms().Backups.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	x.folder = old
@@ -266,7 +268,7 @@ func (x *entrance) behind(t *testing.T, withoutIndex bool) {
 	if s.Size() < size {
 		t.Fatalf("it goes on with %d entries, its target holds %d", s.Size(), size)
 	}
-	if got := read(t, s, Place{Bucket: "bucket", Key: "last"}); string(got) != "acknowledged and shipped" {
+	if got := storetest.Read(t, s, stele.Place{Bucket: "bucket", Key: "last"}); string(got) != "acknowledged and shipped" {
 		t.Errorf("what only the target had reads %q", got)
 	}
 }
@@ -291,18 +293,18 @@ func TestEveryWayWakes(t *testing.T) {
 			told := make(chan error, 1)
 			size := s.Size()
 			go func() {
-				_, err := s.replica.State(ctx, size+1, 0, true)
+				_, err := s.Rooms().Replica.State(ctx, size+1, 0, true)
 				told <- err
 			}()
-			put(t, s, "bucket", "third", make([]byte, 90<<10))
-			put(t, s, "bucket", "fourth", make([]byte, 90<<10))
+			storetest.Put(t, s, "bucket", "third", make([]byte, 90<<10))
+			storetest.Put(t, s, "bucket", "fourth", make([]byte, 90<<10))
 			if err := <-told; err != nil {
 				t.Error("a follower that waits:", err)
 			}
-			if err := s.backup.FlushTargets(ctx); err != nil {
+			if err := s.Rooms().Backups.FlushTargets(ctx); err != nil {
 				t.Fatal(err)
 			}
-			st, err := s.backup.Targets(ctx)
+			st, err := s.Rooms().Backups.Targets(ctx)
 			if err != nil || len(st) != 1 || !st[0].Connected || st[0].Behind != 0 {
 				t.Errorf("the target: %+v, %v", st, err)
 			}
@@ -323,7 +325,7 @@ func (x *entrance) sealed(t *testing.T) {
 	}
 	defer s.Close()
 	seals := map[string]bool{}
-	if err := s.Log(ctx, LogQuery{Types: []entry.Type{entry.PackSeal}}, func(e *entry.Entry) error { seals[e.Private.Pack.Name] = true; return nil }); err != nil {
+	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.PackSeal}}, func(e *entry.Entry) error { seals[e.Private.Pack.Name] = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files(t, filepath.Join(x.folder, "packs")) {

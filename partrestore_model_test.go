@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"crypto/sha256"
@@ -6,46 +6,42 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"stele"
 	"stele/entry"
 	"stele/internal/crashtest"
+	"stele/internal/storetest"
 )
 
-// objectText is what a restore puts back of an object.
-func objectText(etag string, sum [32]byte, tags, meta map[string]string) string {
-	return fmt.Sprintf("%s %x tags %v meta %v", etag, sum[:6], tags, meta)
-}
-
 // partText is what a bucket shows now below a key, by key. nil: there is no bucket.
-func partText(s *Store, bucket, key string) (map[string]string, error) {
-	if _, err := s.Bucket(ctx, bucket, View{}); errors.Is(err, ErrNoBucket) {
+func partText(s *stele.Store, bucket, key string) (map[string]string, error) {
+	if _, err := s.Bucket(ctx, bucket, stele.View{}); errors.Is(err, stele.ErrNoBucket) {
 		return nil, nil
 	}
 	out := map[string]string{}
-	q := ListRequest{Bucket: bucket, Max: 3}
+	q := stele.ListRequest{Bucket: bucket, Max: 3}
 	for {
 		page, err := s.List(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range page.Versions {
-			if !inPart(key, l.Key) {
+			if !storetest.InPart(key, l.Key) {
 				continue
 			}
-			v, err := s.Head(ctx, Place{Bucket: bucket, Key: l.Key})
+			v, err := s.Head(ctx, stele.Place{Bucket: bucket, Key: l.Key})
 			if err != nil {
 				return nil, err
 			}
-			b, err := readBody(s, v)
+			b, err := storetest.ReadBody(s, v)
 			if err != nil {
 				return nil, err
 			}
-			out[l.Key] = objectText(v.ETag, sha256.Sum256(b), v.Tags, v.Meta)
+			out[l.Key] = storetest.ObjectText(v.ETag, sha256.Sum256(b), v.Tags, v.Meta)
 		}
 		if q.After = page.Next; !page.Truncated {
 			return out, nil
@@ -53,31 +49,15 @@ func partText(s *Store, bucket, key string) (map[string]string, error) {
 	}
 }
 
-func inPart(part, key string) bool {
-	return part == "" || key == part && !strings.HasSuffix(part, "/") || strings.HasPrefix(key, strings.TrimSuffix(part, "/")+"/") || key == part
-}
-
-// part is what the reference shows below a key.
-func (b *refBucket) part(key string) map[string]string {
-	out := map[string]string{}
-	for k := range b.shown {
-		if v := b.current(k); v != nil && inPart(key, k) {
-			_, sum := v.body()
-			out[k] = objectText(v.etag(), sum, v.tags, v.meta)
-		}
-	}
-	return out
-}
-
 // versionsOf is every version that has an id of its own, and how it reads.
-func versionsOf(s *Store) (map[Place]string, error) {
-	out := map[Place]string{}
-	buckets, err := s.Buckets(ctx, View{})
+func versionsOf(s *stele.Store) (map[stele.Place]string, error) {
+	out := map[stele.Place]string{}
+	buckets, err := s.Buckets(ctx, stele.View{})
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range buckets {
-		page, err := s.ListVersions(ctx, ListRequest{Bucket: b.Name, Max: 10000})
+		page, err := s.ListVersions(ctx, stele.ListRequest{Bucket: b.Name, Max: 10000})
 		if err != nil {
 			return nil, err
 		}
@@ -85,16 +65,16 @@ func versionsOf(s *Store) (map[Place]string, error) {
 			if v.Null || v.Marker {
 				continue
 			}
-			at := Place{Bucket: b.Name, Key: v.Key, VersionID: v.ID}
+			at := stele.Place{Bucket: b.Name, Key: v.Key, VersionID: v.ID}
 			h, err := s.Head(ctx, at)
 			if err != nil {
 				return nil, err
 			}
-			body, err := readBody(s, h)
+			body, err := storetest.ReadBody(s, h)
 			if err != nil {
 				return nil, err
 			}
-			out[at] = objectText(h.ETag, sha256.Sum256(body), h.Tags, h.Meta) + fmt.Sprint(h.Lock)
+			out[at] = storetest.ObjectText(h.ETag, sha256.Sum256(body), h.Tags, h.Meta) + fmt.Sprint(h.Lock)
 		}
 	}
 	return out, nil
@@ -105,26 +85,26 @@ func TestRestorePartModel(t *testing.T) {
 	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // keys and salts are random: a failure is known by its log
 		t.Fatal(err)
 	}
-	if full {
+	if storetest.Full {
 		if err := flag.Set("rapid.checks", "2000"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	files := newTemplate(t)
+	files := storetest.Template(t)
 	rapid.Check(t, func(t *rapid.T) {
-		x := &world{t: t, fs: crashtest.NewFS(), w: newWitness(), m: newReference()}
-		x.must(restore(x.fs, files))
+		x := &world{t: t, fs: crashtest.NewFS(), w: storetest.NewClient(), m: storetest.NewReference()}
+		x.must(storetest.WriteFiles(x.fs, files))
 		x.open()
 		defer func() { _ = x.s.Close() }()
-		past := map[uint64]*reference{}
+		past := map[uint64]*storetest.Reference{}
 		var sizes []uint64
 		for range rapid.IntRange(10, 60).Draw(t, "steps") {
 			if x.step(); x.oneIn(3, "remember") {
-				past[x.s.Size()] = x.m.clone()
+				past[x.s.Size()] = x.m.Clone()
 				sizes = append(sizes, x.s.Size())
 			}
 			if x.oneIn(10, "a day later") {
-				x.w.clock.pass(24 * time.Hour)
+				x.w.Clock.Pass(24 * time.Hour)
 			}
 		}
 		if len(sizes) == 0 {
@@ -132,10 +112,10 @@ func TestRestorePartModel(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 3).Draw(t, "restores") {
 			at := pick(x, "moment", sizes)
-			x.restorePart(past[at], PartRestore{By: Local(), Bucket: pick(x, "bucket", modelBuckets), Key: pick(x, "part", []string{"", "", "a", "a/", "a/c", "ü", "../up", "none"}), At: View{at},
+			x.restorePart(past[at], stele.PartRestore{By: stele.Local(), Bucket: pick(x, "bucket", modelBuckets), Key: pick(x, "part", []string{"", "", "a", "a/", "a/c", "ü", "../up", "none"}), At: stele.View{Size: at},
 				To: pick(x, "to", []string{"", "", "two", "fresh"}), HideNewer: x.oneIn(2, "hide newer")})
 		}
-		if r, err := x.s.Verify(ctx, VerifyOptions{By: Local(), Deep: true}); err != nil || !r.OK() {
+		if r, err := x.s.Verify(ctx, stele.VerifyOptions{By: stele.Local(), Deep: true}); err != nil || !r.OK() {
 			t.Fatalf("verify: %+v %v", r.Problems, err)
 		}
 		x.must(x.s.Close())
@@ -143,7 +123,7 @@ func TestRestorePartModel(t *testing.T) {
 }
 
 // restorePart restores, and checks all that a restore promises.
-func (x *world) restorePart(then *reference, q PartRestore) {
+func (x *world) restorePart(then *storetest.Reference, q stele.PartRestore) {
 	to := q.To
 	if to == "" {
 		to = q.Bucket
@@ -153,7 +133,7 @@ func (x *world) restorePart(then *reference, q PartRestore) {
 	x.must(err)
 	versions, err := versionsOf(x.s)
 	x.must(err)
-	all, err := show(x.s, View{before})
+	all, err := storetest.Show(x.s, stele.View{Size: before})
 	x.must(err)
 
 	dry := q
@@ -165,12 +145,12 @@ func (x *world) restorePart(then *reference, q PartRestore) {
 	done, rerr := x.s.RestorePart(ctx, q)
 	switch {
 	case q.HideNewer && to != q.Bucket:
-		if !errors.Is(rerr, ErrBadState) {
+		if !errors.Is(rerr, stele.ErrBadState) {
 			x.t.Fatalf("hiding in another bucket: %v", rerr)
 		}
 		return
-	case then.live[q.Bucket] == nil:
-		if !errors.Is(err, ErrNoBucket) || !errors.Is(rerr, ErrNoBucket) {
+	case then.Live[q.Bucket] == nil:
+		if !errors.Is(err, stele.ErrNoBucket) || !errors.Is(rerr, stele.ErrNoBucket) {
 			x.t.Fatalf("there was no bucket %s: %v, %v", q.Bucket, err, rerr)
 		}
 		return
@@ -179,7 +159,7 @@ func (x *world) restorePart(then *reference, q PartRestore) {
 	if fmt.Sprint(planned) != fmt.Sprint(done) {
 		x.t.Fatalf("the dry run said %+v, done was %+v", planned, done)
 	}
-	want := then.live[q.Bucket].part(q.Key)
+	want := then.Live[q.Bucket].Part(q.Key)
 	for key, text := range was {
 		if _, ok := want[key]; !ok && !q.HideNewer {
 			want[key] = text
@@ -204,15 +184,15 @@ func (x *world) restorePart(then *reference, q PartRestore) {
 			x.t.Fatalf("version %+v was %s and is %q", at, text, now[at])
 		}
 	}
-	if later, err := show(x.s, View{before}); err != nil || later != all {
+	if later, err := storetest.Show(x.s, stele.View{Size: before}); err != nil || later != all {
 		x.t.Fatalf("the view of before changed (%v):\n%s\nwas\n%s", err, later, all)
 	}
 }
 
 // writtenSince counts the entries from a size on that are not the store's own.
 func (x *world) writtenSince(size uint64) (n int) {
-	x.must(x.s.Log(ctx, LogQuery{From: size}, func(e *entry.Entry) error {
-		if !housekeeping[e.Type] {
+	x.must(x.s.Log(ctx, stele.LogQuery{From: size}, func(e *entry.Entry) error {
+		if !storetest.Housekeeping[e.Type] {
 			n++
 		}
 		return nil

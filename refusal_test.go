@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"bytes"
@@ -9,17 +9,19 @@ import (
 	"strings"
 	"testing"
 
+	"stele"
 	"stele/internal/core"
+	"stele/internal/storetest"
 )
 
 // TestVerifySaysWhatOpeningRefuses: whatever was done to a file of a folder, if the folder can't be opened for writing any more, then verify does not say that all is well.
 func TestVerifySaysWhatOpeningRefuses(t *testing.T) {
 	x := newEntrance(t)
-	if _, err := Promote(ctx, x.folder, PromoteOptions{}); err != nil { // two keyrings, two epochs
+	if _, err := stele.Promote(ctx, x.folder, stele.PromoteOptions{}); err != nil { // two keyrings, two epochs
 		t.Fatal(err)
 	}
 	x.write(t)
-	opt := Options{} // no target: nothing is healed
+	opt := stele.Options{} // no target: nothing is healed
 	damages := map[string]func(path string, b []byte) error{
 		"removed": func(path string, _ []byte) error { return os.Remove(path) },
 		"empty":   func(path string, _ []byte) error { return os.WriteFile(path, nil, 0o600) },
@@ -40,14 +42,14 @@ func TestVerifySaysWhatOpeningRefuses(t *testing.T) {
 	try := func(what string, do func(folder string) error) {
 		t.Run(what, func(t *testing.T) {
 			folder, again := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "data")
-			copyTree(t, x.folder, folder)
-			copyTree(t, x.folder, again)
+			storetest.CopyTree(t, x.folder, folder)
+			storetest.CopyTree(t, x.folder, again)
 			for _, f := range []string{folder, again} {
 				if err := do(f); err != nil {
 					t.Fatal(err)
 				}
 			}
-			s, refusal := Open(ctx, folder, opt)
+			s, refusal := stele.Open(ctx, folder, opt)
 			if refusal == nil {
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
@@ -85,14 +87,14 @@ func TestVerifySaysWhatOpeningRefuses(t *testing.T) {
 }
 
 // verifies opens a folder as the verb does that only looks, and reports whether all is well with it.
-func verifies(t *testing.T, folder string, opt Options) bool {
+func verifies(t *testing.T, folder string, opt stele.Options) bool {
 	t.Helper()
 	opt.ReadOnly = true
-	s, err := Open(ctx, folder, opt)
+	s, err := stele.Open(ctx, folder, opt)
 	if err != nil {
 		return false
 	}
-	r, err := s.Verify(ctx, VerifyOptions{By: Local()})
+	r, err := s.Verify(ctx, stele.VerifyOptions{By: stele.Local()})
 	if cerr := s.Close(); cerr != nil {
 		t.Error(cerr)
 	}

@@ -1,4 +1,4 @@
-package stele
+package stele_test
 
 import (
 	"bytes"
@@ -13,12 +13,14 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"stele"
 	"stele/entry"
 	"stele/internal/core"
 	"stele/internal/engine/mem"
 	"stele/internal/index"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
+	"stele/internal/storetest"
 	"stele/tree"
 )
 
@@ -27,26 +29,26 @@ func TestSecretsAreSealed(t *testing.T) {
 	const swordfish = "swordfish-of-some-length"
 	folder := filepath.Join(t.TempDir(), "data")
 	var log bytes.Buffer
-	opt := Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		OpenTarget: dirTargets}
-	s, err := Create(ctx, folder, opt)
+	opt := stele.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		OpenTarget: storetest.DirTargets}
+	s, err := stele.Create(ctx, folder, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := s.Keys().Create(ctx, Local(), RoleReadWrite, []string{"docs"}, 7)
+	k, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadWrite, []string{"docs"}, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.backup.AddTarget(ctx, Local().Who(), TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: swordfish}); err != nil {
+	if _, err := s.Rooms().Backups.AddTarget(ctx, stele.Local().Who(), stele.TargetSpec{Name: "nas", URL: "dir://" + filepath.Join(t.TempDir(), "nas"), AccessKey: "id", SecretKey: swordfish}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.backup.RemoveTarget(ctx, Local().Who(), "nas", nil); err != nil { // writes the settings anew
+	if _, err := s.Rooms().Backups.RemoveTarget(ctx, stele.Local().Who(), "nas", nil); err != nil { // writes the settings anew
 		t.Fatal(err)
 	}
-	if _, err := s.backup.CancelRemoval(ctx, Local().Who(), "nas"); err != nil {
+	if _, err := s.Rooms().Backups.CancelRemoval(ctx, stele.Local().Who(), "nas"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Keys().Revoke(ctx, Local(), mustKey(t, s).ID); err != nil {
+	if _, err := s.Keys().Revoke(ctx, stele.Local(), mustKey(t, s).ID); err != nil {
 		t.Fatal(err)
 	}
 	clean := func(what string, b []byte) {
@@ -59,7 +61,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	}
 	sealed := 0
 	for at := range s.Size() {
-		e, _, private, err := s.core.Ledger().Entry(ctx, at)
+		e, _, private, err := s.Rooms().Core.Ledger().Entry(ctx, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,11 +89,11 @@ func TestSecretsAreSealed(t *testing.T) {
 	if sealed != 5 {
 		t.Errorf("%d entries have a secret, not those of two keys and of a target, set and written anew twice", sealed)
 	}
-	rows, err := s.core.Index.AccessKeys()
+	rows, err := s.Rooms().Core.Index.AccessKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	named, err := s.core.Index.Named(entry.BackupTarget)
+	named, err := s.Rooms().Core.Index.Named(entry.BackupTarget)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,14 +102,14 @@ func TestSecretsAreSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	clean("the rows of the index", all)
-	opens := func(s *Store) {
+	opens := func(s *stele.Store) {
 		t.Helper()
 		for range 2 { // opened, and remembered
 			if a, err := s.Keys().Get(ctx, k.ID); err != nil || a.Secret != k.Secret || a.Rate != 7 {
 				t.Errorf("the key is %+v, %v", a, err)
 			}
 		}
-		spec, ok, err := s.backup.TargetIn(s.core.Index.Reader(), "nas")
+		spec, ok, err := s.Rooms().Backups.TargetIn(s.Rooms().Core.Index.Reader(), "nas")
 		if err != nil || !ok || spec.SecretKey != swordfish {
 			t.Errorf("the target is %+v, %v", spec, err)
 		}
@@ -129,16 +131,16 @@ func TestSecretsAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(ctx, folder, opt); err != nil {
+	if s, err = stele.Open(ctx, folder, opt); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { s.Close() }()
 	opens(s)
 }
 
-func mustKey(t *testing.T, s *Store) entry.AccessKey {
+func mustKey(t *testing.T, s *stele.Store) entry.AccessKey {
 	t.Helper()
-	k, err := s.Keys().Create(ctx, Local(), RoleReadOnly, nil, 0)
+	k, err := s.Keys().Create(ctx, stele.Local(), stele.RoleReadOnly, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +150,8 @@ func mustKey(t *testing.T, s *Store) entry.AccessKey {
 // TestSecretsElsewhere: a store that serves from a backup, and one in a later epoch, know the access keys with their secrets.
 func TestSecretsElsewhere(t *testing.T) {
 	fsys := vfs.NewMem()
-	opt := newWitness().options(fsys)
-	s, err := Create(ctx, crashFolder, opt)
+	opt := storetest.NewClient().Options(fsys)
+	s, err := stele.Create(ctx, storetest.Folder, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +167,7 @@ func TestSecretsElsewhere(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	knows := func(what string, s *Store, err error) {
+	knows := func(what string, s *stele.Store, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
@@ -177,14 +179,14 @@ func TestSecretsElsewhere(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	x := &backedUp{target: mem.New(), identity: kit.RecoveryIdentity, gate: opened}
-	x.copyFrom(t, fsys)
-	s, err = x.open(vfs.NewMem(), x.target)
+	x := &storetest.BackedUp{Target: mem.New(), Identity: kit.RecoveryIdentity, Gate: storetest.OpenGate}
+	x.CopyFrom(t, fsys)
+	s, err = x.Open(vfs.NewMem(), x.Target)
 	knows("from a backup", s, err)
-	if _, err := Promote(ctx, crashFolder, PromoteOptions{Options: opt}); err != nil {
+	if _, err := stele.Promote(ctx, storetest.Folder, stele.PromoteOptions{Options: opt}); err != nil {
 		t.Fatal(err)
 	}
-	s, err = Open(ctx, crashFolder, opt)
+	s, err = stele.Open(ctx, storetest.Folder, opt)
 	knows("in epoch 2", s, err)
 }
 
@@ -195,7 +197,7 @@ func TestSecretsFromBefore(t *testing.T) {
 	target := entry.Entry{Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `{"url":"dir:///nas","secret_key":"swordfish"}`}}
 	odd := entry.Entry{Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `swordfish`}}
 	for _, e := range []*entry.Entry{&key, &target, &odd} {
-		if had := WithoutSecret(e); !had || strings.Contains(string(entry.AppendPrivate(nil, &e.Private)), "swordfish") || WithoutSecret(e) {
+		if had := stele.WithoutSecret(e); !had || strings.Contains(string(entry.AppendPrivate(nil, &e.Private)), "swordfish") || stele.WithoutSecret(e) {
 			t.Errorf("%s, %v: %s", e.Type, had, entry.AppendPrivate(nil, &e.Private))
 		}
 	}
@@ -207,35 +209,35 @@ func TestSecretsFromBefore(t *testing.T) {
 // TestSecretsFromBeforeInTheIndex: what an entry from before has in clear is sealed on its way into the index, opens as ever, and stays in the entry, which others have too. No such entry can be written any more.
 func TestSecretsFromBeforeInTheIndex(t *testing.T) {
 	const swordfish = "swordfish-of-some-length"
-	s := newMemStore(t, Options{})
+	s := storetest.NewMem(t, stele.Options{})
 	at := s.Size()
 	batch := []entry.Entry{
 		{Index: at, Time: time.Now(), Type: entry.ViewPin, Private: entry.Private{Name: "pin", Target: 1}},
-		{Index: at + 1, Time: time.Now(), Type: entry.KeyCreate, Private: entry.Private{Access: &entry.AccessKey{ID: "OLD", Role: RoleReadOnly, Secret: swordfish}}},
+		{Index: at + 1, Time: time.Now(), Type: entry.KeyCreate, Private: entry.Private{Access: &entry.AccessKey{ID: "OLD", Role: stele.RoleReadOnly, Secret: swordfish}}},
 		{Index: at + 2, Time: time.Now(), Type: entry.BackupTarget, Private: entry.Private{Name: "nas", Value: `{"url":"dir:///nowhere/nas","access_key":"id","secret_key":"` + swordfish + `"}`}},
 	}
 	old := batch[1].Private.Access
-	if _, err := s.core.Record(ctx, Local().Who(), func(index.Reader, ledger.Slot) (ledger.Draft, error) {
+	if _, err := s.Rooms().Core.Record(ctx, stele.Local().Who(), func(index.Reader, ledger.Slot) (ledger.Draft, error) {
 		return ledger.Draft{Type: entry.KeyCreate, Private: batch[1].Private}, nil
 	}); err == nil {
 		t.Fatal("a secret in clear can be written")
 	}
-	if err := s.core.ApplyRows(batch); err != nil {
+	if err := s.Rooms().Core.ApplyRows(batch); err != nil {
 		t.Fatal(err)
 	}
 	if old.Secret != swordfish || batch[1].Private.Access != old || batch[1].Private.Secret != "" || !strings.Contains(batch[2].Private.Value, swordfish) {
 		t.Error("the entries that others have were changed")
 	}
-	if rows, err := s.core.Index.AccessKeys(); err != nil || len(rows) != 1 || rows[0].Secret != "" || rows[0].Sealed == "" {
+	if rows, err := s.Rooms().Core.Index.AccessKeys(); err != nil || len(rows) != 1 || rows[0].Secret != "" || rows[0].Sealed == "" {
 		t.Errorf("the row of the key is %+v, %v", rows, err)
 	}
-	if row, ok, err := s.core.Index.Reader().Config(index.NamedBy(entry.BackupTarget, "nas")); err != nil || !ok || strings.Contains(row.Value, swordfish) || row.Sealed == "" {
+	if row, ok, err := s.Rooms().Core.Index.Reader().Config(index.NamedBy(entry.BackupTarget, "nas")); err != nil || !ok || strings.Contains(row.Value, swordfish) || row.Sealed == "" {
 		t.Errorf("the row of the target is %+v, %v", row, err)
 	}
 	if a, err := s.Keys().Get(ctx, "OLD"); err != nil || a.Secret != swordfish {
 		t.Errorf("the key is %+v, %v", a, err)
 	}
-	if spec, ok, err := s.backup.TargetIn(s.core.Index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
+	if spec, ok, err := s.Rooms().Backups.TargetIn(s.Rooms().Core.Index.Reader(), "nas"); err != nil || !ok || spec.SecretKey != swordfish || spec.AccessKey != "id" {
 		t.Errorf("the target is %+v, %v", spec, err)
 	}
 }

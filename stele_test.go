@@ -1,82 +1,39 @@
-package stele
+package stele_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
-	"io"
 	"path/filepath"
 	"testing"
 
+	"stele"
 	"stele/entry"
+	"stele/internal/storetest"
 	"stele/verify"
 )
 
-var ctx = context.Background()
-
-func newTestStore(t testing.TB, opt Options) *Store {
-	t.Helper()
-	s, err := Create(ctx, filepath.Join(t.TempDir(), "data"), opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-func put(t testing.TB, s *Store, bucket, key string, body []byte) Version {
-	t.Helper()
-	v, err := s.Put(ctx, PutRequest{By: Local(), Bucket: bucket, Key: key, Body: bytes.NewReader(body), Size: int64(len(body))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-func read(t testing.TB, s *Store, at Place) []byte {
-	t.Helper()
-	v, err := s.Head(ctx, at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := s.OpenBody(ctx, v, 0, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestPutGetHideProveReopen(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
-	s, err := Create(ctx, folder, Options{})
+	s, err := stele.Create(ctx, folder, stele.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateBucket(ctx, Local(), "books", false); err != nil {
+	if _, err := s.CreateBucket(ctx, stele.Local(), "books", false); err != nil {
 		t.Fatal(err)
 	}
-	one := put(t, s, "books", "a/one", []byte("the first"))
-	put(t, s, "books", "a/one", []byte("the second"))
-	if got := read(t, s, Place{Bucket: "books", Key: "a/one"}); string(got) != "the second" {
+	one := storetest.Put(t, s, "books", "a/one", []byte("the first"))
+	storetest.Put(t, s, "books", "a/one", []byte("the second"))
+	if got := storetest.Read(t, s, stele.Place{Bucket: "books", Key: "a/one"}); string(got) != "the second" {
 		t.Fatalf("read %q", got)
 	}
-	if got := read(t, s, Place{Bucket: "books", Key: "a/one", At: View{one.Entry + 1}}); string(got) != "the first" {
+	if got := storetest.Read(t, s, stele.Place{Bucket: "books", Key: "a/one", At: stele.View{Size: one.Entry + 1}}); string(got) != "the first" {
 		t.Fatalf("in the past: %q", got)
 	}
-	if _, err := s.Hide(ctx, HideRequest{By: Local(), Bucket: "books", Key: "a/one"}); err != nil {
+	if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "books", Key: "a/one"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Head(ctx, Place{Bucket: "books", Key: "a/one"}); !errors.Is(err, ErrNoKey) {
+	if _, err := s.Head(ctx, stele.Place{Bucket: "books", Key: "a/one"}); !errors.Is(err, stele.ErrNoKey) {
 		t.Fatalf("hidden: %v", err)
 	}
 	receipt, err := s.Receipt(ctx, one.Entry)
@@ -94,19 +51,19 @@ func TestPutGetHideProveReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s, err = Open(ctx, folder, Options{})
+	s, err = stele.Open(ctx, folder, stele.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	history, err := allChanges(s, "books", "a/one")
+	history, err := storetest.AllChanges(s, "books", "a/one")
 	if err != nil || len(history) != 3 {
 		t.Fatalf("%d changes, %v", len(history), err)
 	}
-	if got := read(t, s, Place{Bucket: "books", Key: "a/one", At: View{one.Entry + 1}}); string(got) != "the first" {
+	if got := storetest.Read(t, s, stele.Place{Bucket: "books", Key: "a/one", At: stele.View{Size: one.Entry + 1}}); string(got) != "the first" {
 		t.Fatalf("in the past, reopened: %q", got)
 	}
 	for _, deep := range []bool{false, true} {
-		r, err := s.Verify(ctx, VerifyOptions{By: Local(), Deep: deep})
+		r, err := s.Verify(ctx, stele.VerifyOptions{By: stele.Local(), Deep: deep})
 		if err != nil || !r.OK() {
 			t.Fatalf("deep %v: %+v %v", deep, r, err)
 		}
@@ -114,11 +71,11 @@ func TestPutGetHideProveReopen(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(ctx, folder, Options{ReadOnly: true}); err != nil {
+	if s, err = stele.Open(ctx, folder, stele.Options{ReadOnly: true}); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if r, err := s.Verify(ctx, VerifyOptions{Deep: true}); err != nil || !r.OK() || r.Bodies != 2 {
+	if r, err := s.Verify(ctx, stele.VerifyOptions{Deep: true}); err != nil || !r.OK() || r.Bodies != 2 {
 		t.Fatalf("%+v %v", r, err)
 	}
 }

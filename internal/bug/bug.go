@@ -19,7 +19,7 @@ const (
 	ServeUnverified       Bug = "deliberate bug: a copy's bytes are served without GCM and the chunk's name"   // internal/body: TestHealBugs, TestPieceBugs
 	SnapshotSkipAuth      Bug = "deliberate bug: a chunk of an index snapshot that GCM refuses is passed on"   // internal/snapshot: TestBugs
 	SnapshotAnyPlace      Bug = "deliberate bug: a chunk of an index snapshot is taken whatever its number"    // internal/snapshot: TestBugs
-	FillUnproven          Bug = "deliberate bug: a pack that fills a folder counts as here whatever its bytes" // .: TestFromProvesPacks
+	FillUnproven          Bug = "deliberate bug: a pack that fills a folder counts as here whatever its bytes" // internal/hydrate: TestFromProvesPacks
 
 	// internal/ledger: entries and segments.
 	SkipSegmentSync     Bug = "deliberate bug: an entry is acknowledged without an fsync"                        // internal/ledger: TestCrashNotices
