@@ -18,6 +18,7 @@ import (
 	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/s3api"
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/doortest"
 )
 
@@ -117,7 +118,7 @@ func (d *doors) lastUsed() time.Time {
 func TestAudience(t *testing.T) {
 	d := openDoors(t)
 	for _, path := range []string{"/ledger/entries", "/ledger/proof", "/replica/state", "/replica/files", "/healthz/../ledger/entries"} {
-		status, body := d.send(s3api.Service, "GET", d.admin, path, "", "")
+		status, body := d.send(auth.Service, "GET", d.admin, path, "", "")
 		if path[1] == 'h' && status == http.StatusTemporaryRedirect { // http.ServeMux shows the way; the signature is not of that path
 			continue
 		}
@@ -125,7 +126,7 @@ func TestAudience(t *testing.T) {
 			t.Errorf("%s signed for S3: %d %s", path, status, body)
 		}
 	}
-	if status, body := d.send(s3api.Service, "POST", d.admin, "/v1/Keys", "null", "null"); status != http.StatusUnauthorized || !strings.Contains(body, rpc.Service) {
+	if status, body := d.send(auth.Service, "POST", d.admin, "/v1/Keys", "null", "null"); status != http.StatusUnauthorized || !strings.Contains(body, rpc.Service) {
 		t.Errorf("a call signed for S3: %d %s", status, body)
 	}
 	if status, body := d.send(rpc.Service, "GET", d.s3, "/", "", ""); status != http.StatusBadRequest || !strings.Contains(body, "AuthorizationHeaderMalformed") {
@@ -139,7 +140,7 @@ func TestAudience(t *testing.T) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
-	if status, body := d.send(s3api.Service, "GET", d.s3, "/", "", ""); status != 200 {
+	if status, body := d.send(auth.Service, "GET", d.s3, "/", "", ""); status != 200 {
 		t.Errorf("S3 signed for S3: %d %s", status, body)
 	}
 }

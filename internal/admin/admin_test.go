@@ -27,7 +27,8 @@ import (
 	"stele/internal/node"
 	"stele/internal/rpc"
 	"stele/internal/rpc/client"
-	"stele/internal/s3api"
+	"stele/internal/s3api/auth"
+	"stele/internal/s3api/wire"
 	"stele/tree"
 	"stele/verify"
 )
@@ -65,17 +66,17 @@ func serve(t *testing.T, s *node.Node, h http.Handler) *client.Client {
 
 // authenticate asks the verifier of the S3 door.
 func authenticate(s *node.Node) func(r *http.Request) (admin.Signed, error) {
-	v := s3api.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
+	v := auth.NewVerifier(rpc.Service, rpc.Region, func(ctx context.Context, id string) (string, error) {
 		k, err := s.Keys().Get(ctx, id)
 		if errors.Is(err, stele.ErrNoAccessKey) {
-			err = s3api.ErrUnknownKey
+			err = auth.ErrUnknownKey
 		}
 		return k.Secret, err
 	}, time.Now)
 	return func(r *http.Request) (admin.Signed, error) {
-		q, _ := s3api.Parse(r, "")
-		a, err := v.Verify(r.Context(), r, &q)
-		if err != nil || a.Kind != s3api.ByHeader {
+		target, _ := wire.ReadTarget(r)
+		a, err := v.Verify(r.Context(), r, &target)
+		if err != nil || a.Kind != auth.ByHeader {
 			return admin.Signed{}, fmt.Errorf("%w: %v", rpc.ErrWho, err)
 		}
 		k, err := s.Keys().Get(r.Context(), a.AccessKeyID)

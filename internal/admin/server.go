@@ -21,7 +21,8 @@ import (
 	"stele/internal/guard"
 	"stele/internal/node"
 	"stele/internal/rpc"
-	"stele/internal/s3api"
+	"stele/internal/s3api/auth"
+	"stele/internal/s3api/wire"
 )
 
 // Options tell a Server what it serves.
@@ -82,7 +83,8 @@ func (s *Server) admit(r *http.Request, need rpc.Access) (stele.Actor, io.Reader
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	by := stele.Actor{Address: host}
 	unproven := func(err error) (stele.Actor, io.Reader, error) {
-		by.Claimed = s3api.ClaimedKey(r)
+		q, _ := wire.ParseQuery(r.URL.RawQuery) // what cannot be read names none
+		by.Claimed = auth.ClaimedKey(r.Header, q, "")
 		s.opt.Store.Denied(by, "admin.signature")
 		return by, nil, err
 	}

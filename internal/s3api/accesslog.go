@@ -3,10 +3,9 @@ package s3api
 import (
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
-	"stele/internal/s3api/wire"
+	"stele/internal/s3api/auth"
 )
 
 // Answer is what was answered to a request.
@@ -50,30 +49,5 @@ func (c *call) claimed() string {
 	if c.by.Key != "" {
 		return ""
 	}
-	return claimedKey(c.r, &c.q, c.claim.id)
-}
-
-// maxClaimed bounds a claimed key id, in bytes.
-const maxClaimed = 128
-
-// ClaimedKey is the id of the access key that a request names, believed or not.
-func ClaimedKey(r *http.Request) string {
-	q, _ := wire.ParseQuery(r.URL.RawQuery) // what can't be parsed names none
-	return claimedKey(r, &Request{Target: wire.Target{Query: q}}, "")
-}
-
-// claimedKey is the id of the access key that a request names, believed or not; asked is the one of which the verifier has asked for the secret, which a form names in its fields.
-func claimedKey(r *http.Request, q *Request, asked string) string {
-	id := asked
-	if id == "" {
-		auth := wire.First(r.Header, "Authorization")
-		if _, rest, ok := strings.Cut(auth, "Credential="); ok {
-			id, _, _ = strings.Cut(rest, "/")
-		} else if v2, ok := strings.CutPrefix(auth, "AWS "); ok {
-			id, _, _ = strings.Cut(v2, ":")
-		} else if id, _, _ = strings.Cut(q.Query.Get("X-Amz-Credential"), "/"); id == "" {
-			id = q.Query.Get("AWSAccessKeyId")
-		}
-	}
-	return id[:min(len(id), maxClaimed)]
+	return auth.ClaimedKey(c.r.Header, c.q.Query, c.claim.id)
 }

@@ -67,8 +67,8 @@ func (c *Checked) compare() error {
 	}
 	got.Checksum = c.Checksum()
 	trailer := ""
-	if c.want.Trailer {
-		trailer = c.trailer(c.want.Algorithm.Header())
+	if name := c.want.TrailerName(); name != "" {
+		trailer = c.trailer(name)
 	}
 	return c.want.Compare(got, trailer)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/minio/crc64nvme"
 	"github.com/zeebo/xxh3"
 
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/wire"
 )
@@ -142,7 +143,7 @@ type Declared struct {
 }
 
 // ParseDeclared reads the digests of a request that was authenticated as a.
-func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
+func ParseDeclared(h http.Header, a *auth.Identity) (Declared, error) {
 	var d Declared
 	if v, ok := h["Content-Md5"]; ok {
 		sum, err := base64.StdEncoding.DecodeString(v[0])
@@ -151,7 +152,7 @@ func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
 		}
 		d.MD5 = sum
 	}
-	if a.Payload == PayloadHash {
+	if a.Payload == auth.PayloadHash {
 		if d.sha256Text = a.SHA256; wire.IsHex(a.SHA256) && len(a.SHA256) == 64 {
 			d.SHA256, _ = hex.DecodeString(a.SHA256) // it is hex
 		} else {
@@ -161,8 +162,16 @@ func ParseDeclared(h http.Header, a *Auth) (Declared, error) {
 	return d, d.parseChecksum(h, a)
 }
 
+// TrailerName is the name of the trailer that must follow the body, in lower case; "": none may.
+func (d *Declared) TrailerName() string {
+	if !d.Trailer {
+		return ""
+	}
+	return d.Algorithm.Header()
+}
+
 // parseChecksum reads the one checksum that a request may declare, from its headers or as an announced trailer.
-func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
+func (d *Declared) parseChecksum(h http.Header, a *auth.Identity) error {
 	for _, alg := range Algorithms {
 		v, ok := h[alg.canonicalHeader()]
 		if !ok {
@@ -181,7 +190,7 @@ func (d *Declared) parseChecksum(h http.Header, a *Auth) error {
 	} else if err := checkUnknownChecksum(h); err != nil {
 		return err
 	}
-	if t := wire.List(h, "X-Amz-Trailer"); t != "" && (a.Payload == PayloadSignedTrailer || a.Payload == PayloadUnsignedTrailer) {
+	if t := wire.List(h, "X-Amz-Trailer"); t != "" && (a.Payload == auth.PayloadSignedTrailer || a.Payload == auth.PayloadUnsignedTrailer) {
 		alg := algorithmOfHeader(strings.ToLower(strings.TrimSpace(t)))
 		switch {
 		case alg == NoChecksum:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err/s3errtest"
 )
 
@@ -133,7 +134,7 @@ func TestDeclared(t *testing.T) {
 				h.Add(k, v)
 			}
 		}
-		d, err := ParseDeclared(h, &Auth{})
+		d, err := ParseDeclared(h, &auth.Identity{})
 		if c.code != "" {
 			s3errtest.Want(t, c.header, err, c.code, c.message)
 			continue
@@ -152,8 +153,34 @@ func TestDeclared(t *testing.T) {
 	}
 }
 
+// TestDeclaredTrailer: a trailer is announced by x-amz-trailer where the payload may have one; it is one checksum and nothing else.
+func TestDeclaredTrailer(t *testing.T) {
+	for _, c := range []struct {
+		payload  auth.Payload
+		header   http.Header
+		name     string
+		code     string
+		messages string
+	}{
+		{auth.PayloadSignedTrailer, http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32c"}}, "x-amz-checksum-crc32c", "", ""},
+		{auth.PayloadUnsignedTrailer, http.Header{"X-Amz-Trailer": {" X-Amz-Checksum-Sha256"}}, "x-amz-checksum-sha256", "", ""},
+		{auth.PayloadUnsignedTrailer, http.Header{}, "", "", ""},
+		{auth.PayloadSigned, http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32c"}}, "", "", ""},
+		{auth.PayloadUnsignedTrailer, http.Header{"X-Amz-Trailer": {"x-amz-meta-a"}}, "", "InvalidRequest", "x-amz-trailer"},
+		{auth.PayloadUnsignedTrailer, http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32", "x-amz-checksum-sha1"}}, "", "InvalidRequest", "x-amz-trailer"},
+		{auth.PayloadUnsignedTrailer, http.Header{"X-Amz-Trailer": {"x-amz-checksum-sha1"}, "X-Amz-Checksum-Crc32": {"AAAAAA=="}}, "", "InvalidRequest", "Multiple"},
+	} {
+		d, err := ParseDeclared(c.header, &auth.Identity{Payload: c.payload})
+		if c.code != "" {
+			s3errtest.Want(t, fmt.Sprint(c.header), err, c.code, c.messages)
+		} else if err != nil || d.TrailerName() != c.name {
+			t.Errorf("%v: %q, %v", c.header, d.TrailerName(), err)
+		}
+	}
+}
+
 func TestContentSHA256(t *testing.T) {
-	a := &Auth{Payload: PayloadHash, SHA256: emptySHA256}
+	a := &auth.Identity{Payload: auth.PayloadHash, SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
 	d, err := ParseDeclared(http.Header{}, a)
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func TestAClaimIsNoKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := NewHandler(store, Options{Clock: func() time.Time { return exampleTime }})
+	h := NewHandler(store, Options{Clock: func() time.Time { return testTime }})
 	wrong := func() *call {
 		r := httptest.NewRequest("GET", "/box/key", nil)
 		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+key.ID+"/20130524/us-east-1/s3/aws4_request,SignedHeaders=host,Signature="+strings.Repeat("0", 64))

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/policy"
 	"stele/internal/s3api/tagging"
-	"stele/internal/s3api/wire"
 )
 
 // Peer is what is known of the connection.
@@ -26,7 +26,7 @@ type Peer struct {
 var tlsVersions = map[uint16]string{tls.VersionTLS10: "1.0", tls.VersionTLS11: "1.1", tls.VersionTLS12: "1.2", tls.VersionTLS13: "1.3"}
 
 // newContext collects what every request says, whatever it asks for: who asks, from where, when and how it is signed.
-func newContext(r *http.Request, a *Auth, peer Peer) policy.Context {
+func newContext(r *http.Request, a *auth.Identity, peer Peer) policy.Context {
 	host := peer.Addr
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -43,25 +43,14 @@ func newContext(r *http.Request, a *Auth, peer Peer) policy.Context {
 	ctx.Set("s3:tlsversion", tlsVersions[peer.TLS])
 	ctx.Set("aws:referer", r.Header["Referer"]...)
 	ctx.Set("aws:useragent", r.Header["User-Agent"]...)
-	ctx.Set("s3:x-amz-content-sha256", payloadHeader(r, a))
+	ctx.Set("s3:x-amz-content-sha256", a.Covered)
 	addPrincipal(ctx, a, peer.Now)
 	return ctx
 }
 
-// payloadHeader is x-amz-content-sha256 as the signature covers it. That of a form covers no payload, and there is none of a stranger.
-func payloadHeader(r *http.Request, a *Auth) string {
-	switch a.Kind {
-	case ByHeader:
-		return wire.First(r.Header, "X-Amz-Content-Sha256")
-	case ByQuery:
-		return a.covered
-	}
-	return unsignedPayload
-}
-
 // addPrincipal says who asks and how it was signed.
-func addPrincipal(ctx policy.Context, a *Auth, now time.Time) {
-	if a.Kind == Anonymous {
+func addPrincipal(ctx policy.Context, a *auth.Identity, now time.Time) {
+	if a.Kind == auth.Anonymous {
 		ctx["aws:principaltype"] = []string{"Anonymous"}
 		ctx["aws:userid"] = []string{"anonymous"}
 		return
@@ -73,7 +62,7 @@ func addPrincipal(ctx policy.Context, a *Auth, now time.Time) {
 	ctx["aws:principalaccount"] = []string{policy.AccountID}
 	ctx["aws:principalarn"] = []string{"arn:aws:iam::" + policy.AccountID + ":user/" + a.AccessKeyID}
 	ctx["s3:authtype"] = []string{[...]string{"", "REST-HEADER", "REST-QUERY-STRING", "POST"}[a.Kind]}
-	ctx["s3:signatureversion"] = []string{algorithmV4}
+	ctx["s3:signatureversion"] = []string{auth.AlgorithmV4}
 	ctx["s3:signatureage"] = []string{strconv.FormatInt(now.Sub(a.SignedAt).Milliseconds(), 10)}
 }
 

@@ -3,12 +3,12 @@
 //
 // The way of a request:
 //
-//	Parse          method, host, path and sub-resource become an Op, a bucket and a key   route.go
-//	Verifier       the signature becomes an Auth: who, and how the body is protected      sigv4.go, post.go
-//	Auth.Body      aws-chunked framing is taken off and checked                           chunked.go
-//	Declared       every digest the client declared is compared with what arrived        checksum.go
-//	Allowed, policy.Evaluate   the key's role, then the bucket's policy                   role.go, judge.go, policy/
-//	Decode…, Append…    documents in and out; their XML is s3xml's                        xml*.go
+//	Parse                 method, host, path and sub-resource become an Op, a bucket and a key        route.go, wire/
+//	auth.Verifier         the signature becomes an Identity: who, and how the body is protected       identity.go, auth/
+//	auth.Identity.Body    aws-chunked framing is taken off and checked                                op_body.go, auth/
+//	Declared              every digest the client declared is compared with what arrived              checksum.go
+//	Allowed, policy.Policy.Evaluate    the key's role, then the bucket's policy                       role.go, judge.go, policy/
+//	Decode…, Append…      documents in and out; their XML is s3xml's                                  xml*.go
 //
 // Errors are *s3err.Error: AWS's code, message and HTTP status. Keys are the bytes that were sent, percent-decoded once and
 // never cleaned: "a//b", "../a" and "a\x00" are three ordinary keys.

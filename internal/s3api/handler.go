@@ -18,6 +18,7 @@ import (
 	"stele/entry"
 	"stele/internal/guard"
 	"stele/internal/lifecycle"
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
@@ -58,7 +59,7 @@ type server struct {
 	log       *slog.Logger
 	repeats   guard.Repeats // lines of log that one request after the other may cause
 	now       func() time.Time
-	verifier  *Verifier
+	verifier  *auth.Verifier
 	requests  *guard.Pool
 	strangers *guard.Pool // requests of those who have not signed
 	bodies    places
@@ -111,7 +112,7 @@ func NewHandler(store *stele.Store, opt Options) http.Handler {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.repeats.Log = s.log
-	s.verifier = NewVerifier(Service, opt.Region, s.secret, opt.Clock)
+	s.verifier = auth.NewVerifier(auth.Service, opt.Region, s.secret, opt.Clock)
 	rand.Read(s.idPrefix[:]) //nolint:errcheck // never fails (crypto/rand)
 	return s
 }
@@ -207,7 +208,7 @@ type call struct {
 	id  string // request id
 
 	q    Request
-	auth *Auth
+	auth *auth.Identity
 	key  entry.AccessKey // who asks, proven; zero: nobody, or nobody yet
 	by   stele.Actor
 
@@ -253,7 +254,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // owner is whose places the request takes: its access key's, or else its address'.
 func (c *call) owner() string {
-	if c.auth == nil || c.auth.Kind == Anonymous {
+	if c.auth == nil || c.auth.Kind == auth.Anonymous {
 		return "from " + guard.Neighbours(c.by.Address) // no access key has a space in it
 	}
 	return c.key.ID
@@ -262,7 +263,7 @@ func (c *call) owner() string {
 // enter takes the request's place among those of access keys, or of strangers. One that had a place among strangers gives it back.
 func (c *call) enter() error {
 	among, whose := c.requests, "this access key"
-	if c.auth.Kind == Anonymous {
+	if c.auth.Kind == auth.Anonymous {
 		among, whose = c.strangers, "requests without a signature from this address"
 	}
 	c.seat.Leave()

@@ -8,6 +8,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/wire"
@@ -30,7 +31,7 @@ func (s *server) secret(ctx context.Context, id string) (string, error) {
 	}
 	k, err := s.store.Keys().Get(ctx, id)
 	if errors.Is(err, stele.ErrNoAccessKey) {
-		return "", ErrUnknownKey
+		return "", auth.ErrUnknownKey
 	}
 	if err != nil {
 		return "", err
@@ -44,15 +45,15 @@ func (s *server) secret(ctx context.Context, id string) (string, error) {
 // identify finds out who asks.
 func (c *call) identify() (err error) {
 	c.by = stele.Actor{Address: clientAddress(c.r), Request: c.id}
-	c.auth, err = c.verifier.Verify(context.WithValue(c.ctx, callKey{}, c), c.r, &c.q)
+	c.auth, err = c.verifier.Verify(context.WithValue(c.ctx, callKey{}, c), c.r, &c.q.Target)
 	if err != nil {
 		return err
 	}
 	c.setActor()
-	if c.auth.Kind != ByQuery {
+	if c.auth.Kind != auth.ByQuery {
 		return nil
 	}
-	h, err := unhoist(c.r.Header, c.q.Query)
+	h, err := auth.Unhoist(c.r.Header, c.q.Query)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (c *call) identify() (err error) {
 
 // setActor takes the believed key as the one that acts. An anonymous request acts without one.
 func (c *call) setActor() {
-	if c.auth.Kind == Anonymous {
+	if c.auth.Kind == auth.Anonymous {
 		c.by.Key = anonymousActor
 		return
 	}
@@ -195,17 +196,17 @@ func (c *call) authorize() error {
 	case OpDeleteObjects:
 		return c.mayDeleteSome()
 	case OpListBuckets:
-		if c.auth.Kind == Anonymous {
+		if c.auth.Kind == auth.Anonymous {
 			return s3err.ErrAccessDenied
 		}
 	}
-	if err := anonymousRefusals[c.q.Op]; err != nil && c.auth.Kind == Anonymous {
+	if err := anonymousRefusals[c.q.Op]; err != nil && c.auth.Kind == auth.Anonymous {
 		return err
 	}
 	if err := c.require(&c.b, c.name, c.at, c.q.Action(), c.q.Subject()); err != nil {
 		return err
 	}
-	if c.auth.Kind == Anonymous && policyActions[c.q.Action()] {
+	if c.auth.Kind == auth.Anonymous && policyActions[c.q.Action()] {
 		return s3err.MethodNotAllowed(c.r.Method, "BUCKETPOLICY") // whoever may read or change who may do what has a name
 	}
 	return nil

@@ -54,7 +54,7 @@ func TestLockConfig(t *testing.T) {
 }
 
 func TestRetention(t *testing.T) {
-	now := exampleTime
+	now := testTime
 	r := Retention{Compliance, now.Add(time.Hour)}
 	if got, err := DecodeRetention(r.AppendXML(nil), now); err != nil || got != r {
 		t.Errorf("%+v, %v", got, err)
@@ -84,7 +84,7 @@ func TestLegalHold(t *testing.T) {
 }
 
 func TestLockHeaders(t *testing.T) {
-	now := exampleTime
+	now := testTime
 	for _, c := range []struct {
 		mode, until, hold string
 		any               bool

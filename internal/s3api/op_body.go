@@ -9,6 +9,7 @@ import (
 
 	"stele"
 	"stele/entry"
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/tagging"
 	"stele/internal/s3api/wire"
@@ -45,7 +46,7 @@ func (c *call) openBody(sum Algorithm) (*incoming, error) {
 		return nil, err
 	}
 	c.r.Body = c.patient(c.r.Body)
-	if in.body, in.size, err = c.auth.Body(c.r); err != nil {
+	if in.body, in.size, err = c.auth.Body(c.r, in.want.TrailerName()); err != nil {
 		return nil, err
 	}
 	in.r = in.body
@@ -61,7 +62,7 @@ func (c *call) openBody(sum Algorithm) (*incoming, error) {
 		in.sum = sum
 	}
 	in.compute()
-	if ch, ok := in.body.(*ChunkedReader); ok {
+	if ch, ok := in.body.(*auth.ChunkedReader); ok {
 		in.trailer = ch.Trailer
 	}
 	if in.size > bigBodyBytes {
@@ -91,7 +92,7 @@ func (in *incoming) keepAnother(alg Algorithm) {
 }
 
 func (in *incoming) close() {
-	if ch, ok := in.body.(*ChunkedReader); ok {
+	if ch, ok := in.body.(*auth.ChunkedReader); ok {
 		ch.Close() //nolint:errcheck // gives a buffer back
 	}
 }
@@ -129,7 +130,7 @@ func (in *incoming) finish(arrived entry.Body) (*entry.Checksum, error) {
 // takePlace waits until there is room for one more large body, large reply or large document of this caller. A request takes one such place at most.
 func (c *call) takePlace(of places) error {
 	among := of.keys
-	if c.auth.Kind == Anonymous {
+	if c.auth.Kind == auth.Anonymous {
 		among = of.strangers
 	}
 	t := time.NewTimer(c.opt.StallTimeout)
@@ -158,14 +159,14 @@ func (c *call) readDocument(limit int64, required bool) ([]byte, error) {
 
 // readDeclared reads a small body that must be what was declared.
 func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
-	if c.auth.Payload == PayloadUnsignedTrailer && c.q.Op != OpDeleteObjects && c.q.Op != OpCompleteMultipartUpload {
+	if c.auth.Payload == auth.PayloadUnsignedTrailer && c.q.Op != OpDeleteObjects && c.q.Op != OpCompleteMultipartUpload {
 		return nil, s3err.ErrContentSHA256Usage
 	}
 	if c.r.ContentLength > limit && !c.auth.Payload.Chunked() {
 		return nil, s3err.ErrMaxMessageLengthExceeded
 	}
 	if c.r.ContentLength < 0 || c.r.ContentLength > bigDocument {
-		if c.auth.Kind == Anonymous { // no client sends one
+		if c.auth.Kind == auth.Anonymous { // no client sends one
 			return nil, s3err.ErrMaxMessageLengthExceeded.With("MaxMessageLengthBytes", strconv.Itoa(bigDocument))
 		}
 		if err := c.takePlace(c.documents); err != nil {
@@ -173,12 +174,12 @@ func (c *call) readDeclared(limit int64, want Declared) ([]byte, error) {
 		}
 	}
 	c.r.Body = c.patient(c.r.Body)
-	body, size, err := c.auth.Body(c.r)
+	body, size, err := c.auth.Body(c.r, want.TrailerName())
 	if err != nil {
 		return nil, err
 	}
 	var trailer func(string) string
-	if ch, ok := body.(*ChunkedReader); ok {
+	if ch, ok := body.(*auth.ChunkedReader); ok {
 		defer ch.Close() //nolint:errcheck // gives a buffer back
 		trailer = ch.Trailer
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"stele"
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/policy"
 	"stele/internal/s3api/s3err"
 )
@@ -142,7 +143,7 @@ func (c *call) mayDeleteSome() error {
 
 // mayDeleteAny refuses an anonymous request as a whole if it may delete none of its keys.
 func (c *call) mayDeleteAny(objects []ObjectToDelete) error {
-	if c.auth.Kind != Anonymous {
+	if c.auth.Kind != auth.Anonymous {
 		return nil
 	}
 	for i := range objects {

@@ -6,17 +6,19 @@ import (
 	"net/url"
 
 	"stele"
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err"
+	"stele/internal/s3api/tagging"
 )
 
 // postObject is a browser's form upload: the form itself carries the signature, and the policy that it signs says what the fields may be.
 func (c *call) postObject() error {
 	c.r.Body = c.patient(c.r.Body)
-	form, err := ReadPostForm(c.r)
+	form, err := auth.ReadPostForm(c.r)
 	if err != nil {
 		return err
 	}
-	if c.auth.Kind != Anonymous {
+	if c.auth.Kind != auth.Anonymous {
 		return s3err.InvalidArgument("Authorization", "", "A form is signed by its own fields, not by a header or the query.")
 	}
 	if c.auth, err = c.verifier.VerifyPost(context.WithValue(c.ctx, callKey{}, c), form, c.q.Bucket); err != nil {
@@ -51,11 +53,11 @@ func (c *call) postObject() error {
 }
 
 // asPut has the form's fields count as the headers of a PUT, for the policies too: the headers that carried the form say nothing of the object.
-func (c *call) asPut(form *PostForm) (err error) {
+func (c *call) asPut(form *auth.PostForm) (err error) {
 	if _, twice := form.Fields["x-amz-acl"]; twice && form.Fields["acl"] != "" {
 		return s3err.InvalidArgument("acl", form.Fields["acl"], "A form has either the field acl or the field x-amz-acl.")
 	}
-	if c.formTags, err = form.Tags(); err != nil {
+	if c.formTags, err = formTags(form); err != nil {
 		return err
 	}
 	asPut := *c.r
@@ -71,12 +73,21 @@ func (c *call) asPut(form *PostForm) (err error) {
 	return nil
 }
 
+// formTags are those of the field "tagging", an XML document.
+func formTags(form *auth.PostForm) ([]tagging.Tag, error) {
+	if v := form.Fields["tagging"]; v != "" {
+		return tagging.Decode([]byte(v), false)
+	}
+	return nil, nil
+}
+
 // putForm writes the form's file.
-func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
+func (c *call) putForm(form *auth.PostForm) (v stele.Version, err error) {
 	attr, err := c.requestAttributes()
 	if err != nil {
 		return v, err
 	}
+	form.Bound(0, maxPutBytes)
 	in := &incoming{r: form.File, size: -1}
 	if in.want, err = ParseDeclared(c.r.Header, c.auth); err != nil {
 		return v, err
@@ -86,12 +97,12 @@ func (c *call) putForm(form *PostForm) (v stele.Version, err error) {
 	if err := c.takePlace(c.bodies); err != nil {
 		return v, err
 	}
-	return c.store.Put(c.ctx, stele.PutRequest{By: c.by, Bucket: c.name, Key: form.Key, Body: &boundedFile{src: in.r, most: maxPutBytes}, Size: -1, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags,
+	return c.store.Put(c.ctx, stele.PutRequest{By: c.by, Bucket: c.name, Key: form.Key, Body: in.r, Size: -1, Headers: attr.headers, Meta: attr.meta, Tags: attr.tags,
 		Lock: attr.lock, Tee: in.tee, Finish: in.finish})
 }
 
 // replyPost answers as the form wishes: by a redirect, or with 200, 201 and a document, or 204.
-func (c *call) replyPost(form *PostForm, v *stele.Version) error {
+func (c *call) replyPost(form *auth.PostForm, v *stele.Version) error {
 	h := c.w.Header()
 	h["ETag"] = quoted(v.ETag)
 	h["Location"] = []string{c.location()}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
 	"stele/internal/s3api/wire"
@@ -223,13 +224,13 @@ var responseOverrides = [...]struct{ param, header string }{
 
 // SetResponseOverrides replaces headers of a GET's reply by response-* parameters. An anonymous request may not: a link
 // could make any object look like a page of this host.
-func SetResponseOverrides(h http.Header, q wire.Query, a *Auth) error {
+func SetResponseOverrides(h http.Header, q wire.Query, a *auth.Identity) error {
 	for _, o := range responseOverrides {
 		v, ok := q.Lookup(o.param)
 		if !ok {
 			continue
 		}
-		if a.Kind == Anonymous {
+		if a.Kind == auth.Anonymous {
 			return s3err.ErrAnonymousResponseHeaders
 		}
 		if !headerText(v) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3err/s3errtest"
 	"stele/internal/s3api/wire"
@@ -229,12 +230,12 @@ func TestResponseOverrides(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := http.Header{"Content-Type": {"a/b"}}
-	if err := SetResponseOverrides(h, q.Query, &Auth{Kind: ByHeader}); err != nil || h.Get("Content-Type") != "text/plain" || h.Get("Expires") != "x" {
+	if err := SetResponseOverrides(h, q.Query, &auth.Identity{Kind: auth.ByHeader}); err != nil || h.Get("Content-Type") != "text/plain" || h.Get("Expires") != "x" {
 		t.Errorf("%v, %v", h, err)
 	}
-	s3errtest.Want(t, "anonymous", SetResponseOverrides(h, q.Query, &Auth{}), "InvalidRequest", "anonymous")
-	s3errtest.Want(t, "split", SetResponseOverrides(h, wire.Query{{Name: "response-content-type", Value: "a\r\nb: c"}}, &Auth{Kind: ByQuery}), "InvalidArgument", "")
-	if err := SetResponseOverrides(h, nil, &Auth{}); err != nil {
+	s3errtest.Want(t, "anonymous", SetResponseOverrides(h, q.Query, &auth.Identity{}), "InvalidRequest", "anonymous")
+	s3errtest.Want(t, "split", SetResponseOverrides(h, wire.Query{{Name: "response-content-type", Value: "a\r\nb: c"}}, &auth.Identity{Kind: auth.ByQuery}), "InvalidArgument", "")
+	if err := SetResponseOverrides(h, nil, &auth.Identity{}); err != nil {
 		t.Error(err)
 	}
 }

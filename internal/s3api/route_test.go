@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"stele/internal/s3api/s3err/s3errtest"
+	"stele/internal/s3api/wire"
 )
 
 // Every operation of AWS's own service model (botocore, s3/2006-03-01), with the request that it describes.
@@ -191,6 +192,24 @@ func TestParseNames(t *testing.T) {
 		}
 		if err != nil || q.Bucket != c.bucket || q.Key != c.key {
 			t.Errorf("%s%.60s: bucket %q, key %q, %v", c.host, c.target, q.Bucket, q.Key, err)
+		}
+	}
+}
+
+// Keys that other servers clean come back as they were sent, both as SDKs encode them and as sloppy clients do. That they sign so is auth's TestOddKeys.
+func TestOddKeys(t *testing.T) {
+	for _, c := range []struct{ path, key string }{
+		{"/a//b", "a//b"}, {"//a", "/a"}, {"/../a", "../a"}, {"/a/./b/", "a/./b/"}, {"/%00", "\x00"}, {"/a%2Fb", "a/b"},
+		{"/a+b", "a+b"}, {"/a%2Bb", "a+b"}, {"/a%20b", "a b"}, {"/%C3%A9", "\u00e9"}, {"/e%CC%81", "e\u0301"}, {"/!'()*", "!'()*"},
+		{"/a%25", "a%"}, {"/a%252Fb", "a%2Fb"}, {"/a=b&c@d:e,f;g", "a=b&c@d:e,f;g"}, {"/\u65e5\u672c", "\u65e5\u672c"},
+	} {
+		for _, sent := range []string{c.path, "/" + string(wire.AppendEscaped(nil, c.key, true))} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RequestURI, r.Host = sent, "examplebucket.s3.test"
+			q, err := Parse(r, "s3.test")
+			if err != nil || q.Key != c.key || q.Op != OpGetObject || q.Path != sent {
+				t.Errorf("%s: key %q of path %s, op %s, %v", sent, q.Key, q.Path, q.Op, err)
+			}
 		}
 	}
 }

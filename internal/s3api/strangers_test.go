@@ -4,11 +4,14 @@ import (
 	"testing"
 
 	"stele"
+	"stele/internal/s3api/auth"
 )
 
 // TestStrangersShareByNetwork: whoever comes from one address of an IPv6 network could come from another the next time, and shares with himself.
 func TestStrangersShareByNetwork(t *testing.T) {
-	owner := func(address string) string { return (&call{auth: &Auth{}, by: stele.Actor{Address: address}}).owner() }
+	owner := func(address string) string {
+		return (&call{auth: &auth.Identity{}, by: stele.Actor{Address: address}}).owner()
+	}
 	if a, b := owner("2001:db8:1:2::1"), owner("2001:db8:1:2:ffff::2"); a != b {
 		t.Errorf("two addresses of one network have shares of their own: %s, %s", a, b)
 	}

@@ -130,7 +130,7 @@ func TestSmallDocuments(t *testing.T) {
 func objects(n int) []ObjectItem {
 	out := make([]ObjectItem, n)
 	for i := range out {
-		out[i] = ObjectItem{Key: fmt.Sprintf("photos/2026/11/22/image-%06d.jpg", i), LastModified: exampleTime, ETag: "9b2cf535f27731c974343645a3985328",
+		out[i] = ObjectItem{Key: fmt.Sprintf("photos/2026/11/22/image-%06d.jpg", i), LastModified: testTime, ETag: "9b2cf535f27731c974343645a3985328",
 			Size: 4096, Algorithm: CRC64NVME, ChecksumType: FullObject}
 	}
 	return out
@@ -138,7 +138,7 @@ func objects(n int) []ObjectItem {
 
 func TestListObjects(t *testing.T) {
 	l := &ListObjectsResult{Name: "b", Prefix: "p/&", Marker: "", Delimiter: "/", MaxKeys: 1000, IsTruncated: true, NextMarker: "z",
-		Contents: []ObjectItem{{Key: "p/&a b", LastModified: exampleTime, ETag: "e", Size: 1, Owner: &Owner{"id", "name"}}}, CommonPrefixes: []string{"p/&x/"}}
+		Contents: []ObjectItem{{Key: "p/&a b", LastModified: testTime, ETag: "e", Size: 1, Owner: &Owner{"id", "name"}}}, CommonPrefixes: []string{"p/&x/"}}
 	want := s3xml.Header + `<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>p/&amp;</Prefix><Marker></Marker>` +
 		`<NextMarker>z</NextMarker><MaxKeys>1000</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated><Contents><Key>p/&amp;a b</Key>` +
 		`<LastModified>2013-05-24T00:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>1</Size><StorageClass>STANDARD</StorageClass>` +
@@ -183,7 +183,7 @@ func TestRepliesAreWellFormed(t *testing.T) {
 		"versioning": AppendVersioning(nil, "Enabled"), "acl": AppendACL(nil, *o), "encryption": AppendEncryption(nil), "ownership": AppendOwnership(nil, odd),
 		"status": AppendPolicyStatus(nil, true), "payment": AppendRequestPayment(nil), "post": AppendPostResponse(nil, odd, odd, odd, odd),
 		"attributes": (&Attributes{ETag: odd, Algorithm: CRC32, Checksum: odd, Parts: &AttributeParts{Parts: []PartItem{{Checksum: odd}}}, WithObjectSize: true}).AppendXML(nil),
-		"tagging":    tagging.Append(nil, []tagging.Tag{{Key: odd, Value: odd}}), "hold": AppendLegalHold(nil, true), "retention": Retention{Compliance, exampleTime}.AppendXML(nil),
+		"tagging":    tagging.Append(nil, []tagging.Tag{{Key: odd, Value: odd}}), "hold": AppendLegalHold(nil, true), "retention": Retention{Compliance, testTime}.AppendXML(nil),
 		"lock": LockConfig{Governance, 1, 0}.AppendXML(nil), "cors": AppendCORS(nil, []CORSRule{{ID: odd, AllowedMethods: []string{"GET"}}}),
 		"error": AppendError(nil, s3err.NoSuchKey(odd), odd, ReplyIDs{odd, odd}),
 	} {

@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stele/internal/s3api/s3err/s3errtest"
+	"stele/internal/s3api/s3xml"
 	"stele/internal/s3api/wire"
 )
 
@@ -57,7 +58,7 @@ func policyWith(conditions string) string {
 	return `{"expiration":"2013-05-24T12:00:00.000Z","conditions":[` + goodConditions + conditions + `]}`
 }
 
-func verifyForm(t testing.TB, v *Verifier, r *http.Request) (*PostForm, *Auth, error) {
+func verifyForm(t testing.TB, v *Verifier, r *http.Request) (*PostForm, *Identity, error) {
 	t.Helper()
 	f, err := ReadPostForm(r)
 	if err != nil {
@@ -251,4 +252,55 @@ func TestPostFileCut(t *testing.T) {
 		_, err = io.ReadAll(f.File)
 		s3errtest.Want(t, fmt.Sprint(cut), err, "IncompleteBody", "")
 	}
+}
+
+// uploadForm is a form with a file of that name.
+func uploadForm(t *testing.T, filename string, fields map[string]string) *http.Request {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for k, v := range fields {
+		if err := w.WriteField(k, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := w.CreatePart(map[string][]string{"Content-Disposition": {`form-data; name="file"; filename="` + filename + `"`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("body")) //nolint:errcheck // a buffer
+	w.Close()               //nolint:errcheck
+	r := httptest.NewRequest("POST", "/bucket", &b)
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	return r
+}
+
+// TestFormFileName: ${filename} is filled in in every field, before the policy is checked, and is the last part of a path of either kind.
+func TestFormFileName(t *testing.T) {
+	for sent, name := range map[string]string{"a.txt": "a.txt", "/home/me/a.txt": "a.txt", `C:\My Files\a.txt`: "a.txt", `\\server\share\a.txt`: "a.txt", `dir/sub\a.txt`: "a.txt", "a b&c.txt": "a b&c.txt"} {
+		f, err := ReadPostForm(uploadForm(t, sent, map[string]string{"key": "up/${filename}", "x-amz-meta-name": "<${filename}>", "Content-Disposition": "attachment; filename=\"${filename}\"",
+			"success_action_redirect": "http://x/${filename}", "tagging": "<Tagging><TagSet><Tag><Key>k</Key><Value>${filename}</Value></Tag></TagSet></Tagging>"}))
+		if err != nil {
+			t.Fatalf("%s: %v", sent, err)
+		}
+		h, err := f.Header()
+		if err != nil || f.Key != "up/"+name || h.Get("X-Amz-Meta-Name") != "<"+name+">" || h.Get("Content-Disposition") != `attachment; filename="`+name+`"` || f.Fields["success_action_redirect"] != "http://x/"+name {
+			t.Errorf("%s: key %q, fields %q, %v", sent, f.Key, f.Fields, err)
+		}
+		if root, err := s3xml.Parse([]byte(f.Fields["tagging"]), "Tagging"); err != nil || root.Child("TagSet").Child("Tag").Child("Value").Text() != name {
+			t.Errorf("%s: tagging %q, %v", sent, f.Fields["tagging"], err)
+		}
+	}
+	f, err := ReadPostForm(uploadForm(t, "a.txt", map[string]string{"key": "k", "x-amz-meta-ü": "v"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Header()
+	s3errtest.Want(t, "a name that no header can have", err, "InvalidArgument", "x-amz-meta-ü")
+	p := &postPolicy{conditions: []postCondition{{op: "eq", field: "$key", value: "user/${filename}"}, {op: "starts-with", field: "$bucket"}}}
+	f, err = ReadPostForm(uploadForm(t, "a.txt", map[string]string{"key": "user/${filename}"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s3errtest.Want(t, "a condition on the field as it was sent", p.check(f, "b"), "AccessDenied", "Policy Condition failed")
 }

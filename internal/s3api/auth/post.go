@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
-	"stele/internal/s3api/tagging"
 	"stele/internal/s3api/wire"
 )
 
@@ -159,20 +158,12 @@ func (f *PostForm) Header() (http.Header, error) {
 	return h, nil
 }
 
-// Tags are those of the field "tagging", an XML document.
-func (f *PostForm) Tags() ([]tagging.Tag, error) {
-	if v := f.Fields["tagging"]; v != "" {
-		return tagging.Decode([]byte(v), false)
-	}
-	return nil, nil
-}
-
 // postAuthFields are signed forms' fields; a form has all of them or is anonymous.
 var postAuthFields = [...]string{"policy", "x-amz-signature", "x-amz-credential", "x-amz-date", "x-amz-algorithm"}
 
 // VerifyPost checks the signature of a form and its policy document, and returns the bounds that the policy sets for the
 // file, which f.File then enforces. A form without any field of authentication is Anonymous.
-func (v *Verifier) VerifyPost(ctx context.Context, f *PostForm, bucket string) (*Auth, error) {
+func (v *Verifier) VerifyPost(ctx context.Context, f *PostForm, bucket string) (*Identity, error) {
 	present := 0
 	for _, n := range postAuthFields {
 		if _, ok := f.Fields[n]; ok {
@@ -180,7 +171,7 @@ func (v *Verifier) VerifyPost(ctx context.Context, f *PostForm, bucket string) (
 		}
 	}
 	if present == 0 {
-		return &Auth{Payload: PayloadUnsigned}, nil
+		return &Identity{Payload: PayloadUnsigned, Covered: unsignedPayload}, nil
 	}
 	for _, n := range postAuthFields {
 		if _, ok := f.Fields[n]; !ok {
@@ -205,14 +196,14 @@ func (v *Verifier) VerifyPost(ctx context.Context, f *PostForm, bucket string) (
 		return nil, err
 	}
 	if policy.bounded {
-		f.File = &boundedFile{src: f.File, least: policy.least, most: policy.most}
+		f.Bound(policy.least, policy.most)
 	}
 	return a, nil
 }
 
 // postCredential reads what the form says about its signature.
-func (v *Verifier) postCredential(f *PostForm) (*Auth, *credential, error) {
-	if a := f.Fields["x-amz-algorithm"]; a != algorithmV4 {
+func (v *Verifier) postCredential(f *PostForm) (*Identity, *credential, error) {
+	if a := f.Fields["x-amz-algorithm"]; a != AlgorithmV4 {
 		return nil, nil, s3err.InvalidArgument("X-Amz-Algorithm", a, "Only AWS4-HMAC-SHA256 is supported")
 	}
 	at, err := time.Parse(isoTime, f.Fields["x-amz-date"])
@@ -233,11 +224,11 @@ func (v *Verifier) postCredential(f *PostForm) (*Auth, *credential, error) {
 		return nil, nil, s3err.ErrRequestNotYetValid
 	}
 	c.signature = f.Fields["x-amz-signature"]
-	return &Auth{Kind: ByPostForm, AccessKeyID: c.accessKeyID, SignedAt: at, Payload: PayloadUnsigned}, c, nil
+	return &Identity{Kind: ByPostForm, AccessKeyID: c.accessKeyID, SignedAt: at, Payload: PayloadUnsigned, Covered: unsignedPayload}, c, nil
 }
 
 // checkPost compares the signature, which is over the encoded policy itself.
-func (v *Verifier) checkPost(ctx context.Context, f *PostForm, a *Auth, c *credential) error {
+func (v *Verifier) checkPost(ctx context.Context, f *PostForm, a *Identity, c *credential) error {
 	key, err := v.signingKey(ctx, c)
 	if err != nil {
 		return err
@@ -247,6 +238,11 @@ func (v *Verifier) checkPost(ctx context.Context, f *PostForm, a *Auth, c *crede
 		return mismatch(c, []byte(f.Fields["policy"]), nil)
 	}
 	return nil
+}
+
+// Bound has File end in an error if it is shorter or longer than this, in bytes: EntityTooSmall, EntityTooLarge.
+func (f *PostForm) Bound(least, most int64) {
+	f.File = &boundedFile{src: f.File, least: least, most: most}
 }
 
 // boundedFile enforces content-length-range.

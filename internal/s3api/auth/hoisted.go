@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"net/http"
@@ -17,8 +17,8 @@ var hoistable = wire.Words(`x-amz-acl x-amz-grant-full-control x-amz-grant-read 
 	x-amz-server-side-encryption-customer-key-md5 x-amz-storage-class x-amz-tagging x-amz-tagging-directive x-amz-website-redirect-location
 	x-amz-expected-bucket-owner x-amz-source-expected-bucket-owner`)
 
-// unhoist gives the headers of a presigned request, those among the query's parameters included, so that whatever reads headers reads these.
-func unhoist(h http.Header, q wire.Query) (http.Header, error) {
+// Unhoist gives the headers of a presigned request, those among the query's parameters included, so that whatever reads headers reads these.
+func Unhoist(h http.Header, q wire.Query) (http.Header, error) {
 	merged, own := h, false
 	for _, p := range q {
 		name := strings.ToLower(p.Name)

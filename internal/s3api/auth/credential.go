@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"fmt"
@@ -87,7 +87,7 @@ func parseAuthHeader(header string) (*credential, error) {
 		return nil, s3err.ErrSignatureV2
 	case algorithm == "AWS4-ECDSA-P256-SHA256":
 		return nil, s3err.ErrNotImplemented.With("Header", "Authorization")
-	case algorithm != algorithmV4:
+	case algorithm != AlgorithmV4:
 		return nil, s3err.InvalidArgument("Authorization", algorithm, "Unsupported Authorization Type")
 	}
 	var value [3]string
@@ -137,7 +137,7 @@ func parsePresigned(q wire.Query) (c *credential, expires int, err error) {
 		return nil, 0, s3err.ErrAuthQueryParameters.Msg("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 	case algorithm == "AWS4-ECDSA-P256-SHA256":
 		return nil, 0, s3err.ErrAuthQueryParameters.Msg(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`)
-	case algorithm != algorithmV4:
+	case algorithm != AlgorithmV4:
 		return nil, 0, s3err.ErrAuthQueryParameters.Msg(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"`)
 	}
 	if c, err = parseCredential(q.Get("X-Amz-Credential"), queryErrors); err != nil {

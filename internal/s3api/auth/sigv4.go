@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"context"
@@ -25,32 +25,34 @@ type Secrets func(ctx context.Context, accessKeyID string) (secret string, err e
 // ErrUnknownKey is what Secrets returns for a key that does not exist.
 var ErrUnknownKey = errors.New("unknown access key")
 
+// AlgorithmV4 is how Signature Version 4 names itself (frozen).
+const AlgorithmV4 = "AWS4-HMAC-SHA256"
+
 const (
-	algorithmV4   = "AWS4-HMAC-SHA256"
 	isoTime       = "20060102T150405Z" // frozen: SigV4's time
 	maxSkew       = 15 * time.Minute
 	maxExpires    = 604800 // seconds: seven days
 	maxCachedKeys = 4096
 )
 
-// AuthKind is how a request was signed.
-type AuthKind uint8
+// Kind is how a request was signed.
+type Kind uint8
 
 const (
-	Anonymous  AuthKind = iota // not at all: the bucket's policy decides
-	ByHeader                   // Authorization header
-	ByQuery                    // presigned URL
-	ByPostForm                 // POST policy
+	Anonymous  Kind = iota // not at all: the bucket's policy decides
+	ByHeader               // Authorization header
+	ByQuery                // presigned URL
+	ByPostForm             // POST policy
 )
 
-// Auth is a request that was believed.
-type Auth struct {
-	Kind        AuthKind
+// Identity is who sent a request that was believed, and what the request says of its body.
+type Identity struct {
+	Kind        Kind
 	AccessKeyID string // "" where Anonymous
 	SignedAt    time.Time
 	Payload     Payload // how the body is protected
 	SHA256      string  // lowercase hex, where Payload is PayloadHash
-	covered     string  // x-amz-content-sha256 as the signature of a link covers it
+	Covered     string  // x-amz-content-sha256 as the signature covers it. That of a form covers no payload, and there is none of a stranger: UNSIGNED-PAYLOAD
 
 	signature string // the seed of a chunk chain
 	scope     string
@@ -77,8 +79,8 @@ func NewVerifier(service, region string, secrets Secrets, now func() time.Time) 
 	return &Verifier{service: service, region: region, secrets: secrets, now: now, keys: map[keyName]*signingKey{}}
 }
 
-// Verify checks the signature of a parsed request. A request without one is Anonymous, which is no error. All errors are *s3err.Error, and leave no Auth.
-func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Auth, error) {
+// Verify checks the signature of a request, of which q is the target as it was sent. A request without one is Anonymous, which is no error. All errors are *s3err.Error, and leave no Identity.
+func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *wire.Target) (*Identity, error) {
 	if err := checkRepeated(r.Header); err != nil {
 		return nil, err
 	}
@@ -98,8 +100,8 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, q *Request) (*Au
 }
 
 // anonymous accepts a request that nobody signed, with a body that needs no key to be read.
-func anonymous(r *http.Request) (*Auth, error) {
-	a := &Auth{}
+func anonymous(r *http.Request) (*Identity, error) {
+	a := &Identity{Covered: unsignedPayload}
 	h := wire.First(r.Header, "X-Amz-Content-Sha256")
 	if h == "" {
 		a.Payload = PayloadUnsigned
@@ -118,7 +120,7 @@ func anonymous(r *http.Request) (*Auth, error) {
 }
 
 // verifyHeader checks an Authorization header.
-func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request, header string) (*Auth, error) {
+func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *wire.Target, header string) (*Identity, error) {
 	c, err := parseAuthHeader(header)
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 	if sum == "" {
 		return nil, s3err.ErrMissingContentSHA256
 	}
-	a := &Auth{Kind: ByHeader, AccessKeyID: c.accessKeyID, SignedAt: at}
+	a := &Identity{Kind: ByHeader, AccessKeyID: c.accessKeyID, SignedAt: at, Covered: sum}
 	if err := a.setPayload(sum); err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, q *Request
 }
 
 // verifyQuery checks a presigned URL.
-func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request) (*Auth, error) {
+func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *wire.Target) (*Identity, error) {
 	c, expires, err := parsePresigned(q.Query)
 	if err != nil {
 		return nil, err
@@ -188,7 +190,7 @@ func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request, q *Request)
 		return nil, err
 	}
 	r = withSigned(r, q.Query, c)
-	a := &Auth{Kind: ByQuery, AccessKeyID: c.accessKeyID, SignedAt: at, covered: sum}
+	a := &Identity{Kind: ByQuery, AccessKeyID: c.accessKeyID, SignedAt: at, Covered: sum}
 	if err := a.setPayload(declared); err != nil {
 		return nil, err
 	}
@@ -245,7 +247,7 @@ func (s *scratch) free() {
 
 // check computes the signature and compares it in constant time. The canonical path is the URI-encoded key, as the
 // specification has it; a client that signs the path as it sent it is right as well, since both name the same key.
-func (v *Verifier) check(ctx context.Context, r *http.Request, q *Request, c *credential, a *Auth, stamp, sum string) error {
+func (v *Verifier) check(ctx context.Context, r *http.Request, q *wire.Target, c *credential, a *Identity, stamp, sum string) error {
 	key, err := v.signingKey(ctx, c)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 )
 
 // canonicalPath gives the path as the specification signs it, and the path as it was sent.
-func canonicalPath(q *Request) (spec, raw string) {
+func canonicalPath(q *wire.Target) (spec, raw string) {
 	decoded, ok := wire.Unescape(q.Path, false)
 	if !ok {
 		return q.Path, q.Path
@@ -28,7 +28,7 @@ func canonicalPath(q *Request) (spec, raw string) {
 // appendCanonical appends the canonical request:
 //
 //	method \n path \n query \n header:value \n … \n signed headers \n payload hash
-func appendCanonical(b []byte, r *http.Request, q *Request, c *credential, path, sum string) []byte {
+func appendCanonical(b []byte, r *http.Request, q *wire.Target, c *credential, path, sum string) []byte {
 	b = append(b, r.Method...)
 	b = append(b, '\n')
 	b = append(b, path...)
@@ -162,7 +162,7 @@ func appendTrimmed(b []byte, v string) []byte {
 // appendToSign appends the string to sign of a canonical request.
 func appendToSign(b []byte, stamp, scope string, canonical []byte) []byte {
 	sum := sha256.Sum256(canonical)
-	b = append(b, algorithmV4...)
+	b = append(b, AlgorithmV4...)
 	b = append(b, '\n')
 	b = append(b, stamp...)
 	b = append(b, '\n')

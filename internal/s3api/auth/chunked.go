@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"bufio"
@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ type ChunkedReader struct {
 	err     error
 	trailer map[string]string
 
-	names []string // trailers declared in x-amz-trailer, lower case
+	names []string // of the trailers that must follow, lower case
 	chain *chain   // nil: unsigned
 	want  string   // signature of this chunk
 }
@@ -64,8 +65,9 @@ type chain struct {
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
 
 // Body returns the object's bytes of a request: r.Body itself, or what its aws-chunked framing holds, with size the number
-// of bytes that must come out; -1: not declared. The caller must Close it.
-func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error) {
+// of bytes that must come out; -1: not declared. trailer is the name of the trailer that may follow, in lower case, which the caller has found announced and takes;
+// "": none may. The caller must Close the body.
+func (a *Identity) Body(r *http.Request, trailer string) (body io.ReadCloser, size int64, err error) {
 	if !a.Payload.Chunked() {
 		return r.Body, r.ContentLength, nil
 	}
@@ -75,10 +77,8 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 		return nil, 0, s3err.ErrMissingContentLength
 	}
 	c := &ChunkedReader{size: size}
-	if a.Payload != PayloadSigned {
-		if c.names, err = declaredTrailers(r.Header); err != nil {
-			return nil, 0, err
-		}
+	if a.Payload != PayloadSigned && trailer != "" {
+		c.names = []string{trailer}
 	}
 	if a.Payload != PayloadUnsignedTrailer {
 		if a.key == nil {
@@ -89,19 +89,6 @@ func (a *Auth) Body(r *http.Request) (body io.ReadCloser, size int64, err error)
 	c.src = readers.Get().(*bufio.Reader)
 	c.src.Reset(r.Body)
 	return c, size, nil
-}
-
-// declaredTrailers reads x-amz-trailer: at most one checksum may follow the body.
-func declaredTrailers(h http.Header) ([]string, error) {
-	v := wire.List(h, "X-Amz-Trailer")
-	if v == "" {
-		return nil, nil
-	}
-	name := strings.ToLower(strings.TrimSpace(v))
-	if algorithmOfHeader(name) == NoChecksum {
-		return nil, s3err.ErrTrailerHeader
-	}
-	return []string{name}, nil
 }
 
 // Trailer returns a trailer's value, valid after io.EOF.
@@ -288,7 +275,7 @@ func (c *ChunkedReader) readTrailer() error {
 			}
 		case c.chain != nil && len(c.names) > 0 && len(c.trailer) == len(c.names): // the signature was to come here
 			return s3err.ErrIncompleteBody
-		case !ok || ended || !contains(c.names, name) || c.trailer[name] != "" || signature != "":
+		case !ok || ended || !slices.Contains(c.names, name) || c.trailer[name] != "" || signature != "":
 			return s3err.ErrMalformedTrailer
 		default:
 			if c.trailer == nil {
@@ -353,13 +340,4 @@ func (k *chain) compare(want string) error {
 	}
 	k.signature = want
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

@@ -1,4 +1,4 @@
-package s3api
+package auth
 
 import (
 	"strings"
@@ -30,7 +30,7 @@ const (
 )
 
 // setPayload reads a value of x-amz-content-sha256.
-func (a *Auth) setPayload(v string) error {
+func (a *Identity) setPayload(v string) error {
 	switch v {
 	case unsignedPayload:
 		a.Payload = PayloadUnsigned
