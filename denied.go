@@ -12,7 +12,7 @@ import (
 // refused records what object lock refused, as an entry of its own while few come, else in the minute's sum.
 func (s *Store) refused(ctx context.Context, by Actor, bucket, key, version, what string, err error) {
 	var re *RetentionError
-	if !errors.As(err, &re) || !s.core.State.TakesWrites() {
+	if !errors.As(err, &re) || !s.core.TakesWrites() {
 		return
 	}
 	if !s.core.DeniedAlone() {

@@ -22,11 +22,11 @@ func (s *Store) Refusals(ctx context.Context) ([]error, error) {
 }
 
 func (s *Store) refusals(ctx context.Context) (all []error, err error) {
-	if s.core.Unpromoted || s.core.State == core.Serving || s.core.State == core.Following {
+	if s.core.IsCopy() {
 		return nil, nil // a copy: others may be ahead of it, and nothing is written in it before it is promoted
 	}
 	fence := s.core.RefuseSuperseded()
-	if s.core.State == core.Primary {
+	if s.core.State() == core.Primary {
 		if fence == nil {
 			fence = core.Translate(s.core.Ledger().Err())
 		}

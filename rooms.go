@@ -70,11 +70,10 @@ func (s *Store) beginRooms() error {
 		s.core.KnowWitnesses(witnessNames(s.opt.Witnesses))
 	}
 	if s.opt.ScrubDays > 0 {
-		s.core.Background.Go(func() { s.care.RunScrub(s.core.Life) })
+		s.core.Beside(func() { s.care.RunScrub(s.core.Life()) })
 	}
 	if len(s.opt.Witnesses) > 0 {
-		s.core.Background.Add(1)
-		go s.care.KeepCosigned()
+		s.core.Beside(s.care.KeepCosigned)
 	}
 	return s.backup.SyncTargets()
 }
@@ -87,7 +86,7 @@ func (s *Store) comparePacks(ctx context.Context) error {
 // stopRooms ends what beginRooms began. Nothing else runs beside requests any more.
 func (s *Store) stopRooms() {
 	s.backup.StopTargets()
-	if s.core.Begun() && s.core.State.TakesWrites() {
+	if s.core.Begun() && s.core.TakesWrites() {
 		if err := s.backup.KeepKnown(context.Background()); err != nil {
 			s.core.Log.Warn("what is known of the targets is forgotten at the next start", "err", err)
 		}

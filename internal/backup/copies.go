@@ -174,7 +174,7 @@ func (s *Backups) openCopy(ctx context.Context, spec TargetSpec) (engine.Engine,
 
 // FetchPacks gets the packs that belong to entries which the ledger has just got back from a target: the folder was rolled back. What can't be had now is missed when it is read.
 func (s *Backups) FetchPacks(ctx context.Context) {
-	if !s.care.GotSegments() || !s.core.State.TakesWrites() {
+	if !s.care.GotSegments() || !s.core.TakesWrites() {
 		return
 	}
 	for _, c := range s.Copies() {

@@ -55,7 +55,7 @@ func (s *Backups) Drill(ctx context.Context, opt DrillOptions) (c verify.Certifi
 	defer s.core.Leave()
 	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if !s.core.State.TakesWrites() {
+	if !s.core.TakesWrites() {
 		return c, nil, core.ErrReadOnly
 	}
 	d := &drill{s: s, opt: opt, start: s.core.Now(), c: verify.Certificate{V: 1, Store: s.core.ID(), Target: opt.Name, Place: opt.Place, Full: opt.Full, OpenedBy: verify.OpenedByRecovery, Problems: []string{}}}

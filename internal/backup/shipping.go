@@ -57,7 +57,7 @@ func (s *Backups) origin() *replicate.Origin {
 
 // SyncTargets starts and ends shippers, so that they are those that the ledger says. It is called at each start and after each change: a crash between an entry and its shipper needs no mending.
 func (s *Backups) SyncTargets() error {
-	if !s.core.State.TakesWrites() || s.Opt.OpenTarget == nil {
+	if !s.core.TakesWrites() || s.Opt.OpenTarget == nil {
 		return nil
 	}
 	specs, err := s.Specs()
@@ -206,7 +206,7 @@ func (s *Backups) FlushTargets(ctx context.Context) error {
 	defer s.core.Leave()
 	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if !s.core.State.TakesWrites() {
+	if !s.core.TakesWrites() {
 		return fmt.Errorf("nothing is shipped from here: %w", s.core.Refusal())
 	}
 	all := s.shippings()

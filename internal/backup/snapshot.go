@@ -50,7 +50,7 @@ func (s *Backups) SnapshotIndex(ctx context.Context, targets ...engine.Engine) (
 	defer s.core.Leave()
 	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if !s.core.State.TakesWrites() {
+	if !s.core.TakesWrites() {
 		return done, s.core.Refusal()
 	}
 	s.Snapshots.mu.Lock()

@@ -69,7 +69,7 @@ func (s *Backups) SnapshotOn(ctx context.Context, target engine.Engine) uint64 {
 // SnapshotTargets brings a snapshot of the index to the targets that are well and for which one is due. One at a time goes on beside the housekeeping, and seldom enough to take no more than a
 // fiftieth of the time.
 func (s *Backups) SnapshotTargets(ctx context.Context) error {
-	if !s.core.State.TakesWrites() || len(s.core.Index.Missing()) > 0 || int64(s.core.Monotonic()) < s.Snapshots.rest.Load() {
+	if !s.core.TakesWrites() || len(s.core.Index.Missing()) > 0 || int64(s.core.Monotonic()) < s.Snapshots.rest.Load() {
 		return nil
 	}
 	if !s.Shippers.Snapshotting.CompareAndSwap(false, true) {
@@ -81,7 +81,7 @@ func (s *Backups) SnapshotTargets(ctx context.Context) error {
 		s.core.OutcomeOf(core.WorkSnapshot, "", nil) // all who are reached have one; who is not says so itself
 		return nil
 	}
-	s.core.Background.Go(func() {
+	s.core.Beside(func() {
 		s.shipSnapshots(ctx, due)
 		s.Shippers.Snapshotting.Store(false)
 		if s.Snapshots.Taken != nil {

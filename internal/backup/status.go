@@ -21,7 +21,7 @@ func (s *Backups) Targets(ctx context.Context) ([]TargetStatus, error) {
 	defer s.core.Leave()
 	s.lookAtTargets(ctx)
 	out, err := s.targetsKnown(ctx)
-	if err == nil && !s.core.State.TakesWrites() {
+	if err == nil && !s.core.TakesWrites() {
 		s.askTargets(ctx, out)
 	}
 	return out, err
@@ -183,7 +183,7 @@ func (s *Backups) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnsw
 
 // compareSeen compares the ledger with what a target has seen of it. Where a backup is served it is no fault that a target has more: the backup is an older one, and nothing was rolled back.
 func (s *Backups) compareSeen(ctx context.Context, st *TargetStatus, seen ledger.Seen) error {
-	if size := s.core.Size(); (s.core.State == core.Serving || s.core.State == core.Copied) && seen.Epoch <= s.core.Keys.Epoch && seen.Size > size {
+	if size := s.core.Size(); (s.core.State() == core.Serving || s.core.State() == core.Copied) && seen.Epoch <= s.core.Keys.Epoch && seen.Size > size {
 		st.Newer = seen.Size - size
 		return nil
 	}

@@ -216,7 +216,7 @@ func (s *Backups) checkTarget(ctx context.Context, spec TargetSpec, held uint64)
 		return core.BadValue("a schedule, a rate and a number of days can't be below 0")
 	case s.Opt.OpenTarget == nil:
 		return core.BadState("this store was opened without a way to targets")
-	case !s.core.State.TakesWrites():
+	case !s.core.TakesWrites():
 		return core.ErrReadOnly
 	}
 	opened, err := s.Opt.OpenTarget(ctx, spec)

@@ -110,8 +110,8 @@ func (s *Care) beginRound() *cosignRound {
 	}
 	c.round = r
 	for _, w := range s.Opt.Witnesses {
-		s.core.Background.Go(func() {
-			ctx, cancel := context.WithTimeout(s.core.Life, witnessWait)
+		s.core.Beside(func() {
+			ctx, cancel := context.WithTimeout(s.core.Life(), witnessWait)
 			defer cancel()
 			line, err := w.Ask(ctx, note, s.core.Ledger().Consistency)
 			s.answered(r, w, line, err)
@@ -149,7 +149,6 @@ func (s *Care) answered(r *cosignRound, w Witness, line []byte, err error) {
 // KeepCosigned has the newest checkpoint cosigned now and then, so that the witnesses have seen the history, and cosignatures are at hand: as it grows, and else every hour, since a witness
 // that is gone is to be known also where nothing is written. What a witness did not cosign it is asked for again.
 func (s *Care) KeepCosigned() {
-	defer s.core.Background.Done()
 	wait := s.Opt.CosignWait
 	if wait == nil {
 		wait = time.After
@@ -161,7 +160,7 @@ func (s *Care) KeepCosigned() {
 		s.cosign.mu.Unlock()
 		select {
 		case <-r.done:
-		case <-s.core.Stop:
+		case <-s.core.Stopping():
 			return
 		}
 		pause, answered := wait(WitnessPause), r.answered
@@ -179,13 +178,13 @@ func (s *Care) KeepCosigned() {
 				waiting = false
 			case <-again:
 				waiting = false
-			case <-s.core.Stop:
+			case <-s.core.Stopping():
 				return
 			}
 		}
 		select {
 		case <-pause:
-		case <-s.core.Stop:
+		case <-s.core.Stopping():
 			return
 		}
 	}

@@ -253,8 +253,7 @@ func TestWitnessStatus(t *testing.T) {
 	}
 	s.Rooms().Care.Opt.Witnesses, s.Rooms().Care.Opt.CosignWait = []care.Witness{one, refuses}, soon // and what an opening with witnesses begins
 	s.Rooms().Core.KnowWitnesses([]string{"one", "two"})
-	s.Rooms().Core.Background.Add(1)
-	go s.Rooms().Care.KeepCosigned()
+	s.Rooms().Core.Beside(s.Rooms().Care.KeepCosigned)
 	for i := range 3 { // though nothing is written
 		<-asked
 		if d := <-waits; d != time.Minute<<i {

@@ -14,7 +14,7 @@ import (
 // LeaveFindings writes what a reader of the folder itself found out beside the engine's folders, for the next one who writes entries. A folder that this process may not write in is left as it is:
 // the reader has been told by its own call.
 func (s *Care) LeaveFindings() error {
-	if s.core.State != core.Reader {
+	if s.core.State() != core.Reader {
 		return nil
 	}
 	s.findings.mu.Lock()

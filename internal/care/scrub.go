@@ -77,7 +77,7 @@ func (s *Care) Scrubbed(ctx context.Context) (ScrubStatus, error) {
 		return st, nil
 	}
 	last, err := s.lastScrub(ctx)
-	if s.core.State.TakesWrites() {
+	if s.core.TakesWrites() {
 		last.status.Days = s.Opt.ScrubDays
 	}
 	return last.status, core.Translate(err)
@@ -258,7 +258,7 @@ func (s *Care) scrubFiles(ctx context.Context) (files []engine.Info, total int64
 func (s *Care) scrubFile(ctx context.Context, name string, frames bool, rate int64) error {
 	pace := func(n int64) error {
 		d := time.Duration(float64(n) / float64(rate) * float64(time.Second))
-		if s.core.Inside.Calls.Load() > 0 { // somebody is at work
+		if s.core.Busy() { // somebody is at work
 			d *= 2
 		}
 		return s.core.Sleep(ctx, d)

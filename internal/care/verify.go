@@ -30,7 +30,7 @@ func (s *Care) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, erro
 	defer s.core.Leave()
 	ctx, cancel := s.core.UntilClosed(ctx)
 	defer cancel()
-	if opt.Deep && s.core.State.TakesWrites() {
+	if opt.Deep && s.core.TakesWrites() {
 		if err := s.core.Body.Flush(ctx); err != nil { // growing packs are sealed, so that they are read too
 			return fsck.Report{}, core.Translate(err)
 		}
@@ -55,7 +55,7 @@ func (s *Care) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, erro
 	if err := s.noteRefusals(ctx, &r, opt); err != nil {
 		return r, s.core.ClosedOr(core.Translate(err))
 	}
-	if !s.core.State.TakesWrites() {
+	if !s.core.TakesWrites() {
 		return r, nil
 	}
 	facts := map[string]string{"deep": strconv.FormatBool(opt.Deep), "size": strconv.FormatUint(r.Size, 10), "root": r.Root.String(),

@@ -12,18 +12,18 @@ import (
 	"stele/internal/body"
 )
 
-// inside counts the calls that are under way, so that Close waits for them. Nobody enters a store that is being closed: index, ledger and packs need not
+// calls counts the calls that are under way, so that Close waits for them. Nobody enters a store that is being closed: index, ledger and packs need not
 // stand calls after their end. A call inside another one may find the store closed and ends with ErrClosed; it does not wait, so that Close can't be held up by it.
-type inside struct {
-	Calls atomic.Int64  // negative: closed
-	idle  chan struct{} // holds a token when the last one has left a closed store
+type calls struct {
+	n    atomic.Int64  // under way; negative: closed
+	idle chan struct{} // holds a token when the last one has left a closed store
 }
 
 const closedAt = math.MinInt64 / 2
 
 // Enter begins a call: Close waits until it has left. ErrClosed: Close was called.
 func (s *Store) Enter() error {
-	if s.Inside.Calls.Add(1) < 0 {
+	if s.calls.n.Add(1) < 0 {
 		s.Leave()
 		return ErrClosed
 	}
@@ -32,21 +32,33 @@ func (s *Store) Enter() error {
 
 // Leave ends a call that Enter has begun.
 func (s *Store) Leave() {
-	if s.Inside.Calls.Add(-1) == closedAt {
+	if s.calls.n.Add(-1) == closedAt {
 		select {
-		case s.Inside.idle <- struct{}{}:
+		case s.calls.idle <- struct{}{}:
 		default:
 		}
 	}
 }
 
 // Closing reports whether Close was called: what goes on for long looks now and then.
-func (s *Store) Closing() bool { return s.Inside.Calls.Load() < 0 }
+func (s *Store) Closing() bool { return s.calls.n.Load() < 0 }
+
+// Busy reports whether calls are under way: what can wait goes slower then.
+func (s *Store) Busy() bool { return s.calls.n.Load() > 0 }
+
+// Life is a context that ends when Close begins.
+func (s *Store) Life() context.Context { return s.life }
+
+// Stopping returns a channel that is closed when nobody is inside any more and what runs beside requests has to end.
+func (s *Store) Stopping() <-chan struct{} { return s.stop }
+
+// Beside runs work beside requests. Close waits for it: it is to end soon after Life has ended, or Stopping is closed.
+func (s *Store) Beside(work func()) { s.background.Go(work) }
 
 // UntilClosed returns a context for work that goes on for minutes: it ends when the store is closed.
 func (s *Store) UntilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.Life, cancel)
+	stop := context.AfterFunc(s.life, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
@@ -68,12 +80,12 @@ func (s *Store) ClosedOr(err error) error {
 	return err
 }
 
-// Shut lets nobody in any more and returns when everybody has left. Called once.
-func (s *Store) Shut() {
-	n := s.Inside.Calls.Add(closedAt)
+// shut lets nobody in any more and returns when everybody has left. Called once.
+func (s *Store) shut() {
+	n := s.calls.n.Add(closedAt)
 	s.end()
-	for ; n != closedAt; n = s.Inside.Calls.Load() {
-		<-s.Inside.idle
+	for ; n != closedAt; n = s.calls.n.Load() {
+		<-s.calls.idle
 	}
 }
 
@@ -158,8 +170,8 @@ func (b *bodyReader) Close() error {
 	return err
 }
 
-// EndReaders ends what readers fetch ahead. Nobody is inside any more.
-func (s *Store) EndReaders() {
+// endReaders ends what readers fetch ahead. Nobody is inside any more.
+func (s *Store) endReaders() {
 	s.readersMu.Lock()
 	left := make([]*bodyReader, 0, len(s.readers))
 	for b := range s.readers {

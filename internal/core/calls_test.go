@@ -31,7 +31,7 @@ func TestCloseWaitsForAReaderThatEnds(t *testing.T) {
 	if !s.readers[b] {
 		t.Error("a reader that has not ended is off the account")
 	}
-	go func() { s.EndReaders(); close(ended) }()
+	go func() { s.endReaders(); close(ended) }()
 	close(r.end)
 	<-closed
 	<-ended

@@ -44,7 +44,7 @@ type Committed struct {
 // Record is the one way by which anything changes. The ledger calls the function on the sequencer's goroutine, so that what it checks holds at the commit, and returns when
 // the entry, or whatever the refusal rests on, is durable and applied.
 func (s *Store) Record(ctx context.Context, by Who, fn Decide) (Committed, error) {
-	if !s.State.TakesWrites() {
+	if !s.TakesWrites() {
 		return Committed{}, s.Refusal()
 	}
 	if err := s.Failed(); err != nil {
@@ -116,7 +116,7 @@ func Translate(err error) error {
 
 // Failed returns what ended writing (ErrFailed, ErrSuperseded), or nil. A failure anywhere ends it everywhere (DESIGN invariant 6). A store that is open for reading only has not failed.
 func (s *Store) Failed() error {
-	if !s.State.TakesWrites() {
+	if !s.TakesWrites() {
 		return nil
 	}
 	err := Translate(errors.Join(s.Ledger().Err(), s.Body.Failed(), s.Index.Failed()))
@@ -128,7 +128,7 @@ func (s *Store) Failed() error {
 
 // Writable returns why the store takes no writes now, as a load balancer asks; nil: it takes them.
 func (s *Store) Writable() error {
-	if !s.State.TakesWrites() {
+	if !s.TakesWrites() {
 		return s.Refusal()
 	}
 	return cmp.Or(s.Failed(), s.Room())
@@ -145,9 +145,9 @@ func (s *Store) Now() time.Time {
 // Refusal is why this store takes no writes.
 func (s *Store) Refusal() error {
 	switch {
-	case s.State == Following:
+	case s.state == Following:
 		return ErrStandby
-	case s.Unpromoted || s.State == Serving:
+	case s.unpromoted || s.state == Serving:
 		return OfKind(fmt.Errorf("this store serves the backup %s, for reading only until it is promoted. `stele promote` makes it the primary", s.overName()), ErrUnpromoted)
 	}
 	return cmp.Or(s.stuck, ErrReadOnly)

@@ -8,7 +8,7 @@ import (
 
 // TakesBytes refuses bytes that can't be kept, before they are read: the store takes no writes, has failed, or has no room for them. size below 0: not known.
 func (s *Store) TakesBytes(size int64) error {
-	if !s.State.TakesWrites() {
+	if !s.TakesWrites() {
 		return s.Refusal()
 	}
 	if err := s.Failed(); err != nil {

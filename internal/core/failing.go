@@ -152,7 +152,7 @@ func (s *Store) fails(key workKey, err error) bool {
 // keepFailing writes the file where there is news, or where it is old. failures.mu is held. That it can't be written must not hold anything up: what it says is in memory.
 func (s *Store) keepFailing(news bool) {
 	now, nothing := s.Now(), len(s.failures.work) == 0 && len(s.failures.witnesses) == 0
-	if !s.State.TakesWrites() || !s.begun.Load() || !news && (nothing || now.Sub(s.failures.kept) < keepFailing) {
+	if !s.TakesWrites() || !s.begun.Load() || !news && (nothing || now.Sub(s.failures.kept) < keepFailing) {
 		return
 	}
 	s.failures.kept = now

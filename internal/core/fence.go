@@ -48,7 +48,7 @@ func (s *Store) Supersede(epoch uint32, by string) error {
 		return err
 	}
 	defer s.Leave()
-	if !s.State.TakesWrites() {
+	if !s.TakesWrites() {
 		return ErrReadOnly
 	}
 	if epoch <= s.Keys.Epoch {

@@ -27,7 +27,7 @@ func (s *Store) openBody(ctx context.Context) (err error) {
 	s.Hooks.Prepare()
 	s.Body, err = body.Open(ctx, body.Options{
 		Engine: s.Engine, Keys: BodyKeys{Ring: s.Keys}, Places: BodyPlaces{DB: s.Index}, StoreID: s.Keys.StoreID, Epoch: s.Keys.Epoch,
-		PackBytes: s.opt.PackBytes, ReadOnly: !s.State.recovers(), ReadTails: s.stuck != nil, Learn: s.State == Copied || s.State == Serving, Sealed: s.sealed,
+		PackBytes: s.opt.PackBytes, ReadOnly: !s.state.recovers(), ReadTails: s.stuck != nil, Learn: s.state == Copied || s.state == Serving, Sealed: s.sealed,
 		Copies: s.Hooks.Copies, Seal: s.SealOf, Healed: s.Hooks.Healed, Unhealed: s.Hooks.Unhealed, Sound: s.Hooks.Sound, Monotonic: s.Monotonic,
 	})
 	return err
@@ -111,11 +111,10 @@ func (s *Store) queuedSeal(name string) bool {
 
 // housekeep writes what accrues beside requests: pack.seal entries, the minute's refusals.
 func (s *Store) housekeep() {
-	defer s.Background.Done()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
-		<-s.Stop
+		<-s.stop
 		cancel()
 	}()
 	left := s.Round(ctx, s.Hooks.Chores.First)
@@ -123,7 +122,7 @@ func (s *Store) housekeep() {
 	defer minute.Stop()
 	for {
 		select {
-		case <-s.Stop:
+		case <-s.stop:
 			s.Round(context.Background(), append([]Chore{s.denialsChore()}, s.Hooks.Chores.Stopping...))
 			return
 		case <-s.seals.wake:

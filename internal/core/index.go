@@ -19,7 +19,7 @@ const indexOnDisk = "keeping it on the disk"
 // OpenIndex opens the index, or makes it anew where it is missing, of another format or damaged: it is derived.
 func (s *Store) OpenIndex() (err error) {
 	at := s.Path(DirIndex)
-	opt := index.Options{FS: durable.Private(s.FS), ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.State == Serving}
+	opt := index.Options{FS: durable.Private(s.FS), ReadOnly: s.onlyReads(), Below: s.belowIndex(), NoSync: s.state == Serving}
 	if s.Index, err = index.Open(at, opt); err == nil {
 		if !s.onlyReads() {
 			s.OutcomeOf(workIndex, indexOnDisk, nil)
@@ -50,7 +50,7 @@ func (s *Store) OpenIndex() (err error) {
 }
 
 // onlyReads reports whether nothing may be written in the folder, the index included. It may while a backup is served, though the store takes no writes.
-func (s *Store) onlyReads() bool { return s.State == Reader }
+func (s *Store) onlyReads() bool { return s.state == Reader }
 
 // memoryIndex gives a reader an index of its own, folded from the ledger, where the one on disk cannot be used and must not be touched.
 func (s *Store) memoryIndex() (err error) {
@@ -75,7 +75,7 @@ func (s *Store) apply(batch []entry.Entry) error {
 // OwnIndex makes the index anew if its rows are not of this ledger: copied from another store, or from another course of this one.
 func (s *Store) OwnIndex(ctx context.Context, l *ledger.Ledger) error {
 	size := s.Index.Size()
-	if size == 0 || size > l.Size() && s.State != Serving {
+	if size == 0 || size > l.Size() && s.state != Serving {
 		return nil // a primary's index that is ahead is a guard (neverBehind), and no cache to be made anew
 	}
 	if size > l.Size() { // an older backup is served than before, or the target lost what it had
@@ -118,7 +118,7 @@ const replayBatch = 4096
 // Replay applies to the index what it has not seen, by the same Apply that runs every day.
 func (s *Store) Replay(ctx context.Context, l *ledger.Ledger) error {
 	from, to := s.Index.Size(), l.Size()
-	if from == to || from > to && s.State == Primary { // the guard that comes next says that the ledger is behind
+	if from == to || from > to && s.state == Primary { // the guard that comes next says that the ledger is behind
 		return nil
 	}
 	if s.onlyReads() { // behind: a crash came; ahead: the ledger was rolled back, and what the rows say beyond it is not proven

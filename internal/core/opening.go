@@ -117,7 +117,7 @@ func (s *Store) unwritable(err error) error {
 // Stuck returns why a store that would take writes is open for reading only, nil if it is not: its disk was full at the start, or takes no writes. Who opened it for reading only is told too that its file
 // system takes none: no server in such a folder has a socket by which it could be asked.
 func (s *Store) Stuck() error {
-	if s.stuck == nil && s.State == Reader && s.onDisk() && mountedReadOnly(s.dir) {
+	if s.stuck == nil && s.state == Reader && s.onDisk() && mountedReadOnly(s.dir) {
 		return s.unwritable(syscall.EROFS)
 	}
 	return s.stuck
@@ -168,7 +168,7 @@ func (s *Store) openFolder(ctx context.Context, w Way) error {
 	if err != nil {
 		return err
 	}
-	s.Unpromoted = waits
+	s.unpromoted = waits
 	if err := s.CheckIsStore(); err != nil {
 		return err
 	}
@@ -198,15 +198,15 @@ func (s *Store) openFolder(ctx context.Context, w Way) error {
 func (s *Store) setState(w Way) (fence error) {
 	switch {
 	case s.opt.ReadOnly:
-		s.State = Reader
+		s.state = Reader
 	case w.Over != nil && !w.Over.Promoted():
-		s.State = Serving
-	case s.Unpromoted:
-		s.State = Copied
+		s.state = Serving
+	case s.unpromoted:
+		s.state = Copied
 	default:
-		s.State = Primary
+		s.state = Primary
 		if fence = s.RefuseSuperseded(); fence != nil {
-			s.State = superseded
+			s.state = superseded
 		}
 	}
 	s.over = w.Over
@@ -244,14 +244,14 @@ func (s *Store) openParts(ctx context.Context, w Way) error {
 		return err
 	}
 	if w.Over != nil {
-		return w.Over.Settle(ctx, s.State)
+		return w.Over.Settle(ctx, s.state)
 	}
 	return nil
 }
 
 // askFollowers asks those who follow a primary whether one of them has taken over.
 func (s *Store) askFollowers(ctx context.Context) (judge func(context.Context) error) {
-	if s.State != Primary {
+	if s.state != Primary {
 		return func(context.Context) error { return nil }
 	}
 	return s.Hooks.Followers(ctx)
@@ -268,10 +268,10 @@ func (s *Store) openLedger(ctx context.Context, init *ledger.Draft, seen []ledge
 	switch {
 	case init != nil:
 		l, err = ledger.Create(ctx, opt, *init)
-	case s.State == Serving:
+	case s.state == Serving:
 		opt.Published, opt.Seen = nil, nil // the target's past, not ours: it may be rolled back, and is served as it is
 		l, err = ledger.OpenReadOnly(ctx, opt)
-	case !s.State.recovers():
+	case !s.state.recovers():
 		opt.ReadTails = s.stuck != nil
 		l, err = ledger.OpenReadOnly(ctx, opt)
 	default:
@@ -298,7 +298,7 @@ func (s *Store) SeenByIndex() []ledger.Seen {
 // catchUp gives the index what it lacks: the rows of entries, and from the body the places of packs. The two know nothing of each other and run side by side, but for a reader: its replay may put
 // another index in place of this one.
 func (s *Store) catchUp(ctx context.Context) error {
-	if s.State == Reader || s.State == Copied {
+	if s.state == Reader || s.state == Copied {
 		if err := s.Replay(ctx, s.Ledger()); err != nil {
 			return err
 		}
@@ -313,7 +313,7 @@ func (s *Store) catchUp(ctx context.Context) error {
 // neverBehind compares the ledger with what the targets, which the index knows by now, have seen of it (DESIGN invariant 5). What a target has more of our own epoch is fetched and must
 // fit; a target that shows a later epoch, or another history, keeps the store from opening.
 func (s *Store) neverBehind(ctx context.Context) error {
-	if s.State != Primary {
+	if s.state != Primary {
 		return nil
 	}
 	seen := append(s.Hooks.Seen(ctx), s.SeenByIndex()...)
@@ -353,11 +353,10 @@ func (s *Store) begin() error {
 	if s.over != nil {
 		s.over.Fill()
 	}
-	if !s.State.TakesWrites() {
+	if !s.TakesWrites() {
 		return nil
 	}
-	s.Background.Add(1)
-	go s.housekeep()
+	s.Beside(s.housekeep)
 	return s.Hooks.Begin()
 }
 
@@ -374,6 +373,6 @@ func (s *Store) Begun() bool { return s.begun.Load() }
 
 // Follow makes an open folder a standby's, which takes no writes.
 func (s *Store) Follow() {
-	s.State = Following
+	s.state = Following
 	s.begun.Store(true)
 }

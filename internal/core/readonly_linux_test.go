@@ -21,7 +21,7 @@ func TestStuckReader(t *testing.T) {
 		}
 	})
 	s := New(dir, Options{ReadOnly: true})
-	s.State = Reader
+	s.state = Reader
 	if err := s.Stuck(); err != nil {
 		t.Errorf("a folder that takes writes: %v", err)
 	}

@@ -49,7 +49,8 @@ type Options struct {
 	NoBackground bool // nothing runs beside requests: the store is opened to be asked and closed again
 }
 
-// Store is index, ledger and body in step, in a folder. Its methods may be called concurrently.
+// Store is index, ledger and body in step, in a folder. Its methods may be called concurrently. The exported fields are its parts, which the rooms above use by the parts' own methods:
+// whoever opens the folder sets them, and nobody sets them after that. How the store stands, who is inside and what has to end is behind methods.
 type Store struct {
 	opt    Options
 	dir    string
@@ -65,11 +66,11 @@ type Store struct {
 	Body   *body.Store
 	// ledgerNow is set once, before any method can be called; the body's Sealed callback may run earlier and queues then.
 	ledgerNow atomic.Pointer[ledger.Ledger]
-	// State is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
-	State      State
+	// state is set by the opening, before any method can be called; begun when it has ended and what runs beside requests was started.
+	state      State
 	begun      atomic.Bool
 	over       *Layer // what lies beneath the folder; nil: nothing
-	Unpromoted bool   // the folder is a full copy of a backup, and no primary yet
+	unpromoted bool   // the folder is a full copy of a backup, and no primary yet
 	stuck      error  // why a store that would take writes is open for reading only; nil: it is not
 
 	denials  denials
@@ -81,19 +82,19 @@ type Store struct {
 	readersMu sync.Mutex
 	readers   map[*bodyReader]bool // open, and perhaps fetching ahead
 
-	Inside     inside
-	Life       context.Context // ends when Close begins
+	calls      calls
+	life       context.Context // ends when Close begins
 	end        context.CancelFunc
-	Closed     sync.Once
-	Stop       chan struct{}
-	Background sync.WaitGroup
+	closed     sync.Once
+	stop       chan struct{}  // closed when nobody is inside any more
+	background sync.WaitGroup // what runs beside requests
 }
 
 // New is the store in a folder, before it is opened.
 func New(folder string, opt Options) *Store {
-	s := &Store{opt: opt, dir: filepath.Clean(folder), FS: opt.FS, Log: opt.Log, Stop: make(chan struct{}),
-		readers: map[*bodyReader]bool{}, Inside: inside{idle: make(chan struct{}, 1)}, seals: seals{wake: make(chan struct{}, 1)}}
-	s.Life, s.end = context.WithCancel(context.Background())
+	s := &Store{opt: opt, dir: filepath.Clean(folder), FS: opt.FS, Log: opt.Log, stop: make(chan struct{}),
+		readers: map[*bodyReader]bool{}, calls: calls{idle: make(chan struct{}, 1)}, seals: seals{wake: make(chan struct{}, 1)}}
+	s.life, s.end = context.WithCancel(context.Background())
 	if s.FS == nil {
 		s.FS = vfs.Default
 	}
@@ -121,8 +122,17 @@ func (s *Store) Dir() string { return s.dir }
 // Size returns the ledger size: the number of durable, applied entries.
 func (s *Store) Size() uint64 { return s.Index.Size() }
 
+// State is what the store is, as the opening has found it.
+func (s *Store) State() State { return s.state }
+
+// TakesWrites reports whether the store is a primary's that is open for writing.
+func (s *Store) TakesWrites() bool { return s.state.TakesWrites() }
+
+// IsCopy reports whether the store is a copy of another one, which may be ahead of it: a standby's, or that of a backup before its promotion.
+func (s *Store) IsCopy() bool { return s.unpromoted || s.state == Serving || s.state == Following }
+
 // ReadOnly reports whether the store was opened for reading only.
-func (s *Store) ReadOnly() bool { return !s.State.TakesWrites() }
+func (s *Store) ReadOnly() bool { return !s.TakesWrites() }
 
 // Close takes no more calls (ErrClosed), waits for those under way, seals what is open and gives the lock back. A call that is in the middle of a body ends with ErrClosed at
 // its next read or write; one that waits for its source or its reader is waited for, so cut their connections first. Readers that are open and not reading are not waited for.
@@ -136,11 +146,11 @@ func (s *Store) Close() (err error) {
 
 // CloseBy is Close for who has opened the folder's parts by itself, and closes them by itself.
 func (s *Store) CloseBy(closeFiles func() error) (err error) {
-	s.Closed.Do(func() {
-		s.Shut()
-		s.EndReaders()
-		close(s.Stop)
-		s.Background.Wait() // what it still writes comes before the files are closed
+	s.closed.Do(func() {
+		s.shut()
+		s.endReaders()
+		close(s.stop)
+		s.background.Wait() // what it still writes comes before the files are closed
 		err = closeFiles()
 	})
 	return err
@@ -153,7 +163,7 @@ func (s *Store) closeFiles() (err error) {
 		err = errors.Join(err, s.Body.Close())
 	}
 	if l := s.Ledger(); l != nil {
-		if s.begun.Load() && s.State.TakesWrites() && s.Body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
+		if s.begun.Load() && s.TakesWrites() && s.Body != nil && !errors.Is(l.Err(), ledger.ErrSuperseded) {
 			err = errors.Join(err, s.appendSeals(context.Background()), s.Hooks.Chores.Last(context.Background()))
 		}
 		err = errors.Join(err, s.Hooks.Leave())

@@ -106,7 +106,7 @@ func (s *Epochs) NoteFollower(u, proof string) error {
 		return err
 	}
 	defer s.core.Leave()
-	if !s.core.State.TakesWrites() {
+	if !s.core.TakesWrites() {
 		return nil
 	}
 	if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil || len(u) > 300 {
@@ -204,7 +204,7 @@ func (s *Epochs) judgeFollower(ctx context.Context, a handoverAnswer) error {
 		return nil
 	}
 	learn := s.Learn
-	if s.core.State == core.Reader {
+	if s.core.State() == core.Reader {
 		learn = s.wouldLearn
 	}
 	if err := learn(ctx, a.at, a.data, a.url); errors.Is(err, core.ErrSuperseded) {

@@ -99,12 +99,12 @@ func (s *Store) startFilling() {
 	if s.from.NoFill {
 		return
 	}
-	if packs, err := s.Missing(s.core.Life, engine.Packs); err == nil {
-		if segments, err := s.missingSegments(s.core.Life); err == nil {
+	if packs, err := s.Missing(s.core.Life(), engine.Packs); err == nil {
+		if segments, err := s.missingSegments(s.core.Life()); err == nil {
 			s.countMissing(packs, segments)
 		}
 	}
-	s.core.Background.Go(func() { s.keepFilling(s.core.Life) })
+	s.core.Beside(func() { s.keepFilling(s.core.Life()) })
 }
 
 // fillAgain is when filling a folder that failed is tried again.
@@ -285,7 +285,7 @@ func (s *Store) missingSegments(ctx context.Context) (missing []engine.Info, err
 // becomeFull notes that the folder needs no target any more. All files are durable by now, so that a crash before the mark costs one more look at the target.
 func (s *Store) becomeFull() error {
 	b := s.from
-	if s.core.State == core.Primary {
+	if s.core.State() == core.Primary {
 		if err := s.DropMark(); err != nil {
 			return err
 		}

@@ -97,7 +97,7 @@ func (s *Store) snapshotTables() *index.Below {
 		return nil
 	}
 	b := s.from
-	below := &index.Below{Sizes: map[string]int64{}, Open: func(name string) (index.ReaderAtCloser, error) { return b.snapshot.Open(s.core.Life, name) }}
+	below := &index.Below{Sizes: map[string]int64{}, Open: func(name string) (index.ReaderAtCloser, error) { return b.snapshot.Open(s.core.Life(), name) }}
 	for name, size := range b.snapshot.Sizes() {
 		if index.IsTable(name) {
 			below.Sizes[name] = size

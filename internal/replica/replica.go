@@ -121,7 +121,7 @@ func (s *Replica) state(from uint64) (State, error) {
 	s.Changed.mu.Unlock()
 	if from > 0 && from <= size {
 		var err error
-		if st.Proof, err = s.core.Ledger().Consistency(s.core.Life, from, size); err != nil {
+		if st.Proof, err = s.core.Ledger().Consistency(s.core.Life(), from, size); err != nil {
 			return st, s.core.ClosedOr(core.Translate(err))
 		}
 	}
