@@ -138,7 +138,8 @@ func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to V
 	})
 }
 
-// SetObjectLock switches object lock on, which needs versioning, and sets the default retention; it cannot be switched off. ErrBadState without versioning.
+// SetObjectLock switches object lock on, which needs versioning, and sets the default retention; it cannot be switched off. ErrBadState without versioning, and for a longer default than
+// Options.MaxRetentionDays allow, unless it is the present one.
 func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def Retention) (Committed, error) {
 	if err := s.core.Enter(); err != nil {
 		return Committed{}, err
@@ -154,6 +155,9 @@ func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def 
 	return s.configure(ctx, by, bucket, settingObjectLock, string(doc), func(b *index.Bucket) error {
 		if b.Versioning != string(Enabled) {
 			return core.BadState("object lock needs versioning to be enabled")
+		}
+		if max := s.opt.MaxRetentionDays; max > 0 && def.Days+365*def.Years > max && b.Settings[settingObjectLock].Value != string(doc) {
+			return core.BadState("the default retention is longer than the longest retention of this store, %d days (max-retention-days)", max)
 		}
 		return nil
 	})

@@ -144,7 +144,7 @@ func attrsOf(r index.Reader, b *index.Bucket, key string, version uint64) (index
 }
 
 // SetRetention sets the retention of a version; an empty mode removes it. A retention that has not ended may be lengthened; GOVERNANCE is shortened, removed or made COMPLIANCE only with By.Bypass, COMPLIANCE
-// never: each refusal is a *RetentionError. The date is rounded up to whole microseconds. ErrBadState: a date in the past, another mode, a bucket without object lock.
+// never: each refusal is a *RetentionError. The date is rounded up to whole microseconds. ErrBadState: a date in the past, another mode, a bucket without object lock. ErrBadName: a date beyond Options.MaxRetentionDays.
 func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode string, until time.Time) (Version, error) {
 	if err := s.core.Enter(); err != nil {
 		return Version{}, err
@@ -167,6 +167,11 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 		old, to := a.Lock, entry.Lock{Mode: mode, Until: until}
 		if !old.Allows(to, now, by.Bypass) {
 			return "", &RetentionError{Mode: old.Mode, Until: old.Until, Hold: old.Hold}
+		}
+		if mode != "" && until.After(old.Until) {
+			if err := s.within(until, now); err != nil {
+				return "", err
+			}
 		}
 		p.Bypass = !old.Lengthens(to, now)
 		if mode != "" {

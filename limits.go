@@ -45,6 +45,15 @@ func askedLock(b *index.Bucket, asked *entry.Lock) (entry.Lock, error) {
 	return l, err
 }
 
+// within refuses a retention that ends later than Options.MaxRetentionDays allow: ErrBadName. A COMPLIANCE lock that a mistyped year made could be ended by nobody.
+func (s *Store) within(until, now time.Time) error {
+	days := s.opt.MaxRetentionDays
+	if days == 0 || !until.After(now.AddDate(0, 0, days)) {
+		return nil
+	}
+	return core.BadValue("the retain-until date %s is farther away than the longest retention of this store, %d days (max-retention-days)", until.UTC().Format(time.RFC3339), days)
+}
+
 // lockUntil returns the date of a retention in whole microseconds, rounded up so that no lock is shorter than what was asked for. ErrBadState: an unknown mode, or a mode
 // and no date, or a date and no mode, or a date that can't be written.
 func lockUntil(mode string, until time.Time) (time.Time, error) {

@@ -402,7 +402,7 @@ func (j *partRestore) unchanged(r index.Reader, k *partKey) error {
 
 // lockAgain returns the lock of the restored version: the old version's as it is now, as far as it has not ended, and the bucket's default, the stricter mode and the later date of both.
 func (j *partRestore) lockAgain(r index.Reader, b *index.Bucket, k *partKey, now time.Time) (*entry.Lock, error) {
-	l, err := lockFor(b, nil, now, false)
+	l, err := j.s.lockFor(b, nil, now, false)
 	if err != nil || !b.ObjectLock {
 		return l, err
 	}

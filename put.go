@@ -168,7 +168,7 @@ func (s *Store) putEntry(ctx context.Context, by Actor, p entry.Private, lock *e
 		if err := overwritable(r, b, p.Key, by, cond); err != nil {
 			return ledger.Draft{}, err
 		}
-		if p.Lock, err = lockFor(b, lock, at.Time, p.Upload != ""); err != nil {
+		if p.Lock, err = s.lockFor(b, lock, at.Time, p.Upload != ""); err != nil {
 			return ledger.Draft{}, err
 		}
 		p.Inc, p.Null = b.Inc, b.Versioning != string(Enabled)
@@ -247,13 +247,18 @@ func MatchETag(list, etag string) bool {
 
 // lockFor returns the lock of a new version: what the request says, else the bucket's default retention from the ledger's clock on. What a multipart upload asked for was judged when it
 // began: a date that has passed meanwhile is kept as it is and locks nothing, as else the upload could never be completed.
-func lockFor(b *index.Bucket, asked *entry.Lock, now time.Time, begun bool) (*entry.Lock, error) {
+func (s *Store) lockFor(b *index.Bucket, asked *entry.Lock, now time.Time, begun bool) (*entry.Lock, error) {
 	l, err := askedLock(b, asked)
 	if err != nil || !b.ObjectLock {
 		return nil, err
 	}
 	if l.Mode != "" && !begun && !l.Until.After(now) {
 		return nil, core.BadState("the retain-until date %s is in the past", l.Until.Format(time.RFC3339))
+	}
+	if l.Mode != "" && !begun {
+		if err := s.within(l.Until, now); err != nil {
+			return nil, err
+		}
 	}
 	if l.Mode == "" {
 		def, err := parseRetention(b.Settings[settingObjectLock].Value)

@@ -47,7 +47,7 @@ func (m Multipart) Create(ctx context.Context, by Actor, u Upload) (Upload, erro
 		if err != nil {
 			return ledger.Draft{}, err
 		}
-		if _, err := lockFor(b, u.Lock, at.Time, false); err != nil {
+		if _, err := m.s.lockFor(b, u.Lock, at.Time, false); err != nil {
 			return ledger.Draft{}, err
 		}
 		if l, err := askedLock(b, u.Lock); err == nil && u.Lock != nil {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"stele"
+	"stele/entry"
 )
 
 type bucketCmd struct {
@@ -130,6 +132,26 @@ type bucketLockCmd struct {
 	Mode  string `enum:"GOVERNANCE,COMPLIANCE,none" default:"none" help:"Default retention mode of new versions: GOVERNANCE, COMPLIANCE or none."`
 	Days  int    `xor:"time" help:"How long new versions are locked by default, in days."`
 	Years int    `xor:"time" help:"In years."`
+	Yes   bool   `short:"y" help:"Lock for more than ten years under COMPLIANCE without being asked."`
+}
+
+// askAbove is the number of days from which a COMPLIANCE default is asked about: no backup rule wants more, and a typo could be mended by nobody.
+const askAbove = 3653
+
+// insist asks before new versions are locked for so long that nobody may live to see them free.
+func (c *bucketLockCmd) insist(a *app, r stele.Retention) error {
+	if c.Yes || r.Mode != entry.Compliance || r.Days+365*r.Years <= askAbove {
+		return nil
+	}
+	what := fmt.Sprintf("each new version in %s would be locked (%s), and nobody could end that earlier: not an admin, not the recovery key", c.Name, retentionText(r))
+	yes, asked, err := a.ask(what + ". Do it?")
+	if err != nil || yes {
+		return err
+	}
+	if asked {
+		return errors.New("nothing was changed")
+	}
+	return withHint(usage{errors.New(what)}, "check the number; if it is what you want add --yes. --mode GOVERNANCE can be ended by an admin")
 }
 
 func (c *bucketLockCmd) Run(ctx context.Context, a *app) error {
@@ -142,6 +164,9 @@ func (c *bucketLockCmd) Run(ctx context.Context, a *app) error {
 		return usage{fmt.Errorf("a time of retention is not negative")}
 	case (r.Mode == "") != (c.Days == 0 && c.Years == 0):
 		return usage{fmt.Errorf("a default retention is --mode with --days or --years")}
+	}
+	if err := c.insist(a, r); err != nil {
+		return err
 	}
 	s, err := a.openWrite(ctx)
 	if err != nil {

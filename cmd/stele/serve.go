@@ -148,6 +148,7 @@ func (s *server) storeOptions() (stele.Options, error) {
 		return opt, err
 	}
 	opt.Log, opt.Kit, opt.ScrubDays = s.log, s.cfg.Kit, *s.cfg.ScrubDays
+	opt.MaxRetentionDays = *s.cfg.MaxRetentionDays
 	opt.OpenTarget, opt.ListTargets = targetsOf(s.cfg.Data), s.cfg.ListTargets
 	if opt.Witnesses, err = s.app.witnesses(s.cfg.Witness); err != nil {
 		return opt, usage{err}

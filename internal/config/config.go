@@ -66,6 +66,8 @@ type Config struct {
 	StopTimeout time.Duration `yaml:"stop-timeout" placeholder:"TIME" help:"How long requests under way may take when the server is told to stop (30s)."`
 	// ScrubDays is within how many days every stored byte is read again and compared with what was written; 0: never.
 	ScrubDays *int `yaml:"scrub-days" placeholder:"DAYS" help:"Every stored byte is read again within so many days, and healed from a target if it rotted; 0: never (30)."`
+	// MaxRetentionDays is the longest retention that anybody may ask for; 0: any.
+	MaxRetentionDays *int `yaml:"max-retention-days" placeholder:"DAYS" help:"The longest Object Lock retention that is taken, from now on: a typo in a COMPLIANCE date could be mended by nobody; 0: any (36525: a hundred years)."`
 	// Witness are those who cosign the checkpoints of receipts, each "VKEY URL".
 	Witness []string `yaml:"witness" sep:"none" placeholder:"'VKEY URL'" help:"A witness that cosigns the checkpoints of receipts: its verifier key and its address (a standby's admin address, or any C2SP tlog-witness). May be given several times."`
 	// RequireWitness is how many of them must have cosigned a receipt for it to be given; 0: those that are at hand.
@@ -83,7 +85,7 @@ type Config struct {
 // Default is what holds where nothing else is said.
 var Default = Config{
 	Data: "./stele-data", Listen: "127.0.0.1:9000", Admin: "127.0.0.1:9001", Region: "us-east-1", Log: "info", LogFormat: "text",
-	StopTimeout: 30 * time.Second, MaxRequests: 1024, LeastRate: "16KiB", DrillEvery: 7 * 24 * time.Hour, ListTargets: time.Hour, ScrubDays: new(30),
+	StopTimeout: 30 * time.Second, MaxRequests: 1024, LeastRate: "16KiB", DrillEvery: 7 * 24 * time.Hour, ListTargets: time.Hour, ScrubDays: new(30), MaxRetentionDays: new(36525),
 }
 
 // Off turns a listener or the log off.
@@ -168,6 +170,8 @@ func (c *Config) Check() error {
 		return errors.New("stop-timeout: a time is not negative")
 	case c.ScrubDays != nil && (*c.ScrubDays < 0 || *c.ScrubDays > 3650):
 		return errors.New("scrub-days: a number of days from 0 to 3650")
+	case c.MaxRetentionDays != nil && (*c.MaxRetentionDays < 0 || *c.MaxRetentionDays > 1000000):
+		return errors.New("max-retention-days: a number of days from 0 (any) to 1000000")
 	case c.RequireWitness < 0 || c.RequireWitness > len(c.Witness):
 		return fmt.Errorf("require-witness: %d of %d witnesses can't be required; name each by --witness 'VKEY URL'", c.RequireWitness, len(c.Witness))
 	case c.MaxRequests < 0:
