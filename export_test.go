@@ -65,3 +65,6 @@ func MakePartBucket(ctx context.Context, s *Store, q PartRestore) error {
 	_, err = (&partRestore{PartRestore: q, s: s, reason: "test", then: then}).makeBucket(ctx)
 	return err
 }
+
+// SetMaxRetention changes Options.MaxRetentionDays of an open store.
+func SetMaxRetention(s *Store, days int) { s.opt.MaxRetentionDays = days }
