@@ -30,6 +30,7 @@ import (
 type entrance struct {
 	folder, nas string
 	kit         string // recovery identity
+	still       bool   // nothing is brought to the folder
 	open        func(opt stele.Options) (*stele.Store, error)
 }
 
@@ -91,7 +92,7 @@ func (x *entrance) from(t *testing.T, still bool) *entrance {
 	if _, err := stele.PromoteFrom(ctx, folder, backup, stele.PromoteOptions{Options: stele.Options{Identity: x.kit, OpenTarget: storetest.DirTargets}}); err != nil {
 		t.Fatal(err)
 	}
-	x.folder = folder
+	x.folder, x.still = folder, still
 	x.open = func(opt stele.Options) (*stele.Store, error) {
 		opt.Clock = storetest.Waiting{Clock: ledger.SystemClock{}, Wait: func(context.Context, time.Duration) error {
 			if still {
@@ -112,11 +113,8 @@ func (x *entrance) write(t *testing.T) *entrance {
 		t.Fatal(err)
 	}
 	storetest.Put(t, s, "bucket", "second", make([]byte, 80<<10))
-	if full := s.Rooms().Over.Hydrated(); full != nil {
-		select { // a folder that is to be filled is, before it is closed
-		case <-full:
-		case <-s.Rooms().Over.FillEnded():
-		}
+	if full := s.Rooms().Over.Hydrated(); full != nil && !x.still {
+		<-full // a folder that is to be filled is, before it is closed
 	}
 	if err := errors.Join(s.Rooms().Backups.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)

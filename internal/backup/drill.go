@@ -25,8 +25,8 @@ import (
 	"stele/verify"
 )
 
-// DrillOptions say what to try.
-type DrillOptions struct {
+// drillOptions say what to try.
+type drillOptions struct {
 	By       core.Who
 	Target   engine.Engine
 	Name     string // of the target
@@ -45,10 +45,10 @@ type DrillOptions struct {
 // drillSample is how many object versions a drill reads if nobody says otherwise.
 const drillSample = 100
 
-// Drill proves that a target can be restored: it serves from the target in a scratch folder, as after a fire, at a past moment chosen at random; compares the copy's tree with the ledger; reads
+// drill proves that a target can be restored: it serves from the target in a scratch folder, as after a fire, at a past moment chosen at random; compares the copy's tree with the ledger; reads
 // a sample of object versions (or everything) and hashes them to their entries' digests; measures what would be lost and how long it takes; and writes the signed certificate as an entry.
 // A copy that fails is no error: the certificate says so.
-func (s *Backups) Drill(ctx context.Context, opt DrillOptions) (c verify.Certificate, signed []byte, err error) {
+func (s *Backups) drill(ctx context.Context, opt drillOptions) (c verify.Certificate, signed []byte, err error) {
 	if err := s.core.Enter(); err != nil {
 		return c, nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Backups) Drill(ctx context.Context, opt DrillOptions) (c verify.Certifi
 // drill is a drill under way.
 type drill struct {
 	s     *Backups
-	opt   DrillOptions
+	opt   drillOptions
 	start time.Time
 	c     verify.Certificate
 }
@@ -104,7 +104,7 @@ var errNotYet = errors.New("not yet")
 
 // neverHeld says whether a target has never held anything, as far as this store and its ledger know.
 func (s *Backups) neverHeld(ctx context.Context, name string) (bool, error) {
-	known, err := s.HeldBy(ctx, name)
+	known, err := s.heldBy(ctx, name)
 	if err != nil || known > 0 {
 		return false, err
 	}
@@ -363,7 +363,7 @@ func (s *Backups) DrillTarget(ctx context.Context, by core.Who, q DrillRequest) 
 	if err != nil {
 		return Drilled{}, err
 	}
-	c, signed, err := s.Drill(ctx, DrillOptions{By: by, Target: e, Name: spec.Name, Place: spec.URL, Identity: q.Recovery, Full: q.Full, Sample: q.Sample, fresh: fresh})
+	c, signed, err := s.drill(ctx, drillOptions{By: by, Target: e, Name: spec.Name, Place: spec.URL, Identity: q.Recovery, Full: q.Full, Sample: q.Sample, fresh: fresh})
 	if err == nil && !c.OK {
 		s.relist(spec.Name) // a missing file is a frequent reason
 	}
@@ -389,21 +389,21 @@ func (s *Backups) oneTarget(name string) (TargetSpec, error) {
 // After a drill that failed, and one that could not be tried, the next one comes soon: the target was listed anew, and may have got what it lacked. While it goes on failing, the wait is as long
 // as it has failed so far.
 const (
-	DrillRetry     = 30 * time.Minute
+	drillRetry     = 30 * time.Minute
 	drillRetryMost = 24 * time.Hour
 )
 
-// DrillWait is how long to wait after the newest drill of a target.
-func DrillWait(failed FailedDrill, every time.Duration) time.Duration {
+// drillWait is how long to wait after the newest drill of a target.
+func drillWait(failed FailedDrill, every time.Duration) time.Duration {
 	if failed.Since.IsZero() {
 		return every
 	}
-	return min(every, max(DrillRetry, min(failed.Last.Sub(failed.Since), drillRetryMost)))
+	return min(every, max(drillRetry, min(failed.Last.Sub(failed.Since), drillRetryMost)))
 }
 
 // drillIsDue says whether a target should be drilled now.
 func (s *Backups) drillIsDue(ctx context.Context, target string, every time.Duration) (bool, error) {
-	passed, failed, err := s.Drills(ctx, target)
+	passed, failed, err := s.drills(ctx, target)
 	loss, lerr := s.lastOf(ctx, entry.BackupLost, target)
 	if err = errors.Join(err, lerr); passed.Before(loss) {
 		passed = time.Time{} // it proves nothing of the files that are there now
@@ -415,10 +415,10 @@ func (s *Backups) drillIsDue(ctx context.Context, target string, every time.Dura
 	s.Shippers.mu.Lock()
 	tried, ok := s.Shippers.notDrilled[target]
 	s.Shippers.mu.Unlock()
-	if ok && s.core.Monotonic()-tried < DrillRetry {
+	if ok && s.core.Monotonic()-tried < drillRetry {
 		return false, err
 	}
-	return s.core.Now().Sub(last) >= DrillWait(failed, every), err
+	return s.core.Now().Sub(last) >= drillWait(failed, every), err
 }
 
 // noteDrill keeps when a drill of a target could not be tried.

@@ -14,21 +14,21 @@ import (
 	"stele/internal/ledger"
 )
 
-// HeldBy is how many entries a target is known to have held; 0: none, or it was given up since.
-func (s *Backups) HeldBy(ctx context.Context, name string) (uint64, error) {
-	held, err := s.NewestOf(ctx, entry.BackupHeld, name)
+// heldBy is how many entries a target is known to have held; 0: none, or it was given up since.
+func (s *Backups) heldBy(ctx context.Context, name string) (uint64, error) {
+	held, err := s.newestOf(ctx, entry.BackupHeld, name)
 	if err != nil {
 		return 0, err
 	}
-	lost, err := s.NewestOf(ctx, entry.BackupLost, name)
+	lost, err := s.newestOf(ctx, entry.BackupLost, name)
 	if err != nil || lost.Index > held.Index {
 		return lost.Private.Target, err
 	}
 	return held.Private.Target, nil
 }
 
-// NewestOf is the newest entry of a type about a name; the zero Entry: there is none.
-func (s *Backups) NewestOf(ctx context.Context, t entry.Type, name string) (entry.Entry, error) {
+// newestOf is the newest entry of a type about a name; the zero Entry: there is none.
+func (s *Backups) newestOf(ctx context.Context, t entry.Type, name string) (entry.Entry, error) {
 	e, _, err := s.namedIn(ctx, index.LastOf(t, name))
 	return e, err
 }
@@ -137,7 +137,7 @@ func (s *Backups) tellHeld(ctx context.Context, r *shipping) error {
 	r.mu.Lock()
 	size, tell := r.holds, r.toTell
 	r.mu.Unlock()
-	known, err := s.HeldBy(ctx, r.spec.Name)
+	known, err := s.heldBy(ctx, r.spec.Name)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (r *shipping) setHeldKnown(known bool) {
 	r.heldKnown = known
 }
 
-// giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name. From then on HeldBy says 0, so that an empty place is no alarm.
+// giveUp notes that what a target held is no copy any more: it begins anew, or another place gets its name. From then on heldBy says 0, so that an empty place is no alarm.
 func (s *Backups) giveUp(ctx context.Context, by core.Who, name, why string) error {
 	_, err := s.core.Record(ctx, by, func(index.Reader, ledger.Slot) (ledger.Draft, error) {
 		return ledger.Draft{Type: entry.BackupLost, Private: entry.Private{Name: name, Reason: why}}, nil
@@ -203,5 +203,5 @@ func (s *Backups) stopTarget(name string) {
 
 // held tells a shipper what is known of its target.
 func (s *Backups) held(name string) func(context.Context) (uint64, error) {
-	return func(ctx context.Context) (uint64, error) { return s.HeldBy(ctx, name) }
+	return func(ctx context.Context) (uint64, error) { return s.heldBy(ctx, name) }
 }

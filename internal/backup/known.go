@@ -56,8 +56,8 @@ func (s *Backups) readKnown() {
 	}
 }
 
-// LastKnown is what was last known of a target by an earlier process, or by this one.
-func (s *Backups) LastKnown(spec TargetSpec) knownTarget {
+// lastKnown is what was last known of a target by an earlier process, or by this one.
+func (s *Backups) lastKnown(spec TargetSpec) knownTarget {
 	k := &s.Shippers.known
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -3,14 +3,10 @@ package backup
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"strconv"
 	"time"
 
-	"stele/entry"
 	"stele/internal/core"
 	"stele/internal/engine"
-	"stele/internal/index"
 	"stele/internal/replicate"
 	"stele/internal/snapshot"
 )
@@ -28,35 +24,15 @@ const (
 	snapshotRetry = time.Minute
 )
 
-// takenAt is a snapshot of the index that the ledger names.
-type takenAt struct{ Size, entry uint64 }
-
-// LastSnapshot is the one that the newest backup.index entry names; size 0: there is none.
-func (s *Backups) LastSnapshot(ctx context.Context) (last takenAt, err error) {
-	row, ok, err := s.core.Index.Reader().Config(index.LastOf(entry.BackupIndex, indexName))
-	if err != nil || !ok {
-		return last, err
-	}
-	if last.entry, err = strconv.ParseUint(row.Value, 10, 64); err != nil {
-		return last, fmt.Errorf("the index's row of its last snapshot: %w", err)
-	}
-	e, _, _, err := s.core.Ledger().Entry(ctx, last.entry)
-	if err != nil {
-		return last, core.Translate(err)
-	}
-	last.Size = e.Private.Target
-	return last, nil
-}
-
-// Outgrown reports whether the ledger has grown enough since a snapshot of that size for another one.
-func (s *Backups) Outgrown(last uint64) bool {
+// outgrown reports whether the ledger has grown enough since a snapshot of that size for another one.
+func (s *Backups) outgrown(last uint64) bool {
 	size := s.core.Size()
 	return size-min(last, size) >= max(cmp.Or(s.Snapshots.Every, SnapshotEntries), size/SnapshotShare)
 }
 
-// SnapshotOn is the ledger size of the newest snapshot that is whole on a target; 0: none. A target that was added, or was away, when the last one was taken has an older one or none, and one that lost a
+// snapshotOn is the ledger size of the newest snapshot that is whole on a target; 0: none. A target that was added, or was away, when the last one was taken has an older one or none, and one that lost a
 // pack of it can't serve it.
-func (s *Backups) SnapshotOn(ctx context.Context, target engine.Engine) uint64 {
+func (s *Backups) snapshotOn(ctx context.Context, target engine.Engine) uint64 {
 	opt := s.SnapshotOptions()
 	opt.Passed = nil // a target without one gets one: nothing is wrong
 	found, err := snapshot.Find(ctx, target, opt)
@@ -106,7 +82,7 @@ func (s *Backups) shipSnapshots(ctx context.Context, due []*shipping) {
 		rest = snapshotRetry
 	}
 	for i, r := range due {
-		r.tookSnapshot(s.SnapshotOn(ctx, engines[i]))
+		r.tookSnapshot(s.snapshotOn(ctx, engines[i]))
 	}
 	now := s.core.Monotonic()
 	s.Snapshots.rest.Store(int64(now + max(rest, min(snapshotRest*(now-start), snapshotRestMost))))
@@ -121,7 +97,7 @@ func (s *Backups) dueTargets() (due []*shipping) {
 			continue
 		}
 		r.mu.Lock()
-		if s.Outgrown(r.snapshotAt) {
+		if s.outgrown(r.snapshotAt) {
 			due = append(due, r)
 		}
 		r.mu.Unlock()
@@ -148,7 +124,7 @@ func (s *Backups) lookForSnapshot(ctx context.Context, r *shipping, target engin
 	r.mu.Lock()
 	before := r.snapshots
 	r.mu.Unlock()
-	size := s.SnapshotOn(ctx, target)
+	size := s.snapshotOn(ctx, target)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.snapshots == before {

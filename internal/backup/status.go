@@ -61,7 +61,7 @@ func (s *Backups) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
 		st := &out[i]
 		spec.SecretKey = ""
 		st.TargetSpec, st.Behind = spec, s.core.Size()
-		if st.LastDrill, st.Drill, err = s.Drills(ctx, spec.Name); err != nil {
+		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
 			return nil, err
 		}
 		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
@@ -88,11 +88,11 @@ func (s *Backups) recall(ctx context.Context, st *TargetStatus) error {
 	if st.Connected || !st.Listed.IsZero() {
 		return nil
 	}
-	held, err := s.HeldBy(ctx, st.Name)
+	held, err := s.heldBy(ctx, st.Name)
 	if err != nil {
 		return err
 	}
-	known := s.LastKnown(st.TargetSpec)
+	known := s.lastKnown(st.TargetSpec)
 	st.Size = min(max(held, known.Size), s.core.Size())
 	if st.Size == known.Size {
 		st.Restorable = known.Restorable
@@ -165,7 +165,7 @@ func (s *Backups) takeAnswer(ctx context.Context, st *TargetStatus, a targetAnsw
 		err = s.compareSeen(ctx, st, seen)
 	}
 	if err == nil && seen.Size == 0 {
-		if held, herr := s.HeldBy(ctx, st.Name); herr != nil || held > 0 {
+		if held, herr := s.heldBy(ctx, st.Name); herr != nil || held > 0 {
 			err = cmp.Or[error](herr, &replicate.EmptiedError{Held: held})
 		}
 	}

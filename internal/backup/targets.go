@@ -126,7 +126,7 @@ func (s *Backups) addTarget(ctx context.Context, by core.Who, spec TargetSpec, a
 	}
 	held := uint64(0)
 	if known && !anew {
-		if held, err = s.HeldBy(ctx, spec.Name); err != nil {
+		if held, err = s.heldBy(ctx, spec.Name); err != nil {
 			return core.Committed{}, err
 		}
 	}
@@ -181,7 +181,7 @@ func (s *Backups) forgetHeld(ctx context.Context, by core.Who, name string, know
 	if known && !anew {
 		return nil
 	}
-	held, err := s.HeldBy(ctx, name)
+	held, err := s.heldBy(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -422,8 +422,8 @@ func (s *Backups) RemoveDue(ctx context.Context) error {
 	return nil
 }
 
-// Drills says when the newest drill of a target passed (zero: none has), and whether one failed since.
-func (s *Backups) Drills(ctx context.Context, target string) (passed time.Time, failed FailedDrill, err error) {
+// drills says when the newest drill of a target passed (zero: none has), and whether one failed since.
+func (s *Backups) drills(ctx context.Context, target string) (passed time.Time, failed FailedDrill, err error) {
 	good, _, err := s.namedIn(ctx, index.LastGood(entry.DrillRun, target))
 	if err != nil {
 		return passed, failed, err
@@ -452,6 +452,6 @@ func (s *Backups) namedIn(ctx context.Context, setting string) (e entry.Entry, o
 
 // lastOf is the time of the newest entry of a type about a name; zero: there is none.
 func (s *Backups) lastOf(ctx context.Context, t entry.Type, name string) (time.Time, error) {
-	e, err := s.NewestOf(ctx, t, name)
+	e, err := s.newestOf(ctx, t, name)
 	return e.Time, err
 }

@@ -24,7 +24,7 @@ var ErrNoWitness = errors.New("no receipt without its witness")
 // Waits for witnesses.
 const (
 	witnessWait  = 10 * time.Second // for their answers
-	WitnessPause = time.Second      // between two checkpoints that nobody asked for
+	witnessPause = time.Second      // between two checkpoints that nobody asked for
 	witnessEvery = time.Hour        // the same, where nothing is written
 )
 
@@ -163,7 +163,7 @@ func (s *Care) KeepCosigned() {
 		case <-s.core.Stopping():
 			return
 		}
-		pause, answered := wait(WitnessPause), r.answered
+		pause, answered := wait(witnessPause), r.answered
 		var again <-chan time.Time
 		for waiting := true; waiting; {
 			select {

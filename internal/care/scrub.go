@@ -114,7 +114,7 @@ func (s *Care) scrubOn(ctx context.Context, period time.Duration) error {
 			err = s.core.Sleep(ctx, min(wait, time.Hour)) // the wall clock may be set meanwhile
 			continue
 		}
-		if err = s.ScrubRound(ctx, period); err == nil {
+		if err = s.scrubRound(ctx, period); err == nil {
 			s.core.OutcomeOf(core.WorkScrub, "", nil)
 		}
 	}
@@ -188,8 +188,8 @@ func (s *Care) untilRound(period time.Duration) time.Duration {
 	return max(0, c.status.Oldest.Add(period/2).Sub(s.core.Now()))
 }
 
-// ScrubRound reads every sealed file from the position on.
-func (s *Care) ScrubRound(ctx context.Context, period time.Duration) error {
+// scrubRound reads every sealed file from the position on.
+func (s *Care) scrubRound(ctx context.Context, period time.Duration) error {
 	c := &s.scrub
 	files, total, err := s.scrubFiles(ctx)
 	if err != nil {

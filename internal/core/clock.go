@@ -28,8 +28,8 @@ var released = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 // believable is for how long after it was built a program believes the clock.
 const believable = 10 * 365 * 24 * time.Hour
 
-// Built is a moment before which this program did not exist: when its source was last changed, as far as the build knows.
-func Built() time.Time {
+// built is a moment before which this program did not exist: when its source was last changed, as far as the build knows.
+func built() time.Time {
 	at := released
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -44,7 +44,7 @@ func Built() time.Time {
 // ClockDoubt returns why the wall clock can't be right, nil if it may be: a program does not run before it was built, and hardly ten years after. It matters when a store is made, since the ledger's clock
 // begins with the wall clock then, never goes back, and locks and keep periods are reckoned by it. A day is left for time zones that were mistaken for UTC.
 func (s *Store) ClockDoubt() error {
-	now, from := s.Now().UTC(), Built()
+	now, from := s.Now().UTC(), built()
 	const next = "Locks and keep periods of a store count by the clock with which it was made, and that never goes back: set the clock, and make the store anew in another folder before anything is kept in this one"
 	switch {
 	case now.Before(from.Add(-24 * time.Hour)):

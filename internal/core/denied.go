@@ -25,19 +25,19 @@ type denials struct {
 }
 
 const (
-	DenialBurst     = 100 // lock refusals that may stand alone at once
+	denialBurst     = 100 // lock refusals that may stand alone at once
 	denialPerSecond = 1   // and how many more each second
 )
 
 // Bounds of one minute's sum. Nobody can make a sum unwritable, or empty of what others did, by what he calls himself or asks for.
 const (
-	MaxDenialKinds  = 64        // kinds that are told apart; the rest are counted together
+	maxDenialKinds  = 64        // kinds that are told apart; the rest are counted together
 	maxDenialKind   = 128       // bytes of one
 	maxDenialPlaces = 32        // actions and buckets that are counted for one kind while the minute lasts
 	toldPlaces      = 8         // how many of them are named
 	maxToldPlaces   = 8 << 10   // bytes of all that are named
 	maxDenialBucket = 63        // bytes of a bucket's name
-	MaxDenialClaim  = 64        // bytes of an access key id that was named and not proven
+	maxDenialClaim  = 64        // bytes of an access key id that was named and not proven
 	otherPlaces     = "others " // what the places that are not named are called
 )
 
@@ -56,7 +56,7 @@ func (d *denials) alone(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.limit == nil {
-		d.limit = rate.NewLimiter(denialPerSecond, DenialBurst)
+		d.limit = rate.NewLimiter(denialPerSecond, denialBurst)
 	}
 	return d.limit.AllowN(now, 1)
 }
@@ -72,7 +72,7 @@ func (d *denials) add(kind string, more *refusalSum) {
 		d.sums = map[string]*refusalSum{}
 	}
 	_, known := d.sums[kind]
-	if !known && (len(d.sums) >= MaxDenialKinds || len(kind) > maxDenialKind || !utf8.ValidString(kind)) {
+	if !known && (len(d.sums) >= maxDenialKinds || len(kind) > maxDenialKind || !utf8.ValidString(kind)) {
 		kind = "other"
 	}
 	r := d.sums[kind]
@@ -166,7 +166,7 @@ func claimOf(id string) string {
 			return r
 		}
 		return '_'
-	}, id[:min(len(id), MaxDenialClaim)])
+	}, id[:min(len(id), maxDenialClaim)])
 }
 
 func placeOf(action, bucket string) string {
@@ -179,8 +179,8 @@ func placeOf(action, bucket string) string {
 	return strings.TrimSpace(action + " " + bucket)
 }
 
-// AppendDenials writes the refusals counted so far as one entry. After an error they are counted with the next ones. A crash loses the counts of at most a minute; nothing else rests on them.
-func (s *Store) AppendDenials(ctx context.Context) error {
+// appendDenials writes the refusals counted so far as one entry. After an error they are counted with the next ones. A crash loses the counts of at most a minute; nothing else rests on them.
+func (s *Store) appendDenials(ctx context.Context) error {
 	sums := s.denials.take()
 	if len(sums) == 0 {
 		return nil

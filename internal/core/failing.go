@@ -262,8 +262,8 @@ type Chore struct {
 	Do   func(context.Context) error
 }
 
-// Round does chores, each whatever becomes of the others, takes note of how they went, and returns those that failed.
-func (s *Store) Round(ctx context.Context, chores []Chore) (failed []Chore) {
+// round does chores, each whatever becomes of the others, takes note of how they went, and returns those that failed.
+func (s *Store) round(ctx context.Context, chores []Chore) (failed []Chore) {
 	for _, c := range chores {
 		err := c.Do(ctx)
 		if ctx.Err() == nil {

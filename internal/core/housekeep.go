@@ -117,33 +117,33 @@ func (s *Store) housekeep() {
 		<-s.stop
 		cancel()
 	}()
-	left := s.Round(ctx, s.Hooks.Chores.First)
+	left := s.round(ctx, s.Hooks.Chores.First)
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	for {
 		select {
 		case <-s.stop:
-			s.Round(context.Background(), append([]Chore{s.denialsChore()}, s.Hooks.Chores.Stopping...))
+			s.round(context.Background(), append([]Chore{s.denialsChore()}, s.Hooks.Chores.Stopping...))
 			return
 		case <-s.seals.wake:
-			s.Round(ctx, s.WokenChores())
+			s.round(ctx, s.wokenChores())
 		case <-minute.C:
-			left = s.Round(ctx, left) // of the start, until they have succeeded
-			s.Round(ctx, s.MinuteChores())
+			left = s.round(ctx, left) // of the start, until they have succeeded
+			s.round(ctx, s.minuteChores())
 		}
 	}
 }
 
-func (s *Store) denialsChore() Chore { return Chore{What: "recording refusals", Do: s.AppendDenials} }
+func (s *Store) denialsChore() Chore { return Chore{What: "recording refusals", Do: s.appendDenials} }
 
-// WokenChores are done as soon as there is something to do.
-func (s *Store) WokenChores() []Chore {
+// wokenChores are done as soon as there is something to do.
+func (s *Store) wokenChores() []Chore {
 	return append([]Chore{{What: "sealing packs", Do: s.appendSeals}}, s.Hooks.Chores.Woken...)
 }
 
-// MinuteChores are done each minute: those that woke it too, since what failed then is tried again.
-func (s *Store) MinuteChores() []Chore {
-	return slices.Concat(s.WokenChores(), []Chore{{What: "recovering what a crash left on a full disk", Do: s.recoverLeft}, s.denialsChore()}, s.Hooks.Chores.Minute)
+// minuteChores are done each minute: those that woke it too, since what failed then is tried again.
+func (s *Store) minuteChores() []Chore {
+	return slices.Concat(s.wokenChores(), []Chore{{What: "recovering what a crash left on a full disk", Do: s.recoverLeft}, s.denialsChore()}, s.Hooks.Chores.Minute)
 }
 
 // Chores are the housekeeping of the rooms above.

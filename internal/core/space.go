@@ -102,13 +102,6 @@ func (s *Store) Space() (free, total uint64, ok bool) {
 	return s.space.free, s.space.total, s.space.known
 }
 
-// AskSpaceAgain has the disk asked at the next look, however short ago it was asked.
-func (s *Store) AskSpaceAgain() {
-	s.space.mu.Lock()
-	defer s.space.mu.Unlock()
-	s.space.asked, s.space.probed = time.Time{}, time.Time{}
-}
-
 // reserve returns the bytes that bodies may not take.
 func reserve(total uint64) uint64 {
 	return min(max(reserveMin, total/reserveShare), reserveMax)

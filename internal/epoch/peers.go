@@ -19,8 +19,8 @@ import (
 	"stele/internal/ledger"
 )
 
-// MaxPeers is how many addresses are kept in one of these files; the oldest go.
-const MaxPeers = 16
+// maxPeers is how many addresses are kept in one of these files; the oldest go.
+const maxPeers = 16
 
 // AskHandover asks a server of the store for the entry by which its present epoch began, as its Handover returns it. nil data: it is in its first one.
 type AskHandover func(ctx context.Context, url string) (at uint64, data map[string]string, err error)
@@ -55,10 +55,10 @@ func (s *Epochs) savePeers(name string, urls []string) error {
 	return nil
 }
 
-// withPeer is urls with one more, the newest last, not more than MaxPeers.
+// withPeer is urls with one more, the newest last, not more than maxPeers.
 func withPeer(urls []string, u string) []string {
 	urls = append(slices.DeleteFunc(slices.Clone(urls), func(have string) bool { return have == u }), u)
-	return urls[max(0, len(urls)-MaxPeers):]
+	return urls[max(0, len(urls)-maxPeers):]
 }
 
 // Former lists the addresses of the primaries from which this one took over and that do not know it yet.
@@ -99,7 +99,7 @@ func (s *Epochs) provesFollower(u, proof string) bool {
 	return slices.ContainsFunc(s.core.Keys.DataKeys, func(k keyring.DataKey) bool { return hmac.Equal([]byte(proof), []byte(followerProof(k, u))) })
 }
 
-// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only MaxPeers addresses are
+// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only maxPeers addresses are
 // kept, and an access key that may only look must not push out those of admitted standbys, nor name servers that this one is to ask.
 func (s *Epochs) NoteFollower(u, proof string) error {
 	if err := s.core.Enter(); err != nil {

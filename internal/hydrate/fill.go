@@ -99,7 +99,7 @@ func (s *Store) startFilling() {
 	if s.from.NoFill {
 		return
 	}
-	if packs, err := s.Missing(s.core.Life(), engine.Packs); err == nil {
+	if packs, err := s.missing(s.core.Life(), engine.Packs); err == nil {
 		if segments, err := s.missingSegments(s.core.Life()); err == nil {
 			s.countMissing(packs, segments)
 		}
@@ -137,7 +137,7 @@ func (s *Store) keepFilling(ctx context.Context) {
 // fillFolder brings everything that the folder lacks: tables of the index, packs, segments, and last the file that says that the folder is a store. Each file is proven before it gets its
 // name, so that what a crash leaves is whole files, and going on is beginning again.
 func (s *Store) fillFolder(ctx context.Context) error {
-	packs, err := s.Missing(ctx, engine.Packs)
+	packs, err := s.missing(ctx, engine.Packs)
 	if err != nil {
 		return err
 	}
@@ -166,8 +166,8 @@ func (s *Store) fillFolder(ctx context.Context) error {
 	return s.becomeFull()
 }
 
-// Missing lists the files of a folder that lie beneath only.
-func (s *Store) Missing(ctx context.Context, folder string) ([]engine.Info, error) {
+// missing lists the files of a folder that lie beneath only.
+func (s *Store) missing(ctx context.Context, folder string) ([]engine.Info, error) {
 	here := map[string]bool{}
 	if err := s.from.local.List(ctx, folder, func(i engine.Info) error { here[i.Name] = true; return nil }); err != nil {
 		return nil, err

@@ -22,8 +22,8 @@ import (
 	"stele/internal/replicate"
 )
 
-// ParallelFills is how many packs are brought at once. Tests change it.
-var ParallelFills = 2
+// parallelFills is how many packs are brought at once. Tests change it.
+var parallelFills = 2
 
 // bringPacks brings packs, those that were asked for first, the others in the order in which they were sealed. One that can't be brought keeps no other back.
 func (s *Store) bringPacks(ctx context.Context, missing []engine.Info) error {
@@ -32,7 +32,7 @@ func (s *Store) bringPacks(ctx context.Context, missing []engine.Info) error {
 		return err
 	}
 	var group errgroup.Group
-	group.SetLimit(ParallelFills)
+	group.SetLimit(parallelFills)
 	var mu sync.Mutex
 	var failed []error
 	for ctx.Err() == nil {

@@ -190,8 +190,7 @@ func bytesOf(t *testing.T, e engine.Engine, name string) []byte {
 
 // TestFromAskedFirst: a pack that was read is brought before those that were not.
 func TestFromAskedFirst(t *testing.T) {
-	hydrate.ParallelFills = 1 // two that start at once are opened in any order
-	defer func() { hydrate.ParallelFills = 2 }()
+	defer hydrate.FillOneByOne()() // two that start at once are opened in any order
 	x := storetest.NewBackedUp(t)
 	x.Gate = make(chan struct{})
 	order := &recorder{Engine: x.Target}

@@ -115,11 +115,6 @@ func (s *Store) dropSnapshot() error {
 	return s.WriteMark(s.from.Mark)
 }
 
-// RestsOnSnapshot reports whether tables of the index are read from a snapshot on the backup.
-func (s *Store) RestsOnSnapshot() bool {
-	return s.from != nil && s.from.snapshot != nil && s.from.Mark.Snapshot != ""
-}
-
 // parallelSmall is how many files of an index are brought at once: the small ones are many requests.
 const parallelSmall = 8
 

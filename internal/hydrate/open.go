@@ -332,7 +332,7 @@ func (s *Store) layer(b *Backing) *core.Layer {
 
 // readAheadOver reads the ends of the segments that lie beneath the folder before the ledger asks for them, until the function that it returns is called.
 func (s *Store) readAheadOver(ctx context.Context) (end func()) {
-	segments, err := s.Missing(ctx, engine.Segments)
+	segments, err := s.missing(ctx, engine.Segments)
 	if err != nil {
 		return func() {} // the ledger meets the same error, and says so
 	}
@@ -362,22 +362,6 @@ func (s *Store) Source() *replicate.Source {
 		return nil
 	}
 	return s.from.lower.source
-}
-
-// FillEnded returns a channel that is closed when nothing is brought any more, for whatever reason; nil for a store that is not served from a backup.
-func (s *Store) FillEnded() <-chan struct{} {
-	if s.from == nil {
-		return nil
-	}
-	return s.from.fill.ended
-}
-
-// AskedFor returns the packs that were read beneath the folder and not brought yet, oldest first, and how many lie there.
-func (s *Store) AskedFor() (asked []string, packs int) {
-	f := &s.from.fill
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.asked), len(s.from.lower.infos(engine.Packs))
 }
 
 // Sift names the files that a source leaves out since nothing shows them to be segments of this store. An error if a keyring knows of their epoch: then they are what is left of its segments.

@@ -22,7 +22,7 @@ func (s *Store) bringTails(ctx context.Context) error {
 	if err := s.from.Target.List(ctx, engine.Segments, func(i engine.Info) error { sealed[i.Name] = i.SizeBytes; return nil }); err != nil {
 		return fmt.Errorf("couldn't list the backup: %w", err)
 	}
-	missing, err := s.Missing(ctx, engine.Segments)
+	missing, err := s.missing(ctx, engine.Segments)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s *Store) DropMark() error { return durable.Remove(s.core.FS, s.core.Path(
 
 // retireMissing keeps packs that are not here from being sources for deduplication: what is written from now on must not depend on the target.
 func (s *Store) retireMissing(ctx context.Context) error {
-	missing, err := s.Missing(ctx, engine.Packs)
+	missing, err := s.missing(ctx, engine.Packs)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (n *Node) ToldFormer(u string) error { return n.rooms.Epochs.ToldFormer(u) 
 // FollowerProof proves to the primary that whoever has this admin address holds the store's keyring: a standby that was admitted, which alone can take over. Empty: there are no keys here.
 func (n *Node) FollowerProof(u string) string { return n.rooms.Epochs.FollowerProof(u) }
 
-// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only epoch.MaxPeers addresses are
+// NoteFollower notes the admin address of a server that follows this one, so that it can be asked at the next start whether it has taken over. proof is its FollowerProof: only a few addresses are
 // kept, and an access key that may only look must not push out those of admitted standbys, nor name servers that this one is to ask.
 func (n *Node) NoteFollower(u, proof string) error { return n.rooms.Epochs.NoteFollower(u, proof) }
 
