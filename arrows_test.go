@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"internal/replica":           {"entry", "tree", "internal/core", "internal/engine", "internal/frame", "internal/index", "internal/keyring", "internal/ledger", "internal/segment"},
 	"internal/replicate":         {"entry", "tree", "internal/body", "internal/bug", "internal/durable", "internal/engine", "internal/frame", "internal/keyring", "internal/ledger", "internal/pack", "internal/retry", "internal/segment"},
 	"internal/config":            {},
+	"internal/logtest":           {},
 	"internal/storetest":         {"", "entry", "internal/core", "internal/engine", "internal/engine/dir", "internal/engine/mem", "internal/hydrate", "internal/keyring", "internal/ledger", "tree"},
 	"internal/target":            {"internal/engine", "internal/engine/dir", "internal/engine/s3"},
 	"internal/guard":             {},

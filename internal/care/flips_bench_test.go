@@ -89,7 +89,7 @@ func healBench(b *testing.B, opt stele.Options, size, n int) *battered {
 	b.Helper()
 	base := b.TempDir()
 	x := &battered{folder: filepath.Join(base, "data")}
-	opt.OpenTarget, opt.Kit = folderTargets, filepath.Join(base, "kit.txt")
+	opt.OpenTarget, opt.Kit = storetest.ExistingTargets, filepath.Join(base, "kit.txt")
 	var err error
 	if x.Store, err = stele.Create(ctx, x.folder, opt); err != nil {
 		b.Fatal(err)

@@ -18,22 +18,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"stele"
 	"stele/entry"
 	"stele/internal/engine"
-	"stele/internal/engine/dir"
 	"stele/internal/heal"
 	"stele/internal/ledger"
 	"stele/internal/storetest"
 )
-
-// folderTargets opens targets that are folders, and makes nothing in one that is to be read.
-func folderTargets(_ context.Context, spec stele.TargetSpec) (stele.OpenedTarget, error) {
-	d, err := dir.Open(vfs.Default, strings.TrimPrefix(spec.URL, "dir://"), dir.Options{ReadOnly: spec.ReadOnly})
-	return stele.OpenedTarget{Engine: d}, err
-}
 
 // hastyClock is the system's clock, on which a minute passes whenever a test says so.
 type hastyClock struct {
@@ -86,7 +77,7 @@ func newBattered(t testing.TB) *battered {
 	t.Helper()
 	base := t.TempDir()
 	x := &battered{folder: filepath.Join(base, "data"), clock: &hastyClock{}}
-	x.opt = stele.Options{OpenTarget: folderTargets, Kit: filepath.Join(base, "kit.txt"), Clock: x.clock, SegmentBytes: 32 << 10, PackBytes: 256 << 10}
+	x.opt = stele.Options{OpenTarget: storetest.ExistingTargets, Kit: filepath.Join(base, "kit.txt"), Clock: x.clock, SegmentBytes: 32 << 10, PackBytes: 256 << 10}
 	x.opt.Log = slog.New(slog.NewTextHandler(&x.log, nil))
 	t.Cleanup(func() {
 		if t.Failed() {

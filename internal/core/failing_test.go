@@ -13,6 +13,7 @@ import (
 
 	"stele"
 	"stele/internal/core"
+	"stele/internal/logtest"
 	"stele/internal/storetest"
 )
 
@@ -71,7 +72,7 @@ func TestFailingWork(t *testing.T) {
 
 // TestFailingIsToldOnce: the log has what goes on failing when it begins and once an hour, also where each try names a file of its own, and where it is tried each minute.
 func TestFailingIsToldOnce(t *testing.T) {
-	log, clock := new(storetest.Log), storetest.NewClock()
+	log, clock := new(logtest.Buffer), storetest.NewClock()
 	s, err := stele.Create(ctx, "a", stele.Options{FS: vfs.NewMem(), Kit: "kit.txt", Clock: clock, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"stele"
 	"stele/internal/engine"
 	"stele/internal/hydrate"
+	"stele/internal/logtest"
 	"stele/internal/storetest"
 )
 
@@ -35,7 +36,7 @@ func (s shaky) Open(ctx context.Context, name string) (engine.File, error) {
 
 // TestFillingIsToldOnce: the log has it once an hour that a folder can't be filled, although that is tried each minute and the text names another file each time.
 func TestFillingIsToldOnce(t *testing.T) {
-	x, clock, log, n := storetest.NewBackedUp(t), storetest.NewClock(), new(storetest.Log), new(atomic.Int64)
+	x, clock, log, n := storetest.NewBackedUp(t), storetest.NewClock(), new(logtest.Buffer), new(atomic.Int64)
 	opt, tries, over := x.Options(vfs.NewMem()), 0, make(chan struct{})
 	opt.Log = slog.New(slog.NewTextHandler(log, nil))
 	opened := make(chan struct{})

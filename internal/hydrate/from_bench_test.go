@@ -3,7 +3,6 @@ package hydrate_test
 import (
 	"cmp"
 	"fmt"
-	"io"
 	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,8 +15,6 @@ import (
 
 	"stele"
 	"stele/internal/backup"
-	"stele/internal/engine"
-	"stele/internal/engine/dir"
 	"stele/internal/hydrate"
 	"stele/internal/storetest"
 	"stele/internal/target"
@@ -54,7 +51,7 @@ func BenchmarkFrom(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
-	copyTo(b, folder, opened)
+	storetest.CopyStore(b, vfs.Default, folder, opened)
 	from, opt := hydrate.From{Target: opened, Name: "bench"}, stele.Options{Identity: storetest.RecoveryOf(b, kit)}
 	b.Run("first-get", func(b *testing.B) {
 		i := 0
@@ -141,25 +138,4 @@ func fillTiny(b *testing.B, s *stele.Store, from, to int) {
 		})
 	}
 	wg.Wait()
-}
-
-// copyTo copies a closed store's files to a target.
-func copyTo(b *testing.B, folder string, target engine.Engine) {
-	d, err := dir.Open(vfs.Default, folder, dir.Options{ReadOnly: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, f := range []string{engine.Meta, engine.Keyrings, engine.Packs, engine.Segments} {
-		err := d.List(ctx, f, func(i engine.Info) error {
-			file, err := d.Open(ctx, i.Name)
-			if err != nil {
-				return err
-			}
-			defer file.Close()
-			return target.Create(ctx, i.Name, i.SizeBytes, io.NewSectionReader(file, 0, i.SizeBytes))
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
 }

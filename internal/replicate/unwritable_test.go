@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"stele/internal/durable"
 	"stele/internal/engine"
 	"stele/internal/engine/mem"
+	"stele/internal/logtest"
 )
 
 // stubborn is a target that can be read and takes nothing.
@@ -47,24 +47,6 @@ func (s *stubborn) Create(ctx context.Context, name string, size int64, r io.Rea
 	return s.Engine.Create(ctx, name, size, r)
 }
 
-// lockedBuffer is a log that a test may read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestUnwritableTarget: a target that can be listed and takes nothing, since it is full or read-only, is not called well between two tries; the reason is said with its next step, since when it holds is
 // kept, and none of it is taken for the store's own disk. It ends when something was shipped.
 func TestUnwritableTarget(t *testing.T) {
@@ -84,7 +66,7 @@ func TestUnwritableTarget(t *testing.T) {
 
 func testUnwritable(t *testing.T, why error, want string) {
 	p, _, _, _, _ := lossRig(t)
-	clock, target, log := newHandClock(), &stubborn{Engine: mem.New(), at: func() {}}, new(lockedBuffer)
+	clock, target, log := newHandClock(), &stubborn{Engine: mem.New(), at: func() {}}, new(logtest.Buffer)
 	s := NewShipper(p.origin(), Options{Name: "nas", Clock: clock, Log: slog.New(slog.NewTextHandler(log, nil)), Open: func(context.Context) (engine.Engine, error) { return target, nil }})
 	runShipper(t, s)
 	if err := s.Flush(ctx); err != nil {

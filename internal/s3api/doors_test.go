@@ -12,11 +12,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"stele/entry"
+	"stele/internal/logtest"
 	"stele/internal/s3api"
 	"stele/internal/s3api/doortest"
 )
@@ -214,22 +214,7 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 }
 
 // lines is a log in memory.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type lines struct{ logtest.Buffer }
 
 // want waits for a line that holds all words: a request's line is written after its reply.
 func (l *lines) want(t *testing.T, words ...string) string {

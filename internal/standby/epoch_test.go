@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"stele"
 	"stele/internal/node"
+	"stele/internal/storetest"
 )
 
 // another is a second standby of the rig's primary, admitted unless it is keyless.
@@ -269,29 +269,9 @@ func TestRewrittenThenPromoted(t *testing.T) {
 	}
 }
 
-// stepClock is a clock that stands still but for steps.
-type stepClock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *stepClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *stepClock) Monotonic() time.Duration { return c.Now().Sub(time.Unix(0, 0)) }
-
-func (c *stepClock) step(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // TestLongTail: a new epoch that leaves out more than a standby can lag behind is followed on a person's word only, and for just that cut.
 func TestLongTail(t *testing.T) {
-	clock := &stepClock{at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	clock := storetest.NewClock()
 	r := newRigOn(t, clock)
 	r.admit()
 	b := r.another("second", false)
@@ -301,7 +281,7 @@ func TestLongTail(t *testing.T) {
 	must(t, s.Close())
 	model := r.copyModel()
 	r.put("first of the tail", 3000, 2)
-	clock.step(tailLimit + time.Second)
+	clock.Pass(tailLimit + time.Second)
 	r.put("last of the tail", 3000, 2)
 	catchUp(t, b, sb)
 	cut := r.promote(0, b).Cut

@@ -76,18 +76,24 @@ func NewBackedUp(t testing.TB) *BackedUp {
 // CopyFrom ships what a closed store has and the target has not.
 func (x *BackedUp) CopyFrom(t testing.TB, fsys vfs.FS) {
 	t.Helper()
-	d, err := dir.Open(fsys, Folder, dir.Options{ReadOnly: true})
+	CopyStore(t, fsys, Folder, x.Target)
+}
+
+// CopyStore copies the files of a closed store to a target, in the order in which a shipper would.
+func CopyStore(t testing.TB, fsys vfs.FS, folder string, target engine.Engine) {
+	t.Helper()
+	d, err := dir.Open(fsys, folder, dir.Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range []string{engine.Meta, engine.Keyrings, engine.Packs, engine.Segments} {
-		err := d.List(ctx, folder, func(i engine.Info) error {
+	for _, of := range []string{engine.Meta, engine.Keyrings, engine.Packs, engine.Segments} {
+		err := d.List(ctx, of, func(i engine.Info) error {
 			f, err := d.Open(ctx, i.Name)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			return x.Target.Create(ctx, i.Name, i.SizeBytes, io.NewSectionReader(f, 0, i.SizeBytes))
+			return target.Create(ctx, i.Name, i.SizeBytes, io.NewSectionReader(f, 0, i.SizeBytes))
 		})
 		if err != nil {
 			t.Fatal(err)
