@@ -156,40 +156,6 @@ func (m *Reference) Clone() *Reference {
 	return c
 }
 
-// Change is one call of the store's API. request names it in the ledger.
-type Change struct {
-	Request   string
-	By        string // an access key; empty: the command line
-	Do        string // createKey, revokeKey, createBucket, deleteBucket, versioning, objectLock, setting, put, copy, hide, tags, retention, hold, create, part, complete, abort, pin
-	Bucket    string
-	Key       string
-	Version   string // of hide, tags, retention, hold, copy (source); empty: the current one
-	Content   Content
-	If        stele.Conditions
-	Lock      *entry.Lock
-	Tags      map[string]string
-	Meta      map[string]string
-	Bypass    bool
-	Append    bool // role append
-	On        bool // createBucket: with object lock; hold: on
-	Mode      string
-	Until     time.Time
-	State     stele.Versioning
-	Default   stele.Retention
-	Setting   stele.Setting
-	Doc       string
-	SourceKey string
-	Upload    string
-	Number    int
-	Parts     []int
-	Name      string
-}
-
-// String is for messages of tests.
-func (c *Change) String() string {
-	return fmt.Sprintf("%s %s %s/%s %s %s %v", c.Request, c.Do, c.Bucket, c.Key, c.Version, c.Content.name, c.If)
-}
-
 // Decide judges a change at a time and returns what applies it, or the refusal: a sentinel, a *RetentionError, or core.ErrNoChange.
 func (m *Reference) Decide(c *Change, now time.Time) (func(at uint64, now time.Time), error) {
 	b := m.Live[c.Bucket]

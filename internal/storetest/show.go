@@ -21,7 +21,7 @@ func AllChanges(s *stele.Store, bucket, key string) ([]stele.Change, error) {
 	return all, err
 }
 
-// Show writes down all that a store shows in a view, in the words of reference.render. Every body is read, every page is small.
+// Show writes down all that a store shows in a view, in the words of Reference.Render. Every body is read, every page is small.
 func Show(s *stele.Store, at stele.View) (string, error) {
 	var w strings.Builder
 	list, err := s.Buckets(ctx, at)
@@ -78,7 +78,7 @@ func showVersions(w io.Writer, s *stele.Store, bucket string, at stele.View) err
 		}
 		for _, v := range page.Versions {
 			if len(current) == 0 || v.Key != current[0].Key || v.ID != current[0].ID || v.ETag != current[0].ETag || v.Size != current[0].Size {
-				return fmt.Errorf("List shows %s %s, ListVersions %+v", v.Key, v.ID, current)
+				return fmt.Errorf("the objects list %s %s, the versions %+v", v.Key, v.ID, current)
 			}
 			current = current[1:]
 		}
@@ -87,7 +87,7 @@ func showVersions(w io.Writer, s *stele.Store, bucket string, at stele.View) err
 		}
 	}
 	if len(current) > 0 {
-		return fmt.Errorf("List leaves out %s %s", current[0].Key, current[0].ID)
+		return fmt.Errorf("the objects leave out %s %s", current[0].Key, current[0].ID)
 	}
 	return nil
 }

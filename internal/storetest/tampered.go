@@ -162,7 +162,7 @@ func (x *Tampered) Honest(s *stele.Store) (clean bool, err error) {
 	return clean, x.honestBytes(s)
 }
 
-// honestBytes reads each version by itself, since show gives up at the first error, and holds every byte that comes before an error against what was written.
+// honestBytes reads each version by itself, since Show gives up at the first error, and holds every byte that comes before an error against what was written.
 func (x *Tampered) honestBytes(s *stele.Store) error {
 	for name, bucket := range x.States[len(x.States)-1].Live {
 		for key, list := range bucket.shown {
