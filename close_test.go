@@ -45,10 +45,10 @@ func everyCall(s *stele.Store, v stele.Version) map[string]func() error {
 			return one(s.List(ctx, stele.ListRequest{Bucket: "books", Max: 1, At: stele.View{Size: v.Entry + 1}}))
 		},
 		"History":      func() error { return one(storetest.AllChanges(s, "books", "a")) },
-		"Receipt":      func() error { return one(s.Receipt(ctx, v.Entry)) },
-		"Prove":        func() error { _, _, err := s.Prove(ctx, at); return err },
-		"Entry":        func() error { return one(s.Entry(ctx, v.Entry)) },
-		"Log":          func() error { return s.Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil }) },
+		"Receipt":      func() error { return one(s.Ledger().Receipt(ctx, v.Entry)) },
+		"Prove":        func() error { _, _, err := s.Ledger().Prove(ctx, at); return err },
+		"Entry":        func() error { return one(s.Ledger().Entry(ctx, v.Entry)) },
+		"Log":          func() error { return s.Ledger().Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil }) },
 		"CreateBucket": func() error { return one(s.CreateBucket(ctx, by, "other", false)) },
 		"DeleteBucket": func() error { return one(s.DeleteBucket(ctx, by, "books")) },
 		"SetVersioning": func() error {
@@ -68,10 +68,10 @@ func everyCall(s *stele.Store, v stele.Version) map[string]func() error {
 		"Keys.List":         func() error { return one(s.Keys().List(ctx)) },
 		"Keys.Get":          func() error { return one(s.Keys().Get(ctx, "none")) },
 		"Keys.KitConfirmed": func() error { return one(s.Keys().KitConfirmed()) },
-		"Tile":              func() error { return one(s.Tile(ctx, 0, 0, 1)) },
-		"Bundle":            func() error { return one(s.Bundle(ctx, 0, 1)) },
-		"Inclusion":         func() error { return one(s.Inclusion(ctx, 0, 1)) },
-		"Consistency":       func() error { return one(s.Consistency(ctx, 1, 2)) },
+		"Tile":              func() error { return one(s.Ledger().Tile(ctx, 0, 0, 1)) },
+		"Bundle":            func() error { return one(s.Ledger().Bundle(ctx, 0, 1)) },
+		"Inclusion":         func() error { return one(s.Ledger().Inclusion(ctx, 0, 1)) },
+		"Consistency":       func() error { return one(s.Ledger().Consistency(ctx, 1, 2)) },
 		"Stats":             func() error { return one(s.Stats(ctx)) },
 		"Multipart.Create":  func() error { return one(s.Multipart().Create(ctx, by, stele.Upload{Bucket: "books", Key: "a"})) },
 		"Multipart.PutPart": func() error {
@@ -105,7 +105,7 @@ func TestAfterClose(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	size := s.Size()
+	size := s.Ledger().Size()
 	for name, call := range everyCall(s, v) {
 		if err := call(); !errors.Is(err, stele.ErrClosed) {
 			t.Errorf("%s after Close: %v", name, err)
@@ -119,7 +119,7 @@ func TestAfterClose(t *testing.T) {
 	}
 	s.Denied(stele.Local(), "x")
 	s.Keys().Used("x")
-	_, _, _, _, _ = s.Failed(), s.Checkpoint(), s.Published(), s.VKey(), s.Origin()
+	_, _, _, _, _ = s.Failed(), s.Ledger().Checkpoint(), s.Ledger().Published(), s.Ledger().VKey(), s.Ledger().Origin()
 	if err := s.Close(); err != nil {
 		t.Errorf("closing again: %v", err)
 	}
@@ -128,8 +128,8 @@ func TestAfterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if s.Size() < size {
-		t.Errorf("size %d, was %d", s.Size(), size)
+	if s.Ledger().Size() < size {
+		t.Errorf("size %d, was %d", s.Ledger().Size(), size)
 	}
 }
 

@@ -76,7 +76,7 @@ func vouch(w *storetest.Client, s *stele.Store) error {
 	}
 	return w.All(s,
 		storetest.Change{Do: "createBucket", Bucket: "after"},
-		storetest.Change{Do: "put", Bucket: "after", Key: "new", Content: storetest.Data(fmt.Sprintf("after %d", s.Size()), 1500)},
+		storetest.Change{Do: "put", Bucket: "after", Key: "new", Content: storetest.Data(fmt.Sprintf("after %d", s.Ledger().Size()), 1500)},
 		storetest.Change{Do: "put", Bucket: "after", Key: "large", Content: storetest.Data("large", 60<<10)},
 	)
 }

@@ -45,10 +45,10 @@ func TestConditionalHide(t *testing.T) {
 			{"never", stele.Conditions{ModifiedTime: &past}, nil},
 			{"there", stele.Conditions{Match: v.ETag, Size: &one, ModifiedTime: &v.Time}, nil},
 		} {
-			before := s.Size()
+			before := s.Ledger().Size()
 			if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Local(), Bucket: "books", Key: c.key, If: c.cond}); !errors.Is(err, c.want) || err != nil && c.want == nil {
 				t.Errorf("%q: %s %+v: %v, want %v", state, c.key, c.cond, err, c.want)
-			} else if err != nil && s.Size() != before {
+			} else if err != nil && s.Ledger().Size() != before {
 				t.Errorf("%q: %s %+v: refused, and the ledger has grown", state, c.key, c.cond)
 			}
 		}

@@ -1,8 +1,6 @@
 package stele
 
 import (
-	"context"
-
 	"stele/internal/epoch"
 )
 
@@ -19,14 +17,3 @@ type (
 
 // ErrSuccession: a store does not prove that its epoch is a rightful successor of the one that is pinned.
 var ErrSuccession = epoch.ErrSuccession
-
-// Epoch returns the present epoch.
-func (s *Store) Epoch() uint32 { return s.core.Keys.Epoch }
-
-// Epochs returns the epochs of which the store has entries, with the first entry of each, in order.
-func (s *Store) Epochs() (epochs []epoch.Begin) { return s.epochs.Epochs() }
-
-// Succession returns the epochs of the store, with the receipts, made now, of the entries that began them.
-func (s *Store) Succession(ctx context.Context) (epoch.Succession, error) {
-	return s.epochs.Succession(ctx)
-}

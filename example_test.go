@@ -100,7 +100,7 @@ func ExampleView() {
 	s, end := openExample(ctx)
 	defer end()
 	put(ctx, s, "meow")
-	before := stele.View{Size: s.Size()}
+	before := stele.View{Size: s.Ledger().Size()}
 	put(ctx, s, "woof")
 
 	fmt.Println("now:", get(ctx, s, stele.Place{Bucket: "photos", Key: "cat"}))
@@ -111,23 +111,23 @@ func ExampleView() {
 }
 
 // A receipt proves to a stranger, offline, that the ledger has an entry for these bytes.
-func ExampleStore_Receipt() {
+func ExampleLedger_Receipt() {
 	ctx := context.Background()
 	s, end := openExample(ctx)
 	defer end()
 	v := put(ctx, s, "meow")
 
-	receipt, err := s.Receipt(ctx, v.Entry)
+	receipt, err := s.Ledger().Receipt(ctx, v.Entry)
 	if err != nil {
 		log.Fatal(err)
 	}
 	// The stranger has the receipt, the file, and the store's public key from somewhere else.
-	report, err := verify.Receipt(receipt, s.VKey(), strings.NewReader("meow"))
+	report, err := verify.Receipt(receipt, s.Ledger().VKey(), strings.NewReader("meow"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("entry", report.Entry.Index, "proves", report.Size, "bytes of", report.Entry.Private.Key)
-	_, err = verify.Receipt(receipt, s.VKey(), strings.NewReader("woof"))
+	_, err = verify.Receipt(receipt, s.Ledger().VKey(), strings.NewReader("woof"))
 	fmt.Println("other bytes are refused:", err != nil)
 	// Output:
 	// entry 2 proves 4 bytes of cat

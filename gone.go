@@ -50,7 +50,7 @@ func (s *Store) WhyGone(ctx context.Context, bucket, key string, at View) (g Gon
 }
 
 func (s *Store) gone(ctx context.Context, bucket, key string, at uint64) (Gone, bool, error) {
-	e, err := s.Entry(ctx, at)
+	e, err := s.Ledger().Entry(ctx, at)
 	if err != nil {
 		return Gone{}, false, err
 	}

@@ -50,7 +50,7 @@ func TestHideBursts(t *testing.T) {
 	hide("small", 0, 9, time.Second)
 	hide("slow", 0, 50, 10*time.Minute)
 	sees("little and slowly", 0)
-	before := s.Size()
+	before := s.Ledger().Size()
 	hide("photos", 0, 20, time.Second)
 	b := sees("two fifths of a bucket", 1)
 	if len(b) == 1 && (b[0].Key != k.ID || b[0].Bucket != "photos" || b[0].Objects != 20 || b[0].Before != before || b[0].Began.IsZero()) {

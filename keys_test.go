@@ -20,12 +20,12 @@ func TestSecretsStayIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := s.Size() - 1
-	e, err := s.Entry(ctx, at)
+	at := s.Ledger().Size() - 1
+	e, err := s.Ledger().Entry(ctx, at)
 	if err != nil || e.Private.Access == nil || e.Private.Access.ID != k.ID || e.Private.Access.Secret != "" {
 		t.Errorf("%+v %v", e.Private.Access, err)
 	}
-	if r, err := s.Receipt(ctx, at); err != nil || bytes.Contains(r, []byte(k.Secret)) {
+	if r, err := s.Ledger().Receipt(ctx, at); err != nil || bytes.Contains(r, []byte(k.Secret)) {
 		t.Errorf("%q %v", r, err)
 	}
 	if a, err := s.Keys().Get(ctx, k.ID); err != nil || a.Secret != k.Secret {
@@ -34,7 +34,7 @@ func TestSecretsStayIn(t *testing.T) {
 	if _, err := s.Keys().Revoke(ctx, stele.Local(), k.ID); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := s.Receipt(ctx, s.Size()-1); err != nil || len(r) == 0 {
+	if r, err := s.Ledger().Receipt(ctx, s.Ledger().Size()-1); err != nil || len(r) == 0 {
 		t.Errorf("the receipt of a revocation: %v", err)
 	}
 }
@@ -64,10 +64,10 @@ func TestBeyondTheLedger(t *testing.T) {
 	s := storetest.NewMem(t, stele.Options{})
 	storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
 	storetest.Put(t, s, "books", "a", nil)
-	far := s.Size() + 1000
+	far := s.Ledger().Size() + 1000
 	for name, err := range map[string]error{
-		"Entry":       second(s.Entry(ctx, far)),
-		"Receipt":     second(s.Receipt(ctx, far)),
+		"Entry":       second(s.Ledger().Entry(ctx, far)),
+		"Receipt":     second(s.Ledger().Receipt(ctx, far)),
 		"ViewAt":      second(s.ViewAt(ctx, fmt.Sprint("@", far))),
 		"Head":        second(s.Head(ctx, stele.Place{Bucket: "books", Key: "a", At: stele.View{Size: far}})),
 		"List":        second(s.List(ctx, stele.ListRequest{Bucket: "books", Max: 1, At: stele.View{Size: far}})),
@@ -110,9 +110,9 @@ func TestKeyRate(t *testing.T) {
 			t.Fatalf("put %d: %v", i, err)
 		}
 	}
-	size := s.Size()
-	if err := put(k.ID); !errors.Is(err, stele.ErrRate) || s.Size() != size {
-		t.Errorf("beyond the burst: %v, %d entries more", err, s.Size()-size)
+	size := s.Ledger().Size()
+	if err := put(k.ID); !errors.Is(err, stele.ErrRate) || s.Ledger().Size() != size {
+		t.Errorf("beyond the burst: %v, %d entries more", err, s.Ledger().Size()-size)
 	}
 	if err := put(core.ActorLocal); err != nil {
 		t.Errorf("another actor: %v", err)

@@ -31,7 +31,7 @@ func TestEmptyingByPages(t *testing.T) {
 			}
 			q := stele.ListRequest{Bucket: "books", Max: size}
 			if past {
-				q.At = stele.View{Size: s.Size()}
+				q.At = stele.View{Size: s.Ledger().Size()}
 			}
 			seen := map[string]bool{}
 			for {
@@ -124,7 +124,7 @@ func TestPastListingEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	if page, err := s.List(ctx, stele.ListRequest{Bucket: "books", Max: 10, At: at}); err != nil || len(page.Versions) != 0 {
 		t.Fatalf("%+v %v", page, err)
 	}
@@ -148,7 +148,7 @@ func TestPastPageOfManyVersions(t *testing.T) {
 			first = v
 		}
 	}
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	live := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()

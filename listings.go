@@ -5,11 +5,10 @@ import (
 	"fmt"
 
 	"stele/internal/backup"
-	"stele/internal/hydrate"
 )
 
 // copyForDrill opens a copy of the store for a drill, in a folder of its own.
-func (s *Store) copyForDrill(ctx context.Context, folder string, from hydrate.From, identity string) (*backup.Copied, error) {
+func (s *Store) copyForDrill(ctx context.Context, folder string, from From, identity string) (*backup.Copied, error) {
 	copied, err := OpenFrom(ctx, folder, from, Options{FS: s.opt.FS, Clock: s.opt.Clock, Identity: identity, Log: s.opt.Log})
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func TestLocalIsNoName(t *testing.T) {
 	}
 	for asked, want := range map[string]string{"local": "books films", "local:alice": "books", "local:bob": "films", "local:": "", "loc": ""} {
 		var got []string
-		if err := s.Log(ctx, stele.LogQuery{Actor: asked, Types: []entry.Type{entry.BucketCreate}}, func(e *entry.Entry) error {
+		if err := s.Ledger().Log(ctx, stele.LogQuery{Actor: asked, Types: []entry.Type{entry.BucketCreate}}, func(e *entry.Entry) error {
 			got = append(got, e.Private.Bucket)
 			return nil
 		}); err != nil || strings.Join(got, " ") != want {

@@ -21,7 +21,7 @@ func TestLongestRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := s.Size()
+	before := s.Ledger().Size()
 	stele.SetMaxRetention(s, 365)
 	put := func(until time.Time) error {
 		_, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "locked", Key: "a", Lock: &entry.Lock{Mode: entry.Governance, Until: until}})

@@ -152,7 +152,7 @@ func (x *world) drawUpload(c *storetest.Change) {
 // step makes a change on both and compares the answers.
 func (x *world) step() {
 	c := x.draw()
-	before := x.s.Size()
+	before := x.s.Ledger().Size()
 	asked, made, got := x.w.Ask(x.s, c)
 	_, want := x.m.Decide(&c, x.now())
 	switch {
@@ -172,7 +172,7 @@ func (x *world) step() {
 
 // take applies to the reference the entries from a size on, and reports whether the change is among them.
 func (x *world) take(asked *storetest.Change, from uint64) (there bool) {
-	x.must(x.s.Log(ctx, stele.LogQuery{From: from}, func(e *entry.Entry) error {
+	x.must(x.s.Ledger().Log(ctx, stele.LogQuery{From: from}, func(e *entry.Entry) error {
 		if storetest.Housekeeping[e.Type] || e.Type == entry.DeniedLock {
 			return nil
 		}
@@ -191,7 +191,7 @@ func (x *world) take(asked *storetest.Change, from uint64) (there bool) {
 // recorded expects the entry of a refusal by a lock.
 func (x *world) recorded(asked *storetest.Change, from uint64) {
 	n := 0
-	x.must(x.s.Log(ctx, stele.LogQuery{From: from, Types: []entry.Type{entry.DeniedLock}}, func(e *entry.Entry) error {
+	x.must(x.s.Ledger().Log(ctx, stele.LogQuery{From: from, Types: []entry.Type{entry.DeniedLock}}, func(e *entry.Entry) error {
 		if e.Private.Request == asked.Request && e.Private.Bucket == asked.Bucket && e.Private.Key == asked.Key {
 			n++
 		}
@@ -240,9 +240,9 @@ func (x *world) crash() {
 	}
 	var asked *storetest.Change
 	var err error
-	before := x.s.Size()
+	before := x.s.Ledger().Size()
 	for range 30 {
-		before = x.s.Size()
+		before = x.s.Ledger().Size()
 		c := x.draw()
 		var made string
 		if asked, made, err = x.w.Ask(x.s, c); err != nil && !storetest.IsRefusal(err) {

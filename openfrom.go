@@ -15,7 +15,7 @@ import (
 // the folder has not got. Behind that the folder is filled (Hydration). The store takes no writes, ErrUnpromoted, until PromoteFrom has made the folder a primary. A folder that has
 // everything and was promoted is opened as Open does.
 // opt.Identity is the recovery key, unless the folder has an identity that opens the target's keyring.
-func OpenFrom(ctx context.Context, folder string, from hydrate.From, opt Options) (*Store, error) {
+func OpenFrom(ctx context.Context, folder string, from From, opt Options) (*Store, error) {
 	const tries = 5
 	for try := 1; ; try++ {
 		s, err := openFrom(ctx, folder, from, opt)
@@ -26,7 +26,7 @@ func OpenFrom(ctx context.Context, folder string, from hydrate.From, opt Options
 	}
 }
 
-func openFrom(ctx context.Context, folder string, from hydrate.From, opt Options) (*Store, error) {
+func openFrom(ctx context.Context, folder string, from From, opt Options) (*Store, error) {
 	opt.ReadOnly = false // of the folder; the store takes no writes until it is promoted
 	s := newStore(folder, opt)
 	whole, err := s.over.IsWhole()
@@ -49,7 +49,7 @@ func Whole(folder string) (bool, error) {
 // promotedFrom is the backup from which the present epoch was begun, if no target of the store has its URL: the store it was made by may have known the same place by another one, from another machine or by
 // another protocol. Nothing is shipped there then. Empty: it is a target, or the epoch began otherwise.
 func (s *Store) promotedFrom(ctx context.Context) (string, error) {
-	epochs := s.Epochs()
+	epochs := s.Ledger().Epochs()
 	if len(epochs) < 2 {
 		return "", nil
 	}
@@ -66,7 +66,7 @@ func (s *Store) promotedFrom(ctx context.Context) (string, error) {
 
 // PromoteFrom is Promote for a folder that is, or will be, filled from a backup: it need not be full. OpenFrom then opens a store that takes writes, and goes on filling the folder.
 // ErrBadState: it was promoted already.
-func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt PromoteOptions) (p Promotion, err error) {
+func PromoteFrom(ctx context.Context, folder string, from From, opt PromoteOptions) (p Promotion, err error) {
 	opt.ReadOnly = false
 	s := newStore(folder, opt.Options)
 	defer func() { err = core.Translate(err) }()
@@ -96,7 +96,7 @@ func PromoteFrom(ctx context.Context, folder string, from hydrate.From, opt Prom
 }
 
 // askBeforeFrom asks, before a backup is promoted, what the other targets have seen, which its index names.
-func askBeforeFrom(ctx context.Context, folder string, from hydrate.From, opt Options) (*Asked, error) {
+func askBeforeFrom(ctx context.Context, folder string, from From, opt Options) (*Asked, error) {
 	if opt.OpenTarget == nil {
 		return nil, nil
 	}

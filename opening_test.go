@@ -248,7 +248,7 @@ func (x *entrance) behind(t *testing.T, withoutIndex bool) {
 		t.Fatal(err)
 	}
 	storetest.Put(t, s, "bucket", "last", []byte("acknowledged and shipped"))
-	size := s.Size()
+	size := s.Ledger().Size()
 	if err := errors.Join(s.Rooms().Backups.FlushTargets(ctx), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -263,8 +263,8 @@ func (x *entrance) behind(t *testing.T, withoutIndex bool) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if s.Size() < size {
-		t.Fatalf("it goes on with %d entries, its target holds %d", s.Size(), size)
+	if s.Ledger().Size() < size {
+		t.Fatalf("it goes on with %d entries, its target holds %d", s.Ledger().Size(), size)
 	}
 	if got := storetest.Read(t, s, stele.Place{Bucket: "bucket", Key: "last"}); string(got) != "acknowledged and shipped" {
 		t.Errorf("what only the target had reads %q", got)
@@ -289,7 +289,7 @@ func TestEveryWayWakes(t *testing.T) {
 			defer s.Close()
 			<-asked
 			told := make(chan error, 1)
-			size := s.Size()
+			size := s.Ledger().Size()
 			go func() {
 				_, err := s.Rooms().Replica.State(ctx, size+1, 0, true)
 				told <- err
@@ -323,7 +323,7 @@ func (x *entrance) sealed(t *testing.T) {
 	}
 	defer s.Close()
 	seals := map[string]bool{}
-	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.PackSeal}}, func(e *entry.Entry) error { seals[e.Private.Pack.Name] = true; return nil }); err != nil {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.PackSeal}}, func(e *entry.Entry) error { seals[e.Private.Pack.Name] = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files(t, filepath.Join(x.folder, "packs")) {

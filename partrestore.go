@@ -85,7 +85,7 @@ func (s *Store) RestorePart(ctx context.Context, q PartRestore) (PartReport, err
 	ctx, end := s.core.UntilClosed(ctx)
 	defer end()
 	if q.At.Now() {
-		q.At.Size = s.Size()
+		q.At.Size = s.core.Size()
 	}
 	if q.To == "" {
 		q.To = q.Bucket

@@ -33,7 +33,7 @@ func BenchmarkRestorePart(b *testing.B) {
 		all.Wait()
 	}
 	fill("then")
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	fill("now")
 	b.ResetTimer()
 	r, err := s.RestorePart(ctx, stele.PartRestore{By: stele.Local(), Bucket: "docs", At: at})

@@ -100,8 +100,8 @@ func TestRestorePartModel(t *testing.T) {
 		var sizes []uint64
 		for range rapid.IntRange(10, 60).Draw(t, "steps") {
 			if x.step(); x.oneIn(3, "remember") {
-				past[x.s.Size()] = x.m.Clone()
-				sizes = append(sizes, x.s.Size())
+				past[x.s.Ledger().Size()] = x.m.Clone()
+				sizes = append(sizes, x.s.Ledger().Size())
 			}
 			if x.oneIn(10, "a day later") {
 				x.w.Clock.Pass(24 * time.Hour)
@@ -128,7 +128,7 @@ func (x *world) restorePart(then *storetest.Reference, q stele.PartRestore) {
 	if to == "" {
 		to = q.Bucket
 	}
-	before := x.s.Size()
+	before := x.s.Ledger().Size()
 	was, err := partText(x.s, to, q.Key)
 	x.must(err)
 	versions, err := versionsOf(x.s)
@@ -171,7 +171,7 @@ func (x *world) restorePart(then *storetest.Reference, q stele.PartRestore) {
 		x.t.Fatalf("%+v: restored to\n%v\nwant\n%v\nbefore\n%v", q, got, want, was)
 	}
 
-	after := x.s.Size()
+	after := x.s.Ledger().Size()
 	again, err := x.s.RestorePart(ctx, q)
 	x.must(err)
 	if x.writtenSince(after) > 0 || again.Restored.Keys+again.Hidden.Keys > 0 || again.Kept.Keys != done.Restored.Keys+done.Kept.Keys {
@@ -191,7 +191,7 @@ func (x *world) restorePart(then *storetest.Reference, q stele.PartRestore) {
 
 // writtenSince counts the entries from a size on that are not the store's own.
 func (x *world) writtenSince(size uint64) (n int) {
-	x.must(x.s.Log(ctx, stele.LogQuery{From: size}, func(e *entry.Entry) error {
+	x.must(x.s.Ledger().Log(ctx, stele.LogQuery{From: size}, func(e *entry.Entry) error {
 		if !storetest.Housekeeping[e.Type] {
 			n++
 		}

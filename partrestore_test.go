@@ -95,7 +95,7 @@ func TestRestorePartAmongWriters(t *testing.T) {
 	for i := range 200 {
 		storetest.Put(t, s, "docs", key(i), []byte("then "+key(i)))
 	}
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	for i := range 200 {
 		storetest.Put(t, s, "docs", key(i), []byte("between"))
 	}
@@ -172,7 +172,7 @@ func TestRestorePartLocks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	for key := range locks {
 		hide(t, s, "held", key)
 	}
@@ -235,7 +235,7 @@ func TestRestorePartLostBucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	by := stele.Local()
 	by.Bypass = true
 	if _, err := s.Hide(ctx, stele.HideRequest{By: by, Bucket: "docs", Key: "a", VersionID: v.ID}); err != nil {

@@ -48,7 +48,7 @@ func warnOfMore(ctx context.Context, folder string, opt Options) {
 	}
 	defer b.Close()
 	for _, seen := range b.epochs.AskTargets(ctx).Seen {
-		if size := b.Size(); seen.Size > size {
+		if size := b.Ledger().Size(); seen.Size > size {
 			b.core.Log.Error("a target has entries that this standby never got, and the new epoch goes on without them: compare with `stele ls --at` on a server that serves from the target", "target", seen.By, "has", seen.Size, "here", size)
 		}
 	}

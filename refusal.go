@@ -63,16 +63,22 @@ func nonNil(err error) []error {
 	return []error{err}
 }
 
+// VerifyReport is what a verification read, found and healed.
+type VerifyReport = fsck.Report
+
+// VerifyProblem is one thing that a verification found wrong: where, and what.
+type VerifyProblem = fsck.Problem
+
 // VerifyOptions say how far a verification of the store goes.
 type VerifyOptions struct {
 	By       Actor
 	Deep     bool                    // read and hash every byte
 	Heal     bool                    // replace what is damaged by proven copies
 	Progress func(done, total int64) // bytes; may be nil
-	Problem  func(p fsck.Problem)    // told as it is found; may be nil
+	Problem  func(p VerifyProblem)   // told as it is found; may be nil
 }
 
 // Verify verifies the store from its files up and, unless it is open for reading only, writes the outcome to the ledger. What is wrong is in the report.
-func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, error) {
+func (s *Store) Verify(ctx context.Context, opt VerifyOptions) (VerifyReport, error) {
 	return s.care.Verify(ctx, care.VerifyOptions{By: opt.By.Who(), Deep: opt.Deep, Heal: opt.Heal, Progress: opt.Progress, Problem: opt.Problem})
 }

@@ -60,17 +60,17 @@ func TestSecretsAreSealed(t *testing.T) {
 		}
 	}
 	sealed := 0
-	for at := range s.Size() {
+	for at := range s.Ledger().Size() {
 		e, _, private, err := s.Rooms().Core.Ledger().Entry(ctx, at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		clean(string(e.Type), private)
-		shown, err := s.Entry(ctx, at)
+		shown, err := s.Ledger().Entry(ctx, at)
 		if err != nil || !bytes.Equal(entry.AppendPrivate(nil, &shown.Private), private) {
 			t.Errorf("entry %d is shown as another than it is: its commitment can't be checked: %v", at, err)
 		}
-		r, err := s.Receipt(ctx, at)
+		r, err := s.Ledger().Receipt(ctx, at)
 		if err != nil {
 			t.Errorf("the receipt of entry %d (%s): %v", at, e.Type, err)
 		}
@@ -79,7 +79,7 @@ func TestSecretsAreSealed(t *testing.T) {
 			sealed++
 			proof, err := tree.ParseReceipt(r)
 			if err == nil {
-				_, err = proof.Verify(s.VKey())
+				_, err = proof.Verify(s.Ledger().VKey())
 			}
 			if err != nil {
 				t.Errorf("the receipt of entry %d (%s): %v", at, e.Type, err)
@@ -210,7 +210,7 @@ func TestSecretsFromBefore(t *testing.T) {
 func TestSecretsFromBeforeInTheIndex(t *testing.T) {
 	const swordfish = "swordfish-of-some-length"
 	s := storetest.NewMem(t, stele.Options{})
-	at := s.Size()
+	at := s.Ledger().Size()
 	batch := []entry.Entry{
 		{Index: at, Time: time.Now(), Type: entry.ViewPin, Private: entry.Private{Name: "pin", Target: 1}},
 		{Index: at + 1, Time: time.Now(), Type: entry.KeyCreate, Private: entry.Private{Access: &entry.AccessKey{ID: "OLD", Role: stele.RoleReadOnly, Secret: swordfish}}},

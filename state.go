@@ -65,9 +65,6 @@ func (s *Store) ID() string { return s.core.ID() }
 // Dir returns the data folder.
 func (s *Store) Dir() string { return s.core.Dir() }
 
-// Size returns the ledger size: the number of durable, applied entries.
-func (s *Store) Size() uint64 { return s.core.Size() }
-
 // ReadOnly reports whether the store was opened for reading only.
 func (s *Store) ReadOnly() bool { return s.core.ReadOnly() }
 

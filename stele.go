@@ -2,7 +2,7 @@
 //
 // A [Store] is a folder: ledger segments, packs of chunks, a wrapped keyring, and an index that can be deleted. Every change is
 // an entry in one Merkle tree and is acknowledged only when its entry is durable; what an S3 client sees is a function of the
-// entries so far. So a point in time is a ledger size ([View]), and a receipt ([Store.Receipt]) is a proof about one entry.
+// entries so far. So a point in time is a ledger size ([View]), and a receipt ([Ledger.Receipt]) is a proof about one entry.
 //
 // The way of a write: Put → body (cut, dedup, seal, pack fsync) → ledger (decide, append, segment fsync) → index → reply.
 // docs/COMMIT.md has the steps and what a crash leaves after each.

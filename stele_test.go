@@ -36,15 +36,15 @@ func TestPutGetHideProveReopen(t *testing.T) {
 	if _, err := s.Head(ctx, stele.Place{Bucket: "books", Key: "a/one"}); !errors.Is(err, stele.ErrNoKey) {
 		t.Fatalf("hidden: %v", err)
 	}
-	receipt, err := s.Receipt(ctx, one.Entry)
+	receipt, err := s.Ledger().Receipt(ctx, one.Entry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := verify.Receipt(receipt, s.VKey(), bytes.NewReader([]byte("the first")))
+	report, err := verify.Receipt(receipt, s.Ledger().VKey(), bytes.NewReader([]byte("the first")))
 	if err != nil || report.SHA256 != entry.Hash(sha256.Sum256([]byte("the first"))) {
 		t.Fatalf("%+v %v", report, err)
 	}
-	if _, err := verify.Receipt(receipt, s.VKey(), bytes.NewReader([]byte("the fi1st"))); !errors.Is(err, verify.ErrFailed) {
+	if _, err := verify.Receipt(receipt, s.Ledger().VKey(), bytes.NewReader([]byte("the fi1st"))); !errors.Is(err, verify.ErrFailed) {
 		t.Fatalf("another file: %v", err)
 	}
 	if err := s.Close(); err != nil {

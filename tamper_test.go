@@ -225,7 +225,7 @@ func TestTornTails(t *testing.T) {
 
 // prefix returns how many entries a store has kept. What follows them must be the store's own.
 func prefix(x *storetest.Tampered, s *stele.Store) (n uint64, err error) {
-	err = s.Log(ctx, stele.LogQuery{}, func(e *entry.Entry) error {
+	err = s.Ledger().Log(ctx, stele.LogQuery{}, func(e *entry.Entry) error {
 		if e.Index == n && n < uint64(len(x.Salts)) && e.Salt == x.Salts[n] {
 			n++
 			return nil

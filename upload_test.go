@@ -34,7 +34,7 @@ func TestCompleteTwice(t *testing.T) {
 		}
 		wg.Wait()
 		storetest.Put(t, s, "books", "a", []byte("newer"))
-		size := s.Size()
+		size := s.Ledger().Size()
 		again, err := s.Multipart().Complete(ctx, q)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +44,7 @@ func TestCompleteTwice(t *testing.T) {
 				t.Errorf("%+v and %+v", v, again)
 			}
 		}
-		if s.Size() != size || string(storetest.Read(t, s, stele.Place{Bucket: "books", Key: "a"})) != "newer" {
+		if s.Ledger().Size() != size || string(storetest.Read(t, s, stele.Place{Bucket: "books", Key: "a"})) != "newer" {
 			t.Error("the second answer changed something")
 		}
 		q.Parts = []stele.Part{{Number: 1, ETag: strings.Repeat("0", 32)}}

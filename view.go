@@ -65,7 +65,7 @@ func (s *Store) viewOfSize(n uint64) (View, error) {
 
 // reached refuses a view beyond the ledger: it would show the present and change.
 func (s *Store) reached(at View) error {
-	if size := s.Size(); at.Size > size {
+	if size := s.core.Size(); at.Size > size {
 		return fmt.Errorf("%w: the ledger has %d entries", ErrFuture, size)
 	}
 	return nil
@@ -84,7 +84,7 @@ func (s *Store) viewOfTime(ctx context.Context, t time.Time) (View, error) {
 	if n == 0 {
 		return View{}, core.OfKind(fmt.Errorf("%w at %s (UTC). Name a later moment: `stele log` begins with the first one", ErrBeforeStore, t.UTC().Format(time.DateTime)), ErrBadName)
 	}
-	return View{Size: min(n, s.Size())}, nil
+	return View{Size: min(n, s.core.Size())}, nil
 }
 
 var viewName = regexp.MustCompile(`^(.+)--at-(?:([0-9]{8}t[0-9]{6}z)|e([0-9]+)|([a-z0-9]+))$`)

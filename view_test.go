@@ -59,7 +59,7 @@ func TestViewsOverIncarnations(t *testing.T) {
 		body string // "": no bucket; "-": no key
 	}
 	var moments []moment
-	note := func(body string) { moments = append(moments, moment{stele.View{Size: s.Size()}, body}) }
+	note := func(body string) { moments = append(moments, moment{stele.View{Size: s.Ledger().Size()}, body}) }
 	note("")
 	for life := range 3 {
 		storetest.MakeBucket(t, s, "books", false, []stele.Versioning{stele.Unversioned, stele.Enabled, stele.Suspended}[life])
@@ -129,7 +129,7 @@ func TestViewAtSecond(t *testing.T) {
 	storetest.Put(t, s, "books", "a", []byte("x"))
 	second := s.Rooms().Core.Ledger().Now().UTC().Format("20060102t150405z")
 	at, err := s.ViewAt(ctx, second)
-	if err != nil || at.Size != s.Size() {
+	if err != nil || at.Size != s.Ledger().Size() {
 		t.Errorf("%v, %v", at, err)
 	}
 	if _, named, err := s.ParseBucket(ctx, "books--at-"+second); err != nil || named != at {

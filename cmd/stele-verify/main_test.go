@@ -70,14 +70,14 @@ func sample(t *testing.T) string {
 	}
 	const cat = "a picture"
 	write("cat.jpg", []byte(cat))
-	write("vkey1", []byte(s.VKey()+"\n"))
+	write("vkey1", []byte(s.Ledger().VKey()+"\n"))
 	if _, err := s.CreateBucket(ctx, stele.Local(), "photos", false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Put(ctx, stele.PutRequest{By: stele.Local(), Bucket: "photos", Key: "cat.jpg", Body: strings.NewReader(cat), Size: int64(len(cat))}); err != nil {
 		t.Fatal(err)
 	}
-	receipt, _, err := s.Prove(ctx, stele.Place{Bucket: "photos", Key: "cat.jpg"})
+	receipt, _, err := s.Ledger().Prove(ctx, stele.Place{Bucket: "photos", Key: "cat.jpg"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func begun(t *testing.T, ctx context.Context, data string) [][]byte {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	u, err := s.Succession(ctx)
+	u, err := s.Ledger().Succession(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

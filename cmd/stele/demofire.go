@@ -76,7 +76,7 @@ func fire(ctx context.Context, d *story) error {
 	if err := b.store.FlushTargets(ctx); err != nil { // the certificate too
 		return err
 	}
-	size := b.store.Size()
+	size := b.store.Ledger().Size()
 	if err := os.RemoveAll(d.path("server")); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func drillBefore(ctx context.Context, d *story, s *node.Node) error {
 	if !c.OK {
 		return fmt.Errorf("the drill failed: %v", c.Problems)
 	}
-	if _, err := verify.OpenCertificate(drilled.Signed, s.VKey()); err != nil {
+	if _, err := verify.OpenCertificate(drilled.Signed, s.Ledger().VKey()); err != nil {
 		return err
 	}
 	if err := os.WriteFile(d.path("certificate.txt"), drilled.Signed, 0o644); err != nil {

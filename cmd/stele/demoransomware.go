@@ -74,15 +74,15 @@ func honest(ctx context.Context, d *story, s *node.Node, address string) (view s
 		return "", err
 	}
 	d.step("%d records are written to the versioned bucket %s over S3 at %s", demoFiles, demoBucket, address)
-	receipt, _, err := s.Prove(ctx, stele.Place{Bucket: demoBucket, Key: d.key(0)})
+	receipt, _, err := s.Ledger().Prove(ctx, stele.Place{Bucket: demoBucket, Key: d.key(0)})
 	if err != nil {
 		return "", err
 	}
-	if _, err := verify.Receipt(receipt, s.VKey(), bytes.NewReader(d.content(0))); err != nil {
+	if _, err := verify.Receipt(receipt, s.Ledger().VKey(), bytes.NewReader(d.content(0))); err != nil {
 		return "", err
 	}
 	d.proved("a receipt of %s, taken before, verifies against the file with the public key alone", d.key(0))
-	return fmt.Sprintf("%s--at-e%d", demoBucket, s.Size()), nil
+	return fmt.Sprintf("%s--at-e%d", demoBucket, s.Ledger().Size()), nil
 }
 
 // steal does the worst that S3 has: overwrite every key, delete every version, delete the bucket, with a plain client.
@@ -154,7 +154,7 @@ func readBack(ctx context.Context, d *story, s *node.Node, address, view string)
 // name finds the thief in the ledger, and verifies that.
 func name(ctx context.Context, d *story, s *node.Node, thief string) error {
 	overwritten, hidden, err := 0, 0, error(nil)
-	err = s.Log(ctx, stele.LogQuery{Actor: thief, Types: []entry.Type{"object.*"}}, func(e *entry.Entry) error {
+	err = s.Ledger().Log(ctx, stele.LogQuery{Actor: thief, Types: []entry.Type{"object.*"}}, func(e *entry.Entry) error {
 		if e.Type == entry.ObjectPut {
 			overwritten++
 		} else {

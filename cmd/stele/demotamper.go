@@ -71,7 +71,7 @@ func editData(ctx context.Context, d *story) error {
 	}
 	d.step("every byte is read again: the pack is found damaged, and replaced by the target's copy, which proves itself")
 	heals := 0
-	err = s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { heals++; return nil })
+	err = s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { heals++; return nil })
 	if err == nil && heals != 1 {
 		err = fmt.Errorf("the ledger has %d heals, should be 1", heals)
 	}
@@ -104,7 +104,7 @@ func rewrite(ctx context.Context, d *story) error {
 	if err != nil {
 		return err
 	}
-	for i := 0; err == nil && f.Size() <= c.Entry+2; i++ {
+	for i := 0; err == nil && f.Ledger().Size() <= c.Entry+2; i++ {
 		_, err = f.CreateBucket(ctx, stele.Local(), fmt.Sprintf("a-lie-%d", i), false)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {

@@ -255,7 +255,7 @@ func (c *checkup) ledger(ctx context.Context, s client.Store) {
 		c.tell("foreign", "warning", "find out who put them there, and move them away", "not of this store, and left alone: %s", shown(strings.Join(st.Foreign, ", ")))
 	}
 	var last *entry.Entry
-	err = s.Log(ctx, stele.LogQuery{From: max(st.Entries, 1) - 1}, func(e *entry.Entry) error { last = e; return nil })
+	err = s.Ledger().Log(ctx, stele.LogQuery{From: max(st.Entries, 1) - 1}, func(e *entry.Entry) error { last = e; return nil })
 	switch {
 	case err != nil:
 		c.fault("ledger", fmt.Errorf("couldn't read the newest entry: %w", err))

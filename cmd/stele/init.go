@@ -17,7 +17,7 @@ func (c *initCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	id, vkey, root := s.ID(), s.VKey(), s.Keys().Root().ID
+	id, vkey, root := s.ID(), s.Ledger().VKey(), s.Keys().Root().ID
 	if err := s.Close(); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (c *logCmd) Run(ctx context.Context, a *app) error {
 	if c.Last > 0 {
 		err = c.last(ctx, s, q, &w)
 	} else {
-		err = s.Log(ctx, q, func(e *entry.Entry) error { return printEntry(&w, e) })
+		err = s.Ledger().Log(ctx, q, func(e *entry.Entry) error { return printEntry(&w, e) })
 	}
 	return errors.Join(err, out.Flush())
 }
@@ -59,7 +59,7 @@ func (c *logCmd) last(ctx context.Context, s client.Store, q stele.LogQuery, a *
 	for window := uint64(max(1000, 2*c.Last)); high > low && len(found) < c.Last; window *= 4 {
 		q.From, q.To = max(low, high-min(high, window)), high
 		var part []entry.Entry
-		if err := s.Log(ctx, q, func(e *entry.Entry) error {
+		if err := s.Ledger().Log(ctx, q, func(e *entry.Entry) error {
 			if part = append(part, *e); len(part) > 2*c.Last {
 				part = slices.Delete(part, 0, len(part)-c.Last)
 			}

@@ -48,7 +48,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	if _, err := s.Head(ctx, p); err != nil {
 		return err
 	}
-	receipt, v, err := s.Prove(ctx, p)
+	receipt, v, err := s.Ledger().Prove(ctx, p)
 	if err != nil {
 		return fmt.Errorf("couldn't prove %s: %w", shown(c.Object), err)
 	}
@@ -68,7 +68,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 			objectDoc
 			VKey    string `json:"vkey"`
 			Receipt string `json:"receipt"`
-		}{d, s.VKey(), string(receipt)})
+		}{d, s.Ledger().VKey(), string(receipt)})
 	}
 	if c.Out == "" {
 		if _, err := a.stdout.Write(receipt); err != nil {
@@ -96,7 +96,7 @@ func (c *proveCmd) cosigned(ctx context.Context, a *app, s client.Store, receipt
 	if err != nil {
 		return nil, err
 	}
-	line, err := client.AskWitness(ctx, tr, c.Witness, key, r.Checkpoint, s.Consistency)
+	line, err := client.AskWitness(ctx, tr, c.Witness, key, r.Checkpoint, s.Ledger().Consistency)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *proveCmd) explain(a *app, s client.Store, key, sum string, kind entry.B
 	if c.Witness != "" {
 		witness = " --witness " + c.WitnessVKey
 	}
-	a.note("check   stele verify %s --receipt %s --vkey %s%s", shown(path.Base(key)), receipt, s.VKey(), witness)
+	a.note("check   stele verify %s --receipt %s --vkey %s%s", shown(path.Base(key)), receipt, s.Ledger().VKey(), witness)
 }
 
 // epochs writes a receipt for each epoch after the first, and checks them as a stranger will.
@@ -141,7 +141,7 @@ func (c *proveCmd) epochs(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	u, err := s.Succession(ctx)
+	u, err := s.Ledger().Succession(ctx)
 	if err != nil {
 		return fmt.Errorf("couldn't prove the epochs: %w", err)
 	}

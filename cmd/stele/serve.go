@@ -179,7 +179,7 @@ func (s *server) open(ctx context.Context) error {
 		s.store, s.created, err = node.OpenOrCreate(ctx, s.cfg.Data, opt)
 	}
 	if err == nil {
-		s.log.Info("store open", "data", s.cfg.Data, "store", s.store.ID(), "size", s.store.Size(), "took", time.Since(start).Round(time.Millisecond))
+		s.log.Info("store open", "data", s.cfg.Data, "store", s.store.ID(), "size", s.store.Ledger().Size(), "took", time.Since(start).Round(time.Millisecond))
 		s.metrics = s.newMetrics(s.store)
 	}
 	return err

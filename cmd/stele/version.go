@@ -37,9 +37,9 @@ func (versionCmd) vkey(ctx context.Context, a *app) error {
 	}
 	defer s.Close()
 	if a.cli.JSON {
-		return a.document(map[string]any{"v": 1, "vkey": s.VKey()})
+		return a.document(map[string]any{"v": 1, "vkey": s.Ledger().VKey()})
 	}
-	_, err = fmt.Fprintln(a.stdout, s.VKey())
+	_, err = fmt.Fprintln(a.stdout, s.Ledger().VKey())
 	return err
 }
 

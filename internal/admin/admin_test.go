@@ -288,22 +288,22 @@ func testAudit(t *testing.T, s client.Store) {
 	ctx := t.Context()
 	must[stele.Committed](t)(s.CreateBucket(ctx, by, "docs", false))
 	v := put(t, s, "docs", "k", "proven")
-	receipt, pv, err := s.Prove(ctx, stele.Place{Bucket: "docs", Key: "k"})
+	receipt, pv, err := s.Ledger().Prove(ctx, stele.Place{Bucket: "docs", Key: "k"})
 	if err != nil || pv.Body.SHA256 != v.Body.SHA256 {
 		t.Fatalf("prove: %+v, %v", pv, err)
 	}
-	if _, err := verify.Receipt(receipt, s.VKey(), strings.NewReader("proven")); err != nil {
+	if _, err := verify.Receipt(receipt, s.Ledger().VKey(), strings.NewReader("proven")); err != nil {
 		t.Errorf("receipt: %v", err)
 	}
 	var seen []string
-	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{"object.*"}}, func(e *entry.Entry) error {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{"object.*"}}, func(e *entry.Entry) error {
 		seen = append(seen, string(e.Type)+" "+e.Private.Key)
 		return nil
 	}); err != nil || len(seen) != 1 || seen[0] != "object.put k" {
 		t.Errorf("log %v, %v", seen, err)
 	}
 	stop := errors.New("stop")
-	if err := s.Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return stop }); !errors.Is(err, stop) {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("log goes on after an error: %v", err)
 	}
 	moved := false
@@ -517,7 +517,7 @@ func TestLedgerFace(t *testing.T) {
 		}
 		return b
 	}
-	size, root := s.TreeHead()
+	size, root := s.Ledger().TreeHead()
 	reader := tlog.TileHashReader(tlog.Tree{N: int64(size), Hash: tlog.Hash(root)}, tileGetter(func(tile tlog.Tile) []byte {
 		return get("/ledger/" + tree.Tile{Level: tile.L, N: tile.N, Width: tile.W}.Path())
 	}))
@@ -622,7 +622,7 @@ func TestStreamCut(t *testing.T) {
 		}
 		inner.ServeHTTP(w, r)
 	}))
-	if err := c.Log(t.Context(), stele.LogQuery{}, func(*entry.Entry) error { return nil }); !errors.Is(err, rpc.ErrProtocol) {
+	if err := c.Ledger().Log(t.Context(), stele.LogQuery{}, func(*entry.Entry) error { return nil }); !errors.Is(err, rpc.ErrProtocol) {
 		t.Errorf("log: %v", err)
 	}
 	r := must[io.ReadCloser](t)(c.OpenBody(t.Context(), stele.Version{Entry: 1}, 0, -1))

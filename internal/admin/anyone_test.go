@@ -51,7 +51,7 @@ func TestAuditorFillsNoLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := doortest.Server{URL: ts.URL}
-	before, refused := s.Size(), 0
+	before, refused := s.Ledger().Size(), 0
 	for range 50 {
 		res, err := doortest.Send(http.DefaultClient, server.NewRequest(doortest.Key{ID: k.ID, Secret: k.Secret, Service: rpc.Service}, "POST", rpc.Verify.Row().Path(), []byte("{}")))
 		if err != nil {
@@ -61,7 +61,7 @@ func TestAuditorFillsNoLedger(t *testing.T) {
 			refused++
 		}
 	}
-	if made := s.Size() - before; made == 0 || made > 15 || refused < 35 {
+	if made := s.Ledger().Size() - before; made == 0 || made > 15 || refused < 35 {
 		t.Errorf("50 verifications made %d entries, and %d were refused", made, refused)
 	}
 }

@@ -25,7 +25,7 @@ func (s *Server) ledgerRoutes(mux routeTable, who admitted) {
 	mux.HandleFunc("GET /ledger/checkpoint", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")
-		w.Write(s.opt.Store.Published())
+		w.Write(s.opt.Store.Ledger().Published())
 	})
 	mux.HandleFunc("GET "+rpc.PathHandover, func(w http.ResponseWriter, r *http.Request) {
 		at, data, err := s.opt.Store.Handover(r.Context())
@@ -51,9 +51,9 @@ func serveTile(q request, w http.ResponseWriter) error {
 	}
 	var b []byte
 	if t.Level == tree.Entries {
-		b, err = q.store.Bundle(q.Context(), t.N, t.Width)
+		b, err = q.store.Ledger().Bundle(q.Context(), t.N, t.Width)
 	} else {
-		b, err = q.store.Tile(q.Context(), t.Level, t.N, t.Width)
+		b, err = q.store.Ledger().Tile(q.Context(), t.Level, t.N, t.Width)
 	}
 	if err != nil {
 		return rpc.Worded(fmt.Errorf("the ledger has no such tile: %w", err), stele.ErrNoKey)
@@ -96,7 +96,7 @@ func writeProof(w http.ResponseWriter, p proofReply, hashes []tree.Hash) error {
 
 // serveInclusion: /ledger/proof?index=N[&size=N]; size defaults to that of the ledger.
 func serveInclusion(q request, w http.ResponseWriter) error {
-	size, _ := q.store.TreeHead()
+	size, _ := q.store.Ledger().TreeHead()
 	size, err := q.sizeParam("size", size)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func serveInclusion(q request, w http.ResponseWriter) error {
 	if index >= size {
 		return rpc.BadValue("a ledger of size %d has no entry %d: the last one is %d", size, index, int64(size)-1)
 	}
-	hashes, err := q.store.Inclusion(q.Context(), index, size)
+	hashes, err := q.store.Ledger().Inclusion(q.Context(), index, size)
 	if err != nil {
 		return rpc.Worded(err, stele.ErrBadName)
 	}
@@ -117,7 +117,7 @@ func serveInclusion(q request, w http.ResponseWriter) error {
 
 // serveConsistency: /ledger/consistency?from=N[&to=N].
 func serveConsistency(q request, w http.ResponseWriter) error {
-	to, _ := q.store.TreeHead()
+	to, _ := q.store.Ledger().TreeHead()
 	to, err := q.sizeParam("to", to)
 	if err != nil {
 		return err
@@ -135,10 +135,10 @@ func serveConsistency(q request, w http.ResponseWriter) error {
 
 // consistency proves that the ledger of one size goes on from that of another.
 func consistency(ctx context.Context, s *node.Node, from, to uint64) ([]tree.Hash, error) {
-	if size, _ := s.TreeHead(); from == 0 || from > to || to > size {
+	if size, _ := s.Ledger().TreeHead(); from == 0 || from > to || to > size {
 		return nil, rpc.BadValue("a ledger of %d entries has no proof from size %d to %d: the first is the older size, 1 at least, and the second at most %[1]d", size, from, to)
 	}
-	return s.Consistency(ctx, from, to)
+	return s.Ledger().Consistency(ctx, from, to)
 }
 
 // maxEntries bounds one answer of /ledger/entries.
@@ -156,7 +156,7 @@ func serveEntries(q request, w http.ResponseWriter) error {
 			return err
 		}
 	}
-	to, _ := q.store.TreeHead()
+	to, _ := q.store.Ledger().TreeHead()
 	if to, err = q.sizeParam("to", to); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func writeEntries(ctx context.Context, s *node.Node, l stele.LogQuery, w io.Writ
 	b := bufio.NewWriter(w)
 	enc := rpc.NewLineEncoder(b)
 	n := 0
-	err := s.Log(ctx, l, func(e *entry.Entry) error {
+	err := s.Ledger().Log(ctx, l, func(e *entry.Entry) error {
 		if n++; n > maxEntries {
 			return errEnough
 		}

@@ -45,7 +45,7 @@ func TestMalformedIsToldApart(t *testing.T) {
 	s := newStore(t)
 	s.CreateBucket(t.Context(), by, "box", false) //nolint:errcheck // put fails below
 	put(t, s, "box", "k", "bytes")
-	w, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs"), Logs: []string{s.VKey()}})
+	w, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs"), Logs: []string{s.Ledger().VKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestMalformedIsToldApart(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/add-checkpoint", "/v1/Following", "/v1/Nothing"} {
-		for _, body := range append(malformed, "old 0\n\nx\n", "old 5\nAAAA\n\n", "old 18446744073709551615\n\n"+string(s.Checkpoint()), fmt.Sprintf("old 3\n%s\n\n%s", strings.Repeat("A", 43)+"=", s.Checkpoint()), "old 0\n\n"+strings.Repeat("x", 70<<10)) {
+		for _, body := range append(malformed, "old 0\n\nx\n", "old 5\nAAAA\n\n", "old 18446744073709551615\n\n"+string(s.Ledger().Checkpoint()), fmt.Sprintf("old 3\n%s\n\n%s", strings.Repeat("A", 43)+"=", s.Ledger().Checkpoint()), "old 0\n\n"+strings.Repeat("x", 70<<10)) {
 			send(keyless.URL, "POST", path, body)
 			if path == "/add-checkpoint" {
 				send(port.URL, "POST", path, body)

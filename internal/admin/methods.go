@@ -20,7 +20,7 @@ import (
 // methods serve the calls that every server has.
 var methods = []method{
 	on(rpc.Hello, func(ctx context.Context, q request, _ rpc.None) (rpc.Greeting, error) {
-		return rpc.Greeting{Protocol: rpc.Protocol, ID: q.store.ID(), VKey: q.store.VKey(), Store: q.store.Dir()}, nil
+		return rpc.Greeting{Protocol: rpc.Protocol, ID: q.store.ID(), VKey: q.store.Ledger().VKey(), Store: q.store.Dir()}, nil
 	}),
 	onUpload(rpc.Put, servePut),
 	on(rpc.Head, func(ctx context.Context, q request, at stele.Place) (rpc.Version, error) {
@@ -33,7 +33,7 @@ var methods = []method{
 		return q.store.Hide(ctx, h)
 	}),
 	on(rpc.Prove, func(ctx context.Context, q request, at stele.Place) (rpc.Proven, error) {
-		r, v, err := q.store.Prove(ctx, at)
+		r, v, err := q.store.Ledger().Prove(ctx, at)
 		return rpc.Proven{Receipt: r, Version: rpc.VersionOf(v)}, err
 	}),
 	on(rpc.Consistency, func(ctx context.Context, q request, a [2]uint64) ([]tree.Hash, error) {
@@ -204,7 +204,7 @@ func serveBody(ctx context.Context, q request, a rpc.BodyArgs, out io.Writer) er
 }
 
 func serveLog(ctx context.Context, q request, l stele.LogQuery, out *lineStream[rpc.EntryLine]) error {
-	return q.store.Log(ctx, l, func(e *entry.Entry) error { return out.tell(rpc.LineOf(e)) })
+	return q.store.Ledger().Log(ctx, l, func(e *entry.Entry) error { return out.tell(rpc.LineOf(e)) })
 }
 
 // progressEvery is how often Verify tells of its progress.

@@ -188,7 +188,7 @@ func (c *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 		noTarget = 1
 	}
 	gauge(descNoTarget, noTarget)
-	gauge(descLedger, float64(c.store.Load().Size()))
+	gauge(descLedger, float64(c.store.Load().Ledger().Size()))
 	gauge(descObjects, float64(st.Objects))
 	gauge(descBytes, float64(st.Bytes))
 	counter(descVersions, float64(st.Versions))

@@ -42,7 +42,7 @@ func testParts(t *testing.T, s client.Store) {
 		t.Errorf("restored to %q", got)
 	}
 	var last *entry.Entry
-	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.ObjectPut}}, func(e *entry.Entry) error { last = e; return nil }); err != nil || last.Private.Reason != fmt.Sprintf("restore as of @%d: why", at.Size) {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.ObjectPut}}, func(e *entry.Entry) error { last = e; return nil }); err != nil || last.Private.Reason != fmt.Sprintf("restore as of @%d: why", at.Size) {
 		t.Errorf("%+v %v", last, err)
 	}
 	if _, err := s.RestorePart(ctx, stele.PartRestore{By: by, Bucket: "none", At: at}); !errors.Is(err, stele.ErrNoBucket) {
@@ -63,7 +63,7 @@ func TestPartRoles(t *testing.T) {
 	s := newStore(t)
 	must[stele.Committed](t)(s.CreateBucket(t.Context(), by, "docs", false))
 	put(t, s, "docs", "k", "one")
-	at := stele.View{Size: s.Size()}
+	at := stele.View{Size: s.Ledger().Size()}
 	must[stele.HideResult](t)(s.Hide(t.Context(), stele.HideRequest{By: by, Bucket: "docs", Key: "k"}))
 	url := port(t, s).URL
 	for role, may := range map[string]struct{ compare, restore bool }{

@@ -25,7 +25,7 @@ func TestPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var by entry.Private
-	if err := s.Log(t.Context(), stele.LogQuery{Types: []entry.Type{entry.BucketCreate}}, func(e *entry.Entry) error { by = e.Private; return nil }); err != nil {
+	if err := s.Ledger().Log(t.Context(), stele.LogQuery{Types: []entry.Type{entry.BucketCreate}}, func(e *entry.Entry) error { by = e.Private; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if by.Actor != "local:"+u.Username || by.Address != "uid "+u.Uid || by.Request == "" {

@@ -90,7 +90,7 @@ func (p *replica) state(q request, w http.ResponseWriter) error {
 }
 
 func (p *replica) succession(q request, w http.ResponseWriter) error {
-	u, err := p.store.Succession(q.Context())
+	u, err := p.store.Ledger().Succession(q.Context())
 	if err == nil {
 		writeReply(w, u, nil)
 	}

@@ -22,8 +22,8 @@ func TestReplicaSigned(t *testing.T) {
 		for _, keyrings := range []int{-1, 0} {
 			for _, wait := range []bool{false, true} {
 				c.Me = func() (string, string) { return me, s.FollowerProof(me) }
-				if st, err := c.ReplicaState(t.Context(), 0, keyrings, wait); err != nil || st.Size != s.Size() {
-					t.Errorf("me %q, keyrings %d, wait %v: size %d, %v; want %d", me, keyrings, wait, st.Size, err, s.Size())
+				if st, err := c.ReplicaState(t.Context(), 0, keyrings, wait); err != nil || st.Size != s.Ledger().Size() {
+					t.Errorf("me %q, keyrings %d, wait %v: size %d, %v; want %d", me, keyrings, wait, st.Size, err, s.Ledger().Size())
 				}
 			}
 		}

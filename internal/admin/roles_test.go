@@ -102,7 +102,7 @@ func TestRightsOfEachRoute(t *testing.T) {
 		}
 		for _, c := range callers {
 			allowed := who == "everybody" || c.role != "" && slices.Contains(strings.Fields(who), c.role)
-			before := s.Size()
+			before := s.Ledger().Size()
 			// No argument of any call: who is let in is told so, and nothing is done.
 			r, err := http.NewRequest(method, ts.URL+path, strings.NewReader("?"))
 			if err != nil {
@@ -121,10 +121,10 @@ func TestRightsOfEachRoute(t *testing.T) {
 			if refused == allowed || res.StatusCode >= 500 {
 				t.Errorf("%s by %s: %d, allowed is %v\n%.200s", pattern, c.name, res.StatusCode, allowed, reply)
 			}
-			if s.Size() == before {
+			if s.Ledger().Size() == before {
 				continue
 			}
-			if err := s.Log(t.Context(), stele.LogQuery{From: before}, func(e *entry.Entry) error {
+			if err := s.Ledger().Log(t.Context(), stele.LogQuery{From: before}, func(e *entry.Entry) error {
 				if e.Type != entry.DeniedSum {
 					t.Errorf("%s by %s wrote %s", pattern, c.name, e.Type)
 				}

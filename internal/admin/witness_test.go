@@ -24,7 +24,7 @@ import (
 // TestWitness: a store has its checkpoints cosigned over the wire, from nothing, grown, and again; each refusal has the status of the specification.
 func TestWitness(t *testing.T) {
 	s := newStore(t)
-	w, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs"), Logs: []string{s.VKey()}})
+	w, err := witness.Open(witness.Options{Key: filepath.Join(t.TempDir(), "key"), Folder: filepath.Join(t.TempDir(), "logs"), Logs: []string{s.Ledger().VKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +39,13 @@ func TestWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(signed []byte) error {
-		line, err := client.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", key, signed, s.Consistency)
+		line, err := client.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", key, signed, s.Ledger().Consistency)
 		if err == nil {
 			_, _, err = key.Check(append(bytes.Clone(signed), line...))
 		}
 		return err
 	}
-	first := s.Checkpoint()
+	first := s.Ledger().Checkpoint()
 	for range 2 {
 		if err := ask(first); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestWitness(t *testing.T) {
 	if _, err := s.CreateBucket(t.Context(), stele.Local(), "bkt", false); err != nil {
 		t.Fatal(err)
 	}
-	grown := s.Checkpoint()
+	grown := s.Ledger().Checkpoint()
 	refuse = errors.New("not now")
 	if err := ask(grown); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("refused by the standby: %v", err)
@@ -72,7 +72,7 @@ func TestWitness(t *testing.T) {
 	}
 	other, err := tree.NewCosignature(stranger.VKey())
 	if err == nil {
-		_, err = client.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", other, grown, s.Consistency)
+		_, err = client.AskWitness(t.Context(), http.DefaultTransport, ts.URL+"/w", other, grown, s.Ledger().Consistency)
 	}
 	if !errors.Is(err, tree.ErrSignature) {
 		t.Errorf("a cosignature by another key than the expected one: %v", err)
@@ -81,7 +81,7 @@ func TestWitness(t *testing.T) {
 }
 
 func testWitnessStatus(t *testing.T, url string, s *node.Node, grown []byte) {
-	c, err := tree.OpenCheckpoint(grown, s.VKey())
+	c, err := tree.OpenCheckpoint(grown, s.Ledger().VKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,19 +118,19 @@ func testConsistency(t *testing.T, s client.Store) {
 	var heads []tree.Checkpoint
 	for _, key := range []string{"k", "later"} {
 		put(t, s, "docs", key, "proven")
-		receipt, _, err := s.Prove(t.Context(), stele.Place{Bucket: "docs", Key: key})
+		receipt, _, err := s.Ledger().Prove(t.Context(), stele.Place{Bucket: "docs", Key: key})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := must[*tree.Receipt](t)(tree.ParseReceipt(receipt))
-		heads = append(heads, must[tree.Checkpoint](t)(tree.OpenCheckpoint(r.Checkpoint, s.VKey())))
+		heads = append(heads, must[tree.Checkpoint](t)(tree.OpenCheckpoint(r.Checkpoint, s.Ledger().VKey())))
 	}
 	from, to := heads[0], heads[1]
-	proof := must[[]tree.Hash](t)(s.Consistency(t.Context(), from.Size, to.Size))
+	proof := must[[]tree.Hash](t)(s.Ledger().Consistency(t.Context(), from.Size, to.Size))
 	if err := tree.CheckConsistency(proof, from.Size, from.Root, to.Size, to.Root); err != nil || from.Size >= to.Size {
 		t.Errorf("from %d to %d: %v", from.Size, to.Size, err)
 	}
-	if _, err := s.Consistency(t.Context(), to.Size, 1<<40); err == nil {
+	if _, err := s.Ledger().Consistency(t.Context(), to.Size, 1<<40); err == nil {
 		t.Error("a proof to a size that is not there")
 	}
 }

@@ -39,10 +39,10 @@ func TestTargetSecretIsNotShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err := s.Entry(ctx, c.Entry); err != nil || strings.Contains(e.Private.Value, "swordfish") || !strings.Contains(e.Private.Value, "nas") {
+	if e, err := s.Ledger().Entry(ctx, c.Entry); err != nil || strings.Contains(e.Private.Value, "swordfish") || !strings.Contains(e.Private.Value, "nas") {
 		t.Errorf("the entry shows %s, %v", e.Private.Value, err)
 	}
-	if err := s.Log(ctx, stele.LogQuery{}, func(e *entry.Entry) error {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{}, func(e *entry.Entry) error {
 		if strings.Contains(string(entry.AppendPrivate(nil, &e.Private)), "swordfish") {
 			t.Errorf("the log shows entry %d: %s", e.Index, e.Private.Value)
 		}
@@ -50,7 +50,7 @@ func TestTargetSecretIsNotShown(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := s.Receipt(ctx, c.Entry); err != nil || strings.Contains(string(r), "swordfish") {
+	if r, err := s.Ledger().Receipt(ctx, c.Entry); err != nil || strings.Contains(string(r), "swordfish") {
 		t.Errorf("a receipt = %s, %v", r, err)
 	}
 }

@@ -112,7 +112,7 @@ func TestDrill(t *testing.T) {
 		if c.Versions == 0 {
 			t.Errorf("nothing was read at size %d", c.Size)
 		}
-		back, err := verify.OpenCertificate(signed, d.s.VKey())
+		back, err := verify.OpenCertificate(signed, d.s.Ledger().VKey())
 		if err != nil || back.Root != c.Root || !back.OK {
 			t.Errorf("%+v %v", back, err)
 		}
@@ -125,7 +125,7 @@ func TestDrill(t *testing.T) {
 		t.Errorf("%+v %v", c, err)
 	}
 	runs := 0
-	if err := d.s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.DrillRun}}, func(e *entry.Entry) error {
+	if err := d.s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.DrillRun}}, func(e *entry.Entry) error {
 		if runs++; e.Private.Name != "nas" || e.Private.Doc == nil || e.Private.Data["ok"] != "true" {
 			t.Errorf("%+v", e.Private)
 		}

@@ -28,7 +28,7 @@ func TestDrillBeforeTheFirstCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	drills := func() (n int) {
-		if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.DrillRun}}, func(*entry.Entry) error { n++; return nil }); err != nil {
+		if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.DrillRun}}, func(*entry.Entry) error { n++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return n

@@ -51,7 +51,7 @@ func TestTargets(t *testing.T) {
 	if err != nil || len(st) != 1 {
 		t.Fatal(st, err)
 	}
-	if st[0].Behind != 0 || st[0].Size != s.Size() || !st[0].Connected || st[0].Error != "" || st[0].SecretKey != "" || st[0].Restorable.IsZero() {
+	if st[0].Behind != 0 || st[0].Size != s.Ledger().Size() || !st[0].Connected || st[0].Error != "" || st[0].SecretKey != "" || st[0].Restorable.IsZero() {
 		t.Errorf("status = %+v", st[0])
 	}
 	if got := s.Rooms().Backups.Copies(); len(got) != 1 || got[0].Name != "nas" {
@@ -69,7 +69,7 @@ func TestTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	storetest.Put(t, s, "bucket", "three", []byte("third"))
-	size := s.Size()
+	size := s.Ledger().Size()
 	if err := s.Rooms().Backups.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +81,8 @@ func TestTargets(t *testing.T) {
 	if s, err = stele.Open(ctx, old, opt); err != nil {
 		t.Fatal(err)
 	}
-	if s.Size() < size {
-		t.Errorf("a store that was rolled back to before %d entries has %d", size, s.Size())
+	if s.Ledger().Size() < size {
+		t.Errorf("a store that was rolled back to before %d entries has %d", size, s.Ledger().Size())
 	}
 	if got := storetest.Read(t, s, stele.Place{Bucket: "bucket", Key: "three"}); string(got) != "third" {
 		t.Errorf("what it had forgotten reads %q", got)
@@ -99,8 +99,8 @@ func TestTargets(t *testing.T) {
 	if s, err = stele.Open(ctx, folder, dead); err != nil {
 		t.Fatal(err)
 	}
-	if s.Size() < size {
-		t.Errorf("%d entries, want %d", s.Size(), size)
+	if s.Ledger().Size() < size {
+		t.Errorf("%d entries, want %d", s.Ledger().Size(), size)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -168,8 +168,8 @@ func TestForeignTarget(t *testing.T) {
 	if err := a.Rooms().Backups.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
-	size := b.Size()
-	if _, err := b.Rooms().Backups.AddTarget(ctx, stele.Local().Who(), stele.TargetSpec{Name: "nas", URL: nas}); !errors.Is(err, replicate.ErrForeign) || b.Size() != size {
+	size := b.Ledger().Size()
+	if _, err := b.Rooms().Backups.AddTarget(ctx, stele.Local().Who(), stele.TargetSpec{Name: "nas", URL: nas}); !errors.Is(err, replicate.ErrForeign) || b.Ledger().Size() != size {
 		t.Errorf("another store's target = %v", err)
 	}
 }

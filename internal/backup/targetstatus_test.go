@@ -36,7 +36,7 @@ func TestIdleTargetIsLookedAt(t *testing.T) {
 				t.Error("shipped to what is not there")
 			}
 			st := r.status(t)
-			if st.Connected || !st.Refused || st.Size == 0 || st.Restorable.IsZero() || st.Behind >= r.s.Size() {
+			if st.Connected || !st.Refused || st.Size == 0 || st.Restorable.IsZero() || st.Behind >= r.s.Ledger().Size() {
 				t.Errorf("status after a restart = %+v", st)
 			}
 			if d := st.ErrorSince.Sub(since); d < -time.Millisecond || d > time.Millisecond {
@@ -137,7 +137,7 @@ func TestOlderBackupServed(t *testing.T) {
 	if err := r.s.Rooms().Backups.FlushTargets(ctx); err != nil {
 		t.Fatal(err)
 	}
-	size := r.s.Size()
+	size := r.s.Ledger().Size()
 	if err := r.s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -163,15 +163,15 @@ func TestOlderBackupServed(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
-	if st := all[0]; st.Error != "" || !st.Connected || st.Newer < size-s.Size() || st.Newer == 0 || st.Behind != 0 {
-		t.Errorf("status = %+v, want it newer by %d", st, size-s.Size())
+	if st := all[0]; st.Error != "" || !st.Connected || st.Newer < size-s.Ledger().Size() || st.Newer == 0 || st.Behind != 0 {
+		t.Errorf("status = %+v, want it newer by %d", st, size-s.Ledger().Size())
 	}
 }
 
 // TestBeyond: an epoch goes on from before what a target holds of the one before. The target's status says so after each start.
 func TestBeyond(t *testing.T) {
 	r := newAnewRig(t)
-	cut := r.s.Size()
+	cut := r.s.Ledger().Size()
 	storetest.Put(t, r.s, "bucket", "two", []byte("second"))
 	if err := r.s.Rooms().Backups.FlushTargets(ctx); err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func TestRequireWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	storetest.MakeBucket(t, s, "bkt", false, stele.Unversioned)
-	vkey := s.VKey()
+	vkey := s.Ledger().VKey()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestRequireWitness(t *testing.T) {
 		}
 		for j := range 3 {
 			v := storetest.Put(t, s, "bkt", fmt.Sprintf("k%d/%d", i, j), []byte("x"))
-			receipt, err := s.Receipt(ctx, v.Entry)
+			receipt, err := s.Ledger().Receipt(ctx, v.Entry)
 			if (err == nil) != c.given || err != nil && !errors.Is(err, care.ErrNoWitness) {
 				t.Errorf("case %d: %v", i, err)
 			}
@@ -147,14 +147,14 @@ func TestSilentWitness(t *testing.T) {
 	<-asked
 	ended, end := context.WithCancel(ctx)
 	end()
-	if _, err := s.Receipt(ended, 0); !errors.Is(err, care.ErrNoWitness) {
+	if _, err := s.Ledger().Receipt(ended, 0); !errors.Is(err, care.ErrNoWitness) {
 		t.Errorf("with a request that has ended: %v", err)
 	}
 	got := make(chan error)
 	begun := make(chan bool)
 	go func() {
 		close(begun)
-		_, err := s.Receipt(ctx, 0)
+		_, err := s.Ledger().Receipt(ctx, 0)
 		got <- err
 	}()
 	<-begun
@@ -173,7 +173,7 @@ func TestForkedWitness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, key := honest(t, "one", s.VKey())
+	w, key := honest(t, "one", s.Ledger().VKey())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -188,8 +188,8 @@ func TestForkedWitness(t *testing.T) {
 		defer s.Close()
 		storetest.MakeBucket(t, s, bucket, false, stele.Unversioned)
 		v := storetest.Put(t, s, bucket, "k", []byte(bucket))
-		receipt, err := s.Receipt(ctx, v.Entry)
-		if err == nil && cosigns(t, receipt, s.VKey(), key) != 1 {
+		receipt, err := s.Ledger().Receipt(ctx, v.Entry)
+		if err == nil && cosigns(t, receipt, s.Ledger().VKey(), key) != 1 {
 			t.Error("a receipt without its cosignature")
 		}
 		return receipt, err
@@ -229,7 +229,7 @@ func TestWitnessStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vkey := s.VKey()
+	vkey := s.Ledger().VKey()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func knows(t testing.TB, s *stele.Store, when, path string) {
 // someRead reads all there is; that something can't be read is the point.
 func someRead(x *storetest.Tampered, s *stele.Store) {
 	_, _ = x.Honest(s)
-	_ = s.Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil })
+	_ = s.Ledger().Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil })
 }
 
 // TestDamageStaysKnown: damage that a read, a verification or the start met is known, one entry for each file, also after a restart and with an index made again, until the file is proven to be as it was.
@@ -101,7 +101,7 @@ func TestDamageStaysKnown(t *testing.T) {
 			s = reopened(t, x, fs, false)
 			knows(t, s, what+", after a restart", path)
 			told := 0
-			if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.VerifyDamage}}, func(*entry.Entry) error { told++; return nil }); err == nil && told != 1 {
+			if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.VerifyDamage}}, func(*entry.Entry) error { told++; return nil }); err == nil && told != 1 {
 				t.Errorf("%s: %d entries", what, told)
 			}
 			storetest.MustClose(t, s)

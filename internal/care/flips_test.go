@@ -179,10 +179,10 @@ func (x *battered) use(seed uint64, next *atomic.Uint64, stop <-chan struct{}) e
 		case n == 7:
 			_, err = x.List(ctx, stele.ListRequest{Bucket: batteredBucket, Prefix: "key-00", Max: 50})
 		case n == 8:
-			_, err = x.Receipt(ctx, r.Uint64N(x.Size()))
+			_, err = x.Ledger().Receipt(ctx, r.Uint64N(x.Ledger().Size()))
 		case n == 9:
-			from := r.Uint64N(x.Size())
-			err = x.Log(ctx, stele.LogQuery{From: from, To: min(from+20, x.Size())}, func(*entry.Entry) error { return nil })
+			from := r.Uint64N(x.Ledger().Size())
+			err = x.Ledger().Log(ctx, stele.LogQuery{From: from, To: min(from+20, x.Ledger().Size())}, func(*entry.Entry) error { return nil })
 		default:
 			if seed, ok := x.known(r); ok {
 				err = x.getOne(seed, r)
@@ -404,7 +404,7 @@ func (x *battered) withoutTarget(t *testing.T) {
 		t.Errorf("without the target: %v %+v", err, rep.Problems)
 	}
 	told := map[string]bool{}
-	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { told[e.Private.Name] = true; return nil }); err != nil {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { told[e.Private.Name] = true; return nil }); err != nil {
 		t.Error(err)
 	}
 	for _, d := range x.damaged {

@@ -85,7 +85,7 @@ func TestOldSegmentHealsWhereItIsMet(t *testing.T) {
 			if err != nil {
 				t.Fatal(what, err)
 			}
-			if err := s.Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil }); err != nil {
+			if err := s.Ledger().Log(ctx, stele.LogQuery{}, func(*entry.Entry) error { return nil }); err != nil {
 				t.Error(what, err)
 			}
 			whole := func() bool { return bytes.Equal(storetest.ReadFiles(t, fs, storetest.Folder)[path], x.Files[path]) }
@@ -177,7 +177,7 @@ func healsTo(t testing.TB, x *storetest.Tampered, s *stele.Store, fs vfs.FS, pat
 	}
 	defer after.Close()
 	var heals []entry.Entry
-	if err := after.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { heals = append(heals, *e); return nil }); err != nil {
+	if err := after.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.Heal}}, func(e *entry.Entry) error { heals = append(heals, *e); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(heals) != 1 || storetest.Folder+"/"+heals[0].Private.Name != path || heals[0].Private.Data["from"] != "nas" || heals[0].Private.Reason == "" {
@@ -224,7 +224,7 @@ func TestReadOnlyReadsAround(t *testing.T) {
 				}
 				continue
 			}
-			if s.Size() < uint64(len(x.States)-1) && gone { // the newest segment: what is left of a ledger can be read, as what it is
+			if s.Ledger().Size() < uint64(len(x.States)-1) && gone { // the newest segment: what is left of a ledger can be read, as what it is
 				_ = s.Close()
 				continue
 			}

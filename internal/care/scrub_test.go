@@ -30,7 +30,7 @@ func scrubbed(t testing.TB, x *storetest.Tampered, fs vfs.FS, rest func(context.
 
 func scrubEntries(t testing.TB, s *stele.Store) (all []entry.Entry) {
 	t.Helper()
-	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.VerifyScrub}}, func(e *entry.Entry) error { all = append(all, *e); return nil }); err != nil {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.VerifyScrub}}, func(e *entry.Entry) error { all = append(all, *e); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return all

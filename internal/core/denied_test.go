@@ -15,7 +15,7 @@ import (
 func sums(t *testing.T, s *stele.Store) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	if err := s.Log(ctx, stele.LogQuery{Types: []entry.Type{entry.DeniedSum}}, func(e *entry.Entry) error {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{Types: []entry.Type{entry.DeniedSum}}, func(e *entry.Entry) error {
 		for k, v := range e.Private.Data {
 			out[k] = v
 		}
@@ -145,14 +145,14 @@ func TestRefusalsAreEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := s.Size()
+	before := s.Ledger().Size()
 	const tries = 3 * core.DenialBurst
 	for range tries {
 		if _, err := s.Hide(ctx, stele.HideRequest{By: stele.Actor{Key: core.ActorRoot}, Bucket: "locked", Key: "a", VersionID: v.ID}); !storetest.IsLocked(err) {
 			t.Fatal(err)
 		}
 	}
-	if alone := s.Size() - before; alone != core.DenialBurst {
+	if alone := s.Ledger().Size() - before; alone != core.DenialBurst {
 		t.Errorf("%d entries of their own", alone)
 	}
 	if err := s.Rooms().Core.AppendDenials(ctx); err != nil {

@@ -89,7 +89,7 @@ func TestOpenWhereNothingCanBeWritten(t *testing.T) {
 		}
 		storetest.MakeBucket(t, s, "books", false, stele.Unversioned)
 		storetest.Put(t, s, "books", "k", []byte("acknowledged"))
-		size := s.Size()
+		size := s.Ledger().Size()
 		fs := mem.CrashClone(vfs.CrashCloneCfg{})
 		s.Close()
 		var written atomic.Int64
@@ -105,8 +105,8 @@ func TestOpenWhereNothingCanBeWritten(t *testing.T) {
 			t.Errorf("%v: %v", why, err)
 			continue
 		}
-		if got := string(storetest.Read(t, s, stele.Place{Bucket: "books", Key: "k"})); got != "acknowledged" || s.Size() != size {
-			t.Errorf("%v: read %q at size %d, was %d", why, got, s.Size(), size)
+		if got := string(storetest.Read(t, s, stele.Place{Bucket: "books", Key: "k"})); got != "acknowledged" || s.Ledger().Size() != size {
+			t.Errorf("%v: read %q at size %d, was %d", why, got, s.Ledger().Size(), size)
 		}
 		want := stele.ErrFull
 		if why == syscall.EROFS {

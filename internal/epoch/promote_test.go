@@ -53,7 +53,7 @@ func newLife(t testing.TB) *life {
 	); err != nil {
 		t.Fatal(err)
 	}
-	x.vkey, x.size = s.VKey(), s.Size()
+	x.vkey, x.size = s.Ledger().VKey(), s.Ledger().Size()
 	v, err := s.Head(ctx, stele.Place{Bucket: "plain", Key: "one"})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func newLife(t testing.TB) *life {
 	if x.one = v.Entry; err != nil {
 		t.Fatal(err)
 	}
-	if x.old, err = s.Receipt(ctx, x.one); err != nil {
+	if x.old, err = s.Ledger().Receipt(ctx, x.one); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -70,7 +70,7 @@ func newLife(t testing.TB) *life {
 	if s, err = stele.Open(ctx, storetest.Folder, x.options()); err != nil {
 		t.Fatal(err)
 	}
-	x.size = s.Size()
+	x.size = s.Ledger().Size()
 	for at := range x.size + 1 {
 		text, err := storetest.Show(s, stele.View{Size: at})
 		if err != nil {
@@ -84,7 +84,7 @@ func newLife(t testing.TB) *life {
 	if s, err = stele.Open(ctx, storetest.Folder, x.options()); err != nil { // closing may have sealed packs
 		t.Fatal(err)
 	}
-	x.size = s.Size()
+	x.size = s.Ledger().Size()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +131,8 @@ func TestPromote(t *testing.T) {
 				t.Fatal(err)
 			}
 			x.same(t, s, cut)
-			if s.VKey() != p.VKey || s.Epoch() != 2 || len(s.Epochs()) != 2 || s.Epochs()[1] != (stele.EpochBegin{Epoch: 2, First: cut}) {
-				t.Errorf("vkey %s, epochs %v", s.VKey(), s.Epochs())
+			if s.Ledger().VKey() != p.VKey || s.Ledger().Epoch() != 2 || len(s.Ledger().Epochs()) != 2 || s.Ledger().Epochs()[1] != (stele.EpochBegin{Epoch: 2, First: cut}) {
+				t.Errorf("vkey %s, epochs %v", s.Ledger().VKey(), s.Ledger().Epochs())
 			}
 			v := storetest.Put(t, s, "kept", "new", []byte("of the new epoch"))
 			if !strings.HasPrefix(v.ID, "00000002") {
@@ -149,7 +149,7 @@ func TestPromote(t *testing.T) {
 			if left == 0 && len(r.Evidence) != 0 || left > 0 && (len(r.Evidence) != 1 || r.Evidence[0].Broken != "" || r.Evidence[0].From > cut || r.Evidence[0].To != x.size) {
 				t.Errorf("evidence %+v", r.Evidence)
 			}
-			now, err := storetest.Show(s, stele.View{Size: s.Size()})
+			now, err := storetest.Show(s, stele.View{Size: s.Ledger().Size()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestPromote(t *testing.T) {
 				t.Fatal(err)
 			}
 			x.same(t, s, cut)
-			if text, err := storetest.Show(s, stele.View{Size: s.Size()}); err != nil || text != now {
+			if text, err := storetest.Show(s, stele.View{Size: s.Ledger().Size()}); err != nil || text != now {
 				t.Errorf("with the index rebuilt: %v\n%s", err, storetest.Diff(text, now))
 			}
 			if err := s.Close(); err != nil {
@@ -181,7 +181,7 @@ func (x *life) receipts(t testing.TB, s *stele.Store, vkey string) {
 	if _, err := verify.Receipt(x.old, x.vkey, bytes.NewReader(file)); err != nil {
 		t.Errorf("an old receipt: %v", err)
 	}
-	receipt, err := s.Receipt(ctx, x.one)
+	receipt, err := s.Ledger().Receipt(ctx, x.one)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,7 +414,7 @@ func promoteScenario(t testing.TB, left uint64) crashtest.Scenario[promoted] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template.size = s.Size()
+	template.size = s.Ledger().Size()
 	for at := uint64(1); at <= template.size; at++ {
 		if template.shown[at], err = storetest.Show(s, stele.View{Size: at}); err != nil {
 			t.Fatal(err)
@@ -456,9 +456,9 @@ func promoteScenario(t testing.TB, left uint64) crashtest.Scenario[promoted] {
 
 func (p *promoted) check(s *stele.Store) error {
 	size := p.size
-	if s.Epoch() == 2 {
+	if s.Ledger().Epoch() == 2 {
 		size, p.done = p.cut, true
-		if e, err := s.Entry(ctx, p.cut); err != nil || e.Type != entry.EpochBegin {
+		if e, err := s.Ledger().Entry(ctx, p.cut); err != nil || e.Type != entry.EpochBegin {
 			return fmt.Errorf("entry %d is a %s: %v", p.cut, e.Type, err)
 		}
 	} else if p.done {

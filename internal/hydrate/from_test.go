@@ -351,7 +351,7 @@ func TestFromRolledBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size := fresh.Size(); size == 0 || size >= s.Size() {
+	if size := fresh.Ledger().Size(); size == 0 || size >= s.Ledger().Size() {
 		t.Fatalf("the older target shows %d entries", size)
 	}
 	if err := fresh.Close(); err != nil {

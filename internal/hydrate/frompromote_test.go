@@ -43,7 +43,7 @@ func TestFromPromote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := s.Size()
+	at := s.Ledger().Size()
 	if got, err := storetest.Show(s, stele.View{}); err != nil || got != x.Shown[0] {
 		t.Fatal("it shows something else:", err)
 	}

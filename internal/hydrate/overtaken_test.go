@@ -71,7 +71,7 @@ func TestFromOvertaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := from.Size()
+	size := from.Ledger().Size()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +88,8 @@ func TestFromOvertaken(t *testing.T) {
 	verified := func(s *stele.Store) {
 		t.Helper()
 		r, err := s.Verify(ctx, stele.VerifyOptions{By: stele.Local(), Deep: true})
-		if err != nil || !r.OK() || s.Size() != size {
-			t.Fatal(r.Problems, err, s.Size(), size)
+		if err != nil || !r.OK() || s.Ledger().Size() != size {
+			t.Fatal(r.Problems, err, s.Ledger().Size(), size)
 		}
 	}
 	verified(from)

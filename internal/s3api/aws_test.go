@@ -188,7 +188,7 @@ func TestStorageClasses(t *testing.T) {
 		d.ok(err)
 		check(class, "to-"+class)
 	}
-	at := d.store.Size()
+	at := d.store.Ledger().Size()
 	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: b, Key: aws.String("large"), StorageClass: "ONEZONE_IA"})
 	d.ok(err)
 	uploads, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: b})
@@ -287,7 +287,7 @@ func TestLegalHoldOff(t *testing.T) {
 		d.ok(err)
 		_, err = c.PutObjectTagging(ctx, &s3.PutObjectTaggingInput{Bucket: b, Key: k, Tagging: &types.Tagging{TagSet: []types.Tag{{Key: aws.String("a"), Value: aws.String(string(status))}}}})
 		d.ok(err)
-		for _, bucket := range []string{"locked", "locked--at-e" + strconv.FormatUint(d.store.Size(), 10)} {
+		for _, bucket := range []string{"locked", "locked--at-e" + strconv.FormatUint(d.store.Ledger().Size(), 10)} {
 			got, err := c.GetObjectLegalHold(ctx, &s3.GetObjectLegalHoldInput{Bucket: &bucket, Key: k})
 			d.ok(err)
 			head, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: k})
@@ -415,7 +415,7 @@ func TestViewOfLongName(t *testing.T) {
 	name := strings.Repeat("long-", 12) + "abc"
 	d.bucket(name, false)
 	d.put(c, name, "k", "old")
-	size := strconv.FormatUint(d.store.Size(), 10)
+	size := strconv.FormatUint(d.store.Ledger().Size(), 10)
 	now := time.Now().UTC().Add(time.Second).Truncate(time.Second)
 	_, err := d.store.Pin(ctx, stele.Local(), "before", stele.View{})
 	d.ok(err)

@@ -304,7 +304,7 @@ func TestViews(t *testing.T) {
 	c, ctx := d.aws("", ""), t.Context()
 	d.put(c, "box", "a", "first")
 	d.put(c, "box", "gone", "x")
-	size := d.store.Size()
+	size := d.store.Ledger().Size()
 	d.put(c, "box", "a", "second")
 	_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String("box"), Key: aws.String("gone")})
 	d.ok(err)

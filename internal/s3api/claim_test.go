@@ -53,7 +53,7 @@ func TestAClaimIsNoKey(t *testing.T) {
 	}
 	defer store.Close() //nolint:errcheck // only read
 	var sums []string
-	if err := store.Log(t.Context(), stele.LogQuery{Types: []entry.Type{entry.DeniedSum}}, func(e *entry.Entry) error {
+	if err := store.Ledger().Log(t.Context(), stele.LogQuery{Types: []entry.Type{entry.DeniedSum}}, func(e *entry.Entry) error {
 		for kind, n := range e.Private.Data {
 			sums = append(sums, kind+" "+n)
 		}

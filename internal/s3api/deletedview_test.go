@@ -28,7 +28,7 @@ func TestViewOfADeletedBucket(t *testing.T) {
 {"Effect":"Allow","Principal":{"AWS":%q},"Action":["s3:GetObjectVersion","s3:ListBucketVersions"],"Resource":["arn:aws:s3:::loot","arn:aws:s3:::loot/*"]},
 {"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:GetObjectVersion"],"Resource":"arn:aws:s3:::loot/*"}]}`
 	d.want("policy", d.as(root, "PUT", "/loot?policy=", fmt.Sprintf(policy, shut.ID, named.ID)), 204)
-	view := fmt.Sprintf("/loot--at-e%d", d.store.Size())
+	view := fmt.Sprintf("/loot--at-e%d", d.store.Ledger().Size())
 	for _, k := range []string{"in/k", "out/k"} {
 		d.want("DELETE", d.as(victim, "DELETE", "/loot/"+k, ""), 204)
 	}

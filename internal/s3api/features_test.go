@@ -83,7 +83,7 @@ func TestReceipts(t *testing.T) {
 		t.Fatalf("x-stele-checkpoint is %q for entry %d", head, at)
 	}
 	receipt, err := base64.StdEncoding.DecodeString(res.Header.Get("X-Stele-Receipt"))
-	want, werr := d.store.Receipt(t.Context(), at)
+	want, werr := d.store.Ledger().Receipt(t.Context(), at)
 	if err != nil || werr != nil || !bytes.HasPrefix(receipt, bytes.SplitAfter(want, []byte("\n"))[0]) {
 		t.Fatalf("the receipt is %q (%v, %v)", receipt, err, werr)
 	}

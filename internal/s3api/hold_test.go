@@ -45,7 +45,7 @@ func TestWhoEndsALegalHold(t *testing.T) {
 	}
 	refused("OFF by an admin of another part", part)
 	noted := false
-	d.ok(d.store.Log(t.Context(), stele.LogQuery{Types: []entry.Type{entry.DeniedLock}}, func(e *entry.Entry) error {
+	d.ok(d.store.Ledger().Log(t.Context(), stele.LogQuery{Types: []entry.Type{entry.DeniedLock}}, func(e *entry.Entry) error {
 		noted = noted || e.Private.Name == "hold" && e.Private.Actor == writer.ID && e.Private.Key == "k"
 		return nil
 	}))

@@ -20,7 +20,7 @@ func TestStrangersLearnNoNames(t *testing.T) {
 	var names []string
 	for _, b := range []string{"taken", "free"} {
 		names = append(names, b)
-		for _, moment := range []string{"e1", fmt.Sprint("e", d.store.Size()), "e999999", "mypin", "nopin", "20010101t000000z", "20990101t000000z", "20261399t000000z"} {
+		for _, moment := range []string{"e1", fmt.Sprint("e", d.store.Ledger().Size()), "e999999", "mypin", "nopin", "20010101t000000z", "20990101t000000z", "20261399t000000z"} {
 			names = append(names, b+"--at-"+moment)
 		}
 	}

@@ -64,7 +64,7 @@ func (c *call) hideOwnLock(q stele.HideRequest) (stele.HideResult, error) {
 	if err != nil {
 		return stele.HideResult{}, err
 	}
-	e, err := c.store.Entry(c.ctx, v.Entry)
+	e, err := c.store.Ledger().Entry(c.ctx, v.Entry)
 	if err != nil {
 		return stele.HideResult{}, err
 	}

@@ -159,7 +159,7 @@ func (c *call) setCommitted(h http.Header, at uint64) error {
 	if wire.First(c.r.Header, "X-Stele-Receipt") != "inline" {
 		return nil
 	}
-	receipt, err := c.store.Receipt(c.ctx, at)
+	receipt, err := c.store.Ledger().Receipt(c.ctx, at)
 	if errors.Is(err, stele.ErrNoWitness) { // the change is committed, and an error would have the client make it again
 		h["X-Stele-Receipt-Error"] = []string{strings.Join(strings.Fields(err.Error()), " ")}
 		return nil
@@ -182,8 +182,8 @@ type headCache struct {
 func (k *headCache) text(s *stele.Store) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := s.Size(); now != k.size || k.head == "" {
-		k.size, k.head = now, checkpointText(s.Checkpoint())
+	if now := s.Ledger().Size(); now != k.size || k.head == "" {
+		k.size, k.head = now, checkpointText(s.Ledger().Checkpoint())
 	}
 	return k.head
 }

@@ -268,7 +268,7 @@ func versionTrials() []trial {
 // view is the name of a bucket as it is now.
 func (j *judge) view(bucket string) string {
 	j.Helper()
-	size := j.store.Size()
+	size := j.store.Ledger().Size()
 	return fmt.Sprintf("%s--at-e%d", bucket, size)
 }
 

@@ -74,7 +74,7 @@ func TestPrefixOpensNothingButListings(t *testing.T) {
 	d.put(d.aws("", ""), "alpha", "a/k", "x")
 	d.put(d.aws("", ""), "alpha", "b/k", "x")
 	_, part := d.key(stele.RoleAdmin, "alpha/a/", "empty/a/", "fresh/a/")
-	before := d.store.Size()
+	before := d.store.Ledger().Size()
 	for _, sub := range []string{"policy", "lifecycle", "versioning", "cors", "tagging", "object-lock", "publicAccessBlock", "ownershipControls", "encryption", "acl", ""} {
 		for _, method := range []string{"PUT", "DELETE"} {
 			for _, b := range []string{"alpha", "empty", "fresh"} {
@@ -90,7 +90,7 @@ func TestPrefixOpensNothingButListings(t *testing.T) {
 			}
 		}
 	}
-	if now := d.store.Size(); now != before {
+	if now := d.store.Ledger().Size(); now != before {
 		t.Errorf("%d entries were written", now-before)
 	}
 	for _, sub := range []string{"lifecycle", "policy", "tagging"} {

@@ -46,7 +46,7 @@ func followScenario(r *rig, identity []byte) crashtest.Scenario[oracle] {
 			if s.store != nil {
 				defer func() { err = errors.Join(err, s.Close()) }()
 			}
-			for err == nil && s.store.Follow.Here() < r.primary().Size() {
+			for err == nil && s.store.Follow.Here() < r.primary().Ledger().Size() {
 				err = s.round(context.Background(), false)
 				c, note := s.store.Follow.Accepted()
 				o.notes[c.Size] = string(note)

@@ -214,7 +214,7 @@ func TestForgedEpoch(t *testing.T) {
 	catchUp(t, foreign, fs)
 	must(t, fs.Close())
 	foreign.promote(0)
-	theirs, err := foreign.primary().Succession(t.Context())
+	theirs, err := foreign.primary().Ledger().Succession(t.Context())
 	must(t, err)
 	for name, forge := range map[string]func(*stele.Succession){
 		"nothing is shown":         func(u *stele.Succession) { u.Receipts = nil },

@@ -107,10 +107,10 @@ func TestRewritten(t *testing.T) {
 			r.put("true", 1000, 2)
 			s := r.open()
 			catchUp(t, r, s)
-			size := r.primary().Size()
+			size := r.primary().Ledger().Size()
 			r.become(stolen)
-			for r.primary().Size() < size+uint64(more) {
-				r.put("forged", 1000, uint64(r.primary().Size()))
+			for r.primary().Ledger().Size() < size+uint64(more) {
+				r.put("forged", 1000, uint64(r.primary().Ledger().Size()))
 			}
 			if anew {
 				must(t, s.Close())
@@ -136,10 +136,10 @@ func TestRewrittenUnseen(t *testing.T) {
 	r.put("true", 1000, 2)
 	s := r.open()
 	catchUp(t, r, s)
-	size := r.primary().Size()
+	size := r.primary().Ledger().Size()
 	r.become(stolen)
-	for r.primary().Size() < size {
-		r.put("forged", 1000, uint64(r.primary().Size()))
+	for r.primary().Ledger().Size() < size {
+		r.put("forged", 1000, uint64(r.primary().Ledger().Size()))
 	}
 	s.primary = nil
 	if err := s.round(t.Context(), false); err != nil {

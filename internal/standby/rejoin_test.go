@@ -30,7 +30,7 @@ func failedOver(t *testing.T) (r *rig, opt stele.Options, had before) {
 	}
 	old, opt := r.primary(), r.opt
 	must(t, old.Close())
-	head, err := tree.OpenCheckpoint(old.Checkpoint(), old.VKey())
+	head, err := tree.OpenCheckpoint(old.Ledger().Checkpoint(), old.Ledger().VKey())
 	must(t, err)
 	p := r.promote(0)
 	r.model = model
@@ -108,7 +108,7 @@ func TestRejoinOther(t *testing.T) {
 // TestRejoinCrash: the power goes at every write while a former primary's folder becomes a standby's: it is the one or the other, with all that it held.
 func TestRejoinCrash(t *testing.T) {
 	r, opt, had := failedOver(t)
-	u, err := r.primary().Succession(t.Context())
+	u, err := r.primary().Ledger().Succession(t.Context())
 	must(t, err)
 	on := func(fs vfs.FS) stele.Options {
 		o := opt

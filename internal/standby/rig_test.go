@@ -41,6 +41,10 @@ func (d direct) ReplicaRead(ctx context.Context, name string, off int64) (stele.
 	return d.Node.ReplicaRead(ctx, name, off, n)
 }
 
+func (d direct) Succession(ctx context.Context) (stele.Succession, error) {
+	return d.Node.Ledger().Succession(ctx)
+}
+
 func (d direct) Learn(ctx context.Context, at uint64, data map[string]string) error {
 	return d.Node.Learn(ctx, at, data, "a test")
 }
@@ -146,7 +150,7 @@ func (r *rig) open() *Standby {
 // catchUp follows until the standby is where the primary is.
 func catchUp(t testing.TB, r *rig, s *Standby) {
 	t.Helper()
-	for i := 0; i == 0 && s.primary == nil || s.store.Follow.Here() < r.primary().Size(); i++ {
+	for i := 0; i == 0 && s.primary == nil || s.store.Follow.Here() < r.primary().Ledger().Size(); i++ {
 		if err := s.round(t.Context(), false); err != nil && (i > 20 || !errors.Is(err, errStuck)) || i > 1000 {
 			t.Fatal(err)
 		}
@@ -184,11 +188,11 @@ func read(t testing.TB, s *stele.Store, key string) []byte {
 // sameTree compares the standby's tree with the primary's. A primary that was opened a moment ago may still write entries of its own, of packs that a crash left unsealed: they are followed first.
 func (r *rig) sameTree(s *Standby) {
 	r.t.Helper()
-	size, root := r.primary().TreeHead()
+	size, root := r.primary().Ledger().TreeHead()
 	c, _ := s.store.Follow.Accepted()
 	for i := 0; i < 20 && c.Size < size; i++ {
 		catchUp(r.t, r, s)
-		size, root = r.primary().TreeHead()
+		size, root = r.primary().Ledger().TreeHead()
 		c, _ = s.store.Follow.Accepted()
 	}
 	if c.Size != size || c.Root != root {

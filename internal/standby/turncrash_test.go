@@ -73,7 +73,7 @@ func turnScenario(b *rig, had before) crashtest.Scenario[before] {
 		opt.Store, b.slept = store(fs), 0
 		s := New(opt)
 		err = s.Open(context.Background())
-		for i := 0; err == nil && (i == 0 || s.store.Follow.Here() < b.primary().Size()); i++ {
+		for i := 0; err == nil && (i == 0 || s.store.Follow.Here() < b.primary().Ledger().Size()); i++ {
 			err = s.round(context.Background(), false)
 		}
 		if s.store != nil {
@@ -103,8 +103,8 @@ func checkTurn(opt stele.Options, b *rig, o *before) error {
 	epoch, here := s.Follow.Pin.Epoch(), s.Follow.Here()
 	c, _ := s.Follow.Accepted()
 	root, rerr := s.Follow.Root(ctx, o.cut)
-	size, head := b.primary().TreeHead()
-	want, werr := b.primary().Consistency(ctx, o.cut, size)
+	size, head := b.primary().Ledger().TreeHead()
+	want, werr := b.primary().Ledger().Consistency(ctx, o.cut, size)
 	err = errors.Join(rerr, werr, readAll(s.Store), s.Close())
 	if err != nil {
 		return err
@@ -238,12 +238,12 @@ func TestPromoteCrash(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			size, root := s.TreeHead()
-			proof, err := s.Consistency(ctx, o.head.Size, size)
+			size, root := s.Ledger().TreeHead()
+			proof, err := s.Ledger().Consistency(ctx, o.head.Size, size)
 			if err == nil {
 				err = tree.CheckConsistency(proof, o.head.Size, o.head.Root, size, root)
 			}
-			if epoch := s.Epoch(); err == nil && epoch != 2 {
+			if epoch := s.Ledger().Epoch(); err == nil && epoch != 2 {
 				err = fmt.Errorf("it is in epoch %d", epoch)
 			}
 			return errors.Join(err, readAll(s.Store), s.Close())

@@ -20,7 +20,7 @@ func TestVouch(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	head := func() tree.Checkpoint {
-		c, err := tree.OpenCheckpoint(r.primary().Checkpoint(), r.primary().VKey())
+		c, err := tree.OpenCheckpoint(r.primary().Ledger().Checkpoint(), r.primary().Ledger().VKey())
 		must(t, err)
 		return c
 	}

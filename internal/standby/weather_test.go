@@ -212,9 +212,9 @@ func TestCut(t *testing.T) {
 	r.admit()
 	s := r.open()
 	cut, at := 0, 50
-	for i := 0; s.store.Follow.Here() < r.primary().Size(); i++ {
+	for i := 0; s.store.Follow.Here() < r.primary().Ledger().Size(); i++ {
 		if i > 500 {
-			t.Fatalf("after %d cuts %d entries of %d are here", cut, s.store.Follow.Here(), r.primary().Size())
+			t.Fatalf("after %d cuts %d entries of %d are here", cut, s.store.Follow.Here(), r.primary().Ledger().Size())
 		}
 		way.limit(at)
 		at += at/3 + 211 // further each time, so that in the end something gets through

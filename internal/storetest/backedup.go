@@ -55,7 +55,7 @@ func NewBackedUp(t testing.TB) *BackedUp {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.At, x.Snapshot = []stele.View{{}, {Size: s.Size()}}, snap.Size
+	x.At, x.Snapshot = []stele.View{{}, {Size: s.Ledger().Size()}}, snap.Size
 	if err := w.SecondReign(s); err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func (w *Client) Ask(s *stele.Store, c Change) (asked *Change, made string, err 
 	w.mu.Unlock()
 	w.Clock.Pass(time.Second)
 	at, made, err := c.run(s)
-	size, root := s.TreeHead()
+	size, root := s.Ledger().TreeHead()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil || IsRefusal(err) {
@@ -109,7 +109,7 @@ func (w *Client) replay(s *stele.Store) ([]*Reference, error) {
 	m := NewReference()
 	states := []*Reference{m.Clone()}
 	seen := map[string]uint64{}
-	err := s.Log(ctx, stele.LogQuery{}, func(e *entry.Entry) error {
+	err := s.Ledger().Log(ctx, stele.LogQuery{}, func(e *entry.Entry) error {
 		if e.Index != uint64(len(states)-1) {
 			return fmt.Errorf("entry %d where %d should be", e.Index, len(states)-1)
 		}
@@ -125,7 +125,7 @@ func (w *Client) replay(s *stele.Store) ([]*Reference, error) {
 	}
 	for request, at := range w.Acked {
 		if found, ok := seen[request]; !ok {
-			return nil, fmt.Errorf("%v was acknowledged and is lost, the ledger has %d entries", w.Changes[request], s.Size())
+			return nil, fmt.Errorf("%v was acknowledged and is lost, the ledger has %d entries", w.Changes[request], s.Ledger().Size())
 		} else if !at.Time.IsZero() && found != at.Entry {
 			return nil, fmt.Errorf("%v was acknowledged as entry %d and is entry %d", w.Changes[request], at.Entry, found)
 		}
@@ -189,11 +189,11 @@ func (w *Client) Compare(s *stele.Store) error {
 		return err
 	}
 	size := uint64(len(states) - 1)
-	if size > s.Size() { // housekeeping may have added entries meanwhile
-		return fmt.Errorf("the ledger has %d entries, the store says %d", size, s.Size())
+	if size > s.Ledger().Size() { // housekeeping may have added entries meanwhile
+		return fmt.Errorf("the ledger has %d entries, the store says %d", size, s.Ledger().Size())
 	}
 	told := 0
-	durable, _ := s.TreeHead() // the index may be a batch behind
+	durable, _ := s.Ledger().TreeHead() // the index may be a batch behind
 	for at, root := range w.Heads {
 		if at > durable {
 			return fmt.Errorf("size %d was told, the ledger has %d", at, durable)

@@ -112,7 +112,7 @@ func NewTampered(t testing.TB, crashed bool, more ...Change) *Tampered {
 	if x.States, err = w.replay(s); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Log(ctx, stele.LogQuery{To: uint64(len(x.States) - 1)}, func(e *entry.Entry) error { x.Salts = append(x.Salts, e.Salt); return nil }); err != nil {
+	if err := s.Ledger().Log(ctx, stele.LogQuery{To: uint64(len(x.States) - 1)}, func(e *entry.Entry) error { x.Salts = append(x.Salts, e.Salt); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if crashed {
@@ -144,8 +144,8 @@ func (x *Tampered) Open(t testing.TB, files map[string][]byte) (*stele.Store, vf
 func (x *Tampered) Honest(s *stele.Store) (clean bool, err error) {
 	clean = true
 	size := uint64(len(x.States) - 1)
-	if s.Size() < size {
-		return false, fmt.Errorf("the store has %d entries, it had %d", s.Size(), size)
+	if s.Ledger().Size() < size {
+		return false, fmt.Errorf("the store has %d entries, it had %d", s.Ledger().Size(), size)
 	}
 	for _, at := range []uint64{0, 5, size} {
 		m, now := x.States[size], at == 0

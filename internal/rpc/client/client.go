@@ -14,7 +14,6 @@ import (
 	"stele/entry"
 	"stele/internal/fsck"
 	"stele/internal/rpc"
-	"stele/tree"
 )
 
 // Client is the store that a server holds.
@@ -60,9 +59,6 @@ func (c *Client) Close() error {
 
 // ID returns the store id.
 func (c *Client) ID() string { return c.hello.ID }
-
-// VKey returns the verifier key, as it was at the time of Dial.
-func (c *Client) VKey() string { return c.hello.VKey }
 
 // Folder returns the data folder as the server names it.
 func (c *Client) Folder() string { return c.hello.Store }
@@ -131,17 +127,6 @@ func (c *Client) OpenBody(ctx context.Context, v stele.Version, off, n int64) (i
 // Hide hides a version, or adds a delete marker; hiding what is not there succeeds. A *stele.RetentionError if a lock forbids it.
 func (c *Client) Hide(ctx context.Context, q stele.HideRequest) (stele.HideResult, error) {
 	return invoke(ctx, c, rpc.Hide, q)
-}
-
-// Prove returns the receipt of the entry that wrote a version, and that version with its digests. The server's word for it is not needed: package verify checks it.
-func (c *Client) Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error) {
-	p, err := invoke(ctx, c, rpc.Prove, at)
-	return p.Receipt, p.Version.Decode(), err
-}
-
-// Consistency implements Store.
-func (c *Client) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
-	return invoke(ctx, c, rpc.Consistency, [2]uint64{from, to})
 }
 
 // List returns a page of current objects, in order of key. stele.ErrNoBucket.
@@ -220,17 +205,6 @@ func (c *Client) Pin(ctx context.Context, _ stele.Actor, name string, at stele.V
 // Views returns the pinned views, in order of name.
 func (c *Client) Views(ctx context.Context) ([]stele.Pinned, error) {
 	return ask(ctx, c, rpc.Views)
-}
-
-// Log streams the selected entries.
-func (c *Client) Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error {
-	return lines(ctx, c, rpc.Log, q, func(l rpc.EntryLine) error {
-		e, err := l.Decode()
-		if err != nil {
-			return err
-		}
-		return fn(e)
-	})
 }
 
 // PromoteFrom makes the primary of a server that serves from a backup.

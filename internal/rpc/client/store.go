@@ -33,6 +33,7 @@ type Store interface {
 	Drills
 	Parts
 	Keys() Keys
+	Ledger() Ledger
 	io.Closer
 }
 
@@ -59,8 +60,6 @@ type Objects interface {
 	Head(ctx context.Context, at stele.Place) (stele.Version, error)
 	OpenBody(ctx context.Context, v stele.Version, off, n int64) (io.ReadCloser, error)
 	Hide(ctx context.Context, q stele.HideRequest) (stele.HideResult, error)
-	Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error)
-	Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error)
 }
 
 // Listing are the calls for many.
@@ -93,12 +92,18 @@ type Moments interface {
 	Views(ctx context.Context) ([]stele.Pinned, error)
 }
 
-// Audit is the ledger as a verb sees it.
-type Audit interface {
-	ID() string
+// Ledger is the ledger and its proofs. The docs of each method are those of stele.Ledger.
+type Ledger interface {
 	VKey() string
 	Succession(ctx context.Context) (stele.Succession, error)
 	Log(ctx context.Context, q stele.LogQuery, fn func(*entry.Entry) error) error
+	Prove(ctx context.Context, at stele.Place) ([]byte, stele.Version, error)
+	Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error)
+}
+
+// Audit is the state of the store.
+type Audit interface {
+	ID() string
 	Verify(ctx context.Context, opt stele.VerifyOptions) (fsck.Report, error)
 	Stats(ctx context.Context) (stele.Stats, error)
 	Scrubbed(ctx context.Context) (stele.ScrubStatus, error)
@@ -130,6 +135,9 @@ type Local struct{ *node.Node }
 
 // Keys are the store's own.
 func (l Local) Keys() Keys { return l.Node.Keys() }
+
+// Ledger is the store's own.
+func (l Local) Ledger() Ledger { return l.Node.Ledger() }
 
 var (
 	_ Store = Local{}

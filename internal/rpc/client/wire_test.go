@@ -34,7 +34,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.ID() != "id" || c.VKey() != "vkey" || c.Folder() != "/data" {
+	if c.ID() != "id" || c.Ledger().VKey() != "vkey" || c.Folder() != "/data" {
 		t.Errorf("the greeting came as %+v", c.hello)
 	}
 	ctx, by := t.Context(), stele.Local()
@@ -45,7 +45,7 @@ func TestWire(t *testing.T) {
 			_, err := c.Put(ctx, stele.PutRequest{Bucket: "box", Key: "a b*~", Body: strings.NewReader("bytes"), Size: 5})
 			return err
 		},
-		`POST /v1/Consistency  [1,2]`:                      func() error { _, err := c.Consistency(ctx, 1, 2); return err },
+		`POST /v1/Consistency  [1,2]`:                      func() error { _, err := c.Ledger().Consistency(ctx, 1, 2); return err },
 		`POST /v1/ViewAt  "yesterday"`:                     func() error { _, err := c.ViewAt(ctx, "yesterday"); return err },
 		`POST /v1/RevokeKey  {"ID":"K"}`:                   func() error { _, err := c.Keys().Revoke(ctx, by, "K"); return err },
 		`POST /v1/ConfirmKit  "a2l0"`:                      func() error { return c.Keys().ConfirmKit(ctx, by, []byte("kit")) },

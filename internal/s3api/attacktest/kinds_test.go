@@ -83,7 +83,7 @@ func (s *siege) build() {
 		s.ok(s.store.SetVersioning(ctx, stele.Local(), "box", stele.Suspended))
 		s.put() // a null version above the others
 	}
-	s.past = s.store.Size()
+	s.past = s.store.Ledger().Size()
 	if s.kind.gone {
 		s.raze(root)
 	}

@@ -99,7 +99,7 @@ func (s *siege) attack(a *assault) {
 		}
 		for _, presigned := range s.ways() {
 			for _, q := range s.requests(a, query, body, number) {
-				since := s.store.Size()
+				since := s.store.Ledger().Size()
 				res := s.send(c, q, presigned)
 				what := s.name(a, c, q, presigned)
 				if !a.refused(res) && !s.mayKnowItIsGone(a, c, res) {

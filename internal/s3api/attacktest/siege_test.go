@@ -249,10 +249,10 @@ func (s *siege) dump() string {
 // onlyDenials fails unless the ledger grew since by nothing but notes of what was denied.
 func (s *siege) onlyDenials(what string, since uint64) {
 	s.Helper()
-	if s.store.Size() == since {
+	if s.store.Ledger().Size() == since {
 		return
 	}
-	s.ok(nil, s.store.Log(s.Context(), stele.LogQuery{From: since}, func(e *entry.Entry) error {
+	s.ok(nil, s.store.Ledger().Log(s.Context(), stele.LogQuery{From: since}, func(e *entry.Entry) error {
 		if e.Type != entry.DeniedSum && e.Type != entry.DeniedLock {
 			s.Errorf("%s: denied, but the ledger holds an entry %s of it", what, e.Type)
 		}

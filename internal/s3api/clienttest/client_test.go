@@ -238,7 +238,7 @@ func TestResticAppend(t *testing.T) {
 // restoreFromView hides the whole repository and restores from the bucket as it was before.
 func (c *client) restoreFromView() {
 	c.Helper()
-	size := c.s.Size()
+	size := c.s.Ledger().Size()
 	c.env = append(c.env, "RCLONE_CONFIG=/dev/null")
 	page, err := c.s.List(c.Context(), stele.ListRequest{Bucket: "backups", Max: 1000})
 	if err != nil {

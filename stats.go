@@ -7,57 +7,7 @@ import (
 	"stele/internal/core"
 	"stele/internal/engine"
 	"stele/internal/ledger"
-	"stele/tree"
 )
-
-// Checkpoint returns the signed note of the newest durable ledger size.
-func (s *Store) Checkpoint() []byte { return s.core.Ledger().Checkpoint() }
-
-// Published returns the published checkpoint, which moves at most once a second.
-func (s *Store) Published() []byte { return s.core.Ledger().Published() }
-
-// TreeHead returns size and root of the durable ledger.
-func (s *Store) TreeHead() (uint64, tree.Hash) { return s.core.Ledger().Head() }
-
-// Tile returns a hash tile (C2SP tlog-tiles). Partial tiles are computed on request.
-func (s *Store) Tile(ctx context.Context, level int, n int64, width int) ([]byte, error) {
-	if err := s.core.Enter(); err != nil {
-		return nil, err
-	}
-	defer s.core.Leave()
-	b, err := s.core.Ledger().Tile(ctx, level, n, width)
-	return b, core.Translate(err)
-}
-
-// Bundle returns an entry bundle (C2SP tlog-tiles): the leaves of a level 0 tile.
-func (s *Store) Bundle(ctx context.Context, n int64, width int) ([]byte, error) {
-	if err := s.core.Enter(); err != nil {
-		return nil, err
-	}
-	defer s.core.Leave()
-	b, err := s.core.Ledger().LeafBundle(ctx, n, width)
-	return b, core.Translate(err)
-}
-
-// Inclusion returns the inclusion proof of an entry in the tree of a size.
-func (s *Store) Inclusion(ctx context.Context, index, size uint64) ([]tree.Hash, error) {
-	if err := s.core.Enter(); err != nil {
-		return nil, err
-	}
-	defer s.core.Leave()
-	p, err := s.core.Ledger().Inclusion(ctx, index, size)
-	return p, core.Translate(err)
-}
-
-// Consistency returns the proof that the tree of size to contains the tree of size from.
-func (s *Store) Consistency(ctx context.Context, from, to uint64) ([]tree.Hash, error) {
-	if err := s.core.Enter(); err != nil {
-		return nil, err
-	}
-	defer s.core.Leave()
-	p, err := s.core.Ledger().Consistency(ctx, from, to)
-	return p, core.Translate(err)
-}
 
 // Stats are sizes of the store.
 type Stats struct {
@@ -90,7 +40,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer s.core.Leave()
-	out := Stats{Entries: s.Size(), IndexBytes: s.core.Index.DiskBytes(), Clock: s.core.Ledger().ClockState(), Foreign: s.core.Foreign(), Failing: s.core.FailingWork(), Witnesses: s.core.Witnesses(), Disk: s.core.Disk()}
+	out := Stats{Entries: s.core.Size(), IndexBytes: s.core.Index.DiskBytes(), Clock: s.core.Ledger().ClockState(), Foreign: s.core.Foreign(), Failing: s.core.FailingWork(), Witnesses: s.core.Witnesses(), Disk: s.core.Disk()}
 	var err error
 	if out.PromotedFrom, err = s.promotedFrom(ctx); err != nil {
 		return out, err
