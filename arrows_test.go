@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"internal/crashtest":         {},
 	"internal/moment":            {},
 	"internal/keyring":           {"internal/engine", "internal/frame"},
+	"internal/shares":            {"internal/durable", "internal/keyring"},
 	"internal/retry":             {},
 	"internal/segment":           {"internal/engine", "internal/frame"},
 	"internal/pack":              {"entry", "internal/engine", "internal/frame"},

@@ -72,6 +72,7 @@ func everyCall(s *stele.Store, v stele.Version) map[string]func() error {
 		"Bundle":            func() error { return one(s.Ledger().Bundle(ctx, 0, 1)) },
 		"Inclusion":         func() error { return one(s.Ledger().Inclusion(ctx, 0, 1)) },
 		"Consistency":       func() error { return one(s.Ledger().Consistency(ctx, 1, 2)) },
+		"Keys.ShareSets":    func() error { return one(s.Keys().ShareSets()) },
 		"Stats":             func() error { return one(s.Stats(ctx)) },
 		"Multipart.Create":  func() error { return one(s.Multipart().Create(ctx, by, stele.Upload{Bucket: "books", Key: "a"})) },
 		"Multipart.PutPart": func() error {

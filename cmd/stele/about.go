@@ -113,6 +113,13 @@ var abouts = map[entry.Type]func(p *entry.Private) []string{
 		case "hides.seen":
 			return []string{"the bursts of hides up to entry " + shown(p.Value) + " were looked at and are in order"}
 		}
+		if set, ok := strings.CutPrefix(p.Name, "kit.shares/"); ok {
+			return []string{"the recovery kit was split: set " + shown(set)}
+		}
+		if of, ok := strings.CutPrefix(p.Name, "kit.share/"); ok {
+			set, number, _ := strings.Cut(of, "/")
+			return []string{"share " + shown(number) + " of set " + shown(set) + " was read back"}
+		}
 		return named(p)
 	},
 	entry.VerifyRun:    aboutVerify,

@@ -44,6 +44,8 @@ func TestAbout(t *testing.T) {
 		{entry.PackSeal, entry.Private{Pack: &entry.Pack{Name: "packs/1.pack", Size: 2048}}, "packs/1.pack 2.0 KiB"},
 		{entry.ViewPin, entry.Private{Name: "audit", Target: 4}, "audit  the store with 4 entries"},
 		{entry.ViewUnpin, entry.Private{Name: "audit"}, "audit"},
+		{entry.ConfigSet, entry.Private{Name: "kit.shares/00112233aabbccdd", Value: "{}"}, "the recovery kit was split: set 00112233aabbccdd"},
+		{entry.ConfigSet, entry.Private{Name: "kit.share/00112233aabbccdd/2", Value: "{}"}, "share 2 of set 00112233aabbccdd was read back"},
 		{entry.ConfigSet, entry.Private{Name: "kit.confirmed", Value: "2026-11-30T11:29:40Z"}, "the recovery kit was read back"},
 		{entry.ConfigSet, entry.Private{Name: "hides.seen", Value: "12"}, "the bursts of hides up to entry 12 were looked at and are in order"},
 		{entry.VerifyRun, entry.Private{Data: map[string]string{"deep": "true", "size": "9", "bytes": "2048", "problems": "2", "healed": "1", "root": "ff"}}, "every byte of 9 entries, 2.0 KiB read: 2 problems, 1 file healed"},

@@ -9,6 +9,9 @@ stele serve --from dir:///mnt/nas/stele --data ./elsewhere --recovery-key stele-
 	"init":        `stele init --data /var/lib/stele --kit /root/stele-recovery-kit.txt`,
 	"kit":         `stele kit`,
 	"kit confirm": `stele kit confirm /media/usb/stele-recovery-kit.txt`,
+	"kit split":   `stele kit split --shares 5 --threshold 3 /media/usb/stele-recovery-kit.txt`,
+	"kit combine": `stele kit combine one.txt two.txt three.txt -o stele-recovery-kit.txt`,
+	"kit check":   `stele kit check /media/usb/stele-share-1a2b3c4d-2-of-5.txt`,
 	"key create": `
 stele key create --role readwrite --scope photos        # all of one bucket
 stele key create --role append --scope backups/laptop/  # may add, and neither overwrite nor delete`,

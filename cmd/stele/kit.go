@@ -16,6 +16,9 @@ import (
 type kitCmd struct {
 	Show    kitShowCmd    `cmd:"" default:"1" help:"Say where the kit was written and whether it was confirmed."`
 	Confirm kitConfirmCmd `cmd:"" help:"Read a kit back and note in the ledger that someone holds it."`
+	Split   kitSplitCmd   `cmd:"" help:"Split a kit into shares, of which enough make it again."`
+	Combine kitCombineCmd `cmd:"" help:"Make the kit again of enough shares."`
+	Check   kitCheckCmd   `cmd:"" help:"Prove a share, or a kit, by itself; the store that is at hand notes that a share was read back."`
 }
 
 type kitShowCmd struct{}
@@ -30,9 +33,13 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	sets, err := s.Keys().ShareSets()
+	if err != nil {
+		return err
+	}
 	path, there := a.kitBeside(s.ID())
 	if a.cli.JSON {
-		doc := map[string]any{"v": 1, "store": s.ID(), "path": path, "there": there, "confirmed": nil}
+		doc := map[string]any{"v": 1, "store": s.ID(), "path": path, "there": there, "confirmed": nil, "shares": shareSetDocs(sets)}
 		if !at.IsZero() {
 			doc["confirmed"] = moment(at)
 		}
@@ -50,6 +57,9 @@ func (kitShowCmd) Run(ctx context.Context, a *app) error {
 		a.say("confirmed  never. Read it back from where it is kept: stele kit confirm FILE")
 	} else {
 		a.say("confirmed  %s", moment(at))
+	}
+	for i := range sets {
+		a.say("shares     %s", sharesState(&sets[i]))
 	}
 	return nil
 }
@@ -80,7 +90,7 @@ type kitConfirmCmd struct {
 }
 
 func (c *kitConfirmCmd) Run(ctx context.Context, a *app) error {
-	text, err := c.read(a)
+	text, err := a.readKit(c.File)
 	if err != nil {
 		return err
 	}
@@ -102,11 +112,11 @@ func (c *kitConfirmCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// maxKit is far above the length of a kit, in bytes.
+// maxKit is far above the length of a kit or a share, in bytes.
 const maxKit = 64 << 10
 
-func (c *kitConfirmCmd) read(a *app) ([]byte, error) {
-	in, err := a.input(c.File)
+func (a *app) readKit(name string) ([]byte, error) {
+	in, err := a.input(name)
 	if err != nil {
 		return nil, err
 	}

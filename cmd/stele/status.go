@@ -99,6 +99,7 @@ func (r *statusReport) print(a *app, now time.Time) {
 		kit = "confirmed " + moment(r.confirmed)
 	}
 	a.say("kit      %s", kit)
+	printShares(a, r.shares)
 	if st.PromotedFrom != "" {
 		a.say("target   %s", noTargetYet(st.PromotedFrom, r.targets))
 	}

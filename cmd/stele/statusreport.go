@@ -14,6 +14,7 @@ type statusReport struct {
 	store     string // its id
 	stats     stele.Stats
 	confirmed time.Time // when the recovery kit was read back; zero: never
+	shares    []stele.ShareSet
 	targets   []stele.TargetStatus
 	scrub     stele.ScrubStatus
 	fill      *stele.Hydration // nil: the store is not served from a backup
@@ -29,6 +30,9 @@ func reportOf(ctx context.Context, s client.Store) (r statusReport, err error) {
 		return r, err
 	}
 	if r.confirmed, err = s.Keys().KitConfirmed(); err != nil {
+		return r, err
+	}
+	if r.shares, err = s.Keys().ShareSets(); err != nil {
 		return r, err
 	}
 	if r.targets, err = s.Targets(ctx); err != nil {
@@ -74,7 +78,7 @@ func (r *statusReport) document(now time.Time, stale []string) map[string]any {
 	}
 	return map[string]any{
 		"v": 1, "store": r.store, "entries": st.Entries, "objects": st.Objects, "bytes": st.Bytes, "versions": st.Versions, "stored_bytes": st.StoredBytes,
-		"kit_confirmed": momentOr(r.confirmed), "writes_refused": r.refused, "targets": targets, "scrub": scrubDocOf(&r.scrub), "filling": fillDocOf(r.fill, now), "clock": clockDocOf(&st.Clock),
+		"kit_confirmed": momentOr(r.confirmed), "shares": shareSetDocs(r.shares), "writes_refused": r.refused, "targets": targets, "scrub": scrubDocOf(&r.scrub), "filling": fillDocOf(r.fill, now), "clock": clockDocOf(&st.Clock),
 		"hidden": burstDocs(r.bursts), "failing": append([]stele.FailingWork{}, st.Failing...), "witnesses": append([]stele.WitnessStatus{}, st.Witnesses...), "disk": diskDocOf(&st.Disk),
 		"promoted_from": st.PromotedFrom, "foreign": append([]string{}, st.Foreign...), "rules": r.rules, "stale": append([]string{}, stale...),
 	}

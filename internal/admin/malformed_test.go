@@ -29,6 +29,7 @@ var malformed = []string{
 	`{"Bucket":"box","Default":{"Mode":"FOREVER","Days":-3}}`, `{"From":99999,"To":3}`, `{"From":18446744073709551615}`, `{"Types":["nothing"]}`, `{"Since":"yesterday"}`,
 	`{"Name":"","URL":""}`, `{"Name":"../..","URL":"dir:///etc"}`, `{"Name":"x","URL":"%zz"}`, `{"Name":"x","URL":"s3://"}`, `{"Spec":{"Name":"x","URL":"dir://x"},"Kit":"AAAA"}`, `{"Name":"x","Recipient":"age1nothing"}`, `{"Name":"` + strings.Repeat("n", 5000) + `"}`,
 	`{"Role":"king"}`, `{"Role":"admin","Scope":["*"]}`, `{"Role":"admin","Rate":-1}`, `{"ID":"NOBODY"}`, `{"Name":"","At":{"Size":18446744073709551615}}`, `"@99999999999999999999"`, `"tomorrow"`, `"box--at-"`, `"box--at-e18446744073709551615"`, `"!!!"`,
+	`{"Of":{"Store":"x","Set":"y","Shares":3,"Any":2},"Index":9}`, `{"Of":{"Store":"00112233445566778899aabbccddeeff","Set":"0011223344556677","Shares":255,"Any":2},"Verifiers":["z"]}`, `{"Of":{"Shares":-1,"Any":-1}}`,
 	`{"Deep":"yes"}`, `{"Bucket":"box","Prefix":"x","At":{"Size":99999},"To":"nobody"}`, `{"Target":"nobody"}`, `{"Target":"nobody","Sample":-1}`,
 }
 

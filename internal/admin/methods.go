@@ -151,6 +151,15 @@ var methods = []method{
 	on(rpc.ConfirmKit, func(ctx context.Context, q request, text []byte) (rpc.Done, error) {
 		return rpc.Done{}, q.store.Keys().ConfirmKit(ctx, q.by, text)
 	}),
+	on(rpc.NoteShares, func(ctx context.Context, q request, a rpc.SharesArgs) (rpc.Done, error) {
+		return rpc.Done{}, q.store.Keys().NoteShares(ctx, q.by, a.Of, a.Verifiers)
+	}),
+	on(rpc.ConfirmShare, func(ctx context.Context, q request, a rpc.ShareArgs) (rpc.Done, error) {
+		return rpc.Done{}, q.store.Keys().ConfirmShare(ctx, q.by, a.Of, a.Index, a.Proof)
+	}),
+	on(rpc.ShareSets, func(ctx context.Context, q request, _ rpc.None) ([]stele.ShareSet, error) {
+		return q.store.Keys().ShareSets()
+	}),
 	on(rpc.AddStandby, func(ctx context.Context, q request, a stele.StandbyInfo) (stele.Committed, error) {
 		return q.store.AddStandby(ctx, q.by, a.Name, a.Recipient)
 	}),

@@ -25,11 +25,11 @@ var portRights = map[string]string{
 		GET /replica/state GET /replica/files GET /replica/file GET /replica/succession
 		POST /v1/Hello POST /v1/Head POST /v1/OpenBody POST /v1/Prove POST /v1/Consistency POST /v1/List POST /v1/ListVersions POST /v1/History POST /v1/WhyGone
 		POST /v1/Buckets POST /v1/Bucket POST /v1/ViewAt POST /v1/ParseBucket POST /v1/Views POST /v1/Log POST /v1/Verify POST /v1/Hydration POST /v1/ComparePart
-		POST /v1/Stats POST /v1/Scrubbed POST /v1/HideBursts POST /v1/Keys POST /v1/Targets POST /v1/Standbys POST /v1/KitConfirmed POST /v1/Following`,
+		POST /v1/Stats POST /v1/Scrubbed POST /v1/HideBursts POST /v1/Keys POST /v1/Targets POST /v1/Standbys POST /v1/KitConfirmed POST /v1/ShareSets POST /v1/Following`,
 	// What changes something.
 	"admin": `POST /v1/Put POST /v1/Hide POST /v1/CreateBucket POST /v1/DeleteBucket POST /v1/SetVersioning POST /v1/SetObjectLock POST /v1/Pin POST /v1/DrillTarget
 		POST /v1/RestorePart POST /v1/PromoteFrom POST /v1/PromoteStandby POST /v1/SeeHides POST /v1/CreateKey POST /v1/RevokeKey POST /v1/AddTarget POST /v1/AddTargetAnew POST /v1/RemoveTarget
-		POST /v1/CancelRemoval POST /v1/FlushTargets POST /v1/ConfirmKit POST /v1/AddStandby POST /v1/RemoveStandby`,
+		POST /v1/CancelRemoval POST /v1/FlushTargets POST /v1/ConfirmKit POST /v1/NoteShares POST /v1/ConfirmShare POST /v1/AddStandby POST /v1/RemoveStandby`,
 }
 
 // noFollower is a standby that does nothing.

@@ -10,6 +10,7 @@
 //	Create      open(tmp, O_CREAT|O_EXCL), write…, fsync, close, link(tmp, path), open(dir), fsync, close, unlink(tmp)
 //	Replace     open(tmp, O_CREAT|O_EXCL), write…, fsync, close, rename(tmp, path), open(dir), fsync, close
 //	            (both of a large file: open(tmp, …|O_DIRECT), fallocate, pwrite…, each while the next piece is read, ftruncate, fsync)
+//	WriteFolder mkdir(tmp); for each file: open(O_CREAT|O_EXCL), write…, fsync, close; open(tmp), fsync, close, rename(tmp, dir), open(parent), fsync, close
 //	Publish     link(private, path), open(dir), fsync, close, unlink(private)
 //	            (no hard links there, as on FAT and some network folders: renameat2(RENAME_NOREPLACE) for the link)
 //	Remove      unlink(path), open(dir), fsync, close
@@ -158,7 +159,11 @@ func Create(fsys vfs.FS, tmp, path string, size int64, r io.Reader, perm os.File
 	if err := writeTemp(fsys, tmp, size, r, perm); err != nil {
 		return err
 	}
-	return Publish(fsys, tmp, path)
+	err := Publish(fsys, tmp, path)
+	if err != nil {
+		_ = fsys.Remove(tmp) // nobody takes it up again, and it may hold a secret
+	}
+	return err
 }
 
 // WriteFile stores data as path, durably, if no file has that name, else ErrExist. A crash may leave path.<random>.tmp.

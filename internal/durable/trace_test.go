@@ -76,6 +76,23 @@ open-dir: d
 sync: d
 close: d
 remove: d/tmp`},
+		{"WriteFolder", func() error {
+			return durable.WriteFolder(fsys, "d/w", []durable.NamedFile{{Name: "1", Data: []byte("one")}, {Name: "2", Data: []byte("two")}}, 0o600)
+		}, `
+mkdir-all: d/w.RANDOM.tmp 0700
+create: d/w.RANDOM.tmp/1
+sync: d/w.RANDOM.tmp/1
+close: d/w.RANDOM.tmp/1
+create: d/w.RANDOM.tmp/2
+sync: d/w.RANDOM.tmp/2
+close: d/w.RANDOM.tmp/2
+open-dir: d/w.RANDOM.tmp
+sync: d/w.RANDOM.tmp
+close: d/w.RANDOM.tmp
+rename: d/w.RANDOM.tmp -> d/w
+open-dir: d
+sync: d
+close: d`},
 		{"Create of a taken name", func() error {
 			if err := create("d/a", "other"); err == nil {
 				return fmt.Errorf("created twice")

@@ -29,11 +29,14 @@ type NamedValue struct {
 }
 
 // Named returns the present values of all names of a type, in order of name: the targets, the standbys.
-func (db *DB) Named(t entry.Type) (out []NamedValue, err error) {
-	prefix := named(famConfig, NamedBy(t, ""))
-	err = db.each(prefix, func(k, v []byte) error {
+func (db *DB) Named(t entry.Type) ([]NamedValue, error) { return db.Settings(NamedBy(t, "")) }
+
+// Settings returns the store's settings whose names begin with prefix, which is taken off, in order of name.
+func (db *DB) Settings(prefix string) (out []NamedValue, err error) {
+	rows := named(famConfig, prefix)
+	err = db.each(rows, func(k, v []byte) error {
 		s, err := parseJSON[Setting](v)
-		out = append(out, NamedValue{string(k[len(prefix):]), s})
+		out = append(out, NamedValue{string(k[len(rows):]), s})
 		return err
 	})
 	return out, err

@@ -102,26 +102,31 @@ func (k *Kit) set(name, value string, seen map[string]bool) (err error) {
 // Confirm checks that the kit opens the keyring's store. The caller has opened the newest keyring file with the kit's own identity, or
 // passes one that it opened otherwise: then the kit's key must be among those to which it is wrapped.
 func (k *Kit) Confirm(ring *Keyring) error {
-	if k.StoreID != ring.StoreID {
-		return fmt.Errorf("the kit is of store %x, this is store %x: look for the kit that was made with this store", k.StoreID, ring.StoreID)
-	}
 	id, err := age.ParseX25519Identity(k.RecoveryIdentity)
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrKit, err)
 	}
-	if !slices.Contains(ring.Recipients, id.Recipient().String()) {
-		return fmt.Errorf("%w: the keyring isn't wrapped to this kit's key. The kit is older than the last \"stele key rotate\": use the newer one", ErrWrongKey)
+	return ring.ConfirmKey("kit", k.StoreID, id.Recipient().String(), k.VKey)
+}
+
+// ConfirmKey checks that a kit, or a share of one, is of the keyring's store, by what is no secret of it: the recipient that it opens for, and the verifier key of when it was made. what is "kit" or "share".
+func (ring *Keyring) ConfirmKey(what string, storeID [16]byte, recipient, vkey string) error {
+	if storeID != ring.StoreID {
+		return fmt.Errorf("the %s is of store %x, this is store %x: look for the %s that was made with this store", what, storeID, ring.StoreID, what)
 	}
-	vkey, err := ring.VKey()
+	if !slices.Contains(ring.Recipients, recipient) {
+		return fmt.Errorf("%w: the keyring isn't wrapped to this %s's key. The %s is older than the last \"stele key rotate\": use the newer one", ErrWrongKey, what, what)
+	}
+	now, err := ring.VKey()
 	if err != nil {
 		return err
 	}
-	known := append(slices.Clone(ring.Former), vkey)
+	known := append(slices.Clone(ring.Former), now)
 	for _, r := range ring.Reigns { // a kit outlives the epoch in which it was made
 		known = append(known, r.VKeys...)
 	}
-	if !slices.Contains(known, k.VKey) {
-		return fmt.Errorf("the kit's verifier key isn't the store's: %w", ErrKit)
+	if !slices.Contains(known, vkey) {
+		return fmt.Errorf("the %s's verifier key isn't the store's: %w", what, ErrKit)
 	}
 	return nil
 }

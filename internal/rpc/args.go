@@ -84,6 +84,19 @@ type KeyArgs struct {
 	Rate     int      `json:",omitempty"` // requests a second
 }
 
+// SharesArgs are a recovery kit that was split, and by what each of its shares is known again.
+type SharesArgs struct {
+	Of        stele.ShareOf
+	Verifiers []string
+}
+
+// ShareArgs are a share that was read back, and the proof of it.
+type ShareArgs struct {
+	Of    stele.ShareOf
+	Index int
+	Proof string
+}
+
 // AnewArgs are a target that begins anew, and the text of the recovery kit.
 type AnewArgs struct {
 	Spec stele.TargetSpec

@@ -68,6 +68,9 @@ var (
 	Keys         = call[None, []stele.KeyInfo]("Keys", Reads)
 	ConfirmKit   = call[[]byte, Done]("ConfirmKit", Changes)
 	KitConfirmed = call[None, time.Time]("KitConfirmed", Reads)
+	NoteShares   = call[SharesArgs, Done]("NoteShares", Changes)
+	ConfirmShare = call[ShareArgs, Done]("ConfirmShare", Changes)
+	ShareSets    = call[None, []stele.ShareSet]("ShareSets", Reads)
 )
 
 // Backups.

@@ -42,3 +42,22 @@ func (k keys) KitConfirmed() (time.Time, error) {
 	defer cancel()
 	return ask(ctx, k.c, rpc.KitConfirmed)
 }
+
+// NoteShares has the server note that the recovery kit was split. stele.ErrBadName: it is another store's kit, or an older one than the last key rotation made.
+func (k keys) NoteShares(ctx context.Context, _ stele.Actor, of stele.ShareOf, verifiers []string) error {
+	_, err := invoke(ctx, k.c, rpc.NoteShares, rpc.SharesArgs{Of: of, Verifiers: verifiers})
+	return err
+}
+
+// ConfirmShare has the server note that a share was read back. The share does not travel: proof shows that it is there. stele.ErrBadName: it is not the share that was split, or another store's.
+func (k keys) ConfirmShare(ctx context.Context, _ stele.Actor, of stele.ShareOf, i int, proof string) error {
+	_, err := invoke(ctx, k.c, rpc.ConfirmShare, rpc.ShareArgs{Of: of, Index: i, Proof: proof})
+	return err
+}
+
+// ShareSets asks the server, for at most ten seconds.
+func (k keys) ShareSets() ([]stele.ShareSet, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return ask(ctx, k.c, rpc.ShareSets)
+}

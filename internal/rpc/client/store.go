@@ -128,6 +128,9 @@ type Keys interface {
 	List(ctx context.Context) ([]stele.KeyInfo, error)
 	ConfirmKit(ctx context.Context, by stele.Actor, text []byte) error
 	KitConfirmed() (time.Time, error)
+	NoteShares(ctx context.Context, by stele.Actor, of stele.ShareOf, verifiers []string) error
+	ConfirmShare(ctx context.Context, by stele.Actor, of stele.ShareOf, i int, proof string) error
+	ShareSets() ([]stele.ShareSet, error)
 }
 
 // Local is a store that this process has open, as verbs see it.

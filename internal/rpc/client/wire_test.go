@@ -45,10 +45,13 @@ func TestWire(t *testing.T) {
 			_, err := c.Put(ctx, stele.PutRequest{Bucket: "box", Key: "a b*~", Body: strings.NewReader("bytes"), Size: 5})
 			return err
 		},
-		`POST /v1/Consistency  [1,2]`:                      func() error { _, err := c.Ledger().Consistency(ctx, 1, 2); return err },
-		`POST /v1/ViewAt  "yesterday"`:                     func() error { _, err := c.ViewAt(ctx, "yesterday"); return err },
-		`POST /v1/RevokeKey  {"ID":"K"}`:                   func() error { _, err := c.Keys().Revoke(ctx, by, "K"); return err },
-		`POST /v1/ConfirmKit  "a2l0"`:                      func() error { return c.Keys().ConfirmKit(ctx, by, []byte("kit")) },
+		`POST /v1/Consistency  [1,2]`:    func() error { _, err := c.Ledger().Consistency(ctx, 1, 2); return err },
+		`POST /v1/ViewAt  "yesterday"`:   func() error { _, err := c.ViewAt(ctx, "yesterday"); return err },
+		`POST /v1/RevokeKey  {"ID":"K"}`: func() error { _, err := c.Keys().Revoke(ctx, by, "K"); return err },
+		`POST /v1/ConfirmKit  "a2l0"`:    func() error { return c.Keys().ConfirmKit(ctx, by, []byte("kit")) },
+		`POST /v1/ConfirmShare  {"Of":{"Store":"s","Set":"t","Recipient":"age1","VKey":"v","Shares":5,"Any":3},"Index":2,"Proof":"p"}`: func() error {
+			return c.Keys().ConfirmShare(ctx, by, stele.ShareOf{Store: "s", Set: "t", Recipient: "age1", VKey: "v", Shares: 5, Any: 3}, 2, "p")
+		},
 		`POST /v1/Learn  {"entry":3,"data":{"epoch":"2"}}`: func() error { return c.Learn(ctx, 3, map[string]string{"epoch": "2"}) },
 		`POST /v1/RemoveTarget  {"Name":"nas"}`:            func() error { _, err := c.RemoveTarget(ctx, by, "nas", nil); return err },
 		`GET /replica/state from=7&keyrings=0&wait=1 `:     func() error { _, err := c.ReplicaState(ctx, 7, 0, true); return err },
