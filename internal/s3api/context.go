@@ -96,10 +96,10 @@ func addHeaders(ctx policy.Context, h http.Header) {
 	}
 }
 
-// addETag adds an entity tag as a client has written it, with quotes and without: a policy may name it either way.
+// addETag adds an entity tag as a client has written it, with quotes and without: a policy may name it either way. A weak one counts as the tag that it is compared as.
 func addETag(ctx policy.Context, key, etag string) {
 	if etag != "" {
-		bare := trimETag(etag)
+		bare := trimETag(strings.TrimPrefix(etag, "W/"))
 		ctx.Set(key, etag, bare, `"`+bare+`"`)
 	}
 }

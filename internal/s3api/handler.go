@@ -263,7 +263,7 @@ func (c *call) owner() string {
 // enter takes the request's place among those of access keys, or of strangers. One that had a place among strangers gives it back.
 func (c *call) enter() error {
 	among, whose := c.requests, "this access key"
-	if c.auth.Kind == auth.Anonymous {
+	if c.auth == nil || c.auth.Kind == auth.Anonymous {
 		among, whose = c.strangers, "requests without a signature from this address"
 	}
 	c.seat.Leave()
@@ -294,6 +294,10 @@ func (c *call) serve() (err error) {
 		return err
 	}
 	if c.q.Op == OpPreflight {
+		c.by = stele.Actor{Address: clientAddress(c.r), Request: c.id}
+		if err := c.enter(); err != nil {
+			return err
+		}
 		return c.preflight()
 	}
 	if err := c.identify(); err != nil {

@@ -41,6 +41,48 @@ func TestStrangersLearnNoNames(t *testing.T) {
 	}
 }
 
+// TestPreflightsTellNothingOfThePast: a preflight needs no key, so its answer about a view is that of the bucket as it is today, whether there is such a view or not. A bucket that is gone is answered as
+// one that never was. Nor does a page that the owner has ceased to trust read views.
+func TestPreflightsTellNothingOfThePast(t *testing.T) {
+	d := openDoor(t, s3api.Options{})
+	for _, b := range []string{"taken", "gone", "other"} {
+		d.bucket(b, false)
+		_, err := d.store.SetSetting(d.Context(), stele.Local(), b, stele.SettingCORS, `<CORSConfiguration><CORSRule><AllowedOrigin>http://then</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>`)
+		d.ok(err)
+	}
+	_, err := d.store.Pin(d.Context(), stele.Local(), "mypin", stele.View{})
+	d.ok(err)
+	then := d.store.Ledger().Size()
+	_, err = d.store.SetSetting(d.Context(), stele.Local(), "taken", stele.SettingCORS, `<CORSConfiguration><CORSRule><AllowedOrigin>http://now</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>`)
+	d.ok(err)
+	_, err = d.store.DeleteBucket(d.Context(), stele.Local(), "gone")
+	d.ok(err)
+	ask := func(bucket, origin string) string {
+		res := d.by(entry.AccessKey{})("OPTIONS", "/"+bucket+"/k", "", "Origin: "+origin, "Access-Control-Request-Method: GET")
+		message, _, _ := strings.Cut(string(res.Body), "<RequestId>")
+		return fmt.Sprint(res.Status, strings.ReplaceAll(message, bucket, ""))
+	}
+	for _, origin := range []string{"http://then", "http://now", "http://x"} {
+		never := ask("free", origin)
+		for _, moment := range []string{"", "e1", fmt.Sprint("e", then), "e999999", "mypin", "nopin", "20010101t000000z", "20990101t000000z", "20261399t000000z"} {
+			view := strings.TrimSuffix("--at-"+moment, "--at-")
+			if got, want := ask("taken"+view, origin), ask("taken", origin); got != want {
+				t.Errorf("taken%s for %s: %s, want %s", view, origin, got, want)
+			}
+			if got := ask("gone"+view, origin); got != never {
+				t.Errorf("gone%s for %s: %s, want %s", view, origin, got, never)
+			}
+		}
+	}
+	if !strings.HasPrefix(ask("taken", "http://now"), "200") || strings.HasPrefix(ask("taken", "http://then"), "200") {
+		t.Error("today's rules do not count")
+	}
+	res := d.by(entry.AccessKey{ID: rootID, Secret: rootSecret})("GET", fmt.Sprint("/taken--at-e", then), "", "Origin: http://then")
+	if res.Status != 200 || res.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a view for a page of then: %+v", res)
+	}
+}
+
 // stranger has no right to any of the names.
 type stranger struct {
 	*door

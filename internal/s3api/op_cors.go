@@ -24,9 +24,20 @@ func (c *call) putBucketCors() error {
 
 func (c *call) deleteBucketCors() error { return c.drop(stele.SettingCORS) }
 
-// corsRules are the bucket's; nil: none.
+// corsRules are the bucket's; nil: none. Those of today count for its views too: whom the owner does not trust any more reads nothing of the past either, and preflights, which need no key, tell nothing of it.
 func (c *call) corsRules() ([]CORSRule, error) {
-	text := c.b.Settings[stele.SettingCORS]
+	b := &c.b
+	if !c.at.Now() || c.q.Op == OpPreflight {
+		now, err := c.store.Bucket(c.ctx, ofView(c.q.Bucket), stele.View{})
+		if err != nil {
+			if errors.Is(err, stele.ErrNoBucket) || errors.Is(err, stele.ErrBadName) {
+				err = nil
+			}
+			return nil, err
+		}
+		b = &now
+	}
+	text := b.Settings[stele.SettingCORS]
 	if text == "" {
 		return nil, nil
 	}
@@ -36,17 +47,14 @@ func (c *call) corsRules() ([]CORSRule, error) {
 // setCORS lets a browser show the reply to its page, if the bucket's rules say so. A request that names the method it asks for, as preflights
 // do, is judged like one, but not refused.
 func (c *call) setCORS() error {
-	if c.b.Settings[stele.SettingCORS] == "" {
-		return nil
+	rules, err := c.corsRules()
+	if err != nil || rules == nil {
+		return err
 	}
 	// Whatever the origin, and without one: a cache must not show a page what was answered to another one, or to nobody.
 	c.w.Header()["Vary"] = []string{corsVary}
 	if c.r.Header["Origin"] == nil {
 		return nil
-	}
-	rules, err := c.corsRules()
-	if err != nil || rules == nil {
-		return err
 	}
 	headers := CORSHeaders(c.r, rules)
 	if c.r.Header["Access-Control-Request-Method"] != nil && c.r.Header["Origin"] != nil {
@@ -65,16 +73,7 @@ func (c *call) preflight() error {
 	if c.q.Bucket == "" {
 		return s3err.MethodNotAllowed(http.MethodOptions, "SERVICE")
 	}
-	var rules []CORSRule // nobody has proven a key yet, so a bucket or a view that is not there is answered as a bucket without rules
-	name, at, err := c.viewOf(c.q.Bucket)
-	if err == nil {
-		c.b, err = c.store.Bucket(c.ctx, name, at)
-	}
-	if err == nil {
-		rules, err = c.corsRules()
-	} else if errors.Is(err, stele.ErrNoBucket) || errors.As(err, new(*s3err.Error)) {
-		err = nil
-	}
+	rules, err := c.corsRules() // nobody has proven a key yet: a bucket that is not there is answered as one without rules, and whether there is a view is not looked at
 	if err != nil {
 		return err
 	}

@@ -166,7 +166,6 @@ func (c *call) deleteOne(o *ObjectToDelete) DeletedObject {
 		d.Err = c.s3Error(err)
 		return d
 	}
-	o.ETag = trimETag(o.ETag)
 	res, err := c.hide(o)
 	if err != nil {
 		e := c.s3Error(err)

@@ -224,6 +224,41 @@ func TestETagsWithAndWithoutQuotes(t *testing.T) {
 	}
 }
 
+// TestIfMatchIsOneTag: what a policy sees of If-Match is what the commit holds to. A tag that is empty, weak, or one of several gets nobody past a policy that demands a condition or forbids one.
+func TestIfMatchIsOneTag(t *testing.T) {
+	j := openJudge(t)
+	bare := etagOf("body")
+	demand := func(action string) string { return deny(box, action, `"Null":{"s3:if-match":"true"}`) }
+	for _, empty := range []string{`""`, `""""`} {
+		key, _ := j.fresh(nil)
+		path := "/" + box + "/" + key
+		for method, action := range map[string]string{"PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"} {
+			j.put(box, demand(action))
+			if got := j.send(method, path, "x", map[string]string{"If-Match": empty}); got.status != 412 {
+				t.Errorf("%s with If-Match %s: %+v", method, empty, got)
+			}
+		}
+		if got := j.deleteMany(box, "<Key>"+key+"</Key><ETag>"+empty+"</ETag>", nil); !strings.Contains(got.body, "<Code>PreconditionFailed</Code>") {
+			t.Errorf("DeleteObjects with the tag %s: %+v", empty, got)
+		}
+		j.put(box, "")
+		if got := j.send("GET", path, "", nil); got.status != 200 || got.body != "body" {
+			t.Errorf("after If-Match %s: %+v", empty, got)
+		}
+	}
+	key, _ := j.fresh(nil)
+	path := "/" + box + "/" + key
+	for _, list := range []string{`"x","` + bare + `"`, bare + ", x"} {
+		for _, method := range []string{"PUT", "DELETE"} {
+			if got := j.send(method, path, "x", map[string]string{"If-Match": list}); got.status != 400 {
+				t.Errorf("%s with If-Match %s: %+v", method, list, got)
+			}
+		}
+	}
+	j.put(box, deny(box, "s3:DeleteObject", `"StringEquals":{"s3:if-match":"`+bare+`"}`))
+	j.expect(true, "a Deny of a tag that comes as a weak one", j.send("DELETE", path, "", map[string]string{"If-Match": `W/"` + bare + `"`}))
+}
+
 // TestEmptyListingArgumentsAreNone: a limit or a delimiter that is sent empty is none, for the listing as for the policy: it gets nobody past a Deny that absence fires.
 func TestEmptyListingArgumentsAreNone(t *testing.T) {
 	j := openJudge(t)

@@ -193,12 +193,32 @@ func ParseWriteCondition(h http.Header) (WriteCondition, error) {
 		return WriteCondition{}, s3err.ErrNotImplemented.With("Header", "If-None-Match").
 			With("additionalMessage", `We don\'t accept the provided value of If-None-Match header for this API`)
 	}
-	return WriteCondition{MustNotExist: n == "*", Match: trimETag(m)}, nil
+	m, err := oneTag(m)
+	return WriteCondition{MustNotExist: n == "*", Match: m}, err
+}
+
+// oneTag reads the If-Match of a change: one entity tag, or "*". A list is refused, because bucket policies judge the tag that was sent and not the one of several that holds.
+func oneTag(ifMatch string) (string, error) {
+	if strings.Contains(ifMatch, ",") {
+		return "", s3err.InvalidArgument("If-Match", ifMatch, "A request that changes an object takes one entity tag in If-Match.")
+	}
+	return conditionTag(ifMatch), nil
+}
+
+// conditionTag takes the quotes off the entity tag of a condition. An empty one in quotes keeps them: it is a condition that nothing meets, and not none.
+func conditionTag(etag string) string {
+	if bare := trimETag(etag); bare != "" {
+		return bare
+	}
+	return etag
 }
 
 // ParseDeleteCondition reads the conditions of DeleteObject: If-Match, and x-amz-if-match-… of its time and size.
 func ParseDeleteCondition(h http.Header) (o ObjectToDelete, err error) {
-	o.ETag, o.Size = trimETag(wire.List(h, "If-Match")), -1
+	if o.ETag, err = oneTag(wire.List(h, "If-Match")); err != nil {
+		return o, err
+	}
+	o.Size = -1
 	if v := wire.First(h, "X-Amz-If-Match-Last-Modified-Time"); v != "" {
 		if o.LastModifiedTime, err = s3xml.ParseTime(v); err != nil {
 			return o, s3err.InvalidArgument("x-amz-if-match-last-modified-time", v, "Invalid value for x-amz-if-match-last-modified-time header")

@@ -65,7 +65,7 @@ func decodeObjectToDelete(o s3xml.Elem) (ObjectToDelete, error) {
 		case "VersionId":
 			obj.VersionID = c.Word()
 		case "ETag":
-			obj.ETag = trimETag(c.Word())
+			obj.ETag = conditionTag(c.Word())
 		case "Size":
 			obj.Size, err = strconv.ParseInt(c.Word(), 10, 64)
 		case "LastModifiedTime":

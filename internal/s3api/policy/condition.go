@@ -288,7 +288,11 @@ func (c *condition) holds(ctx Context) bool {
 	}
 	matches := func(g string) bool {
 		for _, w := range c.values {
-			if w = ctx.expand(w); !c.pattern {
+			w, ok := ctx.expand(w)
+			if !ok {
+				continue
+			}
+			if !c.pattern {
 				w = unliteral.Replace(w)
 			}
 			if c.test(w, g) {

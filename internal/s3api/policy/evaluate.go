@@ -99,7 +99,7 @@ func (s *statement) hasPrincipal(id string) bool {
 
 func anyMatch(patterns []string, s string, ctx Context) bool {
 	for _, p := range patterns {
-		if match(ctx.expand(p), s) {
+		if p, ok := ctx.expand(p); ok && match(p, s) {
 			return true
 		}
 	}

@@ -8,25 +8,24 @@ import (
 // Context is what conditions are tested against: values by key, keys in lower case (tag keys as they are).
 type Context map[string][]string
 
-// expand replaces policy variables, ${aws:username}, in a pattern; one without a single value makes a pattern that matches
-// nothing. What is put in is literal and is not looked at again.
-func (ctx Context) expand(s string) string {
+// expand replaces policy variables, ${aws:username}, in a pattern. ok is false where one has no single value: nothing matches such a pattern. What is put in is literal and is not looked at again.
+func (ctx Context) expand(s string) (pattern string, ok bool) {
 	for at := 0; ; {
 		i := strings.Index(s[at:], "${")
 		if i < 0 {
-			return s
+			return s, true
 		}
 		i += at
 		j := strings.IndexByte(s[i:], '}')
 		if j < 0 {
-			return s
+			return s, true
 		}
 		name := s[i+2 : i+j]
 		v := name
 		if name != "*" && name != "?" && name != "$" {
 			got := ctx[conditionKey(name)]
 			if len(got) != 1 {
-				return "\x00"
+				return "", false
 			}
 			v = got[0]
 		}
