@@ -52,7 +52,8 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 	r, err := s.Verify(ctx, stele.VerifyOptions{By: local, Deep: c.Deep, Heal: c.Heal,
 		Progress: func(done, total int64) { p.bytes.Store(done); p.ofBytes.Store(total) }})
 	p.end()
-	if err != nil {
+	unfinished := err
+	if err != nil && len(r.Problems) == 0 {
 		return fmt.Errorf("couldn't verify the store: %w", err)
 	}
 	for _, problem := range r.Problems {
@@ -78,6 +79,9 @@ func (c *verifyCmd) store(ctx context.Context, a *app) error {
 	}
 	if !r.OK() {
 		err := fmt.Errorf("%w: %s", verify.ErrFailed, count(len(r.Problems), "problem"))
+		if unfinished != nil {
+			err = fmt.Errorf("%w; and it did not come to its end: %w", err, unfinished)
+		}
 		if !slices.ContainsFunc(r.Problems, func(p fsck.Problem) bool { return p.Where != stele.TheFolder }) {
 			return err // no file is damaged, and what to do stands with the problem
 		}

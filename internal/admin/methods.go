@@ -250,11 +250,11 @@ func serveVerify(ctx context.Context, q request, a rpc.VerifyArgs, out *lineStre
 			tell(rpc.VerifyLine{Problem: &p})
 		},
 	})
-	if err != nil {
+	if err != nil && len(r.Problems) == 0 {
 		return err
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	tell(rpc.VerifyLine{Report: rpc.ReportOf(r)})
-	return broken
+	tell(rpc.VerifyLine{Report: rpc.ReportOf(r)}) // one that ended early has what it found until then
+	return cmp.Or(err, broken)
 }

@@ -62,7 +62,7 @@ func (s *Backups) drill(ctx context.Context, opt drillOptions) (c verify.Certifi
 	if err := d.prepare(); err != nil {
 		return c, nil, err
 	}
-	if err := d.run(ctx); err != nil {
+	if err := d.run(ctx); err != nil && !(engine.Short(err) && len(d.c.Problems) > 0) { // what was found until this machine ran short is proven
 		return d.c, nil, s.core.ClosedOr(core.Translate(err))
 	}
 	signed, err = d.record(ctx)
@@ -286,11 +286,11 @@ func (d *drill) list(ctx context.Context, copied *Copied) error {
 
 func (d *drill) full(ctx context.Context, copied *Copied) error {
 	r, err := copied.Care.Verify(ctx, care.VerifyOptions{Deep: true, Progress: d.opt.Progress})
-	if err != nil {
-		return d.bad(ctx, err)
-	}
 	for _, p := range r.Problems {
 		d.problem("%s: %s", p.Where, p.What)
+	}
+	if err != nil {
+		return d.bad(ctx, err)
 	}
 	return nil // the certificate's versions and bytes stay those of the sample: what was read now are files
 }

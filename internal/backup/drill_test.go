@@ -283,6 +283,39 @@ func TestFullDrillRunsShort(t *testing.T) {
 	}
 }
 
+// TestFullDrillRunsShortBesideDamage: what a full drill had found when the machine ran short is proven, and stands in the certificate; what it did not read does not.
+func TestFullDrillRunsShortBesideDamage(t *testing.T) {
+	d := newDrilled(t)
+	damaged, broken := mem.New(), false
+	copyEngine(t, d.target, damaged, func(name string, b []byte) []byte {
+		if !broken && strings.HasPrefix(name, engine.Packs) {
+			broken, b = true, bytes.Clone(b)
+			b[len(b)/2] ^= 1
+		}
+		return b
+	})
+	both := 0
+	for after, tried := int64(0), false; !tried; after++ {
+		left := new(atomic.Int64)
+		left.Store(after)
+		opt := d.options(1)
+		opt.Full, opt.Target = true, lacking{damaged, "", syscall.EMFILE, left, true}
+		c, signed, err := d.s.Rooms().Backups.Drill(ctx, opt)
+		tried = left.Load() >= 0
+		said := strings.Join(c.Problems, "\n")
+		switch {
+		case errors.Is(err, syscall.EMFILE) && signed == nil && len(c.Problems) == 0: // before anything was found
+		case err != nil || c.OK || !strings.Contains(said, "corrupt") || strings.Contains(said, syscall.EMFILE.Error()):
+			t.Fatalf("after %d files: %+v %v", after, c, err)
+		case !tried:
+			both++
+		}
+	}
+	if both == 0 {
+		t.Error("no drill found the damage and ran short")
+	}
+}
+
 // copyEngine copies every file of an engine, altered.
 func copyEngine(t *testing.T, from, to engine.Engine, alter func(name string, b []byte) []byte) {
 	t.Helper()

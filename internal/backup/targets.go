@@ -165,7 +165,8 @@ func fromAfar(by core.Who, spec TargetSpec, known bool) error {
 	case by.Local || known:
 		return nil
 	case !strings.HasPrefix(spec.URL, "s3://"):
-		return core.BadState("a target in a folder is added on the server's own machine, by `stele target add` there")
+		kind, _, _ := strings.Cut(spec.URL, ":")
+		return core.BadState("a target of the kind %s: is added on the server's own machine, by `stele target add` there", kind)
 	case spec.AccessKey == "" || spec.SecretKey == "":
 		return core.BadState("give --target-key and --target-key-file: the server's own keys are not used for a place that is named from afar. Or add it on the server's machine")
 	}

@@ -245,11 +245,16 @@ func (o *outcome) add(p fsck.Problem) {
 	}
 }
 
-// noteOutcome takes note of what a verification found: what is damaged, what was healed, and, where nothing was wrong, that what it read is as it was written.
-func (s *Care) noteOutcome(o *outcome, healed []fsck.Problem) {
+// noteDamaged takes note of the damaged files that a verification found.
+func (s *Care) noteDamaged(o *outcome) {
 	for file, what := range o.damaged {
 		s.NoteDamage(file, ByVerify, errors.New(what))
 	}
+}
+
+// noteOutcome takes note of what a verification found: what is damaged, what was healed, and, where nothing was wrong, that what it read is as it was written.
+func (s *Care) noteOutcome(o *outcome, healed []fsck.Problem) {
+	s.noteDamaged(o)
 	for _, h := range healed {
 		if o.damaged[h.Where] == "" {
 			s.NoteSound(h.Where)

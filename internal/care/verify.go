@@ -7,6 +7,7 @@ import (
 
 	"stele/entry"
 	"stele/internal/core"
+	"stele/internal/engine"
 	"stele/internal/fsck"
 	"stele/internal/heal"
 	"stele/internal/index"
@@ -48,6 +49,10 @@ func (s *Care) Verify(ctx context.Context, opt VerifyOptions) (fsck.Report, erro
 		ctx = heal.AtOnce(ctx)
 	}
 	r, err := fsck.Check(ctx, what)
+	if engine.Short(err) { // what was found until then is proven
+		s.noteDamaged(&found)
+		return r, errors.Join(core.Translate(err), s.AppendFindings(ctx))
+	}
 	if err != nil {
 		return r, s.core.ClosedOr(core.Translate(err))
 	}

@@ -14,6 +14,8 @@ import (
 	"io"
 	"syscall"
 	"time"
+
+	"stele/internal/durable"
 )
 
 // Folders of a store. A file's name is folder/base; base holds only [a-z0-9.-].
@@ -49,8 +51,11 @@ var (
 )
 
 // Short says whether an error is for what this machine has too little of: open files, memory, or room. That passes, and says nothing of the file that was asked for: whoever judges files must not
-// call it damaged.
+// call it damaged. A failed fsync is none of these, for whatever reason it failed: what it was to make durable may be lost.
 func Short(err error) bool {
+	if errors.Is(err, durable.ErrSync) {
+		return false
+	}
 	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, ErrFull} {
 		if errors.Is(err, lack) {
 			return true

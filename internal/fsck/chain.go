@@ -158,6 +158,9 @@ func (j *job) superseded(ctx context.Context, c *chain, k ledger.Link, gone erro
 			return gone
 		}
 		f, err := ledger.OpenHolder(ctx, j.Engine, k.Epoch, at, s.End)
+		if short(err) {
+			return err
+		}
 		if err != nil {
 			return gone
 		}
@@ -189,6 +192,9 @@ func (j *job) growing(ctx context.Context, c *chain) error {
 		group := at / tile
 		width := min(tile, head.Size-group*tile)
 		bundle, err := j.Ledger.LeafBundle(ctx, int64(group), int(width))
+		if short(err) {
+			return fmt.Errorf("couldn't read the leaves from entry %d: %w", at, err)
+		}
 		if err != nil {
 			j.problem("ledger", "leaves from entry %d: %v", at, err)
 			return nil

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 
-	"stele/internal/engine"
 	"stele/internal/ledger"
 	"stele/internal/segment"
 )
@@ -88,7 +87,7 @@ func (j *job) evidenceFile(ctx context.Context, c *chain, k ledger.Link, tail *b
 		if err == io.EOF {
 			if sc.Footer() == nil {
 				why, _, _ := sc.Broken()
-				if engine.Short(why) {
+				if short(why) {
 					return why
 				}
 				e.broken(k.Name, "damaged behind entry %d: %v", tail.edge.Size(), why)
@@ -99,7 +98,7 @@ func (j *job) evidenceFile(ctx context.Context, c *chain, k ledger.Link, tail *b
 		if err == nil {
 			err = c.follow(tail, &b)
 		}
-		if engine.Short(err) {
+		if short(err) {
 			return fmt.Errorf("couldn't read %s: %w", k.Name, err)
 		}
 		if err != nil {

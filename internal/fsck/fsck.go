@@ -14,6 +14,7 @@ import (
 	"stele/entry"
 	"stele/internal/body"
 	"stele/internal/engine"
+	"stele/internal/frame"
 	"stele/internal/keyring"
 	"stele/internal/ledger"
 	"stele/tree"
@@ -65,7 +66,7 @@ const maxProblems = 1000
 type job struct {
 	Options
 	report Report
-	cancel context.CancelCauseFunc // ends the verification with an error of its own
+	unread error // the first thing that could not be read for what this machine is short of
 	mu     sync.Mutex
 	total  int64
 	done   atomic.Int64
@@ -87,7 +88,8 @@ type located struct {
 	body  entry.Body
 }
 
-// Check verifies a store from its files up: frames, leaves, commitments, tree, signatures; with Deep also packs and bodies. The error says that verification could not be done; what is wrong with the store is in the report.
+// Check verifies a store from its files up: frames, leaves, commitments, tree, signatures; with Deep also packs and bodies. The error says that verification could not be done; what is wrong with the store is in the report,
+// also in that of a verification that ended early. An error that is engine.Short: some files could not be read, and nothing is said of them.
 func Check(ctx context.Context, opt Options) (Report, error) {
 	start := time.Now()
 	j := &job{Options: opt, seals: map[string]entry.Pack{}, sums: map[string]entry.Hash{}, read: map[string]bool{}, healed: map[string]bool{}, bodies: make(chan located, 1024)}
@@ -101,13 +103,14 @@ func Check(ctx context.Context, opt Options) (Report, error) {
 }
 
 func (j *job) run(ctx context.Context) error {
-	ctx, j.cancel = context.WithCancelCause(ctx)
-	defer j.cancel(nil)
-	err := j.verify(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := j.verify(ctx); err != nil {
+		return err
 	}
-	return err
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return errors.Join(ctx.Err(), j.unread)
 }
 
 func (j *job) verify(ctx context.Context) error {
@@ -158,9 +161,9 @@ func (j *job) advance(n int64) {
 	}
 }
 
-// problem notes what is wrong with the store. What this machine is short of is not: it ends the verification, whose error says so.
+// problem notes what is wrong with the store. What could not be read for what this machine is short of is not: the verification goes on with the rest, and ends with an error.
 func (j *job) problem(where, format string, args ...any) {
-	if j.short(where, args) {
+	if j.passedOver(where, args) {
 		return
 	}
 	p := Problem{where, fmt.Sprintf(format, args...)}
@@ -174,20 +177,29 @@ func (j *job) problem(where, format string, args ...any) {
 	}
 }
 
-// short ends the verification if one of args is an error for what this machine is short of.
-func (j *job) short(where string, args []any) bool {
+// passedOver reports whether one of args is an error for what this machine is short of, and remembers the first of them.
+func (j *job) passedOver(where string, args []any) bool {
 	for _, arg := range args {
-		if err, ok := arg.(error); ok && engine.Short(err) {
-			j.cancel(fmt.Errorf("this machine is short of something, which says nothing of the store: %s: %w", where, err))
-			return true
+		err, ok := arg.(error)
+		if !ok || !short(err) {
+			continue
 		}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.unread == nil {
+			j.unread = fmt.Errorf("not all was read, because this machine is short of something: %s: %w", where, err)
+		}
+		return true
 	}
 	return false
 }
 
+// short is engine.Short of a reader's error. One that tells of damage too, and of a heal that failed, is of the damage.
+func short(err error) bool { return engine.Short(err) && !errors.Is(err, frame.ErrCorrupt) }
+
 // mend has a damaged file healed and reports whether it is whole now.
 func (j *job) mend(ctx context.Context, file string, why error) bool {
-	if j.Heal == nil || ctx.Err() != nil || engine.Short(why) || j.Heal(ctx, file, why) != nil {
+	if j.Heal == nil || ctx.Err() != nil || short(why) || j.Heal(ctx, file, why) != nil {
 		return false
 	}
 	j.mu.Lock()

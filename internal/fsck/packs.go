@@ -159,8 +159,11 @@ func (j *job) wentAway(ctx context.Context, name string, err error) bool {
 		return false
 	}
 	there, err := j.listPacks(ctx)
+	if err != nil {
+		return j.passedOver(name, []any{err}) // whether it is still there is not known
+	}
 	_, still := there[name]
-	return err == nil && !still
+	return !still
 }
 
 func (j *job) packWhole(ctx context.Context, name string) error {

@@ -45,7 +45,7 @@ func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File)
 	wrong := func(format string, args ...any) {
 		if here == &c.branch {
 			j.problem(name, format, args...)
-		} else if !j.short(name, args) {
+		} else if !j.passedOver(name, args) {
 			c.evidence[c.epoch].broken(name, format, args...)
 		}
 	}
@@ -61,6 +61,10 @@ func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File)
 		return nil
 	})
 	switch {
+	case short(err):
+		return err // the entries behind are not missing
+	case short(ended):
+		return fmt.Errorf("couldn't read %s: %w", name, ended)
 	case ctx.Err() != nil || errors.Is(ended, frame.ErrVersion) || errors.Is(ended, keyring.ErrWrongKey) || errors.Is(ended, engine.ErrNotExist):
 		return errors.Join(ctx.Err(), ended)
 	case err != nil:
@@ -72,6 +76,8 @@ func (j *job) segment(ctx context.Context, c *chain, name string, f engine.File)
 	j.advance(f.Size() - at)
 	if why, saw, err := sc.Broken(); err != nil {
 		return err
+	} else if short(why) {
+		return fmt.Errorf("couldn't read %s: %w", name, why)
 	} else if saw > here.edge.Size() || sc.Footer() == nil {
 		wrong("damaged behind entry %d: %v", here.edge.Size(), why)
 	}
