@@ -139,7 +139,7 @@ func (s *Store) SetVersioning(ctx context.Context, by Actor, bucket string, to V
 }
 
 // SetObjectLock switches object lock on, which needs versioning, and sets the default retention; it cannot be switched off. ErrBadState without versioning, and for a longer default than
-// Options.MaxRetentionDays allow, unless it is the present one.
+// Options.MaxRetentionDays allow (a year counts 365 days), unless it is the present one, which goes on counting.
 func (s *Store) SetObjectLock(ctx context.Context, by Actor, bucket string, def Retention) (Committed, error) {
 	if err := s.core.Enter(); err != nil {
 		return Committed{}, err

@@ -168,7 +168,7 @@ func (s *Store) SetRetention(ctx context.Context, by Actor, at Place, mode strin
 		if !old.Allows(to, now, by.Bypass) {
 			return "", &RetentionError{Mode: old.Mode, Until: old.Until, Hold: old.Hold}
 		}
-		if mode != "" && until.After(old.Until) {
+		if mode != "" && (until.After(old.Until) || mode != old.Mode) {
 			if err := s.within(until, now); err != nil {
 				return "", err
 			}

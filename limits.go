@@ -48,7 +48,7 @@ func askedLock(b *index.Bucket, asked *entry.Lock) (entry.Lock, error) {
 // within refuses a retention that ends later than Options.MaxRetentionDays allow: ErrBadName. A COMPLIANCE lock that a mistyped year made could be ended by nobody.
 func (s *Store) within(until, now time.Time) error {
 	days := s.opt.MaxRetentionDays
-	if days == 0 || !until.After(now.AddDate(0, 0, days)) {
+	if days <= 0 || !until.After(now.AddDate(0, 0, days)) {
 		return nil
 	}
 	return core.BadValue("the retain-until date %s is farther away than the longest retention of this store, %d days (max-retention-days)", until.UTC().Format(time.RFC3339), days)

@@ -55,8 +55,8 @@ type Options struct {
 	RequireWitnesses int
 	// ScrubDays is within how many days every byte of a store that is open for writing is read again and compared, in the background; 0: never.
 	ScrubDays int
-	// MaxRetentionDays is the longest retention, in days from now, that a version or a bucket's default may be given, whoever asks: what is locked by a typo stays. Locks that are there stay as
-	// they are, and restoring a version keeps its lock. 0: any.
+	// MaxRetentionDays is the longest retention, in days from now, that a version or a bucket's default may be given, whoever asks: what is locked by a typo stays. Locks and defaults that are
+	// there stay as they are, and restoring a version keeps its lock. 0 or less: any.
 	MaxRetentionDays int
 	// SegmentBytes and PackBytes are sizes at which files are sealed; 0: the defaults.
 	SegmentBytes, PackBytes int64

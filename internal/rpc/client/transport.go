@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 
 	"stele/internal/rpc"
@@ -104,6 +104,8 @@ func (c *Client) do(req *http.Request, sum string) (*http.Response, error) {
 	if c.key.ID != "" {
 		req = sign(req, c.key.ID, c.key.Secret, sum)
 	}
+	connected := false
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}))
 	resp, err := c.http.Do(req)
 	if err == nil {
 		return resp, nil
@@ -115,7 +117,7 @@ func (c *Client) do(req *http.Request, sum string) (*http.Response, error) {
 	if errors.As(err, &ue) {
 		err = ue.Err
 	}
-	if op := (*net.OpError)(nil); !errors.As(err, &op) || op.Op != "dial" {
+	if connected {
 		return nil, fmt.Errorf("the connection to the server at %s %w: %w", c.spoken, errBrokeOff, err)
 	}
 	return nil, fmt.Errorf("couldn't reach the server at %s: %w", c.spoken, err)
@@ -149,10 +151,13 @@ func (s *streamed) Read(p []byte) (int, error) {
 
 func (s *streamed) Close() error { return s.resp.Body.Close() }
 
+// errNoEnd: a stream has no trailer, so that it may lack its end.
+var errNoEnd = fmt.Errorf("%w: the stream has no end mark", rpc.ErrProtocol)
+
 func trailerOf(resp *http.Response) error {
 	text, err := url.PathUnescape(resp.Trailer.Get(rpc.TrailerError))
 	if text == "" || err != nil {
-		return fmt.Errorf("%w: the stream has no end mark", rpc.ErrProtocol)
+		return errNoEnd
 	}
 	var e *rpc.Error
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
@@ -173,10 +178,13 @@ func lines[A, L any](ctx context.Context, c *Client, call rpc.Lines[A, L], arg A
 		var l L
 		err := dec.Decode(&l)
 		if err == io.EOF {
-			return trailerOf(resp)
+			if err = trailerOf(resp); errors.Is(err, errNoEnd) {
+				err = lost(call.Row(), err)
+			}
+			return err
 		}
 		if err != nil {
-			return fmt.Errorf("the server's answer broke off: %w", err)
+			return lost(call.Row(), fmt.Errorf("the server's answer %w: %w", errBrokeOff, err))
 		}
 		if err := fn(l); err != nil {
 			return err
