@@ -204,6 +204,17 @@ func clone(t testing.TB, e engine.Engine, edit func(name string, b []byte) []byt
 	return out
 }
 
+// lastTailSegment is the newest tail of a segment on a target; empty: there is none.
+func lastTailSegment(t *testing.T, target engine.Engine) (last string) {
+	t.Helper()
+	for _, name := range names(t, target, engine.Tails) {
+		if _, _, _, ok := parseTailSegment(name); ok {
+			last = name
+		}
+	}
+	return last
+}
+
 // TestRefused: a target with another history is left as it is.
 func TestRefused(t *testing.T) {
 	keys := testKeys(t)
@@ -222,17 +233,16 @@ func TestRefused(t *testing.T) {
 		for i := range n {
 			p.mustPut(t, fmt.Sprint(seed, i), random(2000, seed+uint64(i)))
 		}
-		for i := 0; ; i++ { // the last entries must lie in no sealed segment, so that a tail is shipped
-			if segments := p.led.Segments(); !segments[len(segments)-1].Sealed {
-				break
+		for i := 0; ; i++ { // the last entries must lie in no sealed segment, so that a tail is shipped; a segment may be sealed at any moment
+			target := mem.New()
+			if err := mustConnect(t, p, target).shipNow(); err != nil {
+				t.Fatal(err)
+			}
+			if lastTailSegment(t, target) != "" {
+				return p, target
 			}
 			p.mustPut(t, fmt.Sprint(seed, "more", i), random(2000, seed+uint64(n+i)))
 		}
-		target := mem.New()
-		if err := mustConnect(t, p, target).shipNow(); err != nil {
-			t.Fatal(err)
-		}
-		return p, target
 	}
 	fork := vfs.NewMem()
 	if ok, err := vfs.Clone(disk, fork, "store", "store"); !ok || err != nil {
@@ -257,15 +267,7 @@ func TestRefused(t *testing.T) {
 			return b
 		})
 	}
-	lastTail := ""
-	for _, name := range names(t, shipped, engine.Tails) {
-		if _, _, _, ok := parseTailSegment(name); ok {
-			lastTail = name
-		}
-	}
-	if lastTail == "" {
-		t.Fatal("no tail was shipped")
-	}
+	lastTail := lastTailSegment(t, shipped)
 	for _, c := range []struct {
 		name   string
 		p      *primary

@@ -96,7 +96,9 @@ func TestPrimaryLostTail(t *testing.T) {
 	fs := vfs.NewMem()
 	copyFS(t, r.fs, fs, "primary")
 	s := r.open()
-	r.put("lost", 3000, 1)
+	for i := range 10 { // more than a start writes by itself, such as the seals of packs: with as many entries it would be a fork
+		r.put(fmt.Sprint("lost", i), 3000, uint64(i))
+	}
 	catchUp(t, r, s)
 	r.become(fs)
 	s.primary = nil

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"stele/internal/ledger"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func (c *PartedClock) Set(d time.Duration) {
 // Boot names the run of the machine, so that entries carry the longest state of the clock.
 func (c *PartedClock) Boot() string { return "run" }
 
-// Later is a clock three weeks on.
+// Later is a clock three weeks on, of another run of the machine.
 type Later struct{ stele.Clock }
 
 // Now is three weeks later than the clock says.
@@ -61,6 +62,14 @@ func (l Later) Now() time.Time { return l.Clock.Now().Add(21 * 24 * time.Hour) }
 type Waiting struct {
 	stele.Clock
 	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// Boot is that of the clock: embedding the interface hides it.
+func (w Waiting) Boot() string {
+	if b, ok := w.Clock.(ledger.Booter); ok {
+		return b.Boot()
+	}
+	return ""
 }
 
 // Sleep makes the clock a core.Sleeper.
