@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,9 @@ func TestIdleTargetIsLookedAt(t *testing.T) {
 				t.Fatalf("status = %+v", st)
 			}
 			r.unmount(t, folder)
+			for end := time.Now().Add(time.Minute); r.status(t).Connected && time.Now().Before(end); { // while something is being shipped nobody looks
+				runtime.Gosched()
+			}
 			if st := r.status(t); st.Connected || !st.Refused || st.Error == "" || st.Size == 0 {
 				t.Errorf("status = %+v", st)
 			}
