@@ -86,10 +86,11 @@ func (r *shipping) untold() bool {
 
 // AppendLosses writes a backup.lost entry for each target that was found to have lost files. A crash before the entry forgets the finding; the next listing, which every start begins with, finds it again.
 func (s *Backups) AppendLosses(ctx context.Context) error {
+	s.Shippers.telling.Lock()
+	defer s.Shippers.telling.Unlock()
 	for _, r := range s.shippings() {
 		r.mu.Lock()
 		tell, names, size := r.toTell, slices.Sorted(maps.Keys(r.lost)), r.holds
-		r.toTell = false
 		r.mu.Unlock()
 		if !tell {
 			continue
@@ -99,11 +100,11 @@ func (s *Backups) AppendLosses(ctx context.Context) error {
 			return ledger.Draft{Type: entry.BackupLost, Private: entry.Private{Name: r.spec.Name, Target: size, Data: data}}, nil
 		})
 		if err != nil {
-			r.mu.Lock()
-			r.toTell = true
-			r.mu.Unlock()
 			return err
 		}
+		r.mu.Lock()
+		r.toTell = len(r.lost) > len(names) // what was found meanwhile. Until the entry is there status tells of the loss by this, and shippedTo forgets no name
+		r.mu.Unlock()
 	}
 	return nil
 }

@@ -64,17 +64,18 @@ func (s *Backups) targetsKnown(ctx context.Context) ([]TargetStatus, error) {
 		if st.LastDrill, st.Drill, err = s.drills(ctx, spec.Name); err != nil {
 			return nil, err
 		}
-		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
-			return nil, err
-		}
 		s.Shippers.mu.Lock()
 		r := s.Shippers.running[spec.Name]
 		s.Shippers.mu.Unlock()
+		untold := r != nil && r.untold() // before the entry is looked for: a loss that gets its entry in between is seen in one or in both
+		if st.LastLoss, err = s.lastOf(ctx, entry.BackupLost, spec.Name); err != nil {
+			return nil, err
+		}
+		if untold {
+			st.LastLoss = s.core.Now()
+		}
 		if r != nil {
 			r.status(st, s.core.Size())
-			if r.untold() {
-				st.LastLoss = s.core.Now()
-			}
 		}
 		if err := s.recall(ctx, st); err != nil {
 			return nil, err
