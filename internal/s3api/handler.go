@@ -316,6 +316,9 @@ func (c *call) serve() (err error) {
 	if err := c.authorize(); err != nil {
 		return err
 	}
+	if err := c.checkOneTag(); err != nil {
+		return err
+	}
 	if do == nil {
 		return s3err.ErrNotImplemented.Msg("Stele does not have the operation %s. docs/S3.md lists what it has.", c.q.Op).With("Operation", c.q.Op.String())
 	}

@@ -39,6 +39,9 @@ func (c *call) postObject() error {
 	if err := allowed(); err != nil {
 		return err
 	}
+	if err := c.checkOneTag(); err != nil {
+		return err
+	}
 	if err := c.setCORS(); err != nil {
 		return err
 	}

@@ -248,6 +248,7 @@ func TestIfMatchIsOneTag(t *testing.T) {
 	}
 	key, _ := j.fresh(nil)
 	path := "/" + box + "/" + key
+	j.put(box, deny(box, "s3:GetObject", `"Bool":{"aws:SecureTransport":"true"}`)) // whatever it is about
 	for _, list := range []string{`"x","` + bare + `"`, bare + ", x"} {
 		for _, method := range []string{"PUT", "DELETE"} {
 			if got := j.send(method, path, "x", map[string]string{"If-Match": list}); got.status != 400 {

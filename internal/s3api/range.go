@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"stele"
 	"stele/internal/s3api/auth"
 	"stele/internal/s3api/s3err"
 	"stele/internal/s3api/s3xml"
@@ -193,16 +194,16 @@ func ParseWriteCondition(h http.Header) (WriteCondition, error) {
 		return WriteCondition{}, s3err.ErrNotImplemented.With("Header", "If-None-Match").
 			With("additionalMessage", `We don\'t accept the provided value of If-None-Match header for this API`)
 	}
-	m, err := oneTag(m)
-	return WriteCondition{MustNotExist: n == "*", Match: m}, err
+	return WriteCondition{MustNotExist: n == "*", Match: conditionTag(m)}, nil
 }
 
-// oneTag reads the If-Match of a change: one entity tag, or "*". A list is refused, because bucket policies judge the tag that was sent and not the one of several that holds.
-func oneTag(ifMatch string) (string, error) {
-	if strings.Contains(ifMatch, ",") {
-		return "", s3err.InvalidArgument("If-Match", ifMatch, "A request that changes an object takes one entity tag in If-Match.")
+// checkOneTag refuses several entity tags in the If-Match of a change to a bucket with a policy. A policy may be about the tag: it would judge those that were sent, and the commit holds to one of them.
+func (c *call) checkOneTag() error {
+	tags := wire.List(c.r.Header, "If-Match")
+	if !strings.Contains(tags, ",") || !c.q.Op.Writes() || c.b.Settings[stele.SettingPolicy] == "" {
+		return nil
 	}
-	return conditionTag(ifMatch), nil
+	return s3err.InvalidArgument("If-Match", tags, "In a bucket with a policy a request that changes an object takes one entity tag in If-Match.")
 }
 
 // conditionTag takes the quotes off the entity tag of a condition. An empty one in quotes keeps them: it is a condition that nothing meets, and not none.
@@ -215,10 +216,7 @@ func conditionTag(etag string) string {
 
 // ParseDeleteCondition reads the conditions of DeleteObject: If-Match, and x-amz-if-match-… of its time and size.
 func ParseDeleteCondition(h http.Header) (o ObjectToDelete, err error) {
-	if o.ETag, err = oneTag(wire.List(h, "If-Match")); err != nil {
-		return o, err
-	}
-	o.Size = -1
+	o.ETag, o.Size = conditionTag(wire.List(h, "If-Match")), -1
 	if v := wire.First(h, "X-Amz-If-Match-Last-Modified-Time"); v != "" {
 		if o.LastModifiedTime, err = s3xml.ParseTime(v); err != nil {
 			return o, s3err.InvalidArgument("x-amz-if-match-last-modified-time", v, "Invalid value for x-amz-if-match-last-modified-time header")
