@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"stele"
@@ -78,11 +79,11 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 	}
 	src := &source{r: body}
 	resp, err := c.post(ctx, rpc.Put.Row(), args, src, q.Size, nil)
-	if src.err != nil && src.err != io.EOF {
+	if failed := src.failed(); failed != nil {
 		if resp != nil {
 			resp.Body.Close()
 		}
-		return stele.Version{}, src.err // what failed was reading the source, not the way
+		return stele.Version{}, failed // what failed was reading the source, not the way
 	}
 	if err != nil {
 		return stele.Version{}, err
@@ -98,15 +99,25 @@ func (c *Client) Put(ctx context.Context, q stele.PutRequest) (stele.Version, er
 // source remembers the error that ended a body.
 type source struct {
 	r   io.Reader
+	mu  sync.Mutex // a reply that comes early, or a connection that breaks off, leaves the transport reading
 	err error
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	if err != nil {
+	if err != nil && err != io.EOF {
+		s.mu.Lock()
 		s.err = err
+		s.mu.Unlock()
 	}
 	return n, err
+}
+
+// failed returns the error with which reading ended; nil at its end, and before.
+func (s *source) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // Head returns the version that a place names. stele.ErrNoKey: there is none, or a delete marker is the latest, which the Version then says; stele.ErrMarker: a version id names a marker.
