@@ -245,26 +245,26 @@ func (o *outcome) add(p fsck.Problem) {
 	}
 }
 
-// noteDamaged takes note of the damaged files that a verification found.
-func (s *Care) noteDamaged(o *outcome) {
+// noteDamaged takes note of what a verification found to be damaged, and reports whether that was anything.
+func (s *Care) noteDamaged(o *outcome) bool {
 	for file, what := range o.damaged {
 		s.NoteDamage(file, ByVerify, errors.New(what))
 	}
+	if len(o.damaged) == 0 && o.others > 0 {
+		s.NoteDamage(wholeStore, ByVerify, fmt.Errorf("%d problems, the first: %s", o.others, o.other))
+	}
+	return len(o.damaged)+o.others > 0
 }
 
 // noteOutcome takes note of what a verification found: what is damaged, what was healed, and, where nothing was wrong, that what it read is as it was written.
 func (s *Care) noteOutcome(o *outcome, healed []fsck.Problem) {
-	s.noteDamaged(o)
+	damaged := s.noteDamaged(o)
 	for _, h := range healed {
 		if o.damaged[h.Where] == "" {
 			s.NoteSound(h.Where)
 		}
 	}
-	switch {
-	case len(o.damaged) == 0 && o.others > 0:
-		s.NoteDamage(wholeStore, ByVerify, fmt.Errorf("%d problems, the first: %s", o.others, o.other))
-		return
-	case len(o.damaged) > 0:
+	if damaged {
 		return
 	}
 	known, err := s.Damaged()
